@@ -1,0 +1,132 @@
+//! The seam between serving and computing.
+//!
+//! An [`Engine`] is a loaded model: weights, shared and read-only. An [`Instance`] is one
+//! execution context over it (scratch memory, device stream, worker process, upstream connection)
+//! and runs one batch at a time on whatever thread calls it. Everything above this seam is the same
+//! for a CPU kernel, a GPU, a Python worker or an upstream server.
+
+use std::fmt;
+
+/// A loaded model. Cheap to share; owns the weights.
+pub trait Engine: Send + Sync + fmt::Debug {
+    fn info(&self) -> &EngineInfo;
+
+    /// Opens one more execution context. Instances share the engine's weights.
+    fn instance(&self) -> Result<Box<dyn Instance>, RunError>;
+}
+
+/// One execution context. Blocking: callers run it on a thread of its own.
+pub trait Instance: Send {
+    /// Runs one batch and returns one row for each sequence, in order.
+    ///
+    /// # Errors
+    /// [`RunError::Input`] when the batch itself is at fault, anything else when the engine is.
+    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError>;
+}
+
+/// What an engine says about itself. It is reported as it is, so it must be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Backend and device, for example `native-cpu` or `sim`.
+    pub name: String,
+    /// What the weights are held and multiplied in, for example `f32`.
+    pub dtype: String,
+    /// Numbers in each output row.
+    pub dim: usize,
+    /// Longest sequence the model was made for, special tokens included.
+    pub max_tokens: usize,
+    /// Ids at or above this one are an input error.
+    pub vocab: usize,
+    /// Whether the first run of a new shape costs more than the next (compiled kernels, graphs,
+    /// cached plans). Engines without such state need fewer warm-up rounds.
+    pub shape_state: bool,
+    /// Sleeps instead of computing; shown wherever a figure of it is shown.
+    pub simulated: bool,
+}
+
+/// Token ids of several sequences, one after the other, without padding.
+///
+/// Sequence `i` is `ids[offsets[i]..offsets[i + 1]]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenBatch {
+    ids: Vec<u32>,
+    offsets: Vec<usize>,
+}
+
+impl TokenBatch {
+    #[must_use]
+    pub fn new() -> Self {
+        TokenBatch { ids: Vec::new(), offsets: vec![0] }
+    }
+
+    pub fn push(&mut self, sequence: &[u32]) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.ids.extend_from_slice(sequence);
+        self.offsets.push(self.ids.len());
+    }
+
+    /// Number of sequences.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Tokens of all sequences together.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.iter().map(<[u32]>::len).max().unwrap_or(0)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        self.offsets.windows(2).map(|w| &self.ids[w[0]..w[1]])
+    }
+
+    /// All ids in order, and the row boundaries as described on the type.
+    #[must_use]
+    pub fn parts(&self) -> (&[u32], &[usize]) {
+        (&self.ids, &self.offsets)
+    }
+}
+
+impl<'a> FromIterator<&'a [u32]> for TokenBatch {
+    fn from_iter<I: IntoIterator<Item = &'a [u32]>>(rows: I) -> Self {
+        let mut batch = TokenBatch::new();
+        rows.into_iter().for_each(|row| batch.push(row));
+        batch
+    }
+}
+
+/// Row-major `rows × cols` numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    pub rows: usize,
+    pub cols: usize,
+    pub data: Vec<f32>,
+}
+
+impl Matrix {
+    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        // An output without columns still has rows; `chunks` must not be asked for chunks of zero.
+        self.data.chunks(self.cols.max(1))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The caller's fault; the same batch will fail again.
+    #[error("the batch cannot be run: {0}")]
+    Input(String),
+    /// The batch does not fit into memory; a smaller one may.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The engine's fault.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+}
