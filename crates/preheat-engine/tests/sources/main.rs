@@ -1,0 +1,1 @@
+//! Model sources against stand-ins on loopback: real files, real sockets, no network.
