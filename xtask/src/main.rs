@@ -1,1 +1,39 @@
-fn main() {}
+//! House work, run as `cargo xtask VERB`.
+//!
+//! Everything a contributor runs besides plain cargo lives here, so that cargo is the only tool to
+//! learn. Nothing here is part of the product, and no crate of the product depends on it.
+
+#![expect(clippy::print_stdout, reason = "what it says is its whole output")]
+
+mod codegen;
+mod shell;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "House work: set-up, tests, tidy rules, generated files."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Write the generated files
+    Codegen {
+        /// Write nothing; fail when a file differs from what would be written
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().verb {
+        Verb::Codegen { check: false } => codegen::write(),
+        Verb::Codegen { check: true } => codegen::check(),
+    }
+}
