@@ -1,0 +1,277 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::proof::{
+    ConcurrencyEvidence, Criteria, Evidence, FirstRequests, MemoryEvidence, WeightsEvidence,
+    WhenUnsettled,
+};
+use crate::shape::ShapeBucket;
+use crate::warmup::{CaseReport, OutputFacts, Path};
+
+fn settings(on_failure: OnFailure) -> LifecycleSettings {
+    LifecycleSettings {
+        skip_warmup: false,
+        on_failure,
+        warmup_timeout: Duration::from_secs(120),
+    }
+}
+
+fn at(secs: u64) -> Moment {
+    Moment::after_start(Duration::from_secs(secs))
+}
+
+/// A verdict over evidence that is good, of unsettled latency, or wrong.
+fn verdict(settled: bool, right: bool, last_call: bool) -> Verdict {
+    let took = vec![Duration::from_millis(3); 3];
+    let evidence = Evidence {
+        weights: WeightsEvidence {
+            device: "cpu".into(),
+            checksum_ok: Some(right),
+            tokenizer_ready: true,
+        },
+        cases: vec![CaseReport {
+            name: "1x16".into(),
+            shape: ShapeBucket::new(1, 16),
+            path: Path::Engine,
+            instance: Some(0),
+            rounds: took.clone(),
+            settled,
+            output: OutputFacts {
+                rows: 1,
+                dim: 2,
+                finite: true,
+            },
+        }],
+        missing: vec![],
+        first_requests: vec![FirstRequests {
+            path: Path::Http,
+            first: took.clone(),
+            steady: took,
+        }],
+        concurrency: Some(ConcurrencyEvidence {
+            requests: 1,
+            failed: 0,
+            max_difference: 0.0,
+            tolerance: 0.0,
+        }),
+        memory: MemoryEvidence {
+            peak_bytes: 1,
+            limit_bytes: 10,
+        },
+        load: None,
+    };
+    let criteria = Criteria {
+        max_first_ratio: 1.5,
+        slack: Duration::ZERO,
+        headroom: 0.2,
+        slo_p95: Duration::from_secs(1),
+        when_unsettled: WhenUnsettled::Degrade,
+    };
+    criteria.judge(&evidence, last_call, Moment::START)
+}
+
+fn failure() -> Failure {
+    Failure::new(
+        FailureKind::Load,
+        &Phase::Loading,
+        "no such file",
+        "fetch it",
+    )
+}
+
+fn opened(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::Open(_)))
+}
+
+#[test]
+fn a_life_without_trouble() {
+    let mut life = Lifecycle::new(settings(OnFailure::Hold));
+    let events = [
+        Event::Begun,
+        Event::Fetched,
+        Event::Loaded,
+        Event::Warmed,
+        Event::Judged(verdict(true, true, false)),
+        Event::Drain,
+        Event::Drained { cut: 0 },
+    ];
+    let mut effects = Vec::new();
+    for (second, event) in (1..).zip(events) {
+        effects.extend(life.step(event, at(second)));
+    }
+    let phases: Vec<_> = life.history().iter().map(|(name, _)| *name).collect();
+    assert_eq!(phases, &Phase::NAMES[..8]);
+    assert_eq!(life.history()[5], ("ready", at(5)));
+    let [fetch, load, warm, prove, open, close, drain, exit] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(
+        (fetch, load, warm),
+        (&Effect::Fetch, &Effect::Load, &Effect::Warm)
+    );
+    assert_eq!(prove, &Effect::Prove { last_call: false });
+    assert!(matches!(open, Effect::Open(pass) if pass.proof().is_some()));
+    assert_eq!((close, drain), (&Effect::Close, &Effect::Drain));
+    assert_eq!(exit, &Effect::Exit(Exit::Drained));
+}
+
+#[test]
+fn skipping_the_warm_up_opens_the_gate_with_a_pass_that_says_so() {
+    let skip = LifecycleSettings {
+        skip_warmup: true,
+        ..settings(OnFailure::Hold)
+    };
+    let mut life = Lifecycle::new(skip);
+    life.step(Event::Begun, at(1));
+    life.step(Event::Fetched, at(2));
+    let effects = life.step(Event::Loaded, at(3));
+    let [Effect::Open(pass)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(pass.warmth(), crate::Warmth::Skipped);
+}
+
+#[test]
+fn unsettled_latency_is_measured_again_until_the_last_call() {
+    let mut life = Lifecycle::new(settings(OnFailure::Hold));
+    for event in [Event::Begun, Event::Fetched, Event::Loaded, Event::Warmed] {
+        life.step(event, at(0));
+    }
+    let again = |life: &mut Lifecycle, secs, last| {
+        life.step(Event::Judged(verdict(false, true, last)), at(secs))
+    };
+    assert_eq!(
+        again(&mut life, 20, false),
+        [Effect::Prove { last_call: false }]
+    );
+    assert_eq!(
+        again(&mut life, 40, false),
+        [Effect::Prove { last_call: false }]
+    );
+    assert_eq!(
+        again(&mut life, 60, false),
+        [Effect::Prove { last_call: true }]
+    );
+    let effects = again(&mut life, 80, true);
+    let [Effect::Open(pass)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(pass.warmth(), crate::Warmth::Degraded);
+}
+
+#[test]
+fn what_follows_a_failure_is_the_users_choice() {
+    let fail = |on_failure| {
+        let mut life = Lifecycle::new(settings(on_failure));
+        life.step(Event::Begun, at(1));
+        let effects = life.step(Event::Failed(failure()), at(2));
+        assert!(life.probes().liveness && !life.probes().readiness);
+        (life, effects)
+    };
+    assert_eq!(fail(OnFailure::Hold).1, []);
+    assert_eq!(
+        fail(OnFailure::Exit).1,
+        [Effect::Exit(Exit::Failed(failure()))]
+    );
+
+    let (mut life, effects) = fail(OnFailure::Retry);
+    assert_eq!(effects, [Effect::RetryAfter(Duration::from_secs(1))]);
+    for want in [2, 4, 8, 16, 30, 30] {
+        assert_eq!(life.step(Event::RetryDue, at(3)), [Effect::Fetch]);
+        let effects = life.step(Event::Failed(failure()), at(4));
+        assert_eq!(effects, [Effect::RetryAfter(Duration::from_secs(want))]);
+    }
+}
+
+#[test]
+fn exit_codes_are_what_scripts_rely_on() {
+    let codes = FailureKind::ALL.map(FailureKind::exit_code);
+    assert_eq!(codes, [10, 11, 12, 13, 14, 15, 16, 17, 1]);
+    assert_eq!(Exit::Drained.code(), 0);
+    assert_eq!(Exit::Cut(3).code(), 17);
+    assert_eq!(Exit::Failed(failure()).code(), 12);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(Event::Begun),
+        Just(Event::Fetched),
+        Just(Event::Loaded),
+        Just(Event::Warmed),
+        (any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(settled, right, last)| Event::Judged(verdict(settled, right, last))),
+        Just(Event::Failed(failure())),
+        Just(Event::RetryDue),
+        Just(Event::Rewarm),
+        Just(Event::Drain),
+        (0usize..3).prop_map(|cut| Event::Drained { cut }),
+    ]
+}
+
+fn any_settings() -> impl Strategy<Value = LifecycleSettings> {
+    let on_failure = prop_oneof![
+        Just(OnFailure::Hold),
+        Just(OnFailure::Exit),
+        Just(OnFailure::Retry)
+    ];
+    (any::<bool>(), on_failure).prop_map(|(skip_warmup, f)| LifecycleSettings {
+        skip_warmup,
+        ..settings(f)
+    })
+}
+
+proptest! {
+    /// Whatever happens in whatever order, the gate is open exactly while the phase is ready, and
+    /// it is opened by a good verdict or a skipped warm-up and by nothing else.
+    #[test]
+    fn the_gate_follows_the_phase(
+        settings in any_settings(), events in prop::collection::vec(any_event(), 0..60),
+    ) {
+        let mut life = Lifecycle::new(settings);
+        let mut open = false;
+        for (second, event) in (0..).zip(events) {
+            let proven = matches!(&event, Event::Judged(v) if matches!(v.outcome, Outcome::Proven(_)));
+            let skipped = settings.skip_warmup && event == Event::Loaded;
+            let effects = life.step(event, at(second));
+            prop_assert!(!opened(&effects) || proven || skipped);
+            open = (open || opened(&effects)) && !effects.contains(&Effect::Close);
+            prop_assert_eq!(open, life.phase() == &Phase::Ready);
+            prop_assert_eq!(open, life.probes().readiness);
+        }
+    }
+
+    /// Draining is one way: after it, a replica never serves again and ends at most once.
+    #[test]
+    fn nothing_comes_back_from_draining(
+        settings in any_settings(),
+        before in prop::collection::vec(any_event(), 0..30),
+        after in prop::collection::vec(any_event(), 0..30),
+    ) {
+        let mut life = Lifecycle::new(settings);
+        for event in before.into_iter().chain([Event::Drain]) {
+            life.step(event, at(1));
+        }
+        let mut exits = 0;
+        for event in after {
+            let effects = life.step(event, at(2));
+            prop_assert!(effects.iter().all(|e| matches!(e, Effect::Exit(_))));
+            exits += effects.len();
+            prop_assert!(matches!(life.phase(), Phase::Draining | Phase::Stopped));
+        }
+        prop_assert!(exits <= 1);
+    }
+
+    /// History is in order of time and bounded.
+    #[test]
+    fn history_is_ordered_and_bounded(
+        settings in any_settings(), events in prop::collection::vec(any_event(), 0..400),
+    ) {
+        let mut life = Lifecycle::new(settings);
+        for (second, event) in (0..).zip(events) {
+            life.step(event, at(second));
+        }
+        prop_assert!(life.history().len() <= HISTORY);
+        prop_assert!(life.history().is_sorted_by_key(|(_, at)| *at));
+        prop_assert_eq!(life.history().last().map(|(name, _)| *name), Some(life.phase().name()));
+    }
+}

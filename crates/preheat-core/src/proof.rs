@@ -1,0 +1,483 @@
+//! What opens readiness.
+//!
+//! [`Criteria::judge`] is the only maker of a [`Proof`], and a [`Pass`] comes only from a proof or,
+//! where the user asked to skip warm-up, from the lifecycle. A serving gate takes a pass by value.
+
+use std::time::Duration;
+
+use crate::failure::{Failure, FailureKind};
+use crate::moment::Moment;
+use crate::phase::Phase;
+use crate::warmup::{CaseReport, Path, median, ratio};
+
+/// What must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Criteria {
+    /// The first request after warm-up may cost this many times the steady one.
+    pub max_first_ratio: f64,
+    /// Latency criteria are also met within this much time: noise must not keep a good replica out.
+    pub slack: Duration,
+    /// Share of the memory limit that must stay free.
+    pub headroom: f64,
+    /// The p95 that the optional synthetic load must stay under.
+    pub slo_p95: Duration,
+    pub when_unsettled: WhenUnsettled,
+}
+
+/// What to do about a replica whose answers are right and whose latency never settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenUnsettled {
+    /// Serve it, plainly marked; a gateway uses it last.
+    Degrade,
+    Fail,
+}
+
+/// Everything that was observed about a replica before judging it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    pub weights: WeightsEvidence,
+    /// Case runs on every path and instance.
+    pub cases: Vec<CaseReport>,
+    /// Planned runs that did not happen, by name and path.
+    pub missing: Vec<String>,
+    pub first_requests: Vec<FirstRequests>,
+    pub concurrency: Option<ConcurrencyEvidence>,
+    pub memory: MemoryEvidence,
+    pub load: Option<LoadEvidence>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WeightsEvidence {
+    pub device: String,
+    /// None: nobody said what the checksum should be.
+    pub checksum_ok: Option<bool>,
+    pub tokenizer_ready: bool,
+}
+
+/// First and following requests on fresh connections through one front door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstRequests {
+    pub path: Path,
+    /// The first request of each fresh connection.
+    pub first: Vec<Duration>,
+    pub steady: Vec<Duration>,
+}
+
+impl FirstRequests {
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        ratio(median(&self.first), median(&self.steady))
+    }
+}
+
+/// Overlapping requests compared with the same requests one at a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConcurrencyEvidence {
+    pub requests: usize,
+    pub failed: usize,
+    /// Largest absolute difference of any number.
+    pub max_difference: f32,
+    /// How far apart answers may be: rounding differs with the batch on some engines.
+    pub tolerance: f32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryEvidence {
+    pub peak_bytes: u64,
+    pub limit_bytes: u64,
+}
+
+impl MemoryEvidence {
+    /// Share of the limit that the peak left free.
+    #[must_use]
+    pub fn headroom(&self) -> f64 {
+        if self.limit_bytes == 0 {
+            return 1.0;
+        }
+        let used = self.peak_bytes as f64 / self.limit_bytes as f64;
+        (1.0 - used).max(0.0)
+    }
+}
+
+/// What a short synthetic load showed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LoadEvidence {
+    pub requests: usize,
+    pub errors: usize,
+    pub p95: Duration,
+    pub rate: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CheckId {
+    P1,
+    P2,
+    P3,
+    P4,
+    P5,
+    P6,
+}
+
+impl CheckId {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            CheckId::P1 => "P1",
+            CheckId::P2 => "P2",
+            CheckId::P3 => "P3",
+            CheckId::P4 => "P4",
+            CheckId::P5 => "P5",
+            CheckId::P6 => "P6",
+        }
+    }
+}
+
+/// One item of the readiness report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub id: CheckId,
+    pub what: &'static str,
+    pub ok: bool,
+    pub value: String,
+    pub limit: String,
+    /// A miss may be noise: tried again, and excused at the end if the settings say so.
+    pub latency_only: bool,
+}
+
+/// The judgement: every check, and what follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    pub checks: Vec<Check>,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Proven(Proof),
+    /// Only latency missed: measure once more.
+    Again,
+    Failed(Failure),
+}
+
+/// The token that says: this replica was warm, at this moment, by these criteria.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proof {
+    at: Moment,
+    degraded: bool,
+    steady: Duration,
+    first: Duration,
+}
+
+impl Proof {
+    #[must_use]
+    pub fn at(&self) -> Moment {
+        self.at
+    }
+
+    /// Median steady latency through the front door.
+    #[must_use]
+    pub fn steady(&self) -> Duration {
+        self.steady
+    }
+
+    /// Median of the first requests on fresh connections after warm-up.
+    #[must_use]
+    pub fn first(&self) -> Duration {
+        self.first
+    }
+
+    /// Latency never settled, and the settings allow serving all the same.
+    #[must_use]
+    pub fn degraded(&self) -> bool {
+        self.degraded
+    }
+}
+
+/// What a serving gate is opened with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pass(PassKind);
+
+#[derive(Debug, Clone, PartialEq)]
+enum PassKind {
+    Proof(Proof),
+    Skipped,
+}
+
+/// How warm the holder of a pass is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Warmth {
+    Proven,
+    Degraded,
+    /// Warm-up was skipped at the user's wish: nothing is known.
+    Skipped,
+}
+
+impl Warmth {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Warmth::Proven => "proven",
+            Warmth::Degraded => "degraded",
+            Warmth::Skipped => "skipped",
+        }
+    }
+}
+
+impl Pass {
+    pub(crate) fn skipped() -> Self {
+        Pass(PassKind::Skipped)
+    }
+
+    #[must_use]
+    pub fn warmth(&self) -> Warmth {
+        match &self.0 {
+            PassKind::Proof(proof) if proof.degraded => Warmth::Degraded,
+            PassKind::Proof(_) => Warmth::Proven,
+            PassKind::Skipped => Warmth::Skipped,
+        }
+    }
+
+    #[must_use]
+    pub fn proof(&self) -> Option<&Proof> {
+        match &self.0 {
+            PassKind::Proof(proof) => Some(proof),
+            PassKind::Skipped => None,
+        }
+    }
+}
+
+impl From<Proof> for Pass {
+    fn from(proof: Proof) -> Self {
+        Pass(PassKind::Proof(proof))
+    }
+}
+
+impl Criteria {
+    /// Judges a replica. `last_call`: there is no time for another attempt.
+    #[must_use]
+    pub fn judge(&self, evidence: &Evidence, last_call: bool, now: Moment) -> Verdict {
+        let checks = self.checks(evidence);
+        let outcome = match checks.iter().find(|c| !c.ok && !c.latency_only) {
+            Some(missed) => Outcome::Failed(failure(missed)),
+            None => self.by_latency(&checks, evidence, last_call, now),
+        };
+        Verdict { checks, outcome }
+    }
+
+    fn by_latency(
+        &self,
+        checks: &[Check],
+        evidence: &Evidence,
+        last: bool,
+        now: Moment,
+    ) -> Outcome {
+        let missed = checks.iter().find(|c| !c.ok);
+        match missed {
+            None => Outcome::Proven(proof(evidence, now, false)),
+            Some(_) if !last => Outcome::Again,
+            Some(_) if self.when_unsettled == WhenUnsettled::Degrade => {
+                Outcome::Proven(proof(evidence, now, true))
+            }
+            Some(missed) => Outcome::Failed(failure(missed)),
+        }
+    }
+
+    fn checks(&self, evidence: &Evidence) -> Vec<Check> {
+        let mut checks = vec![
+            weights(&evidence.weights),
+            ran(evidence),
+            settled(evidence),
+            self.first_request(&evidence.first_requests),
+            concurrency(evidence.concurrency.as_ref()),
+            self.memory(&evidence.memory),
+        ];
+        if let Some(load) = &evidence.load {
+            checks.extend(self.load(load));
+        }
+        checks
+    }
+
+    fn first_request(&self, doors: &[FirstRequests]) -> Check {
+        let within = |d: &FirstRequests| {
+            let beyond = median(&d.first).saturating_sub(median(&d.steady));
+            d.ratio() <= self.max_first_ratio || beyond <= self.slack
+        };
+        let worst = doors.iter().max_by(|a, b| a.ratio().total_cmp(&b.ratio()));
+        Check {
+            id: CheckId::P3,
+            what: "first request after warm-up, through the front door",
+            ok: !doors.is_empty() && doors.iter().all(within),
+            value: worst.map_or("not measured".into(), |d| {
+                format!("{:.2} × steady ({})", d.ratio(), d.path.name())
+            }),
+            limit: format!("{:.2} × steady", self.max_first_ratio),
+            latency_only: !doors.is_empty(),
+        }
+    }
+
+    fn memory(&self, memory: &MemoryEvidence) -> Check {
+        let used = 1.0 - memory.headroom();
+        Check {
+            id: CheckId::P5,
+            what: "peak memory",
+            ok: memory.headroom() >= self.headroom,
+            value: format!("{:.1} %", used * 100.0),
+            limit: format!("{:.1} %", (1.0 - self.headroom) * 100.0),
+            latency_only: false,
+        }
+    }
+
+    fn load(&self, load: &LoadEvidence) -> [Check; 2] {
+        let check = |what, ok, value, limit, latency_only| Check {
+            id: CheckId::P6,
+            what,
+            ok,
+            value,
+            limit,
+            latency_only,
+        };
+        [
+            check(
+                "errors under synthetic load",
+                load.errors == 0 && load.requests > 0,
+                format!("{} of {}", load.errors, load.requests),
+                "0".into(),
+                false,
+            ),
+            check(
+                "p95 under synthetic load",
+                load.p95 <= self.slo_p95,
+                format!(
+                    "{:.1} ms at {:.1}/s",
+                    load.p95.as_secs_f64() * 1e3,
+                    load.rate
+                ),
+                format!("{:.1} ms", self.slo_p95.as_secs_f64() * 1e3),
+                true,
+            ),
+        ]
+    }
+}
+
+fn weights(weights: &WeightsEvidence) -> Check {
+    let checksum = match weights.checksum_ok {
+        Some(true) => "checksum right",
+        Some(false) => "checksum wrong",
+        None => "no checksum to compare with",
+    };
+    let tokenizer = if weights.tokenizer_ready {
+        "ready"
+    } else {
+        "missing"
+    };
+    Check {
+        id: CheckId::P1,
+        what: "weights on the device, tokenizer ready",
+        ok: weights.checksum_ok != Some(false) && weights.tokenizer_ready,
+        value: format!("on {}, {checksum}, tokenizer {tokenizer}", weights.device),
+        limit: "loaded, checksum right where known".into(),
+        latency_only: false,
+    }
+}
+
+fn ran(evidence: &Evidence) -> Check {
+    let runs = evidence.cases.len();
+    Check {
+        id: CheckId::P2,
+        what: "every planned case ran on every instance and path",
+        ok: evidence.missing.is_empty() && runs > 0,
+        value: match evidence.missing.first() {
+            Some(first) => format!("{} missing, first: {first}", evidence.missing.len()),
+            None => format!("{runs} of {runs}"),
+        },
+        limit: "all".into(),
+        latency_only: false,
+    }
+}
+
+fn settled(evidence: &Evidence) -> Check {
+    let unsettled: Vec<_> = evidence.cases.iter().filter(|c| !c.settled).collect();
+    Check {
+        id: CheckId::P2,
+        what: "latency settled",
+        ok: unsettled.is_empty(),
+        value: match unsettled.first() {
+            Some(c) => {
+                format!(
+                    "{} unsettled, first: {} on {}",
+                    unsettled.len(),
+                    c.name,
+                    c.path.name()
+                )
+            }
+            None => "all settled".into(),
+        },
+        limit: "all settled".into(),
+        latency_only: true,
+    }
+}
+
+fn concurrency(evidence: Option<&ConcurrencyEvidence>) -> Check {
+    Check {
+        id: CheckId::P4,
+        what: "overlapping requests give the same answers",
+        ok: evidence
+            .is_some_and(|e| e.requests > 0 && e.failed == 0 && e.max_difference <= e.tolerance),
+        value: evidence.map_or("not measured".into(), |e| {
+            format!(
+                "{} requests, {} failed, off by {:.1e}",
+                e.requests, e.failed, e.max_difference
+            )
+        }),
+        limit: evidence.map_or(String::new(), |e| format!("off by {:.1e}", e.tolerance)),
+        latency_only: false,
+    }
+}
+
+fn proof(evidence: &Evidence, at: Moment, degraded: bool) -> Proof {
+    let http = evidence
+        .first_requests
+        .iter()
+        .find(|d| d.path == Path::Http);
+    let door = http.or(evidence.first_requests.first());
+    Proof {
+        at,
+        degraded,
+        steady: door.map_or(Duration::ZERO, |d| median(&d.steady)),
+        first: door.map_or(Duration::ZERO, |d| median(&d.first)),
+    }
+}
+
+fn failure(missed: &Check) -> Failure {
+    let (kind, remedy) = match missed.id {
+        CheckId::P1 => (
+            FailureKind::Load,
+            "fetch the model again (preheat models rm, then pull) or correct the expected checksum",
+        ),
+        CheckId::P2 => (
+            FailureKind::Proof,
+            "give warm-up more rounds or time ([warmup] max_rounds, timeout), or quieten the machine",
+        ),
+        CheckId::P3 => (
+            FailureKind::Proof,
+            "look at the warm-up diff for what the first request still pays, or raise [warmup] max_first_ratio",
+        ),
+        CheckId::P4 => (
+            FailureKind::Proof,
+            "the engine mixes up overlapping requests: set instances = 1 and report it",
+        ),
+        CheckId::P5 => (
+            FailureKind::Memory,
+            "raise the memory limit, lower max_batch or max_tokens, or set [memory] headroom",
+        ),
+        CheckId::P6 => (
+            FailureKind::Proof,
+            "lower [warmup.load] rate, raise [slo] p95, or give the replica more CPU",
+        ),
+    };
+    let cause = format!("{}: {}, limit {}", missed.what, missed.value, missed.limit);
+    Failure::new(kind, &Phase::Proving, cause, remedy)
+}
+
+#[cfg(test)]
+mod tests;
