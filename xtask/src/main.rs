@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "what it says is its whole output")]
 
 mod codegen;
+mod setup;
 mod shell;
 
 use anyhow::Result;
@@ -23,6 +24,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Fetch what tests and benchmarks need: client programs and the default model
+    Setup,
     /// Write the generated files
     Codegen {
         /// Write nothing; fail when a file differs from what would be written
@@ -33,6 +36,7 @@ enum Verb {
 
 fn main() -> Result<()> {
     match Cli::parse().verb {
+        Verb::Setup => setup::run(),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),
     }

@@ -35,8 +35,8 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
 }
 
 /// Runs a command and returns what it wrote to stdout.
-pub(crate) fn output(mut command: Command) -> Result<String> {
-    let shown = show(&command);
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let shown = show(command);
     let done = command
         .stdin(Stdio::null())
         .output()
