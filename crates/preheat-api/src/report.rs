@@ -1,0 +1,129 @@
+//! The readiness report: the same one in `/ready`, `preheat status`, `preheat warm` and the log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Whole report. The keys of the simple form stand at the top.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReadinessReport {
+    /// `ready` or `not_ready`.
+    pub status: String,
+    /// One sentence: what is going on, or what is wrong and what to do.
+    pub detail: String,
+    pub model: String,
+    /// Time that warming and proving took, or has taken so far.
+    pub warmup_seconds: f64,
+    /// The group that people know: cold, loading, warming, warm, draining, failed.
+    pub stage: String,
+    pub phase: String,
+    /// Until ready, as far as it can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta_ms: Option<u64>,
+    pub models: Vec<ModelReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelReport {
+    pub name: String,
+    pub phase: String,
+    pub engine: Option<EngineReport>,
+    pub instances: usize,
+    /// Where it came from; left out for callers without credentials where keys are required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    pub revision: Option<String>,
+    pub waterfall: Vec<StageReport>,
+    pub cases: Vec<CaseReport>,
+    /// What was changed in the plan to make it fit.
+    pub notes: Vec<String>,
+    pub checks: Vec<CheckReport>,
+    pub proof: ProofReport,
+    pub memory: MemoryReport,
+    pub error: Option<ErrorReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EngineReport {
+    pub name: String,
+    pub dtype: String,
+    pub dim: usize,
+    pub max_tokens: usize,
+    /// Declared times instead of a computation.
+    pub simulated: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StageReport {
+    pub stage: String,
+    pub start_ms: f64,
+    pub ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CaseReport {
+    pub name: String,
+    /// Rows × tokens class.
+    pub shape: String,
+    /// `engine`, `http` or `grpc`.
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<usize>,
+    /// Number of rounds, and each of them.
+    pub rounds: usize,
+    pub rounds_ms: Vec<f64>,
+    pub first_ms: f64,
+    pub steady_ms: f64,
+    /// First ÷ steady.
+    pub ratio: f64,
+    pub settled: bool,
+    pub output: OutputReport,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OutputReport {
+    pub shape: [usize; 2],
+    pub finite: bool,
+    pub ok: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckReport {
+    pub id: String,
+    pub what: String,
+    pub ok: bool,
+    pub value: String,
+    pub limit: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProofReport {
+    /// `pending`, `passed`, `failed`, `skipped` or `degraded`.
+    pub status: String,
+    /// The first request on a fresh connection after warm-up, synthetic.
+    pub first_request_ms: Option<f64>,
+    pub steady_ms: Option<f64>,
+    /// What the first users would have paid on top. 0 when that is the truth.
+    pub saved_ms: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemoryReport {
+    /// Resident now.
+    pub resident_bytes: u64,
+    pub peak_bytes: u64,
+    pub limit_bytes: u64,
+    /// Share of the limit that the peak left free.
+    pub headroom: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorReport {
+    pub stage: String,
+    pub cause: String,
+    pub remedy: String,
+    pub exit_code: u8,
+}

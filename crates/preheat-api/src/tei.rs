@@ -1,0 +1,88 @@
+//! Bodies of text-embeddings-inference.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One text or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Texts {
+    #[must_use]
+    pub fn into_vec(self) -> Vec<String> {
+        match self {
+            Texts::One(text) => vec![text],
+            Texts::Many(texts) => texts,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Object form of `/embed`. The answer is a bare list of vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EmbedRequest {
+    pub inputs: Texts,
+    /// Cut texts that are too long; false: refuse them. Null: cut.
+    #[serde(default)]
+    pub truncate: Option<bool>,
+    /// Scale vectors to length one, if the model does.
+    #[serde(default = "yes")]
+    pub normalize: bool,
+    /// Keep only the first so many numbers of each vector.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub dimensions: Option<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenizeRequest {
+    pub inputs: Texts,
+    #[serde(default = "yes")]
+    pub add_special_tokens: bool,
+}
+
+/// `/tokenize` answers a list of these for each text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Token {
+    pub id: u32,
+    pub text: String,
+    pub special: bool,
+    /// Where the token begins and ends in the text, in characters; null for special tokens.
+    pub start: Option<usize>,
+    pub stop: Option<usize>,
+}
+
+/// `/info`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Info {
+    pub model_id: String,
+    pub model_sha: Option<String>,
+    pub model_dtype: String,
+    pub model_type: ModelType,
+    pub max_concurrent_requests: usize,
+    pub max_input_length: usize,
+    pub max_batch_tokens: usize,
+    pub max_batch_requests: Option<usize>,
+    pub max_client_batch_size: usize,
+    pub auto_truncate: bool,
+    pub tokenization_workers: usize,
+    pub version: String,
+    pub sha: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelType {
+    pub embedding: EmbeddingType,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EmbeddingType {
+    pub pooling: String,
+}
