@@ -3,11 +3,18 @@
 //! Everything a contributor runs besides plain cargo lives here, so that cargo is the only tool to
 //! learn. Nothing here is part of the product, and no crate of the product depends on it.
 
-#![expect(clippy::print_stdout, reason = "what it says is its whole output")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what it says is its output"
+)]
 
 mod codegen;
 mod setup;
 mod shell;
+mod tidy;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -24,6 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Check the rules of the house
+    Tidy,
     /// Fetch what tests and benchmarks need: client programs and the default model
     Setup,
     /// Write the generated files
@@ -34,8 +43,19 @@ enum Verb {
     },
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<()> {
+    match verb {
+        Verb::Tidy => tidy::run(),
         Verb::Setup => setup::run(),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),
