@@ -12,6 +12,7 @@
 mod codegen;
 mod setup;
 mod shell;
+mod test;
 mod tidy;
 
 use std::process::ExitCode;
@@ -29,8 +30,10 @@ struct Cli {
     verb: Verb,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Subcommand)]
 enum Verb {
+    /// Run everything that must pass before a change goes in
+    Test,
     /// Check the rules of the house
     Tidy,
     /// Fetch what tests and benchmarks need: client programs and the default model
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<()> {
     match verb {
+        Verb::Test => test::run(),
         Verb::Tidy => tidy::run(),
         Verb::Setup => setup::run(),
         Verb::Codegen { check: false } => codegen::write(),
