@@ -74,7 +74,7 @@ impl Default for Server {
             max_body: Size(2_000_000),
             header_timeout: Span::secs(10),
             body_timeout: Span::secs(10),
-            idle_timeout: Span::secs(75),
+            idle_timeout: Span::secs(120),
             max_connections: 4096,
             health_is: HealthIs::Live,
             cors_origins: Vec::new(),

@@ -54,6 +54,7 @@ pub enum Effect {
     /// Take the pass away: no new request may be served on it.
     Close,
     RetryAfter(Duration),
+    /// Go on serving for the settle delay, then refuse, finish and close.
     Drain,
     Exit(Exit),
 }
@@ -190,7 +191,7 @@ impl Lifecycle {
             (
                 Starting | Fetching | Loading | Warming | Proving | Ready | Failed(_),
                 Event::Drain,
-            ) => self.enter(Draining, now, vec![Effect::Close, Effect::Drain]),
+            ) => self.enter(Draining, now, vec![Effect::Drain]),
 
             // Asking twice changes nothing.
             (Draining | Stopped, Event::Drain) => vec![],

@@ -102,7 +102,7 @@ fn a_life_without_trouble() {
     let phases: Vec<_> = life.history().iter().map(|(name, _)| *name).collect();
     assert_eq!(phases, &Phase::NAMES[..8]);
     assert_eq!(life.history()[5], ("ready", at(5)));
-    let [fetch, load, warm, prove, open, close, drain, exit] = &effects[..] else {
+    let [fetch, load, warm, prove, open, drain, exit] = &effects[..] else {
         panic!("{effects:?}")
     };
     assert_eq!(
@@ -111,7 +111,7 @@ fn a_life_without_trouble() {
     );
     assert_eq!(prove, &Effect::Prove { last_call: false });
     assert!(matches!(open, Effect::Open(pass) if pass.proof().is_some()));
-    assert_eq!((close, drain), (&Effect::Close, &Effect::Drain));
+    assert_eq!(drain, &Effect::Drain);
     assert_eq!(exit, &Effect::Exit(Exit::Drained));
 }
 
@@ -221,8 +221,10 @@ fn any_settings() -> impl Strategy<Value = LifecycleSettings> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, the gate is open exactly while the phase is ready, and
-    /// it is opened by a good verdict or a skipped warm-up and by nothing else.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens in whatever order, the gate is open while the phase is ready, at most lingers
+    /// while draining, and is opened by a good verdict or a skipped warm-up and by nothing else.
     #[test]
     fn the_gate_follows_the_phase(
         settings in any_settings(), events in prop::collection::vec(any_event(), 0..60),
@@ -235,8 +237,10 @@ proptest! {
             let effects = life.step(event, at(second));
             prop_assert!(!opened(&effects) || proven || skipped);
             open = (open || opened(&effects)) && !effects.contains(&Effect::Close);
-            prop_assert_eq!(open, life.phase() == &Phase::Ready);
-            prop_assert_eq!(open, life.probes().readiness);
+            let ready = life.phase() == &Phase::Ready;
+            let leaving = matches!(life.phase(), Phase::Draining | Phase::Stopped);
+            prop_assert!(open == ready || (open && leaving));
+            prop_assert_eq!(ready, life.probes().readiness);
         }
     }
 
@@ -264,7 +268,7 @@ proptest! {
     /// History is in order of time and bounded.
     #[test]
     fn history_is_ordered_and_bounded(
-        settings in any_settings(), events in prop::collection::vec(any_event(), 0..400),
+        settings in any_settings(), events in prop::collection::vec(any_event(), 0..200),
     ) {
         let mut life = Lifecycle::new(settings);
         for (second, event) in (0..).zip(events) {
