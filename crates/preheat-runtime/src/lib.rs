@@ -1,1 +1,28 @@
+//! The process shell: telemetry, signals, tasks, gate, listeners, drain. Knows nothing of models.
+//!
+//! This is the only crate that spawns tasks and threads. It reads neither arguments nor environment:
+//! what it needs is passed in.
 
+pub mod body;
+mod cgroup;
+pub mod cpu;
+pub mod drain;
+pub mod edge;
+pub mod inflight;
+pub mod latch;
+pub mod memory;
+pub mod metrics;
+pub mod probe;
+pub mod signals;
+pub mod tasks;
+pub mod telemetry;
+pub mod thread;
+pub mod tls;
+
+pub use drain::{Drain, DrainLimits, DrainReport, Draining, Stage};
+pub use edge::{BindError, ConnectionCounters, EdgeConfig, Listener, Peer, Shell, bind, serve};
+pub use inflight::{InFlight, Permit, PermitBody};
+pub use latch::Latch;
+pub use probe::ProbeThread;
+pub use signals::{Shutdown, Urgency};
+pub use tasks::{StillRunning, Tasks};

@@ -1,0 +1,93 @@
+//! What the edge adds to the caller's service, for each request of one connection: the permit, the
+//! refusal of requests whose length is not clear, and the word that an HTTP/1 client should leave.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tower::{Service, ServiceExt as _};
+
+use crate::drain::{Draining, Stage};
+use crate::edge::Peer;
+use crate::edge::life::{Answering, Life};
+use crate::inflight::{Permit, PermitBody};
+
+/// The body of every answer that leaves through the edge.
+pub(crate) type EdgeBody<B> = PermitBody<Either<B, Full<Bytes>>, (Permit, Answering)>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionService<S> {
+    pub(crate) inner: S,
+    pub(crate) life: Life,
+    pub(crate) draining: Draining,
+    pub(crate) peer: Peer,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<EdgeBody<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let (answering, clear) = self.life.request();
+        let permits = (self.draining.in_flight().enter(), answering);
+        let leave = LeaveHint {
+            version: request.version(),
+            draining: self.draining.clone(),
+        };
+        if !clear {
+            let response = refusal().map(|body| PermitBody::new(Either::Right(body), permits));
+            return Box::pin(std::future::ready(Ok(response)));
+        }
+        request.extensions_mut().insert(self.peer);
+        let response = self.inner.clone().oneshot(request);
+        Box::pin(async move {
+            let mut response = response.await?;
+            leave.apply(&mut response);
+            Ok(response.map(|body| PermitBody::new(Either::Left(body), permits)))
+        })
+    }
+}
+
+/// Asks the client to use another connection next time, once we want it gone. HTTP/2 has a frame
+/// of its own for that, which the connection sends.
+struct LeaveHint {
+    version: Version,
+    draining: Draining,
+}
+
+impl LeaveHint {
+    fn apply<B>(&self, response: &mut Response<B>) {
+        if self.version < Version::HTTP_2 && self.draining.stage() >= Stage::Settling {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+fn refusal() -> Response<Full<Bytes>> {
+    let text = "the length of this request is not clear: send content-length or \
+                transfer-encoding, not both\n";
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,41 @@
+//! A page of metrics in the text format that Prometheus reads. Knows no metric of its own.
+
+use std::fmt::Debug;
+
+use prometheus_client::encoding::text::encode;
+pub use prometheus_client::registry::Metric;
+
+/// What [`Registry::encode`] is to be served as.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of one process. Register while starting, then share and [`encode`](Registry::encode).
+#[derive(Debug, Default)]
+pub struct Registry(prometheus_client::registry::Registry);
+
+impl Registry {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a metric and returns it, to be kept and counted with. Metrics share their value between
+    /// clones. `name` is without the `_total` that counters get on the page; `help` without the full
+    /// stop at its end.
+    pub fn register<M: Metric + Clone + Debug>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0
+            .register(name.trim_end_matches("_total"), help, metric.clone());
+        metric
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // A `String` takes every write; an encoder that fails leaves the page without its end mark,
+        // which a reader notices.
+        if let Err(error) = encode(&mut page, &self.0) {
+            tracing::error!(event = "metrics_failed", %error, "metrics could not be written");
+        }
+        page
+    }
+}
