@@ -1,0 +1,176 @@
+//! Which files make a model, and what is known about each.
+
+use super::digest;
+use super::error::FetchError;
+
+/// One file of a fetched model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Relative to the model's directory, with `/` between the parts.
+    pub name: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// In order of preference; one is fetched.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const CONFIG: &str = "config.json";
+const OTHERS: [&str; 7] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+];
+
+/// Every name that a source may be asked for, the weights last.
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    [CONFIG].into_iter().chain(OTHERS).chain(WEIGHTS)
+}
+
+pub(super) fn is_weights(name: &str) -> bool {
+    WEIGHTS.contains(&name)
+}
+
+pub(super) fn is_optional(name: &str) -> bool {
+    OTHERS.contains(&name)
+}
+
+/// The files to take out of those that a source has: small ones first, so that a source that is
+/// none fails before the long transfer.
+pub(super) fn select(
+    place: &str,
+    has: impl Fn(&str) -> bool,
+) -> Result<Vec<&'static str>, FetchError> {
+    let not_a_model = |missing| FetchError::NotAModel {
+        place: place.to_owned(),
+        missing,
+    };
+    if !has(CONFIG) {
+        return Err(not_a_model(CONFIG));
+    }
+    let Some(weights) = WEIGHTS.into_iter().find(|name| has(name)) else {
+        return Err(not_a_model("model.safetensors or pytorch_model.bin"));
+    };
+    let mut files = vec![CONFIG];
+    files.extend(OTHERS.into_iter().filter(|name| has(name)));
+    files.push(weights);
+    Ok(files)
+}
+
+/// The one directory among these paths that holds a model, as a prefix: empty or ending in `/`.
+pub(super) fn root(place: &str, paths: &[String]) -> Result<String, FetchError> {
+    let has = |path: &str| paths.iter().any(|p| p == path);
+    let mut roots = paths.iter().filter_map(|path| {
+        let prefix = path.strip_suffix(CONFIG)?;
+        let is_directory = prefix.is_empty() || prefix.ends_with('/');
+        let has_weights = WEIGHTS.iter().any(|name| has(&format!("{prefix}{name}")));
+        (is_directory && has_weights).then_some(prefix)
+    });
+    match (roots.next(), roots.next()) {
+        (Some(root), None) => Ok(root.to_owned()),
+        (Some(one), Some(other)) => Err(FetchError::Archive {
+            file: place.to_owned(),
+            reason: format!("it holds more than one model, `{one}` and `{other}` among them"),
+        }),
+        (None, _) => Err(FetchError::NotAModel {
+            place: place.to_owned(),
+            missing: "a directory with config.json and model.safetensors or pytorch_model.bin",
+        }),
+    }
+}
+
+/// Digest over names and contents. Sizes follow from contents, the order does not count.
+pub(super) fn revision(files: &[FileFacts]) -> String {
+    let mut lines: Vec<String> = files
+        .iter()
+        .map(|file| format!("{}  {}\n", file.sha256, file.name))
+        .collect();
+    lines.sort();
+    digest::of_bytes(lines.concat().as_bytes())
+}
+
+/// Whether the known digests of a model are those of these files.
+pub(super) fn agree(files: &[FileFacts], pins: &[(&str, &str)]) -> bool {
+    files.iter().all(|file| {
+        pins.iter()
+            .all(|(name, sha256)| *name != file.name || *sha256 == file.sha256)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_weights_come_last_and_safetensors_is_preferred() {
+        let files = select("x", |_| true).unwrap();
+        assert_eq!(files.first(), Some(&"config.json"));
+        assert_eq!(files.last(), Some(&"model.safetensors"));
+        let files = select("x", |name| {
+            ["config.json", "pytorch_model.bin"].contains(&name)
+        });
+        assert_eq!(files.unwrap(), ["config.json", "pytorch_model.bin"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (has, missing) in [
+            ("model.safetensors", "config.json"),
+            ("config.json", "pytorch_model.bin"),
+        ] {
+            let error = select("x", |name| name == has).unwrap_err();
+            assert!(error.to_string().contains(missing), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_model_is_found_inside_an_archive() {
+        let found = root(
+            "x",
+            &paths(&[
+                "p/__init__.py",
+                "p/m/config.json",
+                "p/m/1_Pooling/config.json",
+                "p/m/model.safetensors",
+            ]),
+        );
+        assert_eq!(found.unwrap(), "p/m/");
+        assert_eq!(
+            root("x", &paths(&["config.json", "model.safetensors"])).unwrap(),
+            ""
+        );
+        assert!(root("x", &paths(&["not-config.json", "not-model.safetensors"])).is_err());
+        let two = [
+            "a/config.json",
+            "a/model.safetensors",
+            "b/config.json",
+            "b/pytorch_model.bin",
+        ];
+        assert!(
+            root("x", &paths(&two))
+                .unwrap_err()
+                .to_string()
+                .contains("more than one")
+        );
+    }
+
+    #[test]
+    fn the_revision_depends_on_content_alone() {
+        let file = |name: &str, sha256: &str| FileFacts {
+            name: name.into(),
+            bytes: 1,
+            sha256: sha256.into(),
+        };
+        let a = revision(&[file("a", "1"), file("b", "2")]);
+        assert_eq!(a, revision(&[file("b", "2"), file("a", "1")]));
+        assert_ne!(a, revision(&[file("a", "2"), file("b", "1")]));
+        assert_ne!(a, revision(&[file("a", "1")]));
+    }
+}

@@ -1,0 +1,221 @@
+//! Models that are on this machine already: a directory of the user's, or a snapshot in the hub's
+//! own cache. Used in place, never copied, never changed.
+//!
+//! Their digests are remembered in `<cache>/digests/`, so that only the first start after a change
+//! reads every byte. A file counts as unchanged while its size, its time of change and its inode
+//! are the same.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::error::FetchError;
+use super::files::{self, FileFacts};
+use super::{Fetch, Fetched, HubRepo, blocking, digest, hub};
+
+/// Opens a directory as a model.
+pub(super) async fn open(
+    dir: &Path,
+    source: String,
+    fetch: &Fetch<'_>,
+) -> Result<Fetched, FetchError> {
+    let (dir, cache) = (dir.to_owned(), fetch.options.cache.clone());
+    blocking(move || {
+        let files = facts(&dir, &cache)?;
+        Ok(Fetched {
+            revision: files::revision(&files),
+            dir,
+            source,
+            files,
+            bytes_fetched: 0,
+            cached: true,
+        })
+    })
+    .await
+}
+
+/// The model in the cache that other tools of the hub keep, when it is there and complete.
+pub(super) async fn hub_snapshot(
+    repo: &HubRepo,
+    fetch: &Fetch<'_>,
+) -> Result<Option<Fetched>, FetchError> {
+    let Some((dir, commit)) = fetch
+        .options
+        .hf_home
+        .as_deref()
+        .and_then(|h| snapshot(h, repo))
+    else {
+        return Ok(None);
+    };
+    let found = match open(&dir, format!("hf:{}@{commit}", repo.repo), fetch).await {
+        Ok(found) => found,
+        // Someone else's cache: what is wrong with it is no reason not to fetch the model.
+        Err(error) => {
+            tracing::debug!(dir = %dir.display(), error = error.chain(), "snapshot not used");
+            return Ok(None);
+        }
+    };
+    Ok(files::agree(&found.files, fetch.pins).then_some(found))
+}
+
+fn snapshot(home: &Path, repo: &HubRepo) -> Option<(PathBuf, String)> {
+    let dir = home
+        .join("hub")
+        .join(format!("models--{}", repo.repo.replace('/', "--")));
+    let revision = repo.revision.as_deref().unwrap_or(hub::DEFAULT_BRANCH);
+    let commit = if hub::is_commit(revision) {
+        revision.to_owned()
+    } else {
+        fs::read_to_string(dir.join("refs").join(revision))
+            .ok()?
+            .trim()
+            .to_owned()
+    };
+    hub::is_commit(&commit).then(|| (dir.join("snapshots").join(&commit), commit))
+}
+
+fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
+    let place = dir.display().to_string();
+    let dir = match fs::canonicalize(dir) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(FetchError::NotFound { what: place });
+        }
+        Err(error) => return Err(FetchError::io("read", dir, error)),
+    };
+    let mut found = Vec::new();
+    for name in files::known() {
+        if let Some(stamp) = Stamp::of(&dir.join(name))? {
+            found.push((name, stamp));
+        }
+    }
+    let names = files::select(&place, |name| found.iter().any(|(found, _)| *found == name))?;
+    found.retain(|(name, _)| names.contains(name));
+
+    let memory = Memory::of(cache, &dir);
+    let mut known = memory.read();
+    let mut changed = false;
+    let mut facts = Vec::with_capacity(found.len());
+    for (name, stamp) in found {
+        let sha256 = match known.iter().position(|(n, s, _)| *n == name && *s == stamp) {
+            Some(at) => known.swap_remove(at).2,
+            None => {
+                changed = true;
+                let path = dir.join(name);
+                digest::of_file(&path)
+                    .map_err(|error| FetchError::io("read", &path, error))?
+                    .1
+            }
+        };
+        facts.push((name.to_owned(), stamp, sha256));
+    }
+    if changed {
+        memory.write(&facts);
+    }
+    Ok(facts
+        .into_iter()
+        .map(|(name, stamp, sha256)| FileFacts {
+            name,
+            bytes: stamp.bytes,
+            sha256,
+        })
+        .collect())
+}
+
+/// What changes when a file's content does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    inode: u64,
+    changed_s: i64,
+    changed_ns: i64,
+}
+
+impl Stamp {
+    /// `None` when there is no such file.
+    fn of(path: &Path) -> Result<Option<Self>, FetchError> {
+        let found = match fs::metadata(path) {
+            Ok(found) if found.is_file() => found,
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(FetchError::io("read", path, error)),
+        };
+        // The time of change, not of modification: tools set the latter back.
+        Ok(Some(Stamp {
+            bytes: found.len(),
+            inode: found.ino(),
+            changed_s: found.ctime(),
+            changed_ns: found.ctime_nsec(),
+        }))
+    }
+}
+
+type Remembered = (String, Stamp, String);
+
+/// The remembered digests of one directory. Losing them costs time, nothing else, so no failure
+/// here is an error.
+struct Memory {
+    path: PathBuf,
+}
+
+impl Memory {
+    fn of(cache: &Path, dir: &Path) -> Self {
+        let name = digest::of_bytes(dir.as_os_str().as_encoded_bytes());
+        Memory {
+            path: cache.join("digests").join(format!("{}.json", &name[..32])),
+        }
+    }
+
+    fn read(&self) -> Vec<Remembered> {
+        let json: Value = fs::read(&self.path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let remembered = |file: &Value| {
+            let stamp = Stamp {
+                bytes: file["bytes"].as_u64()?,
+                inode: file["inode"].as_u64()?,
+                changed_s: file["changed_s"].as_i64()?,
+                changed_ns: file["changed_ns"].as_i64()?,
+            };
+            Some((
+                file["name"].as_str()?.to_owned(),
+                stamp,
+                file["sha256"].as_str()?.to_owned(),
+            ))
+        };
+        json.as_array()
+            .map(|files| files.iter().filter_map(remembered).collect())
+            .unwrap_or_default()
+    }
+
+    fn write(&self, facts: &[Remembered]) {
+        let files: Vec<Value> = facts
+            .iter()
+            .map(|(name, stamp, sha256)| {
+                json!({
+                    "name": name,
+                    "bytes": stamp.bytes,
+                    "inode": stamp.inode,
+                    "changed_s": stamp.changed_s,
+                    "changed_ns": stamp.changed_ns,
+                    "sha256": sha256,
+                })
+            })
+            .collect();
+        let written = || -> io::Result<()> {
+            let dir = self.path.parent().unwrap_or(&self.path);
+            fs::create_dir_all(dir)?;
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
+            io::Write::write_all(&mut file, Value::Array(files).to_string().as_bytes())?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        if let Err(error) = written() {
+            tracing::debug!(path = %self.path.display(), %error, "digests not remembered");
+        }
+    }
+}
