@@ -25,6 +25,8 @@ pub(crate) struct Framing {
     state: State,
     line: Vec<u8>,
     head: Head,
+    /// Whether a head has begun, if only with one of the empty lines that may precede it.
+    begun: bool,
     heads: u64,
     first_bad: Option<u64>,
 }
@@ -61,6 +63,7 @@ impl Framing {
             state: State::Preface(0),
             line: Vec::new(),
             head: Head::default(),
+            begun: false,
             heads: 0,
             first_bad: None,
         }
@@ -76,11 +79,7 @@ impl Framing {
 
     /// Whether some bytes of a head have come, but not all.
     pub(crate) fn in_head(&self) -> bool {
-        match self.state {
-            State::Start => !self.line.is_empty(),
-            State::Headers => true,
-            _ => false,
-        }
+        self.begun
     }
 
     /// The first request to refuse, counted from 0. Every later one is to be refused too.
@@ -137,6 +136,7 @@ impl Framing {
     fn line_part(&mut self, bytes: &[u8]) -> usize {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(bytes.len(), |end| end + 1);
+        self.begun |= self.state == State::Start;
         let room = MAX_LINE - self.line.len();
         self.line.extend_from_slice(&bytes[..taken.min(room)]);
         if end.is_some() {
@@ -162,10 +162,10 @@ impl Framing {
                 self.head.header(text, whole.is_some());
                 State::Headers
             }
-            State::ChunkSize => match (whole, chunk_size(text)) {
-                (_, Some(0)) => State::Trailers,
-                (_, Some(size)) => State::Chunk(size),
-                (_, None) => self.lose(),
+            State::ChunkSize => match chunk_size(text, whole.is_some()) {
+                Some(0) => State::Trailers,
+                Some(size) => State::Chunk(size),
+                None => self.lose(),
             },
             State::ChunkEnd if text.is_empty() => State::ChunkSize,
             State::Trailers if text.is_empty() => State::Start,
@@ -177,6 +177,7 @@ impl Framing {
     fn end_of_head(&mut self) -> State {
         let this = self.heads;
         self.heads += 1;
+        self.begun = false;
         if self.head.unclear || (self.head.encoded && self.head.length.is_some()) {
             self.first_bad = self.first_bad.or(Some(this));
             return State::Lost;
@@ -221,11 +222,183 @@ fn decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// The hexadecimal number at the start of a chunk, extensions left aside.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let end = line
-        .iter()
-        .position(|byte| !byte.is_ascii_hexdigit())
-        .unwrap_or(line.len());
+fn chunk_size(line: &[u8], whole: bool) -> Option<u64> {
+    let end = line.iter().position(|byte| !byte.is_ascii_hexdigit());
+    // The number itself may have been cut.
+    let end = end.or(whole.then_some(line.len()))?;
     let digits = std::str::from_utf8(&line[..end]).ok()?;
     u64::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One request, as it is written and as it has to be understood.
+    #[derive(Debug, Clone)]
+    enum Message {
+        Plain,
+        Sized(Vec<u8>),
+        Chunked(Vec<Vec<u8>>),
+        Smuggled(Vec<u8>),
+    }
+
+    impl Message {
+        fn write(&self, out: &mut Vec<u8>) {
+            out.extend_from_slice(b"POST /embed HTTP/1.1\r\nHost: a\r\nX-Long: ");
+            out.extend_from_slice(&[b'x'; 300]);
+            out.extend_from_slice(b"\r\n");
+            match self {
+                Message::Plain => out.extend_from_slice(b"\r\n"),
+                Message::Sized(body) => {
+                    out.extend_from_slice(
+                        format!("content-LENGTH: {}\r\n\r\n", body.len()).as_bytes(),
+                    );
+                    out.extend_from_slice(body);
+                }
+                Message::Chunked(chunks) => {
+                    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+                    for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
+                        out.extend_from_slice(format!("{:x};ext=1\r\n", chunk.len()).as_bytes());
+                        out.extend_from_slice(chunk);
+                        out.extend_from_slice(b"\r\n");
+                    }
+                    out.extend_from_slice(b"0\r\nTrailer: content-length: 5\r\n\r\n");
+                }
+                Message::Smuggled(body) => {
+                    let head = format!(
+                        "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                        body.len()
+                    );
+                    out.extend_from_slice(head.as_bytes());
+                    out.extend_from_slice(body);
+                }
+            }
+        }
+    }
+
+    fn body() -> impl Strategy<Value = Vec<u8>> {
+        // Bodies that look like heads are what would confuse a sloppy reader.
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            Just(
+                b"GET / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    .to_vec()
+            ),
+            Just(b"\r\n\r\n0\r\n\r\n".to_vec()),
+        ]
+    }
+
+    fn message() -> impl Strategy<Value = Message> {
+        prop_oneof![
+            2 => Just(Message::Plain),
+            3 => body().prop_map(Message::Sized),
+            3 => prop::collection::vec(body(), 0..4).prop_map(Message::Chunked),
+            1 => body().prop_map(Message::Smuggled),
+        ]
+    }
+
+    fn feed_in_parts(bytes: &[u8], cuts: &[usize]) -> Framing {
+        let mut framing = Framing::new();
+        let mut rest = bytes;
+        for cut in cuts {
+            let (part, next) = rest.split_at((*cut).min(rest.len()));
+            framing.feed(part);
+            rest = next;
+        }
+        framing.feed(rest);
+        framing
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn finds_the_first_bad_request_however_the_bytes_arrive(
+            messages in prop::collection::vec(message(), 1..6),
+            cuts in prop::collection::vec(0_usize..90, 0..40),
+        ) {
+            let mut bytes = Vec::new();
+            messages.iter().for_each(|message| message.write(&mut bytes));
+            let bad = messages.iter().position(|message| matches!(message, Message::Smuggled(_)));
+
+            let framing = feed_in_parts(&bytes, &cuts);
+
+            prop_assert_eq!(framing.first_bad(), bad.map(|bad| bad as u64));
+            if bad.is_none() {
+                prop_assert_eq!(framing.heads, messages.len() as u64);
+                prop_assert!(!framing.in_head());
+            }
+        }
+
+        #[test]
+        fn takes_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..500), cut in 0_usize..500) {
+            let whole = feed_in_parts(&bytes, &[]);
+            let parts = feed_in_parts(&bytes, &[cut]);
+            prop_assert_eq!(whole.first_bad(), parts.first_bad());
+            prop_assert_eq!(whole.heads, parts.heads);
+        }
+    }
+
+    fn first_bad(text: &str) -> Option<u64> {
+        feed_in_parts(text.as_bytes(), &[]).first_bad()
+    }
+
+    #[test]
+    fn refuses_each_way_to_be_unclear() {
+        let head = |lines: &str| first_bad(&format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n"));
+        let long = format!("Transfer-Encoding:{}chunked", " ".repeat(400));
+        for (lines, bad) in [
+            ("Content-Length: 3", false),
+            ("Content-Length: 3\r\nContent-Length: 3", false),
+            ("Transfer-Encoding: chunked", false),
+            ("X-Content-Length: 3\r\nTransfer-Encoding: chunked", false),
+            ("Content-Length: 3\r\nTransfer-Encoding: chunked", true),
+            ("transfer-encoding: chunked\ncontent-length: 3", true),
+            (
+                "Transfer-Encoding: gzip, chunked\r\nContent-Length: 0",
+                true,
+            ),
+            ("Content-Length: 3\r\nContent-Length: 4", true),
+            ("Content-Length: 3, 3", true),
+            ("Content-Length: +3", true),
+            ("Content-Length: 99999999999999999999999", true),
+            (long.as_str(), true),
+        ] {
+            assert_eq!(head(lines), bad.then_some(0), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_whatever_follows_bytes_it_cannot_follow() {
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(first_bad(&format!("{chunked}zz\r\n")), Some(1));
+        assert_eq!(first_bad(&format!("{chunked}1\r\nab\r\n")), Some(1));
+        assert_eq!(
+            first_bad(&format!("{chunked}{}5\r\n", "0".repeat(300))),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn tells_the_protocol_from_the_first_bytes() {
+        for (bytes, protocol) in [
+            (&b""[..], Protocol::Unknown),
+            (b"PRI * HTTP/2.0\r\n\r\nSM", Protocol::Unknown),
+            (PREFACE, Protocol::Http2),
+            (b"PR", Protocol::Unknown),
+            (b"PRIX", Protocol::Http1),
+            (b"G", Protocol::Http1),
+            (b"\r\n", Protocol::Http1),
+        ] {
+            for cut in 0..=bytes.len() {
+                let framing = feed_in_parts(bytes, &[cut]);
+                assert_eq!(framing.protocol(), protocol, "{bytes:?} cut at {cut}");
+            }
+        }
+        assert!(feed_in_parts(b"GE", &[]).in_head());
+        assert!(!feed_in_parts(b"GET / HTTP/1.1\r\n\r\n", &[]).in_head());
+    }
 }

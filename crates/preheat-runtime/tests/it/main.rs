@@ -1,0 +1,5 @@
+//! The shell from outside: real sockets where the kernel matters, memory and a paused clock where
+//! time does.
+
+mod edge;
+mod support;
