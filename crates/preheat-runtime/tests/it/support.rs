@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 use preheat_runtime::edge::{MemoryDialer, memory};
 use preheat_runtime::{
     ConnectionCounters, Drain, EdgeConfig, InFlight, Listener, Shell, Tasks, serve,
@@ -122,5 +123,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         let mut rest = Vec::new();
         let _ = self.0.read_to_end(&mut rest).await;
         rest
+    }
+}
+
+/// One HTTP/2 connection.
+pub(crate) struct Http2 {
+    pub(crate) sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
+    /// Ends when the connection does.
+    pub(crate) connection: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+impl Http2 {
+    pub(crate) async fn connect<S>(tasks: &Tasks, stream: S) -> hyper::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(tasks.clone(), TokioIo::new(stream)).await?;
+        Ok(Http2 {
+            sender,
+            connection: tasks.spawn("client", connection),
+        })
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> hyper::Result<Answer> {
+        self.sender.ready().await?;
+        let request = Request::get(format!("http://test{path}"))
+            .body(Full::default())
+            .unwrap();
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            head: format!("{:?}", head.headers),
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        })
     }
 }
