@@ -2,7 +2,13 @@
 //! Knows nothing of HTTP servers, phases or proofs.
 
 pub mod engine;
+pub mod load;
+mod native;
 pub mod source;
+pub mod tokenizer;
 
 pub use engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
+pub use load::{Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, WeightsFacts, load};
+pub use native::Isa;
 pub use source::{FetchError, FetchOptions, Fetched, Progress, SourceRef};
+pub use tokenizer::{Special, Token, TokenizeError, Tokenizer};

@@ -1,0 +1,230 @@
+//! Loads a model directory into an engine and its tokenizer, independent stages at the same time,
+//! and reports what each stage took. Never fetches anything, and never runs the model.
+
+mod config;
+mod error;
+mod files;
+mod weights;
+
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use sha2::{Digest, Sha256};
+
+pub use error::LoadError;
+
+pub(crate) use config::{Activation, EncoderConfig, Family, Pooling};
+pub(crate) use weights::{Tensor, Tensors, WeightsFile};
+
+use crate::engine::Engine;
+use crate::native::{Isa, NativeEngine};
+use crate::tokenizer::Tokenizer;
+use files::ModelFiles;
+
+/// What to load and how.
+#[derive(Debug, Clone)]
+pub struct LoadSpec {
+    /// Directory with `config.json`, `tokenizer.json` and `model.safetensors`.
+    pub dir: PathBuf,
+    pub dtype: Dtype,
+    /// Threads that compute one batch, the caller's included.
+    pub threads: NonZeroUsize,
+    /// Lowers the model's own limit; never raises it.
+    pub max_tokens: Option<usize>,
+    /// Where compiled weights are kept between starts and shared between processes.
+    pub artefacts: Option<PathBuf>,
+    /// Of `model.safetensors`, in hexadecimal.
+    pub expected_sha256: Option<String>,
+    /// Forces an instruction set; otherwise the best one this CPU has.
+    pub isa: Option<Isa>,
+}
+
+impl LoadSpec {
+    /// One thread, f32, nothing cached, nothing checked.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        LoadSpec {
+            dir: dir.into(),
+            dtype: Dtype::F32,
+            threads: NonZeroUsize::MIN,
+            max_tokens: None,
+            artefacts: None,
+            expected_sha256: None,
+            isa: None,
+        }
+    }
+}
+
+/// What weights are held and multiplied in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dtype {
+    #[default]
+    F32,
+}
+
+impl Dtype {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+        }
+    }
+}
+
+/// A model that can run, though nothing has run yet.
+#[derive(Debug)]
+pub struct LoadedModel {
+    pub engine: Arc<dyn Engine>,
+    pub tokenizer: Arc<Tokenizer>,
+    /// In the order in which they started; stages may overlap.
+    pub stages: Vec<StageTiming>,
+    pub weights: WeightsFacts,
+}
+
+/// One measured part of loading.
+#[derive(Debug, Clone)]
+pub struct StageTiming {
+    pub stage: &'static str,
+    pub started: Instant,
+    pub took: Duration,
+    /// Read or written, where that is what the stage is about.
+    pub bytes: Option<u64>,
+    /// Of the thread that ran the stage.
+    pub cpu: Option<Duration>,
+}
+
+/// What is known about the weights file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightsFacts {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// Known when it was computed.
+    pub sha256: Option<String>,
+    /// Whether it was compared with an expected value.
+    pub checked: bool,
+}
+
+/// Loads the model that `spec` describes.
+///
+/// # Errors
+/// The first fault found; a wrong checksum is named before the damage that it explains.
+pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
+    let ((files, config), config_stage) = timed("config", || {
+        let files = ModelFiles::find(&spec.dir)?;
+        let config = EncoderConfig::read(&files, spec.max_tokens)?;
+        Ok((files, config))
+    })?;
+    thread::scope(|scope| {
+        let tokenizer = spawn(scope, "tokenizer", || {
+            Tokenizer::from_file(&files.tokenizer, config.max_tokens)
+        })?;
+        let (weights, mut weights_stage) =
+            timed("weights", || WeightsFile::map(&files.weights).map(Arc::new))?;
+        let bytes = weights.bytes().len() as u64;
+        weights_stage.bytes = Some(bytes);
+
+        let checksum = match &spec.expected_sha256 {
+            Some(expected) => {
+                let weights = Arc::clone(&weights);
+                Some(spawn(scope, "checksum", move || {
+                    verify(&weights, expected)
+                })?)
+            }
+            None => None,
+        };
+        let engine = timed("engine", || {
+            NativeEngine::open(spec, config.clone(), &weights)
+        });
+
+        let checksum = checksum.map(join).transpose()?;
+        let (engine, engine_stage) = engine?;
+        let (tokenizer, tokenizer_stage) = join(tokenizer)?;
+
+        let (sha256, checksum_stage) = checksum.unzip();
+        let mut stages = vec![config_stage, tokenizer_stage, weights_stage, engine_stage];
+        stages.extend(checksum_stage.map(|stage| StageTiming {
+            bytes: Some(bytes),
+            ..stage
+        }));
+        stages.sort_by_key(|stage| stage.started);
+        Ok(LoadedModel {
+            engine: Arc::new(engine),
+            tokenizer: Arc::new(tokenizer),
+            stages,
+            weights: WeightsFacts {
+                path: files.weights.clone(),
+                bytes,
+                checked: sha256.is_some(),
+                sha256,
+            },
+        })
+    })
+}
+
+type Timed<T> = Result<(T, StageTiming), LoadError>;
+
+fn timed<T>(stage: &'static str, work: impl FnOnce() -> Result<T, LoadError>) -> Timed<T> {
+    let (started, cpu) = (Instant::now(), thread_cpu());
+    let value = work()?;
+    let cpu = Some(thread_cpu().saturating_sub(cpu));
+    Ok((
+        value,
+        StageTiming {
+            stage,
+            started,
+            took: started.elapsed(),
+            bytes: None,
+            cpu,
+        },
+    ))
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// A stage on a thread of its own, and its name for when that thread dies.
+struct Running<'scope, T> {
+    stage: &'static str,
+    thread: ScopedJoinHandle<'scope, Timed<T>>,
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stage: &'static str,
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'scope,
+) -> Result<Running<'scope, T>, LoadError> {
+    let thread = thread::Builder::new()
+        .name(format!("load-{stage}"))
+        .spawn_scoped(scope, move || timed(stage, work))
+        .map_err(|source| LoadError::Thread { stage, source })?;
+    Ok(Running { stage, thread })
+}
+
+/// A parser that panics on a hostile file has failed to load it; it must not take the process down.
+fn join<T>(running: Running<'_, T>) -> Timed<T> {
+    running.thread.join().unwrap_or(Err(LoadError::Panicked {
+        stage: running.stage,
+    }))
+}
+
+fn verify(weights: &WeightsFile, expected: &str) -> Result<String, LoadError> {
+    let mut found = String::with_capacity(64);
+    for byte in Sha256::digest(weights.bytes()) {
+        let _ = write!(found, "{byte:02x}");
+    }
+    if found.eq_ignore_ascii_case(expected.trim()) {
+        return Ok(found);
+    }
+    Err(LoadError::Checksum {
+        path: weights.path().to_owned(),
+        expected: expected.to_owned(),
+        found,
+    })
+}

@@ -1,0 +1,271 @@
+//! What a model directory says about its encoder: `config.json`, and the sentence-transformers
+//! files that say how token vectors become one. Never looks at weights.
+
+use std::path::{Component, Path};
+
+use super::LoadError;
+use super::files::{Json, ModelFiles};
+
+/// An encoder's architecture and its numbers. All sizes are at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EncoderConfig {
+    pub(crate) family: Family,
+    pub(crate) layers: usize,
+    pub(crate) heads: usize,
+    pub(crate) hidden: usize,
+    /// Width of the feed-forward block.
+    pub(crate) inner: usize,
+    pub(crate) vocab: usize,
+    /// Rows of the position table; the first `first_position` of them are never used.
+    pub(crate) positions: usize,
+    pub(crate) first_position: usize,
+    /// Rows of the token type table; none in families that do not have it.
+    pub(crate) token_types: Option<usize>,
+    pub(crate) activation: Activation,
+    pub(crate) layer_norm_eps: f32,
+    /// Longest sequence that is served, special tokens included.
+    pub(crate) max_tokens: usize,
+    pub(crate) pooling: Pooling,
+    pub(crate) normalize: bool,
+}
+
+/// Families differ in tensor names, config keys and where positions start, not in the computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Bert,
+    DistilBert,
+    Roberta,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// The exact form with erf, not its tanh approximation.
+    Gelu,
+    Relu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    Cls,
+    Max,
+    Mean,
+}
+
+const MODEL_TYPES: &[&str] = &["bert", "distilbert", "roberta", "xlm-roberta", "camembert"];
+const POOLINGS: &[&str] = &["mean", "cls", "max"];
+const MODULES: &[&str] = &["Transformer", "Pooling", "Normalize"];
+
+impl EncoderConfig {
+    /// `max_tokens` lowers the model's own limit.
+    pub(super) fn read(files: &ModelFiles, max_tokens: Option<usize>) -> Result<Self, LoadError> {
+        let json = Json::read(&files.config)?;
+        let mut config = Self::architecture(&json)?;
+        let own = files.optional("sentence_bert_config.json")?;
+        let own = own
+            .map(|json| json.optional_size("max_seq_length"))
+            .transpose()?
+            .flatten();
+        for limit in [own, max_tokens].into_iter().flatten() {
+            config.max_tokens = config.max_tokens.min(limit);
+        }
+        config.read_modules(files)?;
+        Ok(config)
+    }
+
+    fn architecture(json: &Json) -> Result<Self, LoadError> {
+        let family = match json.text("model_type")? {
+            "bert" => Family::Bert,
+            "distilbert" => Family::DistilBert,
+            "roberta" | "xlm-roberta" | "camembert" => Family::Roberta,
+            other => {
+                return Err(LoadError::UnknownArchitecture {
+                    path: json.path.clone(),
+                    found: other.to_owned(),
+                    known: MODEL_TYPES,
+                });
+            }
+        };
+        let keys = Keys::of(family);
+        let positions = json.size("max_position_embeddings")?;
+        let first_position = match family {
+            Family::Bert | Family::DistilBert => 0,
+            // Their positions start behind the padding id.
+            Family::Roberta => json.optional_size("pad_token_id")?.unwrap_or(1) + 1,
+        };
+        let config = EncoderConfig {
+            family,
+            layers: json.size(keys.layers)?,
+            heads: json.size(keys.heads)?,
+            hidden: json.size(keys.hidden)?,
+            inner: json.size(keys.inner)?,
+            vocab: json.size("vocab_size")?,
+            positions,
+            first_position,
+            token_types: match family {
+                Family::DistilBert => None,
+                Family::Bert | Family::Roberta => Some(json.size("type_vocab_size")?),
+            },
+            activation: Activation::read(json, keys.activation)?,
+            layer_norm_eps: layer_norm_eps(json)?,
+            max_tokens: positions.saturating_sub(first_position),
+            pooling: Pooling::Mean,
+            normalize: false,
+        };
+        config.check(json, &keys)?;
+        Ok(config)
+    }
+
+    fn check(&self, json: &Json, keys: &Keys) -> Result<(), LoadError> {
+        if !self.hidden.is_multiple_of(self.heads) {
+            let problem = format!(
+                "is {}, which {} heads do not divide",
+                self.hidden, self.heads
+            );
+            return Err(json.complain(keys.hidden, &problem));
+        }
+        if self.max_tokens == 0 {
+            let problem = format!("leaves no place behind position {}", self.first_position);
+            return Err(json.complain("max_position_embeddings", &problem));
+        }
+        match json
+            .value
+            .get("position_embedding_type")
+            .and_then(|kind| kind.as_str())
+        {
+            None | Some("absolute") => Ok(()),
+            Some(other) => Err(LoadError::Unsupported {
+                path: json.path.clone(),
+                what: "position_embedding_type",
+                found: other.to_owned(),
+                known: &["absolute"],
+            }),
+        }
+    }
+
+    /// Without `modules.json` the model is a plain encoder: mean pooling, not normalised.
+    fn read_modules(&mut self, files: &ModelFiles) -> Result<(), LoadError> {
+        let Some(modules) = files.optional("modules.json")? else {
+            return Ok(());
+        };
+        let list = modules.value.as_array();
+        for module in list.ok_or_else(|| modules.complain("", "is not a list"))? {
+            let text = |field| module.get(field).and_then(|value| value.as_str());
+            let kind = text("type").ok_or_else(|| modules.complain("type", "is missing"))?;
+            match kind.rsplit('.').next().unwrap_or(kind) {
+                "Transformer" => {}
+                "Pooling" => {
+                    let path = text("path").filter(|path| is_inside(path));
+                    let path = path.ok_or_else(|| {
+                        modules
+                            .complain("path", "of the pooling module is not a folder of the model")
+                    })?;
+                    self.pooling =
+                        Pooling::read(&Json::read(&files.dir.join(path).join("config.json"))?)?;
+                }
+                "Normalize" => self.normalize = true,
+                other => {
+                    return Err(LoadError::Unsupported {
+                        path: modules.path.clone(),
+                        what: "module type",
+                        found: other.to_owned(),
+                        known: MODULES,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_inside(path: &str) -> bool {
+    Path::new(path)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+}
+
+fn layer_norm_eps(json: &Json) -> Result<f32, LoadError> {
+    match json.value.get("layer_norm_eps") {
+        None => Ok(1e-12),
+        Some(value) => value
+            .as_f64()
+            .map(|eps| eps as f32)
+            .filter(|eps| eps.is_finite() && *eps >= 0.0)
+            .ok_or_else(|| {
+                json.complain("layer_norm_eps", &format!("is {value}, not a small number"))
+            }),
+    }
+}
+
+/// The words a family uses in `config.json` for the same things.
+struct Keys {
+    layers: &'static str,
+    heads: &'static str,
+    hidden: &'static str,
+    inner: &'static str,
+    activation: &'static str,
+}
+
+impl Keys {
+    fn of(family: Family) -> Self {
+        match family {
+            Family::Bert | Family::Roberta => Keys {
+                layers: "num_hidden_layers",
+                heads: "num_attention_heads",
+                hidden: "hidden_size",
+                inner: "intermediate_size",
+                activation: "hidden_act",
+            },
+            Family::DistilBert => Keys {
+                layers: "n_layers",
+                heads: "n_heads",
+                hidden: "dim",
+                inner: "hidden_dim",
+                activation: "activation",
+            },
+        }
+    }
+}
+
+impl Activation {
+    fn read(json: &Json, field: &str) -> Result<Self, LoadError> {
+        match json.text(field)? {
+            "gelu" => Ok(Activation::Gelu),
+            "relu" => Ok(Activation::Relu),
+            other => Err(LoadError::Unsupported {
+                path: json.path.clone(),
+                what: "activation",
+                found: other.to_owned(),
+                known: &["gelu", "relu"],
+            }),
+        }
+    }
+}
+
+impl Pooling {
+    fn read(json: &Json) -> Result<Self, LoadError> {
+        let chosen: Vec<&str> = json
+            .value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, value)| {
+                key.starts_with("pooling_mode_") && value.as_bool() == Some(true)
+            })
+            .map(|(key, _)| {
+                key.trim_start_matches("pooling_mode_")
+                    .trim_end_matches("_tokens")
+            })
+            .collect();
+        match chosen[..] {
+            ["mean"] => Ok(Pooling::Mean),
+            ["cls_token"] => Ok(Pooling::Cls),
+            ["max"] => Ok(Pooling::Max),
+            _ => Err(LoadError::Unsupported {
+                path: json.path.clone(),
+                what: "pooling",
+                found: chosen.join(" and "),
+                known: POOLINGS,
+            }),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Which files a model directory has, and reading the JSON ones. Never looks at weights.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::LoadError;
+
+/// Paths inside one model directory. Required ones were there when it was looked at.
+#[derive(Debug)]
+pub(super) struct ModelFiles {
+    pub(super) dir: PathBuf,
+    pub(super) config: PathBuf,
+    pub(super) tokenizer: PathBuf,
+    pub(super) weights: PathBuf,
+}
+
+impl ModelFiles {
+    pub(super) fn find(dir: &Path) -> Result<Self, LoadError> {
+        fs::read_dir(dir).map_err(|source| LoadError::Directory {
+            path: dir.to_owned(),
+            source,
+        })?;
+        let required = |name: &str| {
+            let path = dir.join(name);
+            match path.is_file() {
+                true => Ok(path),
+                false => Err(LoadError::MissingFile { path }),
+            }
+        };
+        Ok(ModelFiles {
+            config: required("config.json")?,
+            tokenizer: required("tokenizer.json")?,
+            weights: required("model.safetensors")?,
+            dir: dir.to_owned(),
+        })
+    }
+
+    /// A file that sentence-transformers writes and plain exports lack.
+    pub(super) fn optional(&self, name: &str) -> Result<Option<Json>, LoadError> {
+        let path = self.dir.join(name);
+        path.is_file().then(|| Json::read(&path)).transpose()
+    }
+}
+
+/// A parsed JSON file that knows its path, so that every complaint names it.
+#[derive(Debug)]
+pub(super) struct Json {
+    pub(super) path: PathBuf,
+    pub(super) value: Value,
+}
+
+impl Json {
+    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
+        let path = path.to_owned();
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => LoadError::MissingFile { path: path.clone() },
+            _ => LoadError::Read {
+                path: path.clone(),
+                source,
+            },
+        })?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Json { path, value }),
+            Err(source) => Err(LoadError::Json { path, source }),
+        }
+    }
+
+    /// A number that must be there and be at least one.
+    pub(super) fn size(&self, field: &str) -> Result<usize, LoadError> {
+        match self.value.get(field) {
+            None => Err(self.complain(field, "is missing")),
+            Some(value) => self.positive(field, value),
+        }
+    }
+
+    /// Like [`Json::size`], but absent and null both mean none.
+    pub(super) fn optional_size(&self, field: &str) -> Result<Option<usize>, LoadError> {
+        match self.value.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => self.positive(field, value).map(Some),
+        }
+    }
+
+    fn positive(&self, field: &str, value: &Value) -> Result<usize, LoadError> {
+        value
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok())
+            .filter(|&number| number > 0)
+            .ok_or_else(|| {
+                self.complain(field, &format!("is {value}, not a positive whole number"))
+            })
+    }
+
+    pub(super) fn text(&self, field: &str) -> Result<&str, LoadError> {
+        match self.value.get(field) {
+            None => Err(self.complain(field, "is missing")),
+            Some(value) => value
+                .as_str()
+                .ok_or_else(|| self.complain(field, &format!("is {value}, not a string"))),
+        }
+    }
+
+    pub(super) fn complain(&self, field: &str, problem: &str) -> LoadError {
+        LoadError::Config {
+            path: self.path.clone(),
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A safetensors file mapped read-only, and its tensors checked against what the config asks for.
+//! The pages belong to the page cache, so all processes of one machine share them.
+#![expect(unsafe_code, reason = "mapping a file has no safe form")]
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+
+use super::LoadError;
+
+/// The bytes of one weights file.
+#[derive(Debug)]
+pub(crate) struct WeightsFile {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl WeightsFile {
+    pub(crate) fn map(path: &Path) -> Result<Self, LoadError> {
+        let read = |source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(read)?;
+        // SAFETY: the map is only read. Model files are replaced by renaming, never rewritten in
+        // place; a file that is truncated under a running process would fault, as it would for
+        // any program that maps it.
+        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
+        Ok(WeightsFile {
+            path: path.to_owned(),
+            map,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+/// The tensors of one weights file, found by name.
+pub(crate) struct Tensors<'file> {
+    file: &'file Arc<WeightsFile>,
+    tensors: SafeTensors<'file>,
+    prefix: &'static str,
+}
+
+impl<'file> Tensors<'file> {
+    /// `prefixes` are what a checkpoint may put before every name; the first one under which
+    /// `probe` exists is used for all.
+    pub(crate) fn parse(
+        file: &'file Arc<WeightsFile>,
+        prefixes: &[&'static str],
+        probe: &str,
+    ) -> Result<Self, LoadError> {
+        let tensors =
+            SafeTensors::deserialize(file.bytes()).map_err(|source| LoadError::Corrupt {
+                path: file.path.clone(),
+                bytes: file.bytes().len() as u64,
+                source,
+            })?;
+        let known = |prefix: &&&str| tensors.tensor(&format!("{prefix}{probe}")).is_ok();
+        let prefix = prefixes.iter().find(known).copied().unwrap_or_default();
+        Ok(Tensors {
+            file,
+            tensors,
+            prefix,
+        })
+    }
+
+    /// The tensor of that name, if it has the wanted shape and a float type.
+    pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
+        let tensor = format!("{}{name}", self.prefix);
+        let path = || self.file.path.clone();
+        let Ok(view) = self.tensors.tensor(&tensor) else {
+            return Err(LoadError::MissingTensor {
+                path: path(),
+                tensor,
+            });
+        };
+        if view.shape() != shape {
+            let (expected, found) = (shape.to_vec(), view.shape().to_vec());
+            return Err(LoadError::Shape {
+                path: path(),
+                tensor,
+                expected,
+                found,
+            });
+        }
+        let float = match view.dtype() {
+            Dtype::F32 => Float::F32,
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::Bf16,
+            other => {
+                let found = format!("{other:?}");
+                return Err(LoadError::TensorDtype {
+                    path: path(),
+                    tensor,
+                    found,
+                });
+            }
+        };
+        let start = view.data().as_ptr().addr() - self.file.bytes().as_ptr().addr();
+        Ok(Tensor {
+            file: Arc::clone(self.file),
+            start,
+            rows: shape.len().checked_sub(2).map_or(1, |_| shape[0]),
+            cols: shape.last().copied().unwrap_or(0),
+            float,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Float {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// A matrix of the weights file (a vector is one row), converted to f32 as it is read.
+#[derive(Debug, Clone)]
+pub(crate) struct Tensor {
+    file: Arc<WeightsFile>,
+    start: usize,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    float: Float,
+}
+
+impl Tensor {
+    /// Copies row `row` to `out`, which has one place for each column.
+    pub(crate) fn read_row(&self, row: usize, out: &mut [f32]) {
+        assert!(
+            row < self.rows && out.len() == self.cols,
+            "row {row} of {} rows",
+            self.rows
+        );
+        match self.float {
+            Float::F32 => self.convert(row, out, f32::from_le_bytes),
+            Float::F16 => self.convert(row, out, |bytes| half(u16::from_le_bytes(bytes))),
+            Float::Bf16 => self.convert(row, out, |[low, high]| {
+                f32::from_le_bytes([0, 0, low, high])
+            }),
+        }
+    }
+
+    fn convert<const N: usize>(&self, row: usize, out: &mut [f32], to_f32: fn([u8; N]) -> f32) {
+        let start = self.start + row * self.cols * N;
+        let (values, _) = self.file.bytes()[start..start + self.cols * N].as_chunks::<N>();
+        for (out, bytes) in out.iter_mut().zip(values) {
+            *out = to_f32(*bytes);
+        }
+    }
+}
+
+/// IEEE half precision to single precision, exactly.
+fn half(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let magnitude = u32::from(bits & 0x7fff);
+    let value = match magnitude >> 10 {
+        // Subnormal: the fraction counts units of 2^-24.
+        0 => return f32::from_bits(sign | (magnitude as f32 * 2f32.powi(-24)).to_bits()),
+        0x1f => 0x7f80_0000 | (magnitude & 0x3ff) << 13,
+        _ => (magnitude << 13) + ((127 - 15) << 23),
+    };
+    f32::from_bits(sign | value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::half;
+
+    #[test]
+    fn half_precision_is_converted_exactly() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 1023.0 * 2f32.powi(-24)),
+            (0x0400, 2f32.powi(-14)),
+            (0x3c00, 1.0),
+            (0x3555, 0.333_251_95),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(half(bits), value, "{bits:#06x}");
+        }
+        assert!(half(0x7e00).is_nan());
+        assert_eq!(half(0x8000).to_bits(), (-0.0f32).to_bits());
+    }
+}

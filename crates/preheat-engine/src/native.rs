@@ -1,0 +1,172 @@
+//! The native engine: encoders of the BERT family on the CPU, without any runtime underneath.
+//!
+//! Sequences are laid one after the other without padding, and every number of an answer is summed
+//! in an order that depends on its own sequence alone: a sequence gets the same bits whatever
+//! shares its batch. Never fetches, never reads configuration, never tokenises.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | what a forward pass does, in order | `forward.rs` |
+//! | one step of it | `ops/`: `embed`, `linear`, `attention`, `norm`, `pooling` |
+//! | functions of single numbers (exp, GELU) | `math.rs` |
+//! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
+//! | where a weight lies in memory | `layout.rs`; how it gets there: `pack.rs`, `names.rs` |
+//! | memory of one execution context | `arena.rs` |
+
+mod arena;
+mod forward;
+mod isa;
+mod layout;
+mod math;
+mod memory;
+mod names;
+mod ops;
+mod pack;
+mod simd;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use isa::Isa;
+
+use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
+use crate::load::{EncoderConfig, LoadError, LoadSpec, WeightsFile};
+use arena::Arena;
+use forward::Model;
+
+/// A loaded encoder.
+pub(crate) struct NativeEngine {
+    info: EngineInfo,
+    model: Arc<Model>,
+}
+
+impl NativeEngine {
+    pub(crate) fn open(
+        spec: &LoadSpec,
+        config: EncoderConfig,
+        weights: &Arc<WeightsFile>,
+    ) -> Result<Self, LoadError> {
+        let isa = Isa::choose(spec.isa)?;
+        let info = EngineInfo {
+            name: "native-cpu".to_owned(),
+            dtype: spec.dtype.name().to_owned(),
+            dim: config.hidden,
+            max_tokens: config.max_tokens,
+            vocab: config.vocab,
+            shape_state: false,
+            simulated: false,
+        };
+        let model = Arc::new(Model::pack(config, isa, weights)?);
+        Ok(NativeEngine { info, model })
+    }
+}
+
+impl Engine for NativeEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
+        let arena = Arena::new(&self.model.config, self.model.kernels)?;
+        Ok(Box::new(NativeInstance {
+            model: Arc::clone(&self.model),
+            arena,
+        }))
+    }
+}
+
+impl fmt::Debug for NativeEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeEngine")
+            .field("info", &self.info)
+            .field("isa", &self.model.kernels.isa)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Scratch memory of a fixed size over the shared model. A batch of any size runs in it: it is cut
+/// into groups of whole sequences, which changes no answer.
+struct NativeInstance {
+    model: Arc<Model>,
+    arena: Arena,
+}
+
+impl Instance for NativeInstance {
+    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
+        let config = &self.model.config;
+        check(batch, config)?;
+        let (rows, cols) = (batch.rows(), config.hidden);
+        let mut data = Vec::new();
+        data.try_reserve_exact(rows * cols)
+            .map_err(|_| RunError::OutOfMemory(format!("an answer of {rows} × {cols}")))?;
+        data.resize(rows * cols, 0.0);
+
+        let mut rest = &mut data[..];
+        for group in groups(batch, self.arena.tokens()) {
+            let (out, behind) = rest.split_at_mut(group.rows() * cols);
+            self.model.forward(&group, &mut self.arena, out);
+            rest = behind;
+        }
+        Ok(Matrix { rows, cols, data })
+    }
+}
+
+/// Refuses what the model has no numbers for.
+fn check(batch: &TokenBatch, config: &EncoderConfig) -> Result<(), RunError> {
+    for (row, sequence) in batch.iter().enumerate() {
+        if sequence.is_empty() {
+            return Err(RunError::Input(format!("sequence {row} is empty")));
+        }
+        if sequence.len() > config.max_tokens {
+            let (found, limit) = (sequence.len(), config.max_tokens);
+            return Err(RunError::Input(format!(
+                "sequence {row} has {found} tokens, the model reads {limit}"
+            )));
+        }
+        if let Some(id) = sequence.iter().find(|&&id| id as usize >= config.vocab) {
+            let vocab = config.vocab;
+            return Err(RunError::Input(format!(
+                "sequence {row} has the token id {id}, the vocabulary ends before {vocab}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whole sequences that follow each other, as many as fit into `tokens`.
+struct Group<'a> {
+    ids: &'a [u32],
+    /// Boundaries of the sequences in the whole batch; `ids` begins at the first of them.
+    offsets: &'a [usize],
+}
+
+impl Group<'_> {
+    fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Where each sequence begins and ends in `ids`.
+    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        let first = self.offsets[0];
+        self.offsets
+            .windows(2)
+            .map(move |pair| (pair[0] - first, pair[1] - first))
+    }
+}
+
+fn groups(batch: &TokenBatch, tokens: usize) -> impl Iterator<Item = Group<'_>> {
+    let (ids, mut offsets) = batch.parts();
+    std::iter::from_fn(move || {
+        let first = *offsets.first()?;
+        let fit = offsets.partition_point(|&offset| offset - first <= tokens);
+        if fit < 2 {
+            return None;
+        }
+        let group = Group {
+            ids: &ids[first..offsets[fit - 1]],
+            offsets: &offsets[..fit],
+        };
+        offsets = &offsets[fit - 1..];
+        Some(group)
+    })
+}

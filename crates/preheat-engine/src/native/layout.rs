@@ -1,0 +1,102 @@
+//! Where every number of a model lies in its packed image. Pure arithmetic: the same config and
+//! panel width always give the same layout.
+
+use std::ops::Range;
+
+use super::memory::LINE;
+use crate::load::EncoderConfig;
+
+/// The packed image of a model: all numbers that a forward pass streams, in the order of use.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// `max_tokens` rows: position embedding plus the embedding of token type zero.
+    pub(super) positions: Range<usize>,
+    pub(super) embedding_norm: Norm,
+    pub(super) layers: Vec<Layer>,
+    /// Numbers in the image.
+    pub(super) len: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// Query, key and value as one step with three times as many outputs.
+    pub(super) qkv: Dense,
+    pub(super) attention_out: Dense,
+    pub(super) attention_norm: Norm,
+    pub(super) up: Dense,
+    pub(super) down: Dense,
+    pub(super) output_norm: Norm,
+}
+
+/// A matrix in panels, and its bias.
+#[derive(Debug, Clone)]
+pub(super) struct Dense {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    /// Panel after panel; in a panel, for each input, one weight for each of its columns. The last
+    /// panel is filled up with zeros, and so is the bias.
+    pub(super) panels: Range<usize>,
+    pub(super) bias: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Norm {
+    pub(super) gamma: Range<usize>,
+    pub(super) beta: Range<usize>,
+}
+
+impl Layout {
+    pub(super) fn of(config: &EncoderConfig, panel: usize) -> Self {
+        let mut at = Cursor { end: 0, panel };
+        let (hidden, inner) = (config.hidden, config.inner);
+        let positions = at.take(config.max_tokens * hidden);
+        let embedding_norm = at.norm(hidden);
+        let layers = (0..config.layers)
+            .map(|_| Layer {
+                qkv: at.dense(hidden, 3 * hidden),
+                attention_out: at.dense(hidden, hidden),
+                attention_norm: at.norm(hidden),
+                up: at.dense(hidden, inner),
+                down: at.dense(inner, hidden),
+                output_norm: at.norm(hidden),
+            })
+            .collect();
+        Layout {
+            positions,
+            embedding_norm,
+            layers,
+            len: at.end,
+        }
+    }
+}
+
+/// Hands out ranges one after the other, each beginning on a cache line.
+struct Cursor {
+    end: usize,
+    panel: usize,
+}
+
+impl Cursor {
+    fn take(&mut self, len: usize) -> Range<usize> {
+        let start = self.end;
+        self.end += len.next_multiple_of(LINE);
+        start..start + len
+    }
+
+    fn dense(&mut self, inputs: usize, outputs: usize) -> Dense {
+        let columns = outputs.next_multiple_of(self.panel);
+        Dense {
+            inputs,
+            outputs,
+            panels: self.take(columns * inputs),
+            bias: self.take(columns),
+        }
+    }
+
+    fn norm(&mut self, width: usize) -> Norm {
+        Norm {
+            gamma: self.take(width),
+            beta: self.take(width),
+        }
+    }
+}

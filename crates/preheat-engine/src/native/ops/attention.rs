@@ -1,0 +1,244 @@
+//! Scaled dot-product attention within each sequence. A part is one head of one sequence.
+//!
+//! Keys and values of the head are brought into panels, so that scores and answers come from the
+//! same tile as every other product.
+
+use super::{Shared, tiles};
+use crate::load::EncoderConfig;
+use crate::native::isa::Kernels;
+use crate::native::math;
+use crate::native::memory::{Floats, NoMemory};
+use crate::native::simd::{Simd, Sink, Tile};
+
+/// Queries whose scores are held at once.
+const BLOCK_ROWS: usize = 48;
+
+pub(in crate::native) struct Attention<'a> {
+    /// For each token its query, key and value, all heads of one after the other.
+    pub(in crate::native) qkv: &'a [f32],
+    pub(in crate::native) heads: usize,
+    /// Where each sequence begins and ends; the longest first, so that the last parts are short.
+    pub(in crate::native) order: &'a [(usize, usize)],
+    pub(in crate::native) out: Shared<'a>,
+}
+
+/// What one thread needs beside the matrices of a step.
+pub(in crate::native) struct Scratch {
+    keys: Floats,
+    values: Floats,
+    scores: Floats,
+}
+
+impl Scratch {
+    pub(in crate::native) fn new(
+        config: &EncoderConfig,
+        kernels: Kernels,
+    ) -> Result<Self, NoMemory> {
+        let width = config.hidden / config.heads;
+        let padded = config.max_tokens.next_multiple_of(kernels.panel);
+        Ok(Scratch {
+            keys: Floats::zeroed(padded * width)?,
+            values: Floats::zeroed(config.max_tokens * width.next_multiple_of(kernels.panel))?,
+            scores: Floats::zeroed(BLOCK_ROWS * padded)?,
+        })
+    }
+}
+
+impl Attention<'_> {
+    pub(super) fn parts(&self) -> usize {
+        self.order.len() * self.heads
+    }
+
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, s: S, part: usize, scratch: &mut Scratch) {
+        let (start, end) = self.order[part / self.heads];
+        let head = Head::of(self, part % self.heads, start, end - start);
+        let padded = head.tokens.next_multiple_of(S::PANEL);
+        head.pack_keys::<S>(&mut scratch.keys);
+        head.pack_values::<S>(&mut scratch.values);
+        for first in (0..head.tokens).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(head.tokens - first);
+            let scores = &mut scratch.scores[..rows * padded];
+            head.scores(s, first, &scratch.keys, scores);
+            let sums = head.weights(s, scores, padded);
+            head.answers(s, first, scores, &sums[..rows], &scratch.values);
+        }
+    }
+}
+
+/// One head of one sequence.
+struct Head<'a> {
+    op: &'a Attention<'a>,
+    index: usize,
+    start: usize,
+    tokens: usize,
+    width: usize,
+}
+
+impl<'a> Head<'a> {
+    fn of(op: &'a Attention<'a>, index: usize, start: usize, tokens: usize) -> Self {
+        Head {
+            op,
+            index,
+            start,
+            tokens,
+            width: op.out.cols() / op.heads,
+        }
+    }
+
+    /// From the head's first number of `what` (0 query, 1 key, 2 value) of a token on.
+    #[inline(always)]
+    fn from(&self, what: usize, token: usize) -> &'a [f32] {
+        let hidden = self.op.out.cols();
+        &self.op.qkv[((self.start + token) * 3 + what) * hidden + self.index * self.width..]
+    }
+
+    /// Each key becomes a column; columns behind the last key are zero.
+    #[inline(always)]
+    fn pack_keys<S: Simd>(&self, keys: &mut [f32]) {
+        let panels = self.tokens.div_ceil(S::PANEL);
+        for (panel, lines) in keys
+            .chunks_exact_mut(self.width * S::PANEL)
+            .take(panels)
+            .enumerate()
+        {
+            let first = panel * S::PANEL;
+            let count = S::PANEL.min(self.tokens - first);
+            if count < S::PANEL {
+                lines.fill(0.0);
+            }
+            for column in 0..count {
+                let key = &self.from(1, first + column)[..self.width];
+                for (line, value) in lines.chunks_exact_mut(S::PANEL).zip(key) {
+                    line[column] = *value;
+                }
+            }
+        }
+    }
+
+    /// Each value becomes a line; lines are cut into panels and filled up with zeros.
+    #[inline(always)]
+    fn pack_values<S: Simd>(&self, values: &mut [f32]) {
+        for (panel, lines) in values
+            .chunks_exact_mut(self.tokens * S::PANEL)
+            .take(self.width.div_ceil(S::PANEL))
+            .enumerate()
+        {
+            let first = panel * S::PANEL;
+            let count = S::PANEL.min(self.width - first);
+            for (token, line) in lines.chunks_exact_mut(S::PANEL).enumerate() {
+                line[..count].copy_from_slice(&self.from(2, token)[first..first + count]);
+                line[count..].fill(0.0);
+            }
+        }
+    }
+
+    /// Rows of `query · key`, each padded to whole panels.
+    #[inline(always)]
+    fn scores<S: Simd>(&self, s: S, first: usize, keys: &[f32], scores: &mut [f32]) {
+        let padded = self.tokens.next_multiple_of(S::PANEL);
+        let panels = keys
+            .chunks_exact(self.width * S::PANEL)
+            .take(padded / S::PANEL);
+        for (panel, keys) in panels.enumerate() {
+            for (row, rows) in tiles(scores.len() / padded, S::ROWS) {
+                let job = Tile {
+                    input: self.from(0, first + row),
+                    stride: 3 * self.op.out.cols(),
+                    rows,
+                    panel: keys,
+                    depth: self.width,
+                };
+                let from = row * padded + panel * S::PANEL;
+                s.tile(
+                    &job,
+                    &mut Scores {
+                        out: &mut scores[from..],
+                        stride: padded,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Scores to softmax weights; their sums are divided out at the end.
+    #[inline(always)]
+    fn weights<S: Simd>(&self, s: S, scores: &mut [f32], padded: usize) -> [f32; BLOCK_ROWS] {
+        let factor = 1.0 / (self.width as f32).sqrt();
+        let mut sums = [0.0; BLOCK_ROWS];
+        for (row, sum) in scores.chunks_exact_mut(padded).zip(&mut sums) {
+            row[self.tokens..].fill(f32::NEG_INFINITY);
+            *sum = math::softmax_weights(s, row, factor);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn answers<S: Simd>(&self, s: S, first: usize, weights: &[f32], sums: &[f32], values: &[f32]) {
+        let padded = self.tokens.next_multiple_of(S::PANEL);
+        let panels = values.chunks_exact(self.tokens * S::PANEL);
+        for (panel, values) in panels.take(self.width.div_ceil(S::PANEL)).enumerate() {
+            for (row, rows) in tiles(sums.len(), S::ROWS) {
+                let job = Tile {
+                    input: &weights[row * padded..],
+                    stride: padded,
+                    rows,
+                    panel: values,
+                    depth: self.tokens,
+                };
+                let row_in_out = self.start + first + row;
+                let column = panel * S::PANEL;
+                s.tile(
+                    &job,
+                    &mut Answers {
+                        head: self,
+                        row: row_in_out,
+                        column,
+                        sums: &sums[row..],
+                    },
+                );
+            }
+        }
+    }
+}
+
+struct Scores<'a> {
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl<S: Simd> Sink<S> for Scores<'_> {
+    #[inline(always)]
+    fn take(&mut self, s: S, row: usize, vector: usize, value: S::V) {
+        s.store(
+            value,
+            &mut self.out[row * self.stride + vector * S::LANES..],
+        );
+    }
+}
+
+struct Answers<'a> {
+    head: &'a Head<'a>,
+    row: usize,
+    /// In the head.
+    column: usize,
+    sums: &'a [f32],
+}
+
+impl<S: Simd> Sink<S> for Answers<'_> {
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "parts of one step write different pieces")]
+    fn take(&mut self, s: S, row: usize, vector: usize, value: S::V) {
+        let head = self.head;
+        let column = self.column + vector * S::LANES;
+        let end = head.width.min(column + S::LANES);
+        if column >= end {
+            return;
+        }
+        let value = s.mul(value, s.splat(1.0 / self.sums[row]));
+        let base = head.index * head.width;
+        // SAFETY: each token and head belong to one part.
+        let piece = unsafe { head.op.out.piece(self.row + row, base + column..base + end) };
+        s.store_some(value, piece);
+    }
+}

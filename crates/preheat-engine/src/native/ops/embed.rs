@@ -1,0 +1,37 @@
+//! Token ids to the first hidden rows: word plus position, normalised. A part is one sequence.
+
+use super::{Norm, Shared};
+use crate::load::Tensor;
+use crate::native::math;
+use crate::native::simd::Simd;
+
+pub(in crate::native) struct Embed<'a> {
+    pub(in crate::native) ids: &'a [u32],
+    /// Where each sequence begins and ends in `ids`.
+    pub(in crate::native) spans: &'a [(usize, usize)],
+    pub(in crate::native) words: &'a Tensor,
+    /// One row for each position in a sequence.
+    pub(in crate::native) positions: &'a [f32],
+    pub(in crate::native) norm: Norm<'a>,
+    pub(in crate::native) out: Shared<'a>,
+}
+
+impl Embed<'_> {
+    pub(super) fn parts(&self) -> usize {
+        self.spans.len()
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "parts of one step write different pieces")]
+    pub(super) fn run<S: Simd>(&self, s: S, part: usize) {
+        let cols = self.out.cols();
+        let (start, end) = self.spans[part];
+        for token in start..end {
+            // SAFETY: each token belongs to one sequence.
+            let row = unsafe { self.out.piece(token, 0..cols) };
+            self.words.read_row(self.ids[token] as usize, row);
+            math::add(s, row, &self.positions[(token - start) * cols..][..cols]);
+            self.norm.apply(s, row);
+        }
+    }
+}

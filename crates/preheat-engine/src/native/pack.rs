@@ -1,0 +1,131 @@
+//! Brings a checkpoint's tensors into the layout that kernels stream. Runs once for each model.
+
+use std::ops::Range;
+
+use super::layout::{Dense, Layout, Norm};
+use super::names::{self, Names};
+use crate::load::{EncoderConfig, LoadError, Tensor, Tensors, WeightsFile};
+use std::sync::Arc;
+
+/// The checkpoint of one model: named tensors, and what the config says about their shapes.
+pub(super) struct Checkpoint<'a> {
+    config: &'a EncoderConfig,
+    names: &'static Names,
+    tensors: Tensors<'a>,
+}
+
+impl<'a> Checkpoint<'a> {
+    pub(super) fn open(
+        config: &'a EncoderConfig,
+        file: &'a Arc<WeightsFile>,
+    ) -> Result<Self, LoadError> {
+        let names = Names::of(config.family);
+        let tensors = Tensors::parse(file, names.prefixes, names::WORDS)?;
+        Ok(Checkpoint {
+            config,
+            names,
+            tensors,
+        })
+    }
+
+    /// The word embeddings stay in the file: a request reads a few rows of them.
+    pub(super) fn words(&self) -> Result<Tensor, LoadError> {
+        self.tensors
+            .get(names::WORDS, &[self.config.vocab, self.config.hidden])
+    }
+
+    /// Writes every other tensor to its place in `image`, which is all zeros.
+    pub(super) fn pack(
+        &self,
+        layout: &Layout,
+        panel: usize,
+        image: &mut [f32],
+    ) -> Result<(), LoadError> {
+        self.positions(&mut image[layout.positions.clone()])?;
+        self.norm(names::EMBEDDING_NORM, &layout.embedding_norm, image)?;
+        for (index, layer) in layout.layers.iter().enumerate() {
+            let names = self.names;
+            let name = |part| names.in_layer(index, part);
+            let qkv = [name(names.query), name(names.key), name(names.value)];
+            self.dense(&qkv, &layer.qkv, panel, image)?;
+            self.dense(
+                &[name(names.attention_out)],
+                &layer.attention_out,
+                panel,
+                image,
+            )?;
+            self.norm(&name(names.attention_norm), &layer.attention_norm, image)?;
+            self.dense(&[name(names.up)], &layer.up, panel, image)?;
+            self.dense(&[name(names.down)], &layer.down, panel, image)?;
+            self.norm(&name(names.output_norm), &layer.output_norm, image)?;
+        }
+        Ok(())
+    }
+
+    fn positions(&self, rows: &mut [f32]) -> Result<(), LoadError> {
+        let EncoderConfig {
+            hidden,
+            positions,
+            first_position,
+            token_types,
+            ..
+        } = *self.config;
+        let table = self.tensors.get(names::POSITIONS, &[positions, hidden])?;
+        let mut token_type = vec![0.0; hidden];
+        if let Some(types) = token_types {
+            self.tensors
+                .get(names::TOKEN_TYPES, &[types, hidden])?
+                .read_row(0, &mut token_type);
+        }
+        for (position, row) in rows.chunks_exact_mut(hidden).enumerate() {
+            table.read_row(first_position + position, row);
+            for (value, token_type) in row.iter_mut().zip(&token_type) {
+                *value += token_type;
+            }
+        }
+        Ok(())
+    }
+
+    fn norm(&self, name: &str, place: &Norm, image: &mut [f32]) -> Result<(), LoadError> {
+        let shape = [self.config.hidden];
+        let gamma = self.tensors.get(&format!("{name}.weight"), &shape)?;
+        let beta = self.tensors.get(&format!("{name}.bias"), &shape)?;
+        gamma.read_row(0, &mut image[place.gamma.clone()]);
+        beta.read_row(0, &mut image[place.beta.clone()]);
+        Ok(())
+    }
+
+    /// Several steps with the same input become one, side by side.
+    fn dense(
+        &self,
+        names: &[String],
+        place: &Dense,
+        panel: usize,
+        image: &mut [f32],
+    ) -> Result<(), LoadError> {
+        let outputs = place.outputs / names.len();
+        for (index, name) in names.iter().enumerate() {
+            let columns = index * outputs..(index + 1) * outputs;
+            let bias = self.tensors.get(&format!("{name}.bias"), &[outputs])?;
+            bias.read_row(0, &mut image[place.bias.clone()][columns.clone()]);
+            let weight = self
+                .tensors
+                .get(&format!("{name}.weight"), &[outputs, place.inputs])?;
+            pack_columns(&weight, columns, panel, &mut image[place.panels.clone()]);
+        }
+        Ok(())
+    }
+}
+
+/// Row `i` of `weight` holds what output `columns.start + i` multiplies its inputs with.
+fn pack_columns(weight: &Tensor, columns: Range<usize>, panel: usize, panels: &mut [f32]) {
+    let inputs = weight.cols;
+    let mut row = vec![0.0; inputs];
+    for (index, column) in columns.enumerate() {
+        weight.read_row(index, &mut row);
+        let lines = &mut panels[column / panel * panel * inputs..][..panel * inputs];
+        for (line, value) in lines.chunks_exact_mut(panel).zip(&row) {
+            line[column % panel] = *value;
+        }
+    }
+}

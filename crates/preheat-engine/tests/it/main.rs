@@ -1,0 +1,13 @@
+//! The engine crate through its public edge, with a real model and with tiny ones made on the spot.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets a surprise fails where it stands"
+)]
+
+mod batches;
+mod faults;
+mod model;
+mod reference;
+mod tiny;
+mod tokenizer;
+mod vectors;

@@ -1,0 +1,127 @@
+//! Answers are right: equal to sentence-transformers on the real model, and to the formulas on
+//! tiny models of every family.
+
+use std::num::NonZeroUsize;
+
+use preheat_engine::{Isa, LoadSpec, load};
+use safetensors::Dtype;
+use serde_json::json;
+
+use crate::model::{self, cosine, run};
+use crate::reference;
+use crate::tiny::{Tiny, WORDS};
+
+#[test]
+fn real_vectors_are_those_of_sentence_transformers() {
+    let expected = model::expected();
+    let (model, mut engine) = (model::loaded(), model::loaded().engine.instance().unwrap());
+    let ids = model::encode(
+        model,
+        &expected
+            .texts
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+    assert_eq!(ids, expected.ids);
+
+    let together = run(&mut *engine, &ids);
+    assert_eq!((together.rows, together.cols), (ids.len(), 384));
+    for (index, ids) in ids.iter().enumerate() {
+        let alone = run(&mut *engine, std::slice::from_ref(ids));
+        for found in [&alone.data[..], together.iter().nth(index).unwrap()] {
+            let cosine = cosine(found, &expected.vectors[index]);
+            assert!(
+                cosine >= 0.999_999,
+                "{cosine} for {:?}",
+                expected.texts[index]
+            );
+            let length: f32 = found.iter().map(|x| x * x).sum();
+            assert!(
+                (length - 1.0).abs() < 1e-5,
+                "the answer has length {length}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_family_pooling_and_instruction_set_follows_the_formulas() {
+    let models = [
+        ("bert", Tiny::bert(), "pooling_mode_mean_tokens"),
+        ("roberta", Tiny::roberta(), "pooling_mode_cls_token"),
+        ("distilbert", Tiny::distilbert(), "pooling_mode_max_tokens"),
+    ];
+    for (name, mut tiny, pooling) in models {
+        tiny.pooling = json!({ pooling: true });
+        check(name, &tiny);
+    }
+    let mut plain = Tiny::bert();
+    plain.modules = json!([{ "type": "sentence_transformers.models.Transformer", "path": "" }]);
+    check("without pooling and norm", &plain);
+}
+
+/// Numbers that both formats hold exactly give the same bits from either.
+#[test]
+fn half_precision_checkpoints_are_read_exactly() {
+    let mut tiny = Tiny::bert();
+    for value in tiny
+        .tensors
+        .values_mut()
+        .flat_map(|values| &mut values.data)
+    {
+        *value = (*value * 64.0).round() / 64.0;
+    }
+    let dir = tiny.write();
+    let path = dir.path().join("model.safetensors");
+    let answer = || {
+        let mut engine = load(&LoadSpec::new(dir.path()))
+            .unwrap()
+            .engine
+            .instance()
+            .unwrap();
+        run(&mut *engine, &[vec![2, 7, 9, 11, 3]]).data
+    };
+    let single = answer();
+    tiny.write_weights(&path, Dtype::BF16, |x| {
+        ((x.to_bits() >> 16) as u16).to_le_bytes().to_vec()
+    });
+    assert_eq!(answer(), single);
+    tiny.write_weights(&path, Dtype::F16, |x| half(x).to_le_bytes().to_vec());
+    assert_eq!(answer(), single);
+}
+
+/// Good for zero and for numbers that half precision holds exactly.
+fn half(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let sign = ((bits >> 16) & 0x8000) as u16;
+    match bits & 0x7fff_ffff {
+        0 => sign,
+        size => sign | ((size - (112 << 23)) >> 13) as u16,
+    }
+}
+
+fn check(name: &str, tiny: &Tiny) {
+    let dir = tiny.write();
+    for isa in Isa::available() {
+        let spec = LoadSpec {
+            isa: Some(isa),
+            threads: NonZeroUsize::new(2).unwrap(),
+            ..LoadSpec::new(dir.path())
+        };
+        let mut engine = load(&spec).unwrap().engine.instance().unwrap();
+        for len in [1, 2, 7, 49, 68] {
+            let ids: Vec<u32> = (0..len).map(|at| at * 7 % WORDS.len() as u32).collect();
+            let found = run(&mut *engine, std::slice::from_ref(&ids)).data;
+            for (at, (found, expected)) in
+                found.iter().zip(reference::embed(tiny, &ids)).enumerate()
+            {
+                let error = (f64::from(*found) - expected).abs();
+                assert!(
+                    error < 2e-5,
+                    "{name} on {isa}, {len} tokens, number {at}: off by {error}"
+                );
+            }
+        }
+    }
+}
