@@ -1,0 +1,15 @@
+//! The whole of preheat from outside: the real binary, real sockets, real models, real clients.
+//!
+//! `replica` starts and stops the binary, `client` talks to it; every other module is a topic.
+
+mod client;
+mod reference;
+mod replica;
+
+mod clients;
+mod drain;
+mod edges;
+mod embeddings;
+mod faults;
+mod lifecycle;
+mod refusals;

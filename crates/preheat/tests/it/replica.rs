@@ -1,0 +1,258 @@
+//! One running `preheat serve`, on addresses nobody else uses, killed when dropped.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{self, Answer};
+
+/// Longer than any start or stop takes on a busy machine; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The engine that declares its times: for everything but the numbers in an answer.
+pub const SIM: &str = r#"
+[[model]]
+name = "embedder"
+engine = "sim"
+[model.batching]
+max_batch = 4
+buckets = { batch = [1, 4], tokens = [16, 64] }
+[model.sim]
+weights = "20ms"
+first_run = "5ms"
+run = "1ms"
+"#;
+
+pub struct Replica {
+    child: Child,
+    pub http: SocketAddr,
+    pub grpc: SocketAddr,
+    pub admin: SocketAddr,
+    /// Configuration and log; gone with the replica.
+    folder: TempDir,
+}
+
+/// What a replica is started with.
+pub struct Start {
+    config: String,
+    environment: Vec<(&'static str, String)>,
+    addresses: Option<[SocketAddr; 3]>,
+}
+
+impl Start {
+    /// The body of the configuration file. Addresses are added by environment.
+    pub fn with(config: &str) -> Self {
+        Start {
+            config: config.to_owned(),
+            environment: Vec::new(),
+            addresses: None,
+        }
+    }
+
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Listens where it is told: HTTP, gRPC, admin.
+    pub fn at(mut self, addresses: [SocketAddr; 3]) -> Self {
+        self.addresses = Some(addresses);
+        self
+    }
+
+    /// Starts the binary and returns at once.
+    pub fn spawn(self) -> Replica {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("preheat.toml");
+        fs::write(&config, &self.config).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let [http, grpc, admin] = self.addresses.unwrap_or_else(free_addresses);
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_preheat"));
+        command.args(["serve", "--config"]).arg(config);
+        // A setting in the developer's shell must not change a test.
+        command.env_clear().envs(inherited());
+        command.env("PREHEAT_HOST", http.ip().to_string());
+        command.env("PREHEAT_PORT", http.port().to_string());
+        command.env("PREHEAT_GRPC_PORT", grpc.port().to_string());
+        command.env("PREHEAT_ADMIN", admin.to_string());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let child = command.spawn().unwrap();
+        Replica {
+            child,
+            http,
+            grpc,
+            admin,
+            folder,
+        }
+    }
+
+    pub async fn ready(self) -> Replica {
+        let mut replica = self.spawn();
+        replica.wait_until_ready().await;
+        replica
+    }
+}
+
+impl Replica {
+    /// The default model behind every route, started once for all tests that run at the time.
+    pub async fn shared() -> Arc<Replica> {
+        static SHARED: Mutex<Weak<Replica>> = Mutex::new(Weak::new());
+        // Held while the replica starts, so that the others wait for this one. Each test has a
+        // runtime of its own, and this one needs nothing from theirs.
+        #[expect(
+            clippy::await_holding_lock,
+            reason = "the other tests are to wait for the start"
+        )]
+        let replica = {
+            let mut shared = SHARED
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            match shared.upgrade() {
+                Some(replica) => replica,
+                None => {
+                    let replica = Arc::new(Start::with(&real_model()).ready().await);
+                    *shared = Arc::downgrade(&replica);
+                    replica
+                }
+            }
+        };
+        replica
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        client::get(self.http, path).await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        client::post(self.http, path, body).await.unwrap()
+    }
+
+    pub async fn report(&self) -> Value {
+        self.get("/ready").await.json()
+    }
+
+    pub async fn wait_until_ready(&mut self) {
+        self.wait_for("ready", |ready| ready.status == 200).await;
+    }
+
+    /// Asks `/ready` until the answer is as wanted.
+    pub async fn wait_for(&mut self, what: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = client::get(self.http, "/ready").await;
+            match answer {
+                Ok(answer) if wanted(&answer) => return answer,
+                // Not listening yet, or another phase.
+                Ok(_) | Err(_) => {}
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the replica ended ({status}) instead of: {what}");
+            }
+            assert!(Instant::now() < deadline, "never: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub fn terminate(&self) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// The exit status; waits for it without blocking the runtime.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the replica does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("── log of the replica at {} ──\n{}", self.http, self.log());
+        }
+    }
+}
+
+/// Configuration for the real default model, with a plan small enough for a debug build.
+pub fn real_model() -> String {
+    served_from(&model_folder())
+}
+
+/// The same for weights that lie elsewhere.
+pub fn served_from(folder: &Path) -> String {
+    format!(
+        r#"
+[drain]
+delay = "0s"
+[[model]]
+name = "embedder"
+source = '{}'
+[model.batching]
+max_batch = 8
+buckets = {{ batch = [1, 8], tokens = [16, 64] }}
+"#,
+        folder.display()
+    )
+}
+
+/// Where set-up unpacked the default model.
+pub fn model_folder() -> PathBuf {
+    let folder = root().join("target/models/all-MiniLM-L6-v2");
+    assert!(
+        folder.exists(),
+        "the default model is not here: run `cargo xtask setup`"
+    );
+    folder
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// Three addresses that are free now. Linux has a whole network of loopback addresses: each
+/// replica gets one of its own, where no outgoing connection of another test can take the port.
+pub fn free_addresses() -> [SocketAddr; 3] {
+    static COUNT: AtomicU8 = AtomicU8::new(1);
+    let host = if cfg!(target_os = "linux") {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, high, low, COUNT.fetch_add(1, Ordering::Relaxed).max(1))
+    } else {
+        Ipv4Addr::LOCALHOST
+    };
+    let listeners = [0; 3].map(|port| TcpListener::bind((host, port)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
+}
+
+/// What any program needs to run; nothing that preheat itself reads.
+fn inherited() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter(|(name, _)| ["PATH", "HOME", "TMPDIR"].contains(&name.as_str()))
+}
