@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::drain::{Draining, Stage};
 use crate::edge::framing::Protocol;
-use crate::edge::life::{Life, Limits, Status};
+use crate::edge::life::{LINGER, Life, Limits, Status, Wait};
 use crate::edge::service::ConnectionService;
 use crate::edge::stream::Stream;
 use crate::edge::watched::Watched;
@@ -165,6 +165,8 @@ struct Driver {
     idle: Duration,
     /// How far the drain had come when the connection was made.
     born: Stage,
+    /// The client has been idle for too long.
+    expired: bool,
     /// When hyper was told to end the connection.
     farewell: Option<Instant>,
 }
@@ -181,6 +183,7 @@ impl Driver {
             draining,
             life,
             idle,
+            expired: false,
             farewell: None,
         }
     }
@@ -193,7 +196,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 event = poll_fn(|cx| self.poll(connection.as_mut(), timer.as_mut(), cx)) => {
-                    let Event::Timer = event else { return End::Done };
+                    let Event::Timer = event else { return self.end() };
                 }
                 () = stage.changed() => {}
             }
@@ -201,6 +204,14 @@ impl Driver {
                 Ok(at) => timer.as_mut().reset(at),
                 Err(end) => return end,
             }
+        }
+    }
+
+    fn end(&self) -> End {
+        if self.expired {
+            End::TimedOut
+        } else {
+            End::Done
         }
     }
 
@@ -222,8 +233,9 @@ impl Driver {
             self.farewell = Some(Instant::now());
             connection.as_mut().graceful_shutdown();
         }
-        if let Some(deadline) = self.life.deadline()
+        if let Some((deadline, _)) = self.life.deadline()
             && deadline < timer.deadline()
+            && self.farewell.is_none()
         {
             timer.as_mut().reset(deadline);
         }
@@ -238,8 +250,8 @@ impl Driver {
     /// that is left to the very end.
     fn is_time_to_leave(&self) -> bool {
         let stage = self.draining.stage();
-        if stage < Stage::Settling {
-            return false;
+        if self.expired || stage < Stage::Settling {
+            return self.expired;
         }
         let status = self.life.status();
         let told = match status.protocol {
@@ -248,35 +260,50 @@ impl Driver {
             // Hyper would throw away a request of which it has the first bytes.
             Protocol::Unknown => return false,
         };
-        told || self.is_quiet(stage, &status)
-    }
-
-    fn is_quiet(&self, stage: Stage, status: &Status) -> bool {
-        stage >= Stage::Closing && status.at_rest && status.last_moved.elapsed() >= QUIET
+        told || (stage >= Stage::Closing && status.is_quiet())
     }
 
     /// When to look again, or how the connection ends now.
-    fn next_check(&self) -> Result<Instant, End> {
+    fn next_check(&mut self) -> Result<Instant, End> {
         let (now, stage, status) = (Instant::now(), self.draining.stage(), self.life.status());
+        if stage == Stage::Cut {
+            return Err(End::Dropped);
+        }
         let deadline = self.life.deadline();
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(if status.lingering {
-                End::Dropped
-            } else {
-                End::TimedOut
-            });
+        if let Some((_, wait)) = deadline.filter(|(at, _)| *at <= now) {
+            self.on_deadline(now, wait)?;
         }
-        match stage {
-            Stage::Cut => Err(End::Dropped),
-            Stage::Closing => {
-                let silent = status.protocol == Protocol::Unknown
-                    || self.farewell.is_some_and(|at| at + QUIET <= now);
-                if silent && self.is_quiet(stage, &status) {
-                    return Err(End::Dropped);
-                }
-                Ok(now + QUIET)
+        if stage == Stage::Closing {
+            let heard = self.farewell.is_some_and(|at| at + QUIET <= now);
+            let lingers = deadline.is_some_and(|(_, wait)| wait == Wait::Lingering);
+            if status.is_quiet() && (heard || lingers || status.protocol == Protocol::Unknown) {
+                return Err(End::Dropped);
             }
-            _ => Ok(deadline.unwrap_or(now + self.idle)),
+            return Ok(now + QUIET);
         }
+        Ok(match deadline {
+            Some((at, _)) if at > now => at,
+            Some(_) => now + LINGER,
+            None => now + self.idle,
+        })
+    }
+
+    fn on_deadline(&mut self, now: Instant, wait: Wait) -> Result<(), End> {
+        match (wait, self.farewell) {
+            (Wait::Lingering, _) => Err(End::Dropped),
+            // One more request may be on its way: say goodbye first.
+            (Wait::Idle, None) => {
+                self.expired = true;
+                Ok(())
+            }
+            (Wait::Idle, Some(at)) if now < at + LINGER => Ok(()),
+            (Wait::Idle | Wait::Head | Wait::Stalled, _) => Err(End::TimedOut),
+        }
+    }
+}
+
+impl Status {
+    fn is_quiet(&self) -> bool {
+        self.at_rest && self.last_moved.elapsed() >= QUIET
     }
 }

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::edge::framing::{Framing, Protocol};
 
-/// How long a connection that we have closed may take to take note. Closing at once would reset it,
-/// and a reset can overtake the answer.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection that we have closed may be silent before we believe that it took note.
+/// Closing at once would reset it, and a reset can overtake the answer.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -41,6 +41,19 @@ struct State {
     answering: usize,
 }
 
+/// What a connection is given time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// To send a whole head.
+    Head,
+    /// To come up with another request.
+    Idle,
+    /// To take what we send.
+    Stalled,
+    /// To see that we have closed our half.
+    Lingering,
+}
+
 /// Is alive while a request of this connection is being answered.
 #[derive(Debug)]
 pub(crate) struct Answering(Life);
@@ -52,8 +65,6 @@ pub(crate) struct Status {
     pub(crate) requests: u64,
     /// Nothing is asked and nothing is on its way.
     pub(crate) at_rest: bool,
-    /// Our half is closed.
-    pub(crate) lingering: bool,
     pub(crate) last_moved: Instant,
 }
 
@@ -100,6 +111,12 @@ impl Life {
         }
     }
 
+    /// Bytes came in that nobody will read.
+    pub(crate) fn discarded(&self) {
+        let now = Instant::now();
+        self.lock().last_moved = now;
+    }
+
     /// Our half is closed; we only wait for the other side to see it.
     pub(crate) fn lingers(&self) {
         let now = Instant::now();
@@ -119,7 +136,7 @@ impl Life {
 
     /// When the connection has to be dropped if nothing happens until then. `None` while we are the
     /// ones who are waited for.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<(Instant, Wait)> {
         self.lock().deadline()
     }
 
@@ -129,7 +146,6 @@ impl Life {
             protocol: state.protocol,
             requests: state.requests,
             at_rest: state.answering == 0 && state.stalled_since.is_none(),
-            lingering: state.lingering_since.is_some(),
             last_moved: state.last_moved,
         }
     }
@@ -140,22 +156,23 @@ impl Life {
 }
 
 impl State {
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<(Instant, Wait)> {
         let Limits { header, idle } = self.limits;
         if let Some(since) = self.lingering_since {
-            return Some(since + LINGER);
+            let silent = self.last_moved.max(since) + LINGER;
+            return Some((silent.min(since + header), Wait::Lingering));
         }
         if let Some(since) = self.stalled_since {
-            return Some(since + idle);
+            return Some((since + idle, Wait::Stalled));
         }
         if self.answering > 0 {
             return None;
         }
         Some(match (self.protocol, self.head_since) {
-            (Protocol::Unknown, _) => self.opened + header,
+            (Protocol::Unknown, _) => (self.opened + header, Wait::Head),
             // A head may have begun while the answer before it was still under way.
-            (_, Some(since)) => since.max(self.idle_since) + header,
-            (_, None) => self.idle_since + idle,
+            (_, Some(since)) => (since.max(self.idle_since) + header, Wait::Head),
+            (_, None) => (self.idle_since + idle, Wait::Idle),
         })
     }
 }

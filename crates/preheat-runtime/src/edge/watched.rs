@@ -11,7 +11,7 @@ use crate::edge::life::Life;
 
 /// After closing our half we read on, so that the kernel has no reason to reset the connection; but
 /// not for ever.
-const MAX_DISCARDED: usize = 256 * 1024;
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
@@ -106,11 +106,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 impl<S: AsyncRead + Unpin> Watched<S> {
     /// Reads until the other side has closed too. The time for it is limited by [`Life`].
     fn discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut scratch = [0; 2048];
+        let mut scratch = [0; 8192];
         while self.discarded < MAX_DISCARDED {
             let mut buf = ReadBuf::new(&mut scratch);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => self.discarded += buf.filled().len(),
+                Ok(()) if !buf.filled().is_empty() => {
+                    self.discarded += buf.filled().len();
+                    self.life.discarded();
+                }
                 Ok(()) | Err(_) => break,
             }
         }

@@ -296,6 +296,28 @@ async fn too_many_connections_are_closed_at_once_and_room_is_reused() {
 }
 
 #[tokio::test]
+async fn an_answer_is_not_lost_because_the_body_was_not_read() {
+    let refuses = service(|_| async {
+        let mut response = Response::new(Full::new(Bytes::from_static(b"too large")));
+        *response.status_mut() = http::StatusCode::PAYLOAD_TOO_LARGE;
+        response
+    });
+    let listener = bind("127.0.0.1:0").unwrap();
+    let address = listener.address().to_string();
+    let _server = Server::start(listener, refuses, EdgeConfig::default());
+    for _ in 0..20 {
+        let mut client = Raw(TcpStream::connect(&address).await.unwrap());
+        // The client sends all it has before it looks for an answer.
+        client
+            .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4000000\r\n\r\n")
+            .await;
+        client.send(&"x".repeat(4_000_000)).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (413, "too large"));
+    }
+}
+
+#[tokio::test]
 async fn a_unix_socket_is_served_and_its_file_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.sock");
