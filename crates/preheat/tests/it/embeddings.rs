@@ -13,7 +13,7 @@ use crate::reference::{Reference, reference, vectors};
 use crate::replica::Replica;
 
 #[track_caller]
-fn ok(answer: Answer) -> Value {
+fn ok(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("preheat-warm"), "proven");
     answer.json()
@@ -22,13 +22,13 @@ fn ok(answer: Answer) -> Value {
 #[tokio::test]
 async fn embed_answers_lists_and_objects() {
     let (replica, reference) = (Replica::shared().await, reference());
-    let list = ok(replica.post("/embed", &json!(reference.texts)).await);
+    let list = ok(&replica.post("/embed", &json!(reference.texts)).await);
     reference.check(&vectors(&list["embeddings"]));
-    let object = ok(replica
+    let object = ok(&replica
         .post("/embed", &json!({"inputs": reference.texts}))
         .await);
     reference.check(&vectors(&object));
-    let one = ok(replica
+    let one = ok(&replica
         .post("/embed", &json!({"inputs": reference.texts[0]}))
         .await);
     assert_eq!(vectors(&one), vectors(&object)[..1]);
@@ -39,7 +39,7 @@ async fn openai_answers_floats_base64_and_token_ids() {
     let (replica, reference) = (Replica::shared().await, reference());
     let ask = async |input: &Value, format: &str| {
         let body = json!({"model": "embedder", "input": input, "encoding_format": format});
-        ok(replica.post("/v1/embeddings", &body).await)
+        ok(&replica.post("/v1/embeddings", &body).await)
     };
     let texts = json!(reference.texts);
     reference.check(&openai_vectors(
@@ -78,7 +78,7 @@ async fn open_inference_answers_json_and_binary() {
     let body = json!({"inputs": [{
         "name": "text", "shape": [rows], "datatype": "BYTES", "data": reference.texts,
     }]});
-    let answer = ok(replica.post(path, &body).await);
+    let answer = ok(&replica.post(path, &body).await);
     let output = &answer["outputs"][0];
     assert_eq!(output["shape"], json!([rows, 384]));
     let flat: Vec<f32> = serde_json::from_value(output["data"].clone()).unwrap();
@@ -143,7 +143,7 @@ async fn grpc_answers_raw_contents() {
 #[tokio::test]
 async fn tokenize_answers_the_reference_ids() {
     let (replica, reference) = (Replica::shared().await, reference());
-    let answer = ok(replica
+    let answer = ok(&replica
         .post("/tokenize", &json!({"inputs": reference.texts}))
         .await);
     let ids: Vec<Vec<u64>> = answer
@@ -167,7 +167,7 @@ async fn texts_are_answered_the_same_alone_and_together() {
     let (replica, reference) = (Replica::shared().await, reference());
     let mut alone = Vec::new();
     for text in &reference.texts {
-        let answer = ok(replica.post("/embed", &json!([text])).await);
+        let answer = ok(&replica.post("/embed", &json!([text])).await);
         alone.extend(vectors(&answer["embeddings"]));
     }
     reference.check(&alone);

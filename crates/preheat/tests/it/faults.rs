@@ -66,8 +66,8 @@ const FAULTS: &[Fault] = &[
         name: "configuration of another model",
         damage: |folder| {
             edit(folder, "config.json", |config| {
-                config["hidden_size"] = json!(768)
-            })
+                config["hidden_size"] = json!(768);
+            });
         },
         stage: "loading",
         cause: "768",

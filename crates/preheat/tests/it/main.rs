@@ -2,6 +2,16 @@
 //!
 //! `replica` starts and stops the binary, `client` talks to it; every other module is a topic.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
+#![expect(
+    unreachable_pub,
+    reason = "one binary: nobody else could reach it anyway"
+)]
+
 mod client;
 mod reference;
 mod replica;

@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use crate::client::{self, Answer};
 
@@ -108,26 +109,14 @@ impl Start {
 impl Replica {
     /// The default model behind every route, started once for all tests that run at the time.
     pub async fn shared() -> Arc<Replica> {
-        static SHARED: Mutex<Weak<Replica>> = Mutex::new(Weak::new());
-        // Held while the replica starts, so that the others wait for this one. Each test has a
-        // runtime of its own, and this one needs nothing from theirs.
-        #[expect(
-            clippy::await_holding_lock,
-            reason = "the other tests are to wait for the start"
-        )]
-        let replica = {
-            let mut shared = SHARED
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            match shared.upgrade() {
-                Some(replica) => replica,
-                None => {
-                    let replica = Arc::new(Start::with(&real_model()).ready().await);
-                    *shared = Arc::downgrade(&replica);
-                    replica
-                }
-            }
-        };
+        static SHARED: Mutex<Weak<Replica>> = Mutex::const_new(Weak::new());
+        // Held while the replica starts: the other tests wait for this one.
+        let mut shared = SHARED.lock().await;
+        if let Some(replica) = shared.upgrade() {
+            return replica;
+        }
+        let replica = Arc::new(Start::with(&real_model()).ready().await);
+        *shared = Arc::downgrade(&replica);
         replica
     }
 
