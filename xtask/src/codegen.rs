@@ -2,6 +2,7 @@
 //! what the generators make now, so that they cannot be edited by hand or fall behind.
 
 mod proto;
+mod reference;
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,7 @@ pub(crate) struct Output {
 
 type Generator = fn(root: &Path) -> Result<Vec<Output>>;
 
-const GENERATORS: &[Generator] = &[proto::generate];
+const GENERATORS: &[Generator] = &[proto::generate, reference::generate];
 
 /// Writes every generated file that differs.
 pub(crate) fn write() -> Result<()> {
