@@ -1,0 +1,96 @@
+//! 128-bit vectors of every 64-bit ARM.
+#![expect(unsafe_code, reason = "loads and stores take pointers")]
+// Each block below is sound for one reason: every CPU of this target has the instructions.
+
+use std::arch::aarch64::*;
+
+use crate::native::simd::{Simd, tile_by_rows};
+
+#[derive(Clone, Copy)]
+pub(super) struct Neon;
+
+impl Simd for Neon {
+    type V = float32x4_t;
+    const LANES: usize = 4;
+    // 6 rows × 4 registers of sums, 4 of weights, and some to spare, of 32.
+    const VECTORS: usize = 4;
+    const ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> float32x4_t {
+        unsafe { vdupq_n_f32(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_at(self, from: *const f32) -> float32x4_t {
+        // SAFETY: the caller promises that it may be read.
+        unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_at(self, value: float32x4_t, to: *mut f32) {
+        // SAFETY: the caller promises that it may be written.
+        unsafe { vst1q_f32(to, value) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vaddq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vsubq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vmulq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vdivq_f32(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+
+    /// Not the instruction of that name, which gives neither operand when one is not a number.
+    #[inline(always)]
+    fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
+    }
+
+    #[inline(always)]
+    fn abs(self, a: float32x4_t) -> float32x4_t {
+        unsafe { vabsq_f32(a) }
+    }
+
+    #[inline(always)]
+    fn round(self, a: float32x4_t) -> float32x4_t {
+        unsafe { vrndnq_f32(a) }
+    }
+
+    #[inline(always)]
+    fn exp2_whole(self, a: float32x4_t) -> float32x4_t {
+        unsafe {
+            let exponent = vaddq_s32(vcvtq_s32_f32(a), vdupq_n_s32(127));
+            vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent))
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, a: float32x4_t) -> f32 {
+        unsafe { vaddvq_f32(a) }
+    }
+
+    #[inline(always)]
+    fn largest(self, a: float32x4_t) -> f32 {
+        unsafe { vmaxvq_f32(a) }
+    }
+
+    tile_by_rows!(4; 1 2 3 4 5 6);
+}
