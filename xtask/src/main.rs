@@ -9,6 +9,7 @@
     reason = "what it says is its output"
 )]
 
+mod bench;
 mod codegen;
 mod setup;
 mod shell;
@@ -30,7 +31,7 @@ struct Cli {
     verb: Verb,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Subcommand)]
 enum Verb {
     /// Run everything that must pass before a change goes in
     Test,
@@ -38,6 +39,8 @@ enum Verb {
     Tidy,
     /// Fetch what tests and benchmarks need: client programs and the default model
     Setup,
+    /// Measure what preheat promises, on a release build
+    Bench(bench::Options),
     /// Write the generated files
     Codegen {
         /// Write nothing; fail when a file differs from what would be written
@@ -61,6 +64,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Test => test::run(),
         Verb::Tidy => tidy::run(),
         Verb::Setup => setup::run(),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),
     }
