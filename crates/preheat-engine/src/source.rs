@@ -11,6 +11,7 @@ mod archive;
 mod bucket;
 mod cache;
 mod digest;
+mod directory;
 mod error;
 mod files;
 mod http;

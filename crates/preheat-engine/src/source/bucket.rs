@@ -4,23 +4,19 @@
 
 use std::time::Duration;
 
-use futures_util::stream::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
+    ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, RetryConfig,
 };
 use url::Url;
 
 use super::cache::Staging;
 use super::error::FetchError;
 use super::reference::display;
-use super::transfer::{self, Answer, Body, Kept, Remote, Wanted};
-use super::{Fetch, FetchOptions, archive, files, http};
-
-/// A model has a dozen files; a prefix with more than this many objects is a mistake.
-const MAX_OBJECTS: usize = 10_000;
+use super::transfer::{Answer, Body, Kept, Remote};
+use super::{Fetch, FetchOptions, archive, directory, http};
 
 pub(super) async fn download(
     url: &Url,
@@ -30,25 +26,17 @@ pub(super) async fn download(
     let place = display(url);
     let bucket = Bucket::open_store(url, fetch.options)?;
     let prefix = Path::from_url_path(url.path()).map_err(|error| bucket.error(error.into()))?;
-    if let Some(kind) = archive::Kind::of(url.path()) {
-        archive::download(&Remote::Bucket(&bucket, prefix), kind, fetch, staging).await?;
-        return Ok(place);
-    }
-    let objects = bucket.list(&prefix).await?;
-    let path = |name: &str| -> Path { prefix.parts().chain(Path::from(name).parts()).collect() };
-    let listed = |name: &str| {
-        let path = path(name);
-        objects.iter().find(move |object| object.location == path)
-    };
-    for name in files::select(&place, |name| listed(name).is_some())? {
-        let wanted = Wanted {
-            name,
-            bytes: listed(name).map(|object| object.size),
-            sha256: fetch.pin(name),
-        };
-        let remote = Remote::Bucket(&bucket, path(name));
-        let facts = transfer::download(&remote, &wanted, fetch, staging).await?;
-        staging.add(facts);
+    match archive::Kind::of(url.path()) {
+        Some(kind) => {
+            archive::download(&Remote::Bucket(&bucket, prefix), kind, fetch, staging).await?;
+        }
+        None => {
+            let remote = |name: &str| {
+                let path = prefix.parts().chain(Path::from(name).parts()).collect();
+                Remote::Bucket(&bucket, path)
+            };
+            directory::download(&place, remote, fetch, staging).await?;
+        }
     }
     Ok(place)
 }
@@ -85,15 +73,6 @@ impl Bucket {
                 source: error.into(),
             }),
         }
-    }
-
-    async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>, FetchError> {
-        self.store
-            .list(Some(prefix))
-            .take(MAX_OBJECTS)
-            .try_collect()
-            .await
-            .map_err(|error| self.error(error))
     }
 
     /// Asks for an object, from where an earlier attempt ended if it is still the same.

@@ -11,8 +11,8 @@ use url::Url;
 use super::cache::Staging;
 use super::error::FetchError;
 use super::reference::{display, is_private};
-use super::transfer::{self, Answer, Body, Kept, Remote, Wanted};
-use super::{Fetch, FetchOptions, archive, files};
+use super::transfer::{Answer, Body, Kept, Remote};
+use super::{Fetch, FetchOptions, archive, directory};
 
 const MAX_REDIRECTS: usize = 10;
 const MAX_JSON: usize = 8 << 20;
@@ -24,56 +24,22 @@ pub(super) async fn download(
     staging: &mut Staging,
 ) -> Result<String, FetchError> {
     let client = Client::new(fetch.options, None)?;
+    let place = display(url);
     match archive::Kind::of(url.path()) {
         Some(kind) => {
             let remote = Remote::Http(&client, url.clone());
             archive::download(&remote, kind, fetch, staging).await?;
         }
-        None => directory(&client, url, fetch, staging).await?,
-    }
-    Ok(display(url))
-}
-
-/// Nothing lists a directory over https, so every name is asked for.
-async fn directory(
-    client: &Client,
-    url: &Url,
-    fetch: &Fetch<'_>,
-    staging: &mut Staging,
-) -> Result<(), FetchError> {
-    let mut found: Vec<&str> = Vec::new();
-    for name in files::known() {
-        if files::is_weights(name) && found.iter().any(|name| files::is_weights(name)) {
-            continue;
-        }
-        let mut file = url.clone();
-        file.set_path(&format!("{}{name}", url.path()));
-        let wanted = Wanted {
-            name,
-            bytes: None,
-            sha256: fetch.pin(name),
-        };
-        let remote = Remote::Http(client, file);
-        match transfer::download(&remote, &wanted, fetch, staging).await {
-            Ok(facts) => {
-                found.push(name);
-                staging.add(facts);
-            }
-            Err(error) if files::is_optional(name) && is_absent(&error) => {}
-            // The other kind of weights may be there.
-            Err(FetchError::NotFound { .. }) if files::is_weights(name) => {}
-            Err(error) => return Err(error),
+        None => {
+            let remote = |name: &str| {
+                let mut file = url.clone();
+                file.set_path(&format!("{}{name}", url.path()));
+                Remote::Http(&client, file)
+            };
+            directory::download(&place, remote, fetch, staging).await?;
         }
     }
-    files::select(&display(url), |name| found.contains(&name)).map(drop)
-}
-
-/// Static hosts over a bucket say 403 for what is not there.
-fn is_absent(error: &FetchError) -> bool {
-    matches!(
-        error,
-        FetchError::NotFound { .. } | FetchError::Refused { status: 403, .. }
-    )
+    Ok(place)
 }
 
 pub(super) struct Client {
