@@ -81,10 +81,8 @@ impl Staging {
         let source = source.to_owned();
         blocking(move || {
             self.files.sort_by(|a, b| a.name.cmp(&b.name));
-            let published = self
-                .assemble(&source)
-                .and_then(|model| self.replace(&model));
-            published.map_err(|error| self.keep_unless_full(error))?;
+            self.install(&source)
+                .map_err(|error| self.keep_unless_full(error))?;
             self.discard();
             Ok(Fetched {
                 revision: files::revision(&self.files),
@@ -113,6 +111,13 @@ impl Staging {
         remove_dir(&self.dir)
     }
 
+    fn install(&self, source: &str) -> Result<(), FetchError> {
+        let models = self.target.parent().unwrap_or(&self.target);
+        create_dir(models)?; // while the parts can still be continued from
+        let model = self.assemble(source)?;
+        self.replace(&model, models)
+    }
+
     fn assemble(&self, source: &str) -> Result<PathBuf, FetchError> {
         let model = self.dir.join("model");
         remove_dir(&model)?;
@@ -134,9 +139,7 @@ impl Staging {
         Ok(model)
     }
 
-    fn replace(&self, model: &Path) -> Result<(), FetchError> {
-        let models = self.target.parent().unwrap_or(&self.target);
-        create_dir(models)?;
+    fn replace(&self, model: &Path, models: &Path) -> Result<(), FetchError> {
         self.move_aside()?; // a damaged one: an intact one would have been used
         rename(model, &self.target)?;
         sync_dir(models)
