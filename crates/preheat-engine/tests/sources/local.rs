@@ -1,0 +1,131 @@
+//! Directories of the user's own.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use preheat_engine::source::{FetchError, FetchOptions};
+use tempfile::tempdir;
+
+use crate::model::{self, WEIGHTS, assert_holds, get};
+
+#[tokio::test]
+async fn a_directory_is_used_in_place() {
+    let (cache, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let mut options = FetchOptions::new(cache.path());
+    options.offline = true;
+    let files = model::files();
+    model::write_to(dir.path(), &files);
+    fs::write(dir.path().join("README.md"), "not a part of the model").unwrap();
+    let source = dir.path().to_str().unwrap();
+    let first = get(source, &options).await.unwrap();
+    assert_holds(&first, &files);
+    assert!(first.cached);
+    assert_eq!(
+        (first.dir.as_path(), first.source.as_str()),
+        (dir.path(), source)
+    );
+    assert_eq!(
+        get(source, &options).await.unwrap(),
+        first,
+        "remembered digests are the same"
+    );
+}
+
+#[tokio::test]
+async fn a_change_of_content_is_a_change_of_revision() {
+    let (cache, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let options = FetchOptions::new(cache.path());
+    let files = model::files();
+    model::write_to(dir.path(), &files);
+    let source = dir.path().to_str().unwrap();
+    let before = get(source, &options).await.unwrap();
+
+    // The same size, and the time of modification set back: only the kernel's own time tells.
+    let weights = dir.path().join(WEIGHTS);
+    let modified = fs::metadata(&weights).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&weights).unwrap();
+    bytes[7] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&weights)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    let after = get(source, &options).await.unwrap();
+    assert_ne!(after.revision, before.revision);
+
+    model::write_to(dir.path(), &files);
+    assert_eq!(
+        get(source, &options).await.unwrap().revision,
+        before.revision
+    );
+}
+
+#[tokio::test]
+async fn a_lost_or_unwritable_memory_costs_nothing_but_time() {
+    let dir = tempdir().unwrap();
+    model::write_to(dir.path(), &model::files());
+    let source = dir.path().to_str().unwrap();
+    let cache = tempdir().unwrap();
+    let first = get(source, &FetchOptions::new(cache.path())).await.unwrap();
+    for memory in fs::read_dir(cache.path().join("digests")).unwrap() {
+        fs::write(memory.unwrap().path(), "[{\"name\":").unwrap();
+    }
+    assert_eq!(
+        get(source, &FetchOptions::new(cache.path())).await.unwrap(),
+        first
+    );
+    assert_eq!(
+        get(source, &FetchOptions::new("/dev/null/cache"))
+            .await
+            .unwrap(),
+        first
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_named() {
+    let (cache, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let options = FetchOptions::new(cache.path());
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+
+    let error = get(&at("absent"), &options).await.unwrap_err();
+    assert!(matches!(error, FetchError::NotFound { .. }), "{error}");
+
+    fs::write(at("file"), "").unwrap();
+    let error = get(&at("file"), &options).await.unwrap_err();
+    assert!(
+        matches!(error, FetchError::Io { .. } | FetchError::NotAModel { .. }),
+        "{error}"
+    );
+
+    fs::create_dir(at("empty")).unwrap();
+    let error = get(&at("empty"), &options).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FetchError::NotAModel {
+                missing: "config.json",
+                ..
+            }
+        ),
+        "{error}"
+    );
+
+    fs::create_dir(at("loop")).unwrap();
+    symlink("config.json", at("loop/config.json")).unwrap();
+    let error = get(&at("loop"), &options).await.unwrap_err();
+    assert!(error.to_string().contains("loop/config.json"), "{error}");
+
+    fs::create_dir(at("closed")).unwrap();
+    model::write_to(&dir.path().join("closed"), &model::files());
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+    let is_root = fs::read_dir(at("closed")).is_ok(); // for whom nothing is closed
+    let opened = get(&at("closed"), &options).await;
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(
+        is_root || matches!(opened, Err(FetchError::Io { .. })),
+        "{opened:?}"
+    );
+}
