@@ -6,7 +6,9 @@
 //! takes part in a drain. It never looks at a path or a body: those are the service's.
 
 mod connection;
+mod driver;
 mod framing;
+mod goodbye;
 mod life;
 mod listener;
 mod service;

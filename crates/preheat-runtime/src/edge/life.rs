@@ -62,7 +62,6 @@ pub(crate) struct Answering(Life);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) protocol: Protocol,
-    pub(crate) requests: u64,
     /// Nothing is asked and nothing is on its way.
     pub(crate) at_rest: bool,
     pub(crate) last_moved: Instant,
@@ -144,7 +143,6 @@ impl Life {
         let state = self.lock();
         Status {
             protocol: state.protocol,
-            requests: state.requests,
             at_rest: state.answering == 0 && state.stalled_since.is_none(),
             last_moved: state.last_moved,
         }

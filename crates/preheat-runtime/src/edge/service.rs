@@ -15,6 +15,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::drain::{Draining, Stage};
 use crate::edge::Peer;
+use crate::edge::goodbye::Goodbye;
 use crate::edge::life::{Answering, Life};
 use crate::inflight::{Permit, PermitBody};
 
@@ -26,6 +27,8 @@ pub(crate) struct ConnectionService<S> {
     pub(crate) inner: S,
     pub(crate) life: Life,
     pub(crate) draining: Draining,
+    pub(crate) born: Stage,
+    pub(crate) goodbye: Goodbye,
     pub(crate) peer: Peer,
 }
 
@@ -46,6 +49,8 @@ where
         let leave = LeaveHint {
             version: request.version(),
             draining: self.draining.clone(),
+            born: self.born,
+            goodbye: self.goodbye.clone(),
         };
         if !clear {
             let response = refusal().map(|body| PermitBody::new(Either::Right(body), permits));
@@ -55,25 +60,34 @@ where
         let response = self.inner.clone().oneshot(request);
         Box::pin(async move {
             let mut response = response.await?;
-            leave.apply(&mut response);
+            leave.apply(&mut response).await;
             Ok(response.map(|body| PermitBody::new(Either::Left(body), permits)))
         })
     }
 }
 
-/// Asks the client to use another connection next time, once we want it gone. HTTP/2 has a frame
-/// of its own for that, which the connection sends.
+/// Asks the client to use another connection next time, once we want it gone.
 struct LeaveHint {
     version: Version,
     draining: Draining,
+    /// How far the drain had come when the connection was made.
+    born: Stage,
+    goodbye: Goodbye,
 }
 
 impl LeaveHint {
-    fn apply<B>(&self, response: &mut Response<B>) {
-        if self.version < Version::HTTP_2 && self.draining.stage() >= Stage::Settling {
+    async fn apply<B>(&self, response: &mut Response<B>) {
+        let stage = self.draining.stage();
+        if stage < Stage::Settling {
+            return;
+        }
+        if self.version < Version::HTTP_2 {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if self.born == Stage::Open || stage >= Stage::Refusing {
+            // Who comes while we settle could not be had elsewhere, and would only come again.
+            self.goodbye.ask().await;
         }
     }
 }

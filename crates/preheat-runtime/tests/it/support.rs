@@ -27,11 +27,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(listener: Listener, service: Service, config: EdgeConfig) -> Self {
         let (tasks, drain) = (Tasks::new(), Drain::new());
-        let shell = Shell::new(tasks.clone(), drain.draining());
-        let connections = Arc::clone(&shell.connections);
-        tasks.spawn("edge", async move {
-            serve(listener, service, config, shell).await.unwrap();
-        });
+        let connections = listen(&tasks, &drain, listener, service, config);
         Server {
             tasks,
             drain,
@@ -48,6 +44,29 @@ impl Server {
     pub(crate) fn in_flight(&self) -> &InFlight {
         self.drain.in_flight()
     }
+}
+
+/// Serves one more listener.
+pub(crate) fn listen<S, B>(
+    tasks: &Tasks,
+    drain: &Drain,
+    listener: Listener,
+    service: S,
+    config: EdgeConfig,
+) -> Arc<ConnectionCounters>
+where
+    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let shell = Shell::new(tasks.clone(), drain.draining());
+    let connections = Arc::clone(&shell.connections);
+    tasks.spawn("edge", async move {
+        serve(listener, service, config, shell).await.unwrap();
+    });
+    connections
 }
 
 /// Answers every request with its path.
