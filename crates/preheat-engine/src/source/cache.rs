@@ -76,25 +76,27 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>, FetchError> {
     Ok(found)
 }
 
-/// Removes every model of that name and returns what was removed. A name is a key, a source as it
-/// was asked for or as it was served, or a name of the catalogue. A server that has the model
-/// loaded keeps its files until it ends.
+/// Removes every model of that name, and what broken transfers of it have left; returns the models.
+/// A name is a key, a source as it was asked for or as it was served, or a name of the catalogue. A
+/// server that has the model loaded keeps its files until it ends.
 ///
 /// # Errors
-/// [`FetchError::NotCached`] when there is none, [`FetchError::Locked`] while one is being fetched.
+/// [`FetchError::NotCached`] when there is nothing, [`FetchError::Locked`] while it is being fetched.
 pub fn remove(cache: &Path, name: &str) -> Result<Vec<CachedModel>, FetchError> {
-    let keys = keys_of(name);
+    let mut keys = keys_of(name);
     let mut models = list(cache)?;
     models.retain(|model| {
         model.requested == name || model.source == name || keys.contains(&model.key)
     });
-    if models.is_empty() {
+    keys.retain(|key| cache.join("partial").join(key).is_dir());
+    keys.extend(models.iter().map(|model| model.key.clone()));
+    if keys.is_empty() {
         return Err(FetchError::NotCached {
             name: name.to_owned(),
         });
     }
-    for model in &models {
-        let slot = Slot::with_key(cache, model.key.clone(), model.requested.clone());
+    for key in keys {
+        let slot = Slot::with_key(cache, key, name.to_owned());
         let lock = slot.try_lock()?;
         slot.stage(lock)?.retire()?;
     }
@@ -136,6 +138,7 @@ fn check(name: &str, expected: &FileFacts, bytes: u64, sha256: &str) -> Result<(
     Ok(())
 }
 
+/// The keys that a name of the user's may stand for.
 fn keys_of(name: &str) -> Vec<String> {
     match SourceRef::parse(name) {
         Ok(SourceRef::Catalogue(entry)) => entry
@@ -144,9 +147,19 @@ fn keys_of(name: &str) -> Vec<String> {
             .filter_map(|origin| SourceRef::parse(origin.source).ok())
             .map(|origin| key(&origin))
             .collect(),
-        Ok(source) => vec![key(&source), name.to_owned()],
-        Err(_) => vec![name.to_owned()],
+        Ok(source) => vec![key(&source)],
+        Err(_) if is_key(name) => vec![name.to_owned()],
+        Err(_) => Vec::new(),
     }
+}
+
+/// It becomes a part of paths.
+fn is_key(name: &str) -> bool {
+    !name.starts_with('.')
+        && !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// Readable, a legal file name, and different for different sources: the digest covers the parts

@@ -13,7 +13,7 @@ use tempfile::tempdir;
 
 use crate::model::{self, WEIGHTS, assert_holds, get};
 use crate::process;
-use crate::server::{Server, serve};
+use crate::server::{Reply, Server, serve};
 
 /// Serves the model, the weights only once somebody is known to wait for them.
 fn patient() -> (Server, Sender<()>) {
@@ -103,7 +103,10 @@ async fn the_wait_for_another_process_is_bounded() {
     });
     fetched.unwrap();
     assert!(matches!(refused.0, Err(FetchError::Locked { .. })));
-    assert!(matches!(refused.1, Err(FetchError::NotCached { .. })));
+    assert!(
+        matches!(refused.1, Err(FetchError::Locked { .. })),
+        "nor is it removed meanwhile"
+    );
 }
 
 #[tokio::test]
@@ -137,6 +140,28 @@ async fn models_are_listed_verified_and_removed() {
     assert!(list(cache.path()).unwrap().is_empty());
     get(&url, &options).await.unwrap();
     assert_eq!(remove(cache.path(), &listed[0].key).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_broken_transfer_left_can_be_removed() {
+    let cache = tempdir().unwrap();
+    let files = model::files();
+    let server = Server::start(move |request| {
+        if request.path().ends_with(WEIGHTS) {
+            return Reply::status(403);
+        }
+        serve(request, "/m/", &files)
+    });
+    let url = server.url("/m/");
+    get(&url, &FetchOptions::new(cache.path()))
+        .await
+        .unwrap_err();
+    let partial = cache.path().join("partial");
+    assert_eq!(tree(&partial).len(), 1);
+    assert!(remove(cache.path(), &url).unwrap().is_empty());
+    assert!(tree(&partial).is_empty());
+    let error = remove(cache.path(), &url).unwrap_err();
+    assert!(matches!(error, FetchError::NotCached { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -121,6 +121,12 @@ async fn a_hub_that_cannot_be_used_is_named() {
         .unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
     assert!(error.remedy().contains("HF_ENDPOINT"));
+    assert!(
+        fs::read_dir(cache.path().join("partial"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
     for endpoint in ["http://hub.example.org", "not a url", ""] {
         let error = get("hf:org/name", &options(cache.path(), endpoint.into()))
             .await

@@ -101,6 +101,8 @@ impl Staging {
     pub(in crate::source) fn keep_unless_full(&self, error: FetchError) -> FetchError {
         if error.is_no_room() {
             self.discard();
+        } else {
+            let _ = fs::remove_dir(&self.dir); // succeeds when nothing has arrived
         }
         error
     }
