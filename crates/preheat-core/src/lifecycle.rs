@@ -50,6 +50,8 @@ pub enum Effect {
     Prove {
         last_call: bool,
     },
+    /// Run the plan again and measure again, while serving.
+    Rewarm,
     Open(Pass),
     /// Take the pass away: no new request may be served on it.
     Close,
@@ -175,7 +177,7 @@ impl Lifecycle {
             (Ready, Event::Rewarm) => {
                 self.warming_since = now;
                 self.attempt_since = now;
-                vec![Effect::Prove { last_call: false }]
+                vec![Effect::Rewarm]
             }
             (Starting | Fetching | Loading | Warming | Proving | Ready, Event::Failed(failure)) => {
                 self.fail(failure, now)

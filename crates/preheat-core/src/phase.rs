@@ -57,10 +57,10 @@ impl Phase {
         }
     }
 
-    /// No event leads out of here.
+    /// Waiting for this replica to become ready is in vain, or at least not to be counted on.
     #[must_use]
-    pub const fn is_final(&self) -> bool {
-        matches!(self, Phase::Stopped)
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Phase::Draining | Phase::Stopped | Phase::Failed(_))
     }
 }
 

@@ -100,7 +100,7 @@ impl MemoryEvidence {
 }
 
 /// What a short synthetic load showed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LoadEvidence {
     pub requests: usize,
     pub errors: usize,

@@ -135,6 +135,8 @@ pub struct OutputFacts {
     pub rows: usize,
     pub dim: usize,
     pub finite: bool,
+    /// Everything that was expected of it holds.
+    pub ok: bool,
 }
 
 /// Everything that warm-up did.

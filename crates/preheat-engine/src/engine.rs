@@ -31,6 +31,8 @@ pub struct EngineInfo {
     pub name: String,
     /// What the weights are held and multiplied in, for example `f32`.
     pub dtype: String,
+    /// How a sequence becomes one row: `mean`, `cls`, `max`; empty where that has no meaning.
+    pub pooling: String,
     /// Numbers in each output row.
     pub dim: usize,
     /// Longest sequence the model was made for, special tokens included.

@@ -4,6 +4,7 @@
 pub mod engine;
 pub mod load;
 mod native;
+pub mod sim;
 pub mod source;
 pub mod tokenizer;
 

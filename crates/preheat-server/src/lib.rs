@@ -1,1 +1,35 @@
+//! One replica: lifecycle driver, warm-up, proof, batcher, HTTP and gRPC front doors.
+//!
+//! In reading order: what it is told, how it lives, how it warms and proves, how it serves.
 
+pub mod settings;
+
+mod clock;
+pub mod lifecycle;
+pub mod replica;
+
+mod board;
+mod door;
+mod model;
+mod plan;
+mod prove;
+mod report;
+mod warm;
+
+mod batcher;
+mod instances;
+mod prepare;
+mod serve_error;
+mod service;
+
+mod admin;
+mod grpc;
+mod http;
+mod metrics;
+mod oip;
+
+pub use replica::run;
+pub use settings::{Settings, SettingsError, Surroundings};
+
+/// The version that reports and metrics show.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

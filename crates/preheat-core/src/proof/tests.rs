@@ -128,7 +128,12 @@ fn difference(evidence: &mut Evidence, by: f32) {
 }
 
 fn load(evidence: &mut Evidence, errors: usize, p95_ms: u64) {
-    let none = LoadEvidence { requests: 100, errors: 0, p95: Duration::ZERO, rate: 50.0 };
+    let none = LoadEvidence {
+        requests: 100,
+        errors: 0,
+        p95: Duration::ZERO,
+        rate: 50.0,
+    };
     let load = evidence.load.get_or_insert(none);
     load.errors = load.errors.max(errors);
     load.p95 = load.p95.max(Duration::from_millis(p95_ms));

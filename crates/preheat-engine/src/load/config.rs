@@ -51,6 +51,16 @@ pub(crate) enum Pooling {
     Mean,
 }
 
+impl Pooling {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Pooling::Cls => "cls",
+            Pooling::Max => "max",
+            Pooling::Mean => "mean",
+        }
+    }
+}
+
 const MODEL_TYPES: &[&str] = &["bert", "distilbert", "roberta", "xlm-roberta", "camembert"];
 const POOLINGS: &[&str] = &["mean", "cls", "max"];
 const MODULES: &[&str] = &["Transformer", "Pooling", "Normalize"];

@@ -117,7 +117,7 @@ async fn attempt(
         return Err(too_large());
     }
     fetch.progress.file(wanted.name, answer.total);
-    let mut writer = part.writer(&answer).await?;
+    let mut writer = part.writer(answer.start, answer.total, answer.etag.clone()).await?;
     let mut body = answer.body;
     let received = loop {
         match body.chunk().await {
@@ -200,10 +200,16 @@ impl Part {
         let _ = fs::remove_file(&self.path);
     }
 
-    async fn writer(&self, answer: &Answer) -> Result<Writer, FetchError> {
+    /// Takes the answer's head alone: a body cannot be shared between threads, and whoever fetches
+    /// may be moved between them while this waits.
+    async fn writer(
+        &self,
+        start: u64,
+        total: Option<u64>,
+        etag: Option<String>,
+    ) -> Result<Writer, FetchError> {
         let (path, tag_path, lock) = (self.path.clone(), self.tag_path(), self.lock.clone());
-        let (start, etag) = (answer.start, answer.etag.clone());
-        let missing = answer.total.map_or(0, |total| total.saturating_sub(start));
+        let missing = total.map_or(0, |total| total.saturating_sub(start));
         let sink = blocking(move || {
             let _lock = lock;
             room_for(&path, missing)?;
@@ -224,7 +230,7 @@ impl Part {
         .await?;
         Ok(Writer {
             done: sink.written(),
-            total: answer.total,
+            total,
             sink: Some(sink),
             block: Vec::new(),
             path: self.path.clone(),

@@ -1,0 +1,288 @@
+//! Dynamic batching: rows of many requests run together, by shape class.
+//!
+//! One task owns the queue; requests send it their rows and wait for their answer. What runs next
+//! is decided by [`preheat_core::batching`], on which instance by who is free. A request whose
+//! client has left, or whose deadline has passed, gives up its places in the queue.
+
+mod queue;
+mod warmth;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use preheat_core::admission::TokenCost;
+use preheat_core::batching::{BatchLimits, Next};
+use preheat_core::shape::Buckets;
+use preheat_engine::{Matrix, RunError};
+use preheat_runtime::Tasks;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::Clock;
+use crate::instances::{Instances, Ran};
+use crate::metrics::Metrics;
+use queue::{Chosen, Queue};
+pub use warmth::{Coverage, Met};
+
+/// Submissions on their way to the batcher's task: admission bounds what is behind them.
+const INBOX: usize = 64;
+
+/// One request's rows.
+#[derive(Debug)]
+struct Submission {
+    rows: Vec<Vec<u32>>,
+    synthetic: bool,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Answer, RunError>>,
+}
+
+/// One request's output and where its time went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// One row for each that was submitted, in order.
+    pub matrix: Matrix,
+    /// From submission to the start of the last batch that held a row of it.
+    pub queued: Duration,
+    /// Time of the longest batch that held a row of it.
+    pub inference: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    #[error("the deadline has passed")]
+    Deadline,
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("the batcher has ended")]
+    Gone,
+}
+
+/// What the batcher needs to know of its model.
+#[derive(Debug, Clone)]
+pub struct BatcherConfig {
+    pub limits: BatchLimits,
+    pub buckets: Buckets,
+    /// Whether rows of different length classes may share a batch.
+    pub mixed_lengths: bool,
+}
+
+/// Sends rows to the batcher's task. Clones share it; dropping the last one ends it.
+#[derive(Debug, Clone)]
+pub struct Batcher {
+    inbox: mpsc::Sender<Submission>,
+    board: Arc<Board>,
+}
+
+/// Figures that the task publishes and admission reads.
+#[derive(Debug, Default)]
+struct Board {
+    /// Requests accepted and not yet submitted: rows that are on their way.
+    arriving: AtomicUsize,
+    queued_tokens: AtomicUsize,
+    /// Expected time for what is queued, in nanoseconds.
+    wait_nanos: AtomicU64,
+    /// Rows of the largest batch that fits into memory; 0: as configured.
+    cap: AtomicUsize,
+}
+
+/// Says that a request is being prepared; its rows are worth a short wait.
+#[derive(Debug)]
+pub struct Arriving(Arc<Board>);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.arriving.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Batcher {
+    #[must_use]
+    pub fn start(
+        config: BatcherConfig,
+        instances: Instances,
+        coverage: Coverage,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> Self {
+        let (inbox, submissions) = mpsc::channel(INBOX);
+        let board = Arc::new(Board::default());
+        let (done, completions) = mpsc::channel(instances.count());
+        let task = Task {
+            free: (0..instances.count()).collect(),
+            queue: Queue::default(),
+            cost: TokenCost::default(),
+            board: Arc::clone(&board),
+            config,
+            instances,
+            coverage,
+            metrics,
+            clock,
+            done,
+        };
+        tasks.spawn("batcher", task.run(submissions, completions));
+        Batcher { inbox, board }
+    }
+
+    /// To be held from acceptance until [`run`](Self::run) is called.
+    #[must_use]
+    pub fn arriving(&self) -> Arriving {
+        self.board.arriving.fetch_add(1, Ordering::Relaxed);
+        Arriving(Arc::clone(&self.board))
+    }
+
+    /// How long a newcomer would wait before its own rows run.
+    #[must_use]
+    pub fn expected_wait(&self) -> Duration {
+        Duration::from_nanos(self.board.wait_nanos.load(Ordering::Relaxed))
+    }
+
+    /// No batch may have more rows than this: more do not fit into memory.
+    pub fn cap(&self, rows: usize) {
+        self.board.cap.store(rows, Ordering::Relaxed);
+    }
+
+    /// Runs the rows of one request. Dropping the future gives up their places.
+    ///
+    /// # Errors
+    /// [`BatchError`]; a failing batch fails every request that had a row in it.
+    pub async fn run(
+        &self,
+        rows: Vec<Vec<u32>>,
+        synthetic: bool,
+        deadline: Instant,
+        arriving: Arriving,
+    ) -> Result<Answer, BatchError> {
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission { rows, synthetic, deadline, reply };
+        let whole = async {
+            self.inbox.send(submission).await.map_err(|_| BatchError::Gone)?;
+            drop(arriving);
+            Ok(answer.await.map_err(|_| BatchError::Gone)??)
+        };
+        tokio::time::timeout_at(deadline, whole).await.unwrap_or(Err(BatchError::Deadline))
+    }
+}
+
+/// Everything that the batcher's task owns.
+struct Task {
+    config: BatcherConfig,
+    instances: Instances,
+    coverage: Coverage,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    board: Arc<Board>,
+    queue: Queue,
+    cost: TokenCost,
+    free: Vec<usize>,
+    done: mpsc::Sender<(Ran, Chosen)>,
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut submissions: mpsc::Receiver<Submission>,
+        mut completions: mpsc::Receiver<(Ran, Chosen)>,
+    ) {
+        loop {
+            let look_again = self.dispatch();
+            self.publish();
+            tokio::select! {
+                // Answers first: they free an instance, and their clients have waited longest.
+                biased;
+                Some((ran, chosen)) = completions.recv() => self.finish(ran, chosen),
+                submission = submissions.recv() => match submission {
+                    Some(submission) => self.accept(submission),
+                    None => return,
+                },
+                () = sleep_until(look_again.unwrap_or_else(Instant::now)),
+                    if look_again.is_some() => {}
+            }
+        }
+    }
+
+    fn accept(&mut self, submission: Submission) {
+        let class = |length| if self.config.mixed_lengths { 0 } else { length };
+        let classes: Vec<(usize, usize)> = submission
+            .rows
+            .iter()
+            .map(|row| {
+                let padded = self.config.buckets.tokens_of(row.len());
+                (class(padded), if self.config.mixed_lengths { row.len() } else { padded })
+            })
+            .collect();
+        self.queue.push(submission, &classes, self.clock.now());
+    }
+
+    /// Starts batches as long as an instance is free and rows may run. Answers when to look again.
+    fn dispatch(&mut self) -> Option<Instant> {
+        while let Some(&instance) = self.free.last() {
+            self.queue.drop_abandoned();
+            let arriving = self.board.arriving.load(Ordering::Relaxed);
+            let now = self.clock.now();
+            match self.limits().next(self.queue.waiting(), arriving, now) {
+                Next::Idle => return None,
+                Next::WaitUntil(moment) => return Some(self.clock.instant(moment)),
+                Next::Run(places) => {
+                    self.free.pop();
+                    let chosen = self.queue.take(&places, now);
+                    self.start(instance, chosen);
+                }
+            }
+        }
+        None
+    }
+
+    fn limits(&self) -> BatchLimits {
+        let limits = self.config.limits;
+        match self.board.cap.load(Ordering::Relaxed) {
+            0 => limits,
+            cap => BatchLimits { max_rows: limits.max_rows.min(cap), ..limits },
+        }
+    }
+
+    fn start(&mut self, instance: usize, chosen: Chosen) {
+        let batch = chosen.batch();
+        let shape = self.config.buckets.of(batch.rows(), batch.longest());
+        let met = self.coverage.meet(instance, shape);
+        if chosen.real_requests > 0 {
+            self.metrics.batch(batch.rows(), met, chosen.real_requests);
+        }
+        let done = self.done.clone();
+        let mut carried = Some(chosen);
+        let mut report = move |ran| {
+            if let Some(chosen) = carried.take() {
+                // There is one place for each instance, and the task outlives its instances' work.
+                let _ = done.blocking_send((ran, chosen));
+            }
+        };
+        if self.instances.start(instance, batch, move |ran| report(ran)).is_err() {
+            tracing::error!(event = "instance_lost", instance, "an instance takes no more work");
+        }
+    }
+
+    fn finish(&mut self, ran: Ran, chosen: Chosen) {
+        self.free.push(ran.instance);
+        if ran.result.is_ok() {
+            self.cost.learn(chosen.tokens(), ran.took);
+        }
+        if chosen.real_requests > 0 {
+            self.metrics.inference(ran.took);
+        }
+        self.queue.deliver(chosen, ran);
+    }
+
+    fn publish(&self) {
+        let tokens = self.queue.tokens();
+        let wait = self.cost.expect(tokens, self.instances.count());
+        self.board.queued_tokens.store(tokens, Ordering::Relaxed);
+        self.board
+            .wait_nanos
+            .store(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.metrics.queue_depth(self.queue.waiting().len());
+    }
+}
+
+#[cfg(test)]
+mod tests;

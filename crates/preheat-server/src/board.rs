@@ -1,0 +1,206 @@
+//! What is known about this replica, for everyone to read.
+//!
+//! The lifecycle driver writes the phase; each stage of a start writes what it found. Readers get
+//! a consistent picture and a stream of what changed; nobody else writes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use preheat_api::replica::{CaseEvent, Event, PhaseEvent};
+use preheat_core::{
+    CaseReport, Check, Moment, Pass, Phase, Probes, ShapeBucket, Span, WarmupReport, Waterfall,
+};
+use preheat_core::warmup::Path;
+use preheat_engine::EngineInfo;
+use tokio::sync::{broadcast, watch};
+
+use crate::clock::{Clock, millis};
+use crate::report;
+
+/// Events that a slow reader may be behind; beyond, it is told that it missed some.
+const EVENTS: usize = 1024;
+
+/// Everything that reports are made from.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub phase: Phase,
+    pub probes: Probes,
+    pub history: Vec<(&'static str, Moment)>,
+    pub source: Option<String>,
+    pub revision: Option<String>,
+    pub engine: Option<EngineInfo>,
+    pub waterfall: Waterfall,
+    pub warmup: WarmupReport,
+    pub checks: Vec<Check>,
+    pub pass: Option<Arc<Pass>>,
+    /// What is being done right now, for people: `case 5 of 9: 4x64`.
+    pub doing: Option<Doing>,
+    /// Case runs that were planned in all, to tell how far the warm-up is.
+    pub planned_runs: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    Fetching { file: String, done: u64, total: Option<u64> },
+    Case { number: usize, of: usize, name: String },
+    Attempt { number: usize },
+}
+
+/// One event and its number.
+#[derive(Debug, Clone)]
+pub struct Numbered {
+    pub sequence: u64,
+    pub event: Event,
+}
+
+#[derive(Debug)]
+pub struct Board {
+    facts: watch::Sender<Facts>,
+    log: Mutex<Log>,
+    live: broadcast::Sender<Numbered>,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    sequence: u64,
+    recent: VecDeque<Numbered>,
+}
+
+impl Board {
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let facts = Facts {
+            phase: Phase::Starting,
+            probes: Probes::of(&Phase::Starting, false),
+            history: Vec::new(),
+            source: None,
+            revision: None,
+            engine: None,
+            waterfall: Waterfall::default(),
+            warmup: WarmupReport::default(),
+            checks: Vec::new(),
+            pass: None,
+            doing: None,
+            planned_runs: 0,
+        };
+        Board {
+            facts: watch::Sender::new(facts),
+            log: Mutex::default(),
+            live: broadcast::Sender::new(EVENTS),
+            clock,
+        }
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// A consistent picture. Held only for as long as it is read: writers wait for it.
+    pub fn read<T>(&self, look: impl FnOnce(&Facts) -> T) -> T {
+        look(&self.facts.borrow())
+    }
+
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Facts> {
+        self.facts.subscribe()
+    }
+
+    /// The driver's: the phase has changed.
+    pub fn enter(&self, phase: &Phase, probes: Probes, history: &[(&'static str, Moment)]) {
+        self.facts.send_modify(|facts| {
+            facts.phase = phase.clone();
+            facts.probes = probes;
+            facts.history = history.to_vec();
+            facts.doing = None;
+            // A new try starts with an empty page.
+            if *phase == Phase::Fetching {
+                facts.waterfall = Waterfall::default();
+                facts.warmup = WarmupReport::default();
+                facts.checks.clear();
+                facts.engine = None;
+            }
+        });
+        let detail = self.read(report::detail);
+        self.publish(Event::Phase(PhaseEvent {
+            phase: phase.name().into(),
+            stage: phase.group().name().into(),
+            at_ms: millis(self.clock.now().since_start()),
+            detail,
+        }));
+    }
+
+    pub fn set(&self, change: impl FnOnce(&mut Facts)) {
+        self.facts.send_modify(change);
+    }
+
+    pub fn span(&self, span: Span) {
+        let event = Event::Stage(report::stage(&span));
+        self.facts.send_modify(|facts| facts.waterfall.push(span));
+        self.publish(event);
+    }
+
+    /// One more round of a case was run.
+    pub fn round(
+        &self,
+        name: &str,
+        shape: ShapeBucket,
+        path: Path,
+        round: usize,
+        took: std::time::Duration,
+    ) {
+        self.publish(Event::Case(CaseEvent {
+            name: name.into(),
+            shape: shape.to_string(),
+            path: path.name().into(),
+            round,
+            ms: millis(took),
+        }));
+    }
+
+    /// A case is done on one path; it replaces what an earlier attempt found.
+    pub fn case(&self, case: CaseReport) {
+        self.facts.send_modify(|facts| {
+            let same = |c: &CaseReport| {
+                c.name == case.name && c.path == case.path && c.instance == case.instance
+            };
+            match facts.warmup.cases.iter_mut().find(|c| same(c)) {
+                Some(earlier) => *earlier = case,
+                None => facts.warmup.cases.push(case),
+            }
+        });
+    }
+
+    pub fn judged(&self, checks: &[Check]) {
+        self.facts.send_modify(|facts| facts.checks = checks.to_vec());
+        for check in checks {
+            self.publish(Event::Check(report::check(check)));
+        }
+    }
+
+    /// Events after `sequence` as far as they are remembered, and those to come.
+    #[must_use]
+    pub fn events_after(&self, sequence: u64) -> (Vec<Numbered>, broadcast::Receiver<Numbered>) {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let past = log.recent.iter().filter(|e| e.sequence > sequence).cloned().collect();
+        (past, self.live.subscribe())
+    }
+
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).sequence
+    }
+
+    fn publish(&self, event: Event) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.sequence += 1;
+        let numbered = Numbered { sequence: log.sequence, event };
+        if log.recent.len() == EVENTS {
+            log.recent.pop_front();
+        }
+        log.recent.push_back(numbered.clone());
+        // Nobody listening is the usual case.
+        let _ = self.live.send(numbered);
+    }
+}

@@ -1,0 +1,147 @@
+//! This replica's own front doors, called as a client would: over sockets, on fresh connections.
+//!
+//! The only thing that tells these requests from a user's is a secret made at start, which lets
+//! them through the closed gate and keeps them out of the counts.
+
+mod grpc;
+mod http;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use preheat_core::warmup::Path;
+use preheat_runtime::Tasks;
+use preheat_runtime::edge::Address;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// Both doors and the key to them.
+#[derive(Clone)]
+pub struct Doors {
+    pub http: Address,
+    pub grpc: Address,
+    pub tls: Option<ClientConfig>,
+    pub secret: String,
+    pub model: String,
+    pub tasks: Tasks,
+}
+
+/// One connection through one of the doors.
+pub enum Connection {
+    Http(http::HttpConnection),
+    Grpc(grpc::GrpcConnection),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    #[error("cannot connect to {address}")]
+    Connect { address: String, source: io::Error },
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    #[error("answered with {status}: {body}")]
+    Refused { status: String, body: String },
+    #[error("answered what is not an embedding: {0}")]
+    Answer(String),
+}
+
+impl DoorError {
+    /// With its cause.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// Vectors, one for each text.
+pub type Vectors = Vec<Vec<f32>>;
+
+impl Doors {
+    /// Opens a fresh connection.
+    ///
+    /// # Errors
+    /// When the door does not open.
+    pub async fn connect(&self, path: Path) -> Result<Connection, DoorError> {
+        match path {
+            Path::Grpc => Ok(Connection::Grpc(grpc::connect(self).await?)),
+            Path::Http | Path::Engine => Ok(Connection::Http(http::connect(self).await?)),
+        }
+    }
+
+    /// One request on a connection of its own, timed from before it is opened.
+    ///
+    /// # Errors
+    /// When the door does not open, or refuses.
+    pub async fn first(
+        &self,
+        path: Path,
+        texts: &[String],
+    ) -> Result<(Connection, Vectors, Duration), DoorError> {
+        let began = Instant::now();
+        let mut connection = self.connect(path).await?;
+        let vectors = connection.embed(texts).await?;
+        Ok((connection, vectors, began.elapsed()))
+    }
+
+    /// Every other route family answers the same as the first; so that none of them is entered by
+    /// a user before it was entered by us.
+    ///
+    /// # Errors
+    /// When one of them refuses.
+    pub async fn other_families(&self, texts: &[String]) -> Result<Vec<Vectors>, DoorError> {
+        http::other_families(self, texts).await
+    }
+}
+
+impl Connection {
+    /// # Errors
+    /// When the connection breaks, or the door refuses.
+    pub async fn embed(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
+        match self {
+            Connection::Http(connection) => connection.embed(texts).await,
+            Connection::Grpc(connection) => connection.embed(texts).await,
+        }
+    }
+}
+
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+async fn dial(
+    address: &Address,
+    tls: Option<&ClientConfig>,
+    protocol: &[u8],
+) -> Result<Box<dyn Socket>, DoorError> {
+    let refused = |source| DoorError::Connect { address: address.to_string(), source };
+    let plain: Box<dyn Socket> = match address {
+        Address::Tcp(tcp) => {
+            let stream = TcpStream::connect(reachable(*tcp)).await.map_err(refused)?;
+            stream.set_nodelay(true).map_err(refused)?;
+            Box::new(stream)
+        }
+        Address::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(refused)?),
+        Address::Memory => return Err(refused(io::ErrorKind::Unsupported.into())),
+    };
+    let Some(tls) = tls else { return Ok(plain) };
+    let mut config = tls.clone();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
+    let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, plain);
+    Ok(Box::new(stream.await.map_err(refused)?))
+}
+
+/// Listening on every address is not an address to call.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,300 @@
+//! `inference.GRPCInferenceService`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use preheat_api::grpc::inference::grpc_inference_service_server::GrpcInferenceService;
+use preheat_api::grpc::inference::model_infer_request::InferInputTensor;
+use preheat_api::grpc::inference::model_infer_response::InferOutputTensor;
+use preheat_api::grpc::inference::model_metadata_response::TensorMetadata;
+use preheat_api::grpc::inference::repository_index_response::ModelIndex;
+use preheat_api::grpc::inference::{
+    DataType, InferStatistics, ModelConfig, ModelConfigRequest, ModelConfigResponse,
+    ModelInferRequest, ModelInferResponse, ModelInput, ModelMetadataRequest, ModelMetadataResponse,
+    ModelOutput, ModelReadyRequest, ModelReadyResponse, ModelStatistics, ModelStatisticsRequest,
+    ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse, ServerLiveRequest,
+    ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
+    ServerReadyResponse, StatisticDuration,
+};
+use preheat_api::headers;
+use preheat_api::oip::{DurationStat, MODEL_VERSION};
+use tokio::time::Instant;
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Request, Response, Status};
+
+use super::status;
+use crate::admin::repository_item;
+use crate::http::layers::is_synthetic;
+use crate::http::oip::statistics;
+use crate::oip;
+use crate::prepare::{Inputs, TooLong};
+use crate::replica::Replica;
+use crate::serve_error::ServeError;
+use crate::service::Ask;
+
+pub(super) struct Inference {
+    replica: Arc<Replica>,
+}
+
+impl Inference {
+    pub(super) fn new(replica: Arc<Replica>) -> Self {
+        Inference { replica }
+    }
+
+    fn ready(&self) -> bool {
+        self.replica.board.read(|facts| facts.probes.readiness)
+    }
+
+    fn known(&self, name: &str, version: &str) -> Result<(), Status> {
+        oip::check_model(&self.replica.service, name, version).map_err(|e| status::of(&e))
+    }
+
+    async fn run(
+        &self,
+        ask: ModelInferRequest,
+        synthetic: bool,
+        deadline: Instant,
+    ) -> Result<ModelInferResponse, ServeError> {
+        let service = &self.replica.service;
+        oip::check_model(service, &ask.model_name, &ask.model_version)?;
+        for output in &ask.outputs {
+            oip::check_output(&output.name)?;
+        }
+        let inputs = Inputs::Texts(texts(&ask)?);
+        let too_long = TooLong::Cut;
+        let embedded = service.embed(Ask { inputs, too_long, synthetic, deadline }).await?;
+        let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        Ok(ModelInferResponse {
+            model_name: ask.model_name,
+            model_version: MODEL_VERSION.into(),
+            id: ask.id,
+            parameters: HashMap::new(),
+            outputs: vec![InferOutputTensor {
+                name: preheat_api::oip::EMBEDDING_OUTPUT.into(),
+                datatype: "FP32".into(),
+                shape: vec![size(embedded.matrix.rows), size(embedded.matrix.cols)],
+                ..InferOutputTensor::default()
+            }],
+            raw_output_contents: vec![oip::raw_numbers(&embedded.matrix.data).into()],
+        })
+    }
+
+    fn deadline(&self, metadata: &MetadataMap) -> Instant {
+        let own = self.replica.settings.limits.request_timeout;
+        let asked = metadata.get("grpc-timeout").and_then(|t| timeout(t.to_str().ok()?));
+        Instant::now() + asked.map_or(own, |asked| asked.min(own))
+    }
+}
+
+fn texts(ask: &ModelInferRequest) -> Result<Vec<String>, ServeError> {
+    let [input] = &ask.inputs[..] else {
+        let why = format!("{} inputs, expected one", ask.inputs.len());
+        return Err(ServeError::Malformed(why));
+    };
+    let rows = oip::check_input(&input.name, &input.datatype, &input.shape)?;
+    let texts = match &ask.raw_input_contents[..] {
+        [] => typed(input)?,
+        [raw] => oip::raw_texts(raw)?,
+        more => {
+            let why = format!("{} raw tensors for one input", more.len());
+            return Err(ServeError::Malformed(why));
+        }
+    };
+    oip::check_count(rows, texts.len())?;
+    Ok(texts)
+}
+
+fn typed(input: &InferInputTensor) -> Result<Vec<String>, ServeError> {
+    let contents = input.contents.as_ref();
+    let contents = contents.ok_or_else(|| ServeError::Malformed("the input has no data".into()))?;
+    contents.bytes_contents.iter().map(|bytes| oip::text(bytes)).collect()
+}
+
+/// `grpc-timeout`: up to eight digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok().filter(|_| number.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Inference {
+    async fn model_infer(
+        &self,
+        request: Request<ModelInferRequest>,
+    ) -> Result<Response<ModelInferResponse>, Status> {
+        let began = Instant::now();
+        let synthetic = is_synthetic(&self.replica, request.metadata().as_ref());
+        let deadline = self.deadline(request.metadata());
+        let working = (!synthetic).then(|| self.replica.metrics.working());
+        let result = self.run(request.into_inner(), synthetic, deadline).await;
+        drop(working);
+        let result = result.map_err(|error| status::of(&error));
+        if !synthetic {
+            let code = result.as_ref().err().map_or(0, |status| status.code() as u16);
+            self.replica.metrics.served(result.is_ok(), began.elapsed());
+            self.replica.metrics.request("grpc ModelInfer", code, began.elapsed());
+        }
+        let mut response = Response::new(result?);
+        if let Some(warmth) = self.replica.service.warmth() {
+            let value = MetadataValue::from_static(warmth.name());
+            response.metadata_mut().insert(headers::WARM, value);
+        }
+        Ok(response)
+    }
+
+    async fn server_live(
+        &self,
+        _: Request<ServerLiveRequest>,
+    ) -> Result<Response<ServerLiveResponse>, Status> {
+        Ok(Response::new(ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<ServerReadyRequest>,
+    ) -> Result<Response<ServerReadyResponse>, Status> {
+        Ok(Response::new(ServerReadyResponse { ready: self.ready() }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<ModelReadyRequest>,
+    ) -> Result<Response<ModelReadyResponse>, Status> {
+        let ask = request.into_inner();
+        self.known(&ask.name, &ask.version)?;
+        Ok(Response::new(ModelReadyResponse { ready: self.ready() }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<ServerMetadataRequest>,
+    ) -> Result<Response<ServerMetadataResponse>, Status> {
+        let preheat_api::oip::ServerMetadata { name, version, extensions } = oip::server_metadata();
+        Ok(Response::new(ServerMetadataResponse { name, version, extensions }))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<ModelMetadataRequest>,
+    ) -> Result<Response<ModelMetadataResponse>, Status> {
+        let ask = request.into_inner();
+        self.known(&ask.name, &ask.version)?;
+        let metadata = oip::model_metadata(&self.replica.service);
+        let tensors = |list: Vec<preheat_api::oip::TensorMetadata>| {
+            list.into_iter()
+                .map(|t| TensorMetadata { name: t.name, datatype: t.datatype, shape: t.shape })
+                .collect()
+        };
+        Ok(Response::new(ModelMetadataResponse {
+            name: metadata.name,
+            versions: metadata.versions,
+            platform: metadata.platform,
+            inputs: tensors(metadata.inputs),
+            outputs: tensors(metadata.outputs),
+        }))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let ask = request.into_inner();
+        self.known(&ask.name, &ask.version)?;
+        let metadata = oip::model_metadata(&self.replica.service);
+        let input = |t: preheat_api::oip::TensorMetadata| ModelInput {
+            name: t.name,
+            data_type: DataType::TypeString.into(),
+            dims: t.shape,
+        };
+        let output = |t: preheat_api::oip::TensorMetadata| ModelOutput {
+            name: t.name,
+            data_type: DataType::TypeFp32.into(),
+            dims: t.shape,
+        };
+        let config = ModelConfig {
+            name: metadata.name,
+            platform: metadata.platform,
+            backend: "preheat".into(),
+            input: metadata.inputs.into_iter().map(input).collect(),
+            output: metadata.outputs.into_iter().map(output).collect(),
+            ..ModelConfig::default()
+        };
+        Ok(Response::new(ModelConfigResponse { config: Some(config) }))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        let ask = request.into_inner();
+        if !ask.name.is_empty() {
+            self.known(&ask.name, &ask.version)?;
+        }
+        let stat = |s: DurationStat| Some(StatisticDuration { count: s.count, ns: s.ns });
+        let model_stats = statistics(&self.replica)
+            .model_stats
+            .into_iter()
+            .map(|s| ModelStatistics {
+                name: s.name,
+                version: s.version,
+                inference_count: s.inference_count,
+                execution_count: s.execution_count,
+                inference_stats: Some(InferStatistics {
+                    success: stat(s.inference_stats.success),
+                    fail: stat(s.inference_stats.fail),
+                    queue: stat(s.inference_stats.queue),
+                    compute_infer: stat(s.inference_stats.compute_infer),
+                    ..InferStatistics::default()
+                }),
+                ..ModelStatistics::default()
+            })
+            .collect();
+        Ok(Response::new(ModelStatisticsResponse { model_stats }))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<RepositoryIndexRequest>,
+    ) -> Result<Response<RepositoryIndexResponse>, Status> {
+        let item = repository_item(&self.replica);
+        let hidden = request.into_inner().ready && item.state != "READY";
+        let model = ModelIndex {
+            name: item.name,
+            version: item.version,
+            state: item.state,
+            reason: item.reason,
+        };
+        let models = if hidden { Vec::new() } else { vec![model] };
+        Ok(Response::new(RepositoryIndexResponse { models }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_as_the_protocol_writes_them() {
+        for (text, want) in [
+            ("200m", Some(Duration::from_millis(200))),
+            ("1S", Some(Duration::from_secs(1))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            ("123456789S", None),
+            ("5", None),
+            ("", None),
+            ("é", None),
+        ] {
+            assert_eq!(timeout(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The one place where errors become gRPC statuses.
+
+use preheat_api::headers;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use crate::serve_error::ServeError;
+
+pub fn of(error: &ServeError) -> Status {
+    let code = match error {
+        ServeError::NotReady { .. } | ServeError::Draining => Code::Unavailable,
+        ServeError::Full { .. } | ServeError::Rate { .. } => Code::ResourceExhausted,
+        ServeError::Deadline { .. } | ServeError::BodyTooSlow { .. } => Code::DeadlineExceeded,
+        ServeError::UnknownModel(_) => Code::NotFound,
+        ServeError::NoKey => Code::Unauthenticated,
+        ServeError::WrongKey => Code::PermissionDenied,
+        ServeError::NoRoute | ServeError::Method => Code::Unimplemented,
+        ServeError::Engine(_) => Code::Internal,
+        ServeError::Malformed(_)
+        | ServeError::MediaType
+        | ServeError::TooManyInputs { .. }
+        | ServeError::NoInput
+        | ServeError::TooLong { .. }
+        | ServeError::BodyTooLarge { .. } => Code::InvalidArgument,
+    };
+    let mut status = Status::new(code, error.to_string());
+    if let Some(after) = error.retry_after() {
+        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        status.metadata_mut().insert(headers::RETRY_AFTER_MS, MetadataValue::from(millis));
+    }
+    status
+}

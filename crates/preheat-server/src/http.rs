@@ -1,0 +1,76 @@
+//! The HTTP front door: routes, and what surrounds every one of them.
+
+mod answer;
+mod call;
+mod embed;
+mod errors;
+pub mod layers;
+pub mod meta;
+pub mod oip;
+mod openai;
+mod probes;
+mod rate;
+mod tei;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tower_http::cors::CorsLayer;
+
+use crate::replica::Replica;
+pub use errors::Fault;
+pub use probes::routes as probe_routes;
+
+/// All routes of the HTTP front door.
+pub fn router(replica: &Arc<Replica>) -> Router {
+    let open = probes::routes().merge(
+        Router::new().route("/openapi.json", get(meta::openapi)).route("/docs", get(meta::docs)),
+    );
+    let limited = Arc::new(rate::Rates::new(replica.settings.limits.rate));
+    let data = Router::new()
+        .route("/", post(tei::embed))
+        .route("/embed", post(embed::embed))
+        .route("/tokenize", post(tei::tokenize))
+        .route("/v1/embeddings", post(openai::embeddings))
+        .route("/v2/models/{model}/infer", post(oip::infer))
+        .route("/v2/models/{model}/versions/{version}/infer", post(oip::infer_version))
+        .layer(from_fn_with_state(limited, rate::limit))
+        .route("/info", get(tei::info))
+        .route("/v1/models", get(openai::models))
+        .route("/v2", get(oip::server))
+        .route("/v2/models/{model}", get(oip::model))
+        .route("/v2/models/{model}/versions/{version}", get(oip::model))
+        .route("/v2/models/{model}/config", get(oip::config))
+        .route("/v2/models/{model}/versions/{version}/config", get(oip::config))
+        .route("/v2/models/{model}/stats", get(oip::stats))
+        .route("/v2/models/{model}/versions/{version}/stats", get(oip::stats))
+        .route("/v2/models/stats", get(oip::all_stats))
+        .route("/metrics", get(meta::metrics))
+        .layer(from_fn_with_state(Arc::clone(replica), layers::keys));
+    let routes = open
+        .merge(data)
+        .fallback(|| async { Fault::from(crate::serve_error::ServeError::NoRoute) })
+        .method_not_allowed_fallback(|| async {
+            Fault::from(crate::serve_error::ServeError::Method)
+        })
+        .layer(from_fn(layers::render_faults))
+        .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
+        .with_state(Arc::clone(replica));
+    match cors(&replica.settings.cors_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
+}
+
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|o| o.parse().ok()).collect();
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
+    })
+}

@@ -1,0 +1,25 @@
+//! The interface describing itself: metrics, OpenAPI, a page for people.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use preheat_api::openapi;
+use preheat_runtime::metrics::CONTENT_TYPE;
+use serde_json::Value;
+
+use crate::replica::Replica;
+
+pub async fn metrics(State(replica): State<Arc<Replica>>) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], replica.metrics_page()).into_response()
+}
+
+pub async fn openapi() -> Json<Value> {
+    Json(openapi::document())
+}
+
+pub async fn docs() -> Html<String> {
+    Html(openapi::page())
+}

@@ -1,0 +1,76 @@
+//! The routes of text-embeddings-inference.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use preheat_api::tei::{
+    EmbedRequest, EmbeddingType, Info, ModelType, Token, TokenizeRequest,
+};
+use preheat_engine::tokenizer::Special;
+
+use super::answer;
+use super::call::Call;
+use super::errors::Fault;
+use crate::prepare::{Inputs, TooLong};
+use crate::replica::Replica;
+use crate::serve_error::ServeError;
+
+pub async fn embed(call: Call) -> Result<Response, Fault> {
+    let ask: EmbedRequest = call.json().map_err(Fault::tei)?;
+    if !ask.normalize {
+        let why = "normalize = false is not offered: this model's vectors are of length one";
+        return Err(Fault::tei(ServeError::Malformed(why.into())));
+    }
+    let too_long = if ask.truncate == Some(false) { TooLong::Refuse } else { TooLong::Cut };
+    let inputs = Inputs::Texts(ask.inputs.into_vec());
+    let embedded = call.embed(inputs, too_long).await.map_err(Fault::tei)?;
+    let vectors = answer::vectors(&embedded, ask.dimensions).map_err(Fault::tei)?;
+    Ok(answer::timed(vectors, &embedded))
+}
+
+pub async fn tokenize(call: Call) -> Result<Response, Fault> {
+    let ask: TokenizeRequest = call.json()?;
+    let special = if ask.add_special_tokens { Special::Add } else { Special::Omit };
+    let texts = ask.inputs.into_vec();
+    let tokens = call.replica.service.tokenize(texts, special).await?;
+    let tokens: Vec<Vec<Token>> =
+        tokens.into_iter().map(|row| row.into_iter().map(token).collect()).collect();
+    Ok(Json(tokens).into_response())
+}
+
+fn token(token: preheat_engine::Token) -> Token {
+    let place = |at: usize| (!token.special).then_some(at);
+    Token {
+        id: token.id,
+        start: place(token.start),
+        stop: place(token.stop),
+        text: token.text,
+        special: token.special,
+    }
+}
+
+pub async fn info(State(replica): State<Arc<Replica>>) -> Result<Response, Fault> {
+    let service = &replica.service;
+    let loaded = service.loaded().ok_or_else(|| service.not_ready())?;
+    let limits = &service.limits;
+    Ok(Json(Info {
+        model_id: service.name.as_str().to_owned(),
+        model_sha: replica.board.read(|facts| facts.revision.clone()),
+        model_dtype: loaded.info.dtype.clone(),
+        model_type: ModelType {
+            embedding: EmbeddingType { pooling: loaded.info.pooling.clone() },
+        },
+        max_concurrent_requests: limits.concurrency,
+        max_input_length: loaded.info.max_tokens,
+        max_batch_tokens: loaded.limits.max_volume,
+        max_batch_requests: Some(loaded.limits.max_batch),
+        max_client_batch_size: limits.client_batch,
+        auto_truncate: true,
+        tokenization_workers: loaded.instances.count(),
+        version: crate::VERSION.into(),
+        sha: None,
+    })
+    .into_response())
+}

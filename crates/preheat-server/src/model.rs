@@ -1,0 +1,267 @@
+//! A model as this replica holds it: fetched, loaded, with its instances and its batcher.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use preheat_core::batching::BatchLimits;
+use preheat_core::shape::Buckets;
+use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
+use preheat_engine::load::{LoadSpec, StageTiming};
+use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
+use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
+use preheat_runtime::Tasks;
+
+use crate::batcher::{Batcher, BatcherConfig, Coverage};
+use crate::board::{Board, Doing};
+use crate::clock::Clock;
+use crate::instances::Instances;
+use crate::metrics::Metrics;
+use crate::settings::{EngineSettings, ModelSettings, SimSettings};
+
+/// Everything that a request needs of a loaded model. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub info: EngineInfo,
+    pub tokenizer: Arc<Tokenizer>,
+    pub instances: Instances,
+    pub batcher: Batcher,
+    pub coverage: Coverage,
+    pub buckets: Buckets,
+    pub limits: ModelLimits,
+    /// Whether the checksum of the weights was compared; none: nobody said what it should be.
+    pub checksum_ok: Option<bool>,
+}
+
+/// Brings the model's files here.
+///
+/// # Errors
+/// As a failure of the fetching phase.
+pub async fn fetch(
+    model: &ModelSettings,
+    options: &FetchOptions,
+    board: &Arc<Board>,
+) -> Result<Fetched, Failure> {
+    let began = board.clock().now();
+    if let EngineSettings::Sim(sim) = &model.engine {
+        tokio::time::sleep(sim.declared.fetch.0).await;
+        board.set(|facts| facts.source = Some("sim".into()));
+        let took = board.clock().now() - began;
+        board.span(Span { stage: "fetch".into(), start: began, took, bytes: None, cpu: None });
+        return Ok(simulated());
+    }
+    let progress = BoardProgress { board: Arc::clone(board) };
+    let fetched = source::fetch(&model.source, options, &progress).await.map_err(not_fetched)?;
+    let took = board.clock().now() - began;
+    let bytes = Some(fetched.bytes_fetched).filter(|_| !fetched.cached);
+    board.span(Span { stage: "fetch".into(), start: began, took, bytes, cpu: None });
+    board.set(|facts| {
+        facts.source = Some(fetched.source.clone());
+        facts.revision = Some(fetched.revision.clone());
+        facts.doing = None;
+    });
+    Ok(fetched)
+}
+
+fn simulated() -> Fetched {
+    Fetched {
+        dir: std::path::PathBuf::new(),
+        revision: "sim".into(),
+        source: "sim".into(),
+        files: Vec::new(),
+        bytes_fetched: 0,
+        cached: true,
+    }
+}
+
+fn not_fetched(error: FetchError) -> Failure {
+    Failure::new(FailureKind::NotFetched, &Phase::Fetching, error.chain(), error.remedy())
+}
+
+/// Shows on the board how far a download is.
+struct BoardProgress {
+    board: Arc<Board>,
+}
+
+impl Progress for BoardProgress {
+    fn file(&self, name: &str, total: Option<u64>) {
+        let doing = Doing::Fetching { file: name.into(), done: 0, total };
+        self.board.set(|facts| facts.doing = Some(doing));
+    }
+
+    fn bytes(&self, so_far: u64) {
+        self.board.set(|facts| {
+            if let Some(Doing::Fetching { done, .. }) = &mut facts.doing {
+                *done = so_far;
+            }
+        });
+    }
+}
+
+/// What loading left behind, before anything runs.
+pub struct Parts {
+    engine: Arc<dyn Engine>,
+    tokenizer: Arc<Tokenizer>,
+    checksum_ok: Option<bool>,
+}
+
+/// Sets the model up. Blocks for as long as that takes.
+///
+/// # Errors
+/// As a failure of the loading phase.
+pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<Parts, Failure> {
+    let (parts, stages) = match &model.engine {
+        EngineSettings::Sim(sim) => load_sim(model, sim)?,
+        EngineSettings::Native { dtype, artefacts } => {
+            let spec = LoadSpec {
+                dtype: *dtype,
+                threads: model.threads,
+                artefacts: Some(artefacts.clone()),
+                expected_sha256: expected_sha256(model, fetched),
+                ..LoadSpec::new(&fetched.dir)
+            };
+            let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
+            let parts = Parts {
+                engine: loaded.engine,
+                tokenizer: loaded.tokenizer,
+                checksum_ok: loaded.weights.checked.then_some(true),
+            };
+            (parts, loaded.stages)
+        }
+    };
+    for stage in stages {
+        board.span(span(stage, board.clock()));
+    }
+    let info = parts.engine.info().clone();
+    board.set(|facts| facts.engine = Some(info));
+    Ok(parts)
+}
+
+/// What the user said, else what the catalogue pins, else what was recorded when it was fetched.
+fn expected_sha256(model: &ModelSettings, fetched: &Fetched) -> Option<String> {
+    const WEIGHTS: &str = "model.safetensors";
+    let pinned = || source::pinned_sha256(&model.source, WEIGHTS).map(str::to_owned);
+    let recorded = || {
+        let weights = fetched.files.iter().find(|file| file.name == WEIGHTS)?;
+        Some(weights.sha256.clone()).filter(|digest| !digest.is_empty())
+    };
+    model.sha256.clone().or_else(pinned).or_else(recorded)
+}
+
+fn load_sim(
+    model: &ModelSettings,
+    sim: &SimSettings,
+) -> Result<(Parts, Vec<StageTiming>), Failure> {
+    let declared = &sim.declared;
+    let spec = sim::SimSpec {
+        weights: declared.weights.0,
+        tokenizer: declared.tokenizer.0,
+        engine: declared.engine.0,
+        first_run: declared.first_run.0,
+        run: declared.run.0,
+        per_token: declared.per_token.0,
+        shapes: sim.shapes.clone(),
+        buckets: buckets(model, declared.max_tokens),
+        dim: declared.dim,
+        max_tokens: declared.max_tokens,
+        memory: usize::try_from(declared.memory.0).unwrap_or(usize::MAX),
+        fault: sim.fault,
+    };
+    let (engine, tokenizer, stages) = sim::load(spec).map_err(|error| {
+        let remedy = "remove model.sim.fault from the configuration";
+        Failure::new(FailureKind::Load, &Phase::Loading, error.to_string(), remedy)
+    })?;
+    Ok((Parts { engine, tokenizer: Arc::new(tokenizer), checksum_ok: None }, stages))
+}
+
+fn not_loaded(error: LoadError) -> Failure {
+    let kind = match error.code() {
+        "out_of_memory" => FailureKind::Memory,
+        _ => FailureKind::Load,
+    };
+    let mut cause = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(inner) = source {
+        cause = format!("{cause}: {inner}");
+        source = inner.source();
+    }
+    Failure::new(kind, &Phase::Loading, cause, error.remedy())
+}
+
+fn span(timing: StageTiming, clock: Clock) -> Span {
+    Span {
+        stage: timing.stage.into(),
+        start: clock.at(timing.started),
+        took: timing.took,
+        bytes: timing.bytes,
+        cpu: timing.cpu,
+    }
+}
+
+fn buckets(model: &ModelSettings, max_tokens: usize) -> Buckets {
+    let edges = &model.batching.buckets;
+    Buckets::new(&edges.batch, &edges.tokens, model.batching.max_batch, max_tokens)
+}
+
+impl Parts {
+    /// Opens the instances and starts the batcher.
+    ///
+    /// # Errors
+    /// As a failure of the loading phase.
+    pub fn start(
+        self,
+        model: &ModelSettings,
+        metrics: &Arc<Metrics>,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> Result<Loaded, Failure> {
+        let info = self.engine.info().clone();
+        let instances = Instances::open(&*self.engine, model.instances).map_err(no_instance)?;
+        let batching = &model.batching;
+        let limits = ModelLimits {
+            max_batch: batching.max_batch,
+            max_tokens: info.max_tokens,
+            // One sequence of full length must always fit.
+            max_volume: batching.max_tokens.max(info.max_tokens),
+            shape_state: info.shape_state,
+        };
+        let buckets = buckets(model, info.max_tokens);
+        let coverage = Coverage::new(info.shape_state);
+        let config = BatcherConfig {
+            limits: BatchLimits {
+                max_rows: limits.max_batch,
+                max_cost: limits.max_volume,
+                max_delay: batching.max_delay.0.min(Duration::from_secs(1)),
+            },
+            buckets: buckets.clone(),
+            // Without per-shape state there is nothing to pad for: lengths run together.
+            mixed_lengths: !info.shape_state,
+        };
+        let batcher = Batcher::start(
+            config,
+            instances.clone(),
+            coverage.clone(),
+            Arc::clone(metrics),
+            clock,
+            tasks,
+        );
+        Ok(Loaded {
+            tokenizer: self.tokenizer,
+            checksum_ok: self.checksum_ok,
+            info,
+            instances,
+            batcher,
+            coverage,
+            buckets,
+            limits,
+        })
+    }
+}
+
+fn no_instance(error: RunError) -> Failure {
+    let kind = match error {
+        RunError::OutOfMemory(_) => FailureKind::Memory,
+        RunError::Input(_) | RunError::Engine(_) => FailureKind::Load,
+    };
+    let remedy = "lower instances or max_tokens, or raise the memory limit";
+    Failure::new(kind, &Phase::Loading, error.to_string(), remedy)
+}

@@ -1,0 +1,141 @@
+//! Texts to rows of token ids, within the model's limits.
+
+use std::sync::Arc;
+
+use preheat_engine::tokenizer::Special;
+use preheat_engine::{TokenizeError, Tokenizer};
+use preheat_runtime::Tasks;
+use tokio::sync::Semaphore;
+
+use crate::serve_error::ServeError;
+
+/// What a request puts in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inputs {
+    Texts(Vec<String>),
+    /// Token ids, used as they are.
+    Tokens(Vec<Vec<u32>>),
+}
+
+impl Inputs {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Inputs::Texts(texts) => texts.len(),
+            Inputs::Tokens(rows) => rows.len(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What becomes of an input that is longer than the model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLong {
+    Cut,
+    Refuse,
+}
+
+/// Texts up to this many bytes together are tokenised where they are: a hop to another thread
+/// costs more. It bounds the time that an event loop is held up to a fraction of a millisecond.
+const INLINE_BYTES: usize = 4096;
+
+/// Large texts tokenised at the same time.
+const AT_ONCE: usize = 2;
+
+/// Tokenises, short texts at once and long ones on other threads.
+#[derive(Debug, Clone)]
+pub struct Preparer {
+    tasks: Tasks,
+    places: Arc<Semaphore>,
+}
+
+impl Preparer {
+    #[must_use]
+    pub fn new(tasks: Tasks) -> Self {
+        Preparer { tasks, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// One row of token ids for each input.
+    ///
+    /// # Errors
+    /// [`ServeError::TooLong`] as asked for, [`ServeError::Malformed`] when a text has no tokens.
+    pub async fn rows(
+        &self,
+        tokenizer: &Arc<Tokenizer>,
+        inputs: Inputs,
+        too_long: TooLong,
+    ) -> Result<Vec<Vec<u32>>, ServeError> {
+        match inputs {
+            Inputs::Tokens(rows) => {
+                rows.into_iter().map(|row| fit(row, tokenizer.max_tokens(), too_long)).collect()
+            }
+            Inputs::Texts(texts) if texts.iter().map(String::len).sum::<usize>() <= INLINE_BYTES => {
+                encode(tokenizer, &texts, too_long)
+            }
+            Inputs::Texts(texts) => {
+                let tokenizer = Arc::clone(tokenizer);
+                self.elsewhere(move || encode(&tokenizer, &texts, too_long)).await
+            }
+        }
+    }
+
+    /// Runs heavy preparation off the event loop, a few at a time.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+    ) -> Result<T, ServeError> {
+        let gone = |_| ServeError::Engine("the preparation was cut off".into());
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| {
+            ServeError::Engine("the preparation has ended".into())
+        })?;
+        let job = self.tasks.spawn_blocking("prepare", move || {
+            let _place = place;
+            work()
+        });
+        job.await.map_err(gone)?
+    }
+}
+
+fn encode(
+    tokenizer: &Tokenizer,
+    texts: &[String],
+    too_long: TooLong,
+) -> Result<Vec<Vec<u32>>, ServeError> {
+    texts
+        .iter()
+        .map(|text| {
+            let row = tokenizer.encode(text).map_err(no_tokens)?;
+            // Only a row that is full can have been cut.
+            if too_long == TooLong::Refuse && row.len() == tokenizer.max_tokens() {
+                let whole = tokenizer.encode_detail(text, Special::Add).map_err(no_tokens)?;
+                if whole.len() > tokenizer.max_tokens() {
+                    let limit = tokenizer.max_tokens();
+                    return Err(ServeError::TooLong { got: whole.len(), limit });
+                }
+            }
+            Ok(row)
+        })
+        .collect()
+}
+
+fn fit(mut row: Vec<u32>, limit: usize, too_long: TooLong) -> Result<Vec<u32>, ServeError> {
+    match too_long {
+        _ if row.is_empty() => Err(ServeError::NoInput),
+        TooLong::Refuse if row.len() > limit => Err(ServeError::TooLong { got: row.len(), limit }),
+        _ => {
+            row.truncate(limit);
+            Ok(row)
+        }
+    }
+}
+
+pub(crate) fn no_tokens(error: TokenizeError) -> ServeError {
+    ServeError::Malformed(error.to_string())
+}

@@ -1,0 +1,255 @@
+//! Gathers the evidence that a replica is warm: through its real front doors, on fresh
+//! connections, one at a time and overlapping. Judging it is core's business.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use preheat_core::proof::{
+    ConcurrencyEvidence, Evidence, FirstRequests, LoadEvidence, MemoryEvidence, WeightsEvidence,
+};
+use preheat_core::warmup::{CaseReport, Path, RoundPolicy, Rounds};
+use preheat_core::{Failure, FailureKind, Phase};
+use preheat_engine::Matrix;
+
+use crate::board::Board;
+use crate::door::{DoorError, Doors, Vectors};
+use crate::model::Loaded;
+use crate::plan::Ready;
+use crate::settings::LoadTest;
+use crate::warm;
+
+/// Fresh connections whose first request is timed, for each door.
+const FRESH: usize = 5;
+
+/// Further requests on each of them, for the steady figure.
+const STEADY: usize = 3;
+
+/// Requests that overlap in the concurrency check.
+const OVERLAPPING: usize = 8;
+
+/// How far the same answer may be off itself when it was computed in another batch.
+const OVERLAP_TOLERANCE: f32 = 1e-4;
+
+/// The front doors that a user may come through.
+pub const PATHS: [Path; 2] = [Path::Http, Path::Grpc];
+
+/// What a proof is gathered with.
+pub struct Prover<'a> {
+    pub doors: &'a Doors,
+    pub cases: &'a [Ready],
+    pub loaded: &'a Loaded,
+    pub policy: RoundPolicy,
+    pub load: Option<LoadTest>,
+    pub board: &'a Arc<Board>,
+}
+
+impl Prover<'_> {
+    /// Measures everything once.
+    ///
+    /// # Errors
+    /// A door that refuses or answers wrongly: never excused.
+    pub async fn evidence(&self, memory: impl Fn() -> MemoryEvidence) -> Result<Evidence, Failure> {
+        for path in PATHS {
+            for ready in self.cases {
+                self.case(ready, path).await?;
+            }
+        }
+        self.families().await?;
+        let mut first_requests = Vec::new();
+        for path in PATHS {
+            first_requests.push(self.first_requests(path).await?);
+        }
+        let concurrency = Some(self.overlap().await?);
+        let load = match self.load {
+            Some(test) => Some(self.load(test).await?),
+            None => None,
+        };
+        let cases = self.board.read(|facts| facts.warmup.cases.clone());
+        Ok(Evidence {
+            weights: WeightsEvidence {
+                device: self.loaded.info.name.clone(),
+                checksum_ok: self.loaded.checksum_ok,
+                tokenizer_ready: self.loaded.tokenizer.encode("").is_ok(),
+            },
+            missing: self.missing(&cases),
+            cases,
+            first_requests,
+            concurrency,
+            memory: memory(),
+            load,
+        })
+    }
+
+    /// One case through one door, each round on a fresh connection.
+    async fn case(&self, ready: &Ready, path: Path) -> Result<(), Failure> {
+        let shape = warm::shape(ready, self.loaded);
+        let mut rounds: Vec<Duration> = Vec::new();
+        let (settled, output) = loop {
+            let first = self.doors.first(path, &ready.texts).await;
+            let (_, vectors, took) = first.map_err(|error| refused(ready, path, &error))?;
+            rounds.push(took);
+            self.board.round(&ready.case.name, shape, path, rounds.len(), took);
+            let matrix = matrix(vectors);
+            warm::checked(&matrix, ready, self.loaded.info.dim)
+                .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
+            match self.policy.next(&rounds) {
+                Rounds::Again => {}
+                next => break (next == Rounds::Settled, warm::facts(&matrix)),
+            }
+        };
+        self.board.case(warm::report(ready, shape, None, path, rounds, settled, output));
+        Ok(())
+    }
+
+    /// Every family of routes gives the same answer.
+    async fn families(&self) -> Result<(), Failure> {
+        let Some(ready) = self.cases.first() else { return Ok(()) };
+        let failed = |error: &DoorError| refused(ready, Path::Http, error);
+        let (_, expected, _) =
+            self.doors.first(Path::Http, &ready.texts).await.map_err(|e| failed(&e))?;
+        for vectors in self.doors.other_families(&ready.texts).await.map_err(|e| failed(&e))? {
+            let off = difference(&expected, &vectors);
+            if !(off <= OVERLAP_TOLERANCE) {
+                let problem = format!("two routes differ by {off:e}");
+                return Err(wrong(&ready.case.name, Path::Http, &problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The smallest case: where a ratio shows the most.
+    async fn first_requests(&self, path: Path) -> Result<FirstRequests, Failure> {
+        let mut measured = FirstRequests { path, first: Vec::new(), steady: Vec::new() };
+        let Some(ready) = self.cases.first() else { return Ok(measured) };
+        for _ in 0..FRESH {
+            let first = self.doors.first(path, &ready.texts).await;
+            let (mut door, _, took) = first.map_err(|e| refused(ready, path, &e))?;
+            measured.first.push(took);
+            for _ in 0..STEADY {
+                let began = Instant::now();
+                door.embed(&ready.texts).await.map_err(|e| refused(ready, path, &e))?;
+                measured.steady.push(began.elapsed());
+            }
+        }
+        Ok(measured)
+    }
+
+    /// The same requests one at a time, then all at once, through both doors.
+    async fn overlap(&self) -> Result<ConcurrencyEvidence, Failure> {
+        let asks: Vec<(Path, &Ready)> = (0..OVERLAPPING)
+            .filter_map(|n| Some((PATHS[n % 2], self.cases.get(n % self.cases.len().max(1))?)))
+            .collect();
+        let mut alone = Vec::new();
+        for (path, ready) in &asks {
+            let (_, vectors, _) = self
+                .doors
+                .first(*path, &ready.texts)
+                .await
+                .map_err(|error| refused(ready, *path, &error))?;
+            alone.push(vectors);
+        }
+        let together =
+            join_all(asks.iter().map(|(path, ready)| self.doors.first(*path, &ready.texts))).await;
+        let mut evidence = ConcurrencyEvidence {
+            requests: asks.len(),
+            failed: 0,
+            max_difference: 0.0,
+            tolerance: OVERLAP_TOLERANCE,
+        };
+        for (expected, answer) in alone.iter().zip(together) {
+            match answer {
+                Ok((_, vectors, _)) => {
+                    let off = difference(expected, &vectors);
+                    // `max` would lose what is not a number.
+                    if !(off <= evidence.max_difference) {
+                        evidence.max_difference = off;
+                    }
+                }
+                Err(_) => evidence.failed += 1,
+            }
+        }
+        Ok(evidence)
+    }
+
+    /// So many requests of the first case, so many at a time.
+    async fn load(&self, test: LoadTest) -> Result<LoadEvidence, Failure> {
+        let Some(ready) = self.cases.first() else { return Ok(LoadEvidence::default()) };
+        let began = Instant::now();
+        let share = test.requests.div_ceil(test.concurrency);
+        let client = || async {
+            let mut took = Vec::with_capacity(share);
+            let mut errors = 0;
+            let Ok(mut door) = self.doors.connect(Path::Http).await else { return (took, share) };
+            for _ in 0..share {
+                let began = Instant::now();
+                match door.embed(&ready.texts).await {
+                    Ok(_) => took.push(began.elapsed()),
+                    Err(_) => errors += 1,
+                }
+            }
+            (took, errors)
+        };
+        let clients = join_all((0..test.concurrency).map(|_| client())).await;
+        let errors = clients.iter().map(|(_, errors)| errors).sum();
+        let mut took: Vec<Duration> = clients.into_iter().flat_map(|(took, _)| took).collect();
+        took.sort_unstable();
+        let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
+        let rate = took.len() as f64 / began.elapsed().as_secs_f64().max(1e-9);
+        Ok(LoadEvidence { requests: took.len() + errors, errors, p95, rate })
+    }
+
+    /// Planned runs of which there is no report.
+    fn missing(&self, cases: &[CaseReport]) -> Vec<String> {
+        let ran = |name: &str, path: Path, instance: Option<usize>| {
+            cases.iter().any(|c| c.name == name && c.path == path && c.instance == instance)
+        };
+        let mut missing = Vec::new();
+        for ready in self.cases {
+            let name = ready.case.name.as_str();
+            for instance in 0..self.loaded.instances.count() {
+                if !ran(name, Path::Engine, Some(instance)) {
+                    missing.push(format!("{name} on instance {instance}"));
+                }
+            }
+            for path in PATHS {
+                if !ran(name, path, None) {
+                    missing.push(format!("{name} through {}", path.name()));
+                }
+            }
+        }
+        missing
+    }
+}
+
+fn matrix(vectors: Vectors) -> Matrix {
+    let cols = vectors.first().map_or(0, Vec::len);
+    Matrix { rows: vectors.len(), cols, data: vectors.concat() }
+}
+
+/// Largest difference of any number; infinite when the shapes differ.
+fn difference(a: &Vectors, b: &Vectors) -> f32 {
+    if a.len() != b.len() || a.iter().zip(b).any(|(x, y)| x.len() != y.len()) {
+        return f32::INFINITY;
+    }
+    let pairs = a.iter().flatten().zip(b.iter().flatten());
+    pairs.map(|(x, y)| (x - y).abs()).fold(0.0, |most, off| if off <= most { most } else { off })
+}
+
+fn refused(ready: &Ready, path: Path, error: &DoorError) -> Failure {
+    Failure::new(
+        FailureKind::Proof,
+        &Phase::Proving,
+        format!("case {} through {}: {}", ready.case.name, path.name(), error.chain()),
+        "look at the log for what the front door met; check limits, keys and certificates",
+    )
+}
+
+fn wrong(case: &str, path: Path, problem: &str) -> Failure {
+    Failure::new(
+        FailureKind::Proof,
+        &Phase::Proving,
+        format!("case {case} through {}: wrong output: {problem}", path.name()),
+        "the front door changes answers: report it with the configuration",
+    )
+}

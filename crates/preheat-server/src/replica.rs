@@ -1,0 +1,235 @@
+//! One replica: binds its doors, lives its life, leaves in order.
+
+mod work;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use preheat_core::lifecycle::Exit;
+use preheat_core::proof::MemoryEvidence;
+use preheat_core::{Failure, FailureKind, Phase};
+use preheat_runtime::edge::{self, Address, ConnectionCounters};
+use preheat_runtime::tls::{self, Tls, TlsFiles};
+use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, memory};
+use tokio::sync::mpsc;
+
+use crate::admin;
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::door::Doors;
+use crate::grpc;
+use crate::http;
+use crate::lifecycle::{COMMANDS, Command, Driver};
+use crate::metrics::Metrics;
+use crate::report::Surroundings;
+use crate::service::Service;
+use crate::settings::Settings;
+use work::ReplicaWork;
+
+/// How long tasks may take to notice that the process ends.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// Everything that the front doors and the admin routes share.
+#[derive(Debug)]
+pub struct Replica {
+    pub id: String,
+    pub settings: Settings,
+    pub service: Arc<Service>,
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    pub connections: Arc<ConnectionCounters>,
+    pub memory_limit: u64,
+    pub addresses: Addresses,
+    pub secret: String,
+    pub commands: mpsc::Sender<Command>,
+    pub shutdown: Shutdown,
+}
+
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    pub http: Address,
+    pub grpc: Address,
+    pub admin: Address,
+}
+
+impl Replica {
+    /// What the report says besides the facts on the board.
+    #[must_use]
+    pub fn report(&self, show_source: bool) -> preheat_api::ReadinessReport {
+        let usage = memory::usage();
+        let around = Surroundings {
+            model: self.service.name.as_str(),
+            instances: self.settings.model.instances,
+            resident_bytes: usage.map_or(0, |u| u.resident),
+            memory: self.memory(),
+            now: self.board.clock().now(),
+            show_source,
+        };
+        self.board.read(|facts| crate::report::report(facts, &around))
+    }
+
+    #[must_use]
+    pub fn memory(&self) -> MemoryEvidence {
+        let peak_bytes = memory::usage().map_or(0, |u| u.peak);
+        MemoryEvidence { peak_bytes, limit_bytes: self.memory_limit }
+    }
+
+    /// The metrics page.
+    #[must_use]
+    pub fn metrics_page(&self) -> String {
+        let usage = memory::usage().unwrap_or(memory::Usage { resident: 0, peak: 0 });
+        self.metrics.page(usage, self.memory_limit, &self.connections)
+    }
+}
+
+/// Runs a replica from bound sockets to its exit. Called inside a multi-thread runtime.
+///
+/// `started`: when the process began. `shutdown` is already fed by the signals.
+///
+/// # Errors
+/// What keeps a replica from even being alive: an address, a certificate.
+pub async fn run(
+    settings: Settings,
+    started: Instant,
+    tasks: Tasks,
+    shutdown: Shutdown,
+) -> Result<Exit, Failure> {
+    let clock = Clock::started_at(started);
+    let doors = [&settings.http, &settings.grpc, &settings.admin];
+    let [http, grpc, admin] = doors.map(|address| edge::bind(address));
+    let (http, grpc, admin) =
+        (http.map_err(not_bound)?, grpc.map_err(not_bound)?, admin.map_err(not_bound)?);
+    let tls = load_tls(&settings)?;
+
+    let drain = Arc::new(Drain::new());
+    let shell = Shell::new(tasks.clone(), drain.draining());
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let addresses = Addresses {
+        http: http.address().clone(),
+        grpc: grpc.address().clone(),
+        admin: admin.address().clone(),
+    };
+    let replica = replica(settings, addresses, clock, &shell, commands, shutdown.clone())?;
+    let probes = ProbeThread::start(admin, admin::router(&replica), edge::EdgeConfig::default())
+        .map_err(internal)?;
+    serve(&replica, http, grpc, tls.as_ref(), &shell);
+    announce(&replica);
+
+    let doors = Doors {
+        http: replica.addresses.http.clone(),
+        grpc: replica.addresses.grpc.clone(),
+        tls: tls.map(|tls| tls.loopback),
+        secret: replica.secret.clone(),
+        model: replica.service.name.as_str().to_owned(),
+        tasks: tasks.clone(),
+    };
+    let lifecycle = replica.settings.lifecycle;
+    let work = Arc::new(ReplicaWork::new(replica, doors, drain, tasks.clone()));
+    let driver = Driver::new(lifecycle, work, clock, tasks.clone(), shutdown);
+    let exit = driver.run(inbox).await;
+    probes.stop();
+    if let Err(error) = tasks.close_and_wait(LAST_TASKS).await {
+        tracing::debug!(event = "tasks_left", %error, "some tasks were still running");
+    }
+    Ok(exit)
+}
+
+fn replica(
+    settings: Settings,
+    addresses: Addresses,
+    clock: Clock,
+    shell: &Shell,
+    commands: mpsc::Sender<Command>,
+    shutdown: Shutdown,
+) -> Result<Arc<Replica>, Failure> {
+    let board = Arc::new(Board::new(clock));
+    let metrics = Arc::new(Metrics::new(settings.model.name.as_str(), crate::VERSION));
+    let lazy = settings.model.load == preheat_api::config::LoadMode::Lazy;
+    let service = Arc::new(Service::new(
+        settings.model.name.clone(),
+        settings.limits,
+        lazy,
+        Arc::clone(&board),
+        Arc::clone(&metrics),
+        shell.draining.clone(),
+        &shell.tasks,
+    ));
+    let limit = || memory::limit().map_or(0, |limit| limit.bytes);
+    Ok(Arc::new(Replica {
+        id: random()?,
+        secret: random()?,
+        memory_limit: settings.memory_limit.unwrap_or_else(limit),
+        connections: Arc::clone(&shell.connections),
+        service,
+        board,
+        metrics,
+        addresses,
+        commands,
+        shutdown,
+        settings,
+    }))
+}
+
+fn serve(
+    replica: &Arc<Replica>,
+    http: Listener,
+    grpc: Listener,
+    tls: Option<&Tls>,
+    shell: &Shell,
+) {
+    let config = edge::EdgeConfig {
+        tls: tls.map(|tls| Arc::clone(&tls.server)),
+        ..replica.settings.edge.clone()
+    };
+    let doors = [("http", http, http::router(replica)), ("grpc", grpc, grpc::router(replica))];
+    for (door, listener, router) in doors {
+        let (config, shell, tasks) = (config.clone(), shell.clone(), shell.tasks.clone());
+        tasks.spawn("listener", async move {
+            if let Err(error) = edge::serve(listener, router, config, shell).await {
+                tracing::error!(event = "listener_failed", door, %error, "a front door is closed");
+            }
+        });
+    }
+}
+
+fn announce(replica: &Replica) {
+    let Addresses { http, grpc, admin } = &replica.addresses;
+    tracing::info!(
+        event = "listening",
+        model = %replica.service.name,
+        %http,
+        %grpc,
+        %admin,
+        ms = crate::clock::millis(replica.board.clock().now().since_start()),
+        "alive, not ready yet"
+    );
+}
+
+fn load_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let Some((cert, key)) = settings.tls_files.clone() else { return Ok(None) };
+    let files = TlsFiles { cert, key, client_ca: None };
+    tls::load(&files).map(Some).map_err(|error| {
+        let (cause, remedy) = (error.to_string(), error.remedy());
+        Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
+    })
+}
+
+fn not_bound(error: BindError) -> Failure {
+    let kind = match error {
+        BindError::InUse { .. } => FailureKind::AddressInUse,
+        _ => FailureKind::Configuration,
+    };
+    Failure::new(kind, &Phase::Starting, error.to_string(), error.remedy())
+}
+
+fn internal(error: std::io::Error) -> Failure {
+    let remedy = "raise the limits on threads and open files";
+    Failure::new(FailureKind::Internal, &Phase::Starting, error.to_string(), remedy)
+}
+
+/// 128 random bits in hexadecimal: a secret, or a name that nobody else has.
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| internal(std::io::Error::other(error)))?;
+    Ok(bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}

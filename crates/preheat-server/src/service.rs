@@ -1,0 +1,268 @@
+//! What every route calls: gate → admission → prepare → batch → answer.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use preheat_core::admission::{Admit, Load};
+use preheat_core::{ModelName, Pass, Warmth};
+use preheat_engine::tokenizer::{Special, Token};
+use preheat_engine::{Matrix, RunError};
+use preheat_runtime::{Draining, Latch, Stage, Tasks};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+use crate::batcher::BatchError;
+use crate::board::Board;
+use crate::metrics::Metrics;
+use crate::model::Loaded;
+use crate::prepare::{Inputs, Preparer, TooLong, no_tokens};
+use crate::report;
+use crate::serve_error::ServeError;
+use crate::settings::Limits;
+
+/// The gate that only a pass opens.
+pub type Gate = Latch<Pass>;
+
+/// Serves one model. Shared by all front doors.
+#[derive(Debug)]
+pub struct Service {
+    pub name: ModelName,
+    pub limits: Limits,
+    pub gate: Arc<Gate>,
+    pub board: Arc<Board>,
+    pub metrics: Arc<Metrics>,
+    draining: Draining,
+    preparer: Preparer,
+    loaded: RwLock<Option<Loaded>>,
+    /// Places to be worked on at once; who finds none waits.
+    places: Semaphore,
+    inside: AtomicUsize,
+    lazy: Lazy,
+}
+
+/// A start that waits for its first request.
+#[derive(Debug, Default)]
+pub struct Lazy {
+    enabled: bool,
+    wanted: Notify,
+}
+
+/// One request as all routes describe it.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub inputs: Inputs,
+    pub too_long: TooLong,
+    /// Part of the warm-up: passes the closed gate and is not counted.
+    pub synthetic: bool,
+    pub deadline: Instant,
+}
+
+/// The answer, and where its time went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// One row for each input.
+    pub matrix: Matrix,
+    /// Tokens of all inputs together.
+    pub tokens: usize,
+    pub prepared: Duration,
+    pub queued: Duration,
+    pub inference: Duration,
+}
+
+impl Service {
+    #[must_use]
+    pub fn new(
+        name: ModelName,
+        limits: Limits,
+        lazy: bool,
+        board: Arc<Board>,
+        metrics: Arc<Metrics>,
+        draining: Draining,
+        tasks: &Tasks,
+    ) -> Self {
+        Service {
+            name,
+            gate: Arc::new(Gate::new()),
+            board,
+            metrics,
+            draining,
+            preparer: Preparer::new(tasks.clone()),
+            loaded: RwLock::new(None),
+            places: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
+            inside: AtomicUsize::new(0),
+            lazy: Lazy { enabled: lazy, wanted: Notify::new() },
+            limits,
+        }
+    }
+
+    /// The lifecycle's: requests now meet this model, or none.
+    pub fn install(&self, loaded: Option<Loaded>) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+
+    #[must_use]
+    pub fn loaded(&self) -> Option<Loaded> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until a request asks for a model that is loaded lazily.
+    pub async fn wanted(&self) {
+        if self.lazy.enabled {
+            self.lazy.wanted.notified().await;
+        }
+    }
+
+    /// Ends when the replica begins to leave: for answers that would otherwise never end.
+    pub fn leaving(&self) -> impl Future<Output = ()> + Send + 'static {
+        let draining = self.draining.clone();
+        async move { draining.reached(Stage::Settling).await }
+    }
+
+    /// How warm this replica is known to be; none while it serves nobody.
+    #[must_use]
+    pub fn warmth(&self) -> Option<Warmth> {
+        self.gate.get().map(|pass| pass.warmth())
+    }
+
+    /// Runs one request.
+    ///
+    /// # Errors
+    /// [`ServeError`]; what was refused was not run.
+    pub async fn embed(&self, ask: Ask) -> Result<Embedded, ServeError> {
+        self.check(&ask.inputs)?;
+        let budget = ask.deadline.saturating_duration_since(Instant::now());
+        let whole = self.admitted(ask);
+        tokio::time::timeout(budget, whole)
+            .await
+            .unwrap_or(Err(ServeError::Deadline { limit: self.limits.request_timeout }))
+    }
+
+    /// Every token of each text.
+    ///
+    /// # Errors
+    /// As for [`embed`](Self::embed).
+    pub async fn tokenize(
+        &self,
+        texts: Vec<String>,
+        special: Special,
+    ) -> Result<Vec<Vec<Token>>, ServeError> {
+        self.check(&Inputs::Texts(texts.clone()))?;
+        let loaded = self.enter(false).await?;
+        let work = move || {
+            texts.iter().map(|t| loaded.tokenizer.encode_detail(t, special).map_err(no_tokens)).collect()
+        };
+        self.preparer.elsewhere(work).await
+    }
+
+    fn check(&self, inputs: &Inputs) -> Result<(), ServeError> {
+        let limit = self.limits.client_batch;
+        match inputs.len() {
+            0 => Err(ServeError::NoInput),
+            got if got > limit => Err(ServeError::TooManyInputs { got, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn admitted(&self, ask: Ask) -> Result<Embedded, ServeError> {
+        let loaded = self.enter(ask.synthetic).await?;
+        let _inside = self.admit(&loaded, &ask)?;
+        let _place = self.places.acquire().await.map_err(|_| ServeError::Draining)?;
+        let arriving = loaded.batcher.arriving();
+        let began = Instant::now();
+        let rows = self.preparer.rows(&loaded.tokenizer, ask.inputs, ask.too_long).await?;
+        let prepared = began.elapsed();
+        let tokens = rows.iter().map(Vec::len).sum();
+        let answer = loaded
+            .batcher
+            .run(rows, ask.synthetic, ask.deadline, arriving)
+            .await
+            .map_err(|error| self.refused(error))?;
+        if !ask.synthetic {
+            self.metrics.queued(answer.queued);
+        }
+        Ok(Embedded {
+            matrix: answer.matrix,
+            tokens,
+            prepared,
+            queued: answer.queued,
+            inference: answer.inference,
+        })
+    }
+
+    /// Through the gate: who comes without a pass being there is told what the replica is doing.
+    async fn enter(&self, synthetic: bool) -> Result<Loaded, ServeError> {
+        if self.draining.stage() >= Stage::Refusing {
+            return Err(ServeError::Draining);
+        }
+        if !synthetic && !self.gate.is_open() {
+            self.knock().await?;
+        }
+        self.loaded().ok_or_else(|| self.not_ready())
+    }
+
+    /// The first request to a lazy model starts it and waits for it.
+    async fn knock(&self) -> Result<(), ServeError> {
+        if !self.lazy.enabled || self.board.read(|f| f.phase.is_over()) {
+            return Err(self.not_ready());
+        }
+        self.lazy.wanted.notify_one();
+        self.metrics.cold(1);
+        let mut facts = self.board.watch();
+        let settled = facts.wait_for(|f| self.gate.is_open() || f.phase.is_over()).await.is_ok();
+        if settled && self.gate.is_open() { Ok(()) } else { Err(self.not_ready()) }
+    }
+
+    #[must_use]
+    pub fn not_ready(&self) -> ServeError {
+        self.board.read(|facts| ServeError::NotReady {
+            phase: facts.phase.name(),
+            detail: report::detail(facts),
+            eta: report::eta(facts, self.board.clock().now()).map(Duration::from_millis),
+        })
+    }
+
+    fn admit(&self, loaded: &Loaded, ask: &Ask) -> Result<Inside<'_>, ServeError> {
+        // Counted before looking, so that two who look at once cannot both take the last place.
+        let inside = Inside(&self.inside);
+        let before = self.inside.fetch_add(1, Ordering::Relaxed);
+        if ask.synthetic {
+            return Ok(inside);
+        }
+        let load = Load {
+            inside: before,
+            concurrency: self.limits.concurrency,
+            queue: self.limits.queue,
+            expected_wait: loaded.batcher.expected_wait(),
+            budget: ask.deadline.saturating_duration_since(Instant::now()),
+        };
+        match load.admit() {
+            Admit::Run | Admit::Wait { .. } => Ok(inside),
+            Admit::Shed { why, retry_after } => {
+                self.metrics.rejected(why.name());
+                Err(ServeError::Full { reason: why.name(), retry_after })
+            }
+        }
+    }
+
+    fn refused(&self, error: BatchError) -> ServeError {
+        match error {
+            BatchError::Deadline => ServeError::Deadline { limit: self.limits.request_timeout },
+            BatchError::Run(RunError::Input(why)) => ServeError::Malformed(why),
+            BatchError::Run(error) => {
+                tracing::error!(event = "run_failed", %error, model = %self.name, "a batch failed");
+                ServeError::Engine(error.to_string())
+            }
+            BatchError::Gone => ServeError::Draining,
+        }
+    }
+}
+
+struct Inside<'a>(&'a AtomicUsize);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,418 @@
+//! What the configuration means: validated, with files read and nothing left to interpret.
+
+mod cases;
+mod keys;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use preheat_api::config::{self, Config, EngineKind, HealthIs, LoadMode, SimFaultKind};
+use preheat_api::quantity::SizeLimit;
+use preheat_core::lifecycle::LifecycleSettings;
+use preheat_core::proof::{Criteria, WhenUnsettled};
+use preheat_core::{Case, ModelName, OnFailure, RoundPolicy, ShapeBucket};
+use preheat_engine::load::Dtype;
+use preheat_engine::sim::{FaultKind, SimFault};
+use preheat_engine::source::{FetchOptions, SourceRef};
+use preheat_runtime::{DrainLimits, EdgeConfig};
+
+pub use keys::Keys;
+
+/// A replica's settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub model: ModelSettings,
+    pub fetch: FetchOptions,
+    pub http: String,
+    pub grpc: String,
+    pub admin: String,
+    pub edge: EdgeConfig,
+    pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub max_body: usize,
+    pub body_timeout: Duration,
+    pub health_is: HealthIs,
+    pub cors_origins: Vec<String>,
+    pub api_keys: Keys,
+    pub admin_keys: Keys,
+    pub limits: Limits,
+    /// None: what the container or the machine allows.
+    pub memory_limit: Option<u64>,
+    pub rounds: RoundPolicy,
+    pub criteria: Criteria,
+    pub lifecycle: LifecycleSettings,
+    /// Synthetic load before readiness; none without requests.
+    pub load: Option<LoadTest>,
+    pub drain: DrainLimits,
+}
+
+#[derive(Debug, Clone)]
+pub struct ModelSettings {
+    pub name: ModelName,
+    pub source: SourceRef,
+    pub sha256: Option<String>,
+    pub engine: EngineSettings,
+    pub instances: usize,
+    pub threads: NonZeroUsize,
+    pub load: LoadMode,
+    pub batching: config::Batching,
+    /// Given by the user; empty: derived.
+    pub cases: Vec<Case>,
+}
+
+#[derive(Debug, Clone)]
+pub enum EngineSettings {
+    Native { dtype: Dtype, artefacts: PathBuf },
+    Sim(SimSettings),
+}
+
+/// The sim engine's declared behaviour, shape names read.
+#[derive(Debug, Clone)]
+pub struct SimSettings {
+    pub declared: config::Sim,
+    pub shapes: BTreeMap<ShapeBucket, Duration>,
+    pub fault: Option<SimFault>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub concurrency: usize,
+    pub queue: usize,
+    pub request_timeout: Duration,
+    /// Requests a second for each key or client; none: no limit.
+    pub rate: Option<f64>,
+    pub client_batch: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct LoadTest {
+    pub requests: usize,
+    pub concurrency: usize,
+}
+
+/// What the binary knows of the process's surroundings; nobody else reads the environment.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Where the cache goes if the configuration does not say.
+    pub cache_dir: PathBuf,
+    pub hf_endpoint: Option<String>,
+    pub hf_token: Option<String>,
+    pub hf_home: Option<PathBuf>,
+    pub hf_offline: bool,
+    /// Settings of object stores from the environment; the configuration's own win.
+    pub store: Vec<(String, String)>,
+    /// CPUs that this process may really use.
+    pub cpus: NonZeroUsize,
+}
+
+/// A configuration that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct SettingsError {
+    pub key: String,
+    pub problem: String,
+    pub remedy: String,
+}
+
+impl SettingsError {
+    fn new(key: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        SettingsError { key: key.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+impl Settings {
+    /// Reads what the configuration points to and checks that it can be done.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the key, what is wrong with it, and what to do.
+    pub fn resolve(config: &Config, around: &Surroundings) -> Result<Self, SettingsError> {
+        check(config)?;
+        let cache = match config.cache.dir.as_str() {
+            "" => around.cache_dir.clone(),
+            dir => PathBuf::from(dir),
+        };
+        let server = &config.server;
+        Ok(Settings {
+            model: model(config, &cache, around.cpus)?,
+            fetch: fetch(config, cache, around),
+            http: address(&server.host, server.port),
+            grpc: address(&server.host, server.grpc_port),
+            admin: server.admin.clone(),
+            edge: EdgeConfig {
+                header_timeout: server.header_timeout.0,
+                idle_timeout: server.idle_timeout.0,
+                max_connections: server.max_connections,
+                ..EdgeConfig::default()
+            },
+            tls_files: tls_files(&config.auth.tls)?,
+            max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
+            body_timeout: server.body_timeout.0,
+            health_is: server.health_is,
+            cors_origins: server.cors_origins.clone(),
+            api_keys: Keys::read("auth.api_keys_file", &config.auth.api_keys_file)?,
+            admin_keys: Keys::read("auth.admin_keys_file", &config.auth.admin_keys_file)?,
+            limits: limits(&config.limits),
+            memory_limit: match config.memory.limit {
+                SizeLimit::Auto => None,
+                SizeLimit::Bytes(size) => Some(size.0),
+            },
+            rounds: rounds(&config.warmup),
+            criteria: criteria(config),
+            lifecycle: lifecycle(&config.warmup),
+            load: load_test(&config.warmup.load),
+            drain: DrainLimits { settle: config.drain.delay.0, timeout: config.drain.timeout.0 },
+        })
+    }
+}
+
+fn check(config: &Config) -> Result<(), SettingsError> {
+    let positive = |key: &str, value: usize| match value {
+        0 => Err(SettingsError::new(key, "must not be 0", "give a number above 0")),
+        _ => Ok(()),
+    };
+    let share = |key: &str, value: f64| match (0.0..1.0).contains(&value) {
+        true => Ok(()),
+        false => Err(SettingsError::new(
+            key,
+            format!("{value} is not a share"),
+            "give a number from 0 to below 1",
+        )),
+    };
+    positive("limits.concurrency", config.limits.concurrency)?;
+    positive("limits.client_batch", config.limits.client_batch)?;
+    positive("warmup.rounds", config.warmup.rounds)?;
+    positive("server.max_connections", config.server.max_connections)?;
+    share("memory.headroom", config.memory.headroom)?;
+    share("warmup.tolerance", config.warmup.tolerance)?;
+    if config.warmup.max_first_ratio < 1.0 {
+        return Err(SettingsError::new(
+            "warmup.max_first_ratio",
+            format!("{} is below 1", config.warmup.max_first_ratio),
+            "a first request cannot be required to be faster than the rest: give 1 or more",
+        ));
+    }
+    for model in &config.model {
+        positive("model.instances", model.instances)?;
+        positive("model.batching.max_batch", model.batching.max_batch)?;
+        positive("model.batching.max_tokens", model.batching.max_tokens)?;
+    }
+    match config.model.len() {
+        0 | 1 => Ok(()),
+        more => Err(SettingsError::new(
+            "model",
+            format!("{more} models are configured"),
+            "a replica serves one model: start one replica for each",
+        )),
+    }
+}
+
+fn model(
+    config: &Config,
+    cache: &std::path::Path,
+    cpus: NonZeroUsize,
+) -> Result<ModelSettings, SettingsError> {
+    let model = config.model.first().cloned().unwrap_or_default();
+    let source = SourceRef::parse(&model.source).map_err(|e| {
+        SettingsError::new("model.source", e.to_string(), e.remedy())
+    })?;
+    let name = match model.name.as_str() {
+        "" => default_name(&model.source),
+        name => name.to_owned(),
+    };
+    let share = NonZeroUsize::new(cpus.get() / model.instances).unwrap_or(NonZeroUsize::MIN);
+    Ok(ModelSettings {
+        name: ModelName::new(name),
+        source,
+        sha256: (!model.sha256.is_empty()).then(|| model.sha256.clone()),
+        engine: engine(&model, cache)?,
+        instances: model.instances,
+        threads: NonZeroUsize::new(model.threads).unwrap_or(share),
+        load: model.load,
+        cases: cases::read(&model.warmup.case)?,
+        batching: model.batching,
+    })
+}
+
+/// `hf:org/name@rev` and `pypi:name==1` are called `name`, paths by their last part.
+fn default_name(source: &str) -> String {
+    let tail = source.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or(source);
+    let name = tail.split(['@', '=']).next().unwrap_or(tail);
+    if name.is_empty() || name == "." { "model".into() } else { name.into() }
+}
+
+fn engine(
+    model: &config::Model,
+    cache: &std::path::Path,
+) -> Result<EngineSettings, SettingsError> {
+    match model.engine {
+        EngineKind::Auto | EngineKind::Native => Ok(EngineSettings::Native {
+            dtype: dtype(model.dtype)?,
+            artefacts: cache.join("artefacts"),
+        }),
+        EngineKind::Sim => {
+            let shapes = model
+                .sim
+                .shapes
+                .iter()
+                .map(|(name, took)| Ok((shape(name)?, took.0)))
+                .collect::<Result<_, SettingsError>>()?;
+            Ok(EngineSettings::Sim(SimSettings {
+                shapes,
+                fault: model.sim.fault.as_ref().map(|f| SimFault {
+                    kind: fault(f.kind),
+                    after_runs: f.after_runs,
+                }),
+                declared: model.sim.clone(),
+            }))
+        }
+    }
+}
+
+fn dtype(dtype: config::Dtype) -> Result<Dtype, SettingsError> {
+    match dtype {
+        config::Dtype::F32 => Ok(Dtype::F32),
+        config::Dtype::Bf16 => Err(SettingsError::new(
+            "model.dtype",
+            "bf16 is not offered by this engine yet",
+            "use f32",
+        )),
+    }
+}
+
+fn shape(name: &str) -> Result<ShapeBucket, SettingsError> {
+    let parts = name.split_once('x').and_then(|(b, t)| Some((b.parse().ok()?, t.parse().ok()?)));
+    let bad = || {
+        SettingsError::new(
+            "model.sim.shapes",
+            format!("{name:?} is not a shape"),
+            "write rows x tokens, for example \"4x16\"",
+        )
+    };
+    parts.map(|(batch, tokens)| ShapeBucket::new(batch, tokens)).ok_or_else(bad)
+}
+
+fn fault(kind: SimFaultKind) -> FaultKind {
+    match kind {
+        SimFaultKind::Load => FaultKind::Load,
+        SimFaultKind::Run => FaultKind::Run,
+        SimFaultKind::Hang => FaultKind::Hang,
+        SimFaultKind::Nan => FaultKind::Nan,
+        SimFaultKind::Rows => FaultKind::Rows,
+        SimFaultKind::Dim => FaultKind::Dim,
+        SimFaultKind::OutOfMemory => FaultKind::OutOfMemory,
+        SimFaultKind::Drift => FaultKind::Drift,
+        SimFaultKind::Mix => FaultKind::Mix,
+    }
+}
+
+fn fetch(config: &Config, cache: PathBuf, around: &Surroundings) -> FetchOptions {
+    let mut options = FetchOptions::new(cache);
+    options.offline = config.cache.offline || around.hf_offline;
+    if let Some(endpoint) = &around.hf_endpoint {
+        options.hf_endpoint.clone_from(endpoint);
+    }
+    options.hf_token.clone_from(&around.hf_token);
+    options.hf_home.clone_from(&around.hf_home);
+    if !config.cache.python.is_empty() {
+        options.python = PathBuf::from(&config.cache.python);
+    }
+    options.bucket_options.clone_from(&around.store);
+    let own = config.cache.store.iter().map(|(k, v)| (k.clone(), v.clone()));
+    options.bucket_options.extend(own);
+    options
+}
+
+fn address(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') && !host.starts_with("unix:") {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsError> {
+    match (tls.cert.as_str(), tls.key.as_str()) {
+        ("", "") => Ok(None),
+        ("", _) => Err(SettingsError::new("auth.tls.cert", "is missing", "give both, or neither")),
+        (_, "") => Err(SettingsError::new("auth.tls.key", "is missing", "give both, or neither")),
+        (cert, key) => Ok(Some((cert.into(), key.into()))),
+    }
+}
+
+fn limits(limits: &config::Limits) -> Limits {
+    Limits {
+        concurrency: limits.concurrency,
+        queue: limits.queue,
+        request_timeout: limits.request_timeout.0,
+        rate: (limits.rate > 0.0).then_some(limits.rate),
+        client_batch: limits.client_batch,
+    }
+}
+
+fn rounds(warmup: &config::Warmup) -> RoundPolicy {
+    RoundPolicy {
+        min: warmup.rounds,
+        max: warmup.max_rounds,
+        tolerance: warmup.tolerance,
+        slack: warmup.slack.0,
+    }
+}
+
+fn criteria(config: &Config) -> Criteria {
+    Criteria {
+        max_first_ratio: config.warmup.max_first_ratio,
+        slack: config.warmup.slack.0,
+        headroom: config.memory.headroom,
+        slo_p95: config.slo.p95.0,
+        when_unsettled: match config.warmup.unsettled {
+            config::Unsettled::Degrade => WhenUnsettled::Degrade,
+            config::Unsettled::Fail => WhenUnsettled::Fail,
+        },
+    }
+}
+
+fn lifecycle(warmup: &config::Warmup) -> LifecycleSettings {
+    LifecycleSettings {
+        skip_warmup: warmup.skip,
+        on_failure: match warmup.on_failure {
+            config::OnFailure::Hold => OnFailure::Hold,
+            config::OnFailure::Exit => OnFailure::Exit,
+            config::OnFailure::Retry => OnFailure::Retry,
+        },
+        warmup_timeout: warmup.timeout.0,
+    }
+}
+
+fn load_test(load: &config::SyntheticLoad) -> Option<LoadTest> {
+    let concurrency = load.concurrency.max(1);
+    (load.requests > 0).then_some(LoadTest { requests: load.requests, concurrency })
+}
+
+/// Shared by everything that serves.
+pub type SharedSettings = Arc<Settings>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_called_by_what_people_would_call_them() {
+        for (source, name) in [
+            ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2"),
+            ("hf:org/tiny@main", "tiny"),
+            ("pypi:some-model==0.1.0", "some-model"),
+            ("/models/e5/", "e5"),
+            ("s3://bucket/models/e5", "e5"),
+        ] {
+            assert_eq!(default_name(source), name, "{source}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_every_family() {
+        assert_eq!(address("127.0.0.1", 80), "127.0.0.1:80");
+        assert_eq!(address("::1", 80), "[::1]:80");
+    }
+}

@@ -1,0 +1,133 @@
+//! Warm-up cases as written → as run; recorded requests are read from their files.
+
+use std::io::{BufRead, BufReader, Read};
+
+use preheat_api::config::CaseConfig;
+use preheat_core::plan::Golden;
+use preheat_core::{Case, CaseInput, Expectation};
+use serde_json::Value;
+
+use super::SettingsError;
+
+/// Lines taken from a file that does not say how many.
+const LINES: usize = 100;
+
+/// A line of a recording is a request body, and those are bounded.
+const LONGEST_LINE: u64 = 2_000_000;
+
+pub(super) fn read(cases: &[CaseConfig]) -> Result<Vec<Case>, SettingsError> {
+    let mut all = Vec::new();
+    for (index, case) in cases.iter().enumerate() {
+        let name = if case.name.is_empty() { format!("case-{}", index + 1) } else { case.name.clone() };
+        match (&case.texts, &case.generate, &case.file) {
+            (Some(texts), None, None) if !texts.is_empty() => {
+                all.push(one(name, CaseInput::Texts(texts.clone()), case)?);
+            }
+            (None, Some(g), None) => {
+                let input = CaseInput::Generate { texts: g.texts, tokens: g.tokens };
+                all.push(one(name, input, case)?);
+            }
+            (None, None, Some(path)) => {
+                let lines = recorded(path, case.max.unwrap_or(LINES)).map_err(|problem| {
+                    fault(&name, &problem, "give a readable file with one JSON request a line")
+                })?;
+                for (line, texts) in (1..).zip(lines) {
+                    all.push(one(format!("{name}#{line}"), CaseInput::Texts(texts), case)?);
+                }
+            }
+            _ => {
+                let remedy = "give exactly one of texts (not empty), generate and file";
+                return Err(fault(&name, "has no input, or more than one", remedy));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn one(name: String, input: CaseInput, case: &CaseConfig) -> Result<Case, SettingsError> {
+    let expect = &case.expect;
+    let rows = input.rows();
+    if expect.rows.is_some_and(|wanted| wanted != rows) {
+        let problem = format!("expects {} rows of {rows} inputs", expect.rows.unwrap_or(0));
+        return Err(fault(&name, &problem, "a row comes out for each input: correct expect.rows"));
+    }
+    if let Some(golden) = &expect.golden
+        && golden.len() != rows
+    {
+        let problem = format!("has {} golden rows for {rows} inputs", golden.len());
+        return Err(fault(&name, &problem, "give one known vector for each input"));
+    }
+    if !expect.finite {
+        return Err(fault(
+            &name,
+            "switches the check for finite numbers off",
+            "leave expect.finite out: an answer that is no number is never right",
+        ));
+    }
+    let golden = expect
+        .golden
+        .clone()
+        .map(|rows| Golden { rows, tolerance: expect.tolerance });
+    Ok(Case { name, input, expect: Expectation { dim: expect.dim, golden } })
+}
+
+fn fault(name: &str, problem: &str, remedy: &str) -> SettingsError {
+    SettingsError::new(&format!("model.warmup.case {name:?}"), problem, remedy)
+}
+
+fn recorded(path: &str, max: usize) -> Result<Vec<Vec<String>>, String> {
+    let file = std::fs::File::open(path).map_err(|e| format!("{path} cannot be read: {e}"))?;
+    let mut reader = BufReader::new(file);
+    let mut requests = Vec::new();
+    for number in 1..=max {
+        let mut line = String::new();
+        let limited = (&mut reader).take(LONGEST_LINE).read_line(&mut line);
+        let read = limited.map_err(|e| format!("{path}:{number} cannot be read: {e}"))?;
+        if read as u64 == LONGEST_LINE {
+            return Err(format!("{path}:{number} is longer than {LONGEST_LINE} bytes"));
+        }
+        if read == 0 {
+            break;
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        let texts = serde_json::from_str(&line).ok().and_then(texts);
+        requests.push(texts.ok_or_else(|| format!("{path}:{number} is not a request with texts"))?);
+    }
+    if requests.is_empty() { Err(format!("{path} holds no request")) } else { Ok(requests) }
+}
+
+/// A text, a list of texts, or an object that holds either as `inputs`, `input` or `texts`.
+fn texts(body: Value) -> Option<Vec<String>> {
+    match body {
+        Value::String(text) => Some(vec![text]),
+        Value::Array(items) => {
+            let texts: Option<Vec<String>> =
+                items.into_iter().map(|v| v.as_str().map(str::to_owned)).collect();
+            texts.filter(|t| !t.is_empty())
+        }
+        Value::Object(mut map) => {
+            ["inputs", "input", "texts"].into_iter().find_map(|key| map.remove(key)).and_then(texts)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_requests_of_every_family_are_read() {
+        let dir = std::env::temp_dir().join(format!("preheat-cases-{}", std::process::id()));
+        std::fs::write(&dir, "\"a\"\n[\"b\",\"c\"]\n\n{\"inputs\":\"d\"}\n{\"input\":[\"e\"]}\n").unwrap();
+        let path = dir.to_str().unwrap();
+        let read = recorded(path, 10).unwrap();
+        assert_eq!(read.concat(), ["a", "b", "c", "d", "e"]);
+        assert_eq!(recorded(path, 1).unwrap().len(), 1);
+        std::fs::write(&dir, "{\"prompt\":1}").unwrap();
+        assert!(recorded(path, 10).unwrap_err().contains(":1 is not a request"));
+        std::fs::remove_file(&dir).unwrap();
+    }
+}

@@ -1,0 +1,199 @@
+//! Warm-up: every case of the plan on every instance, with its output checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use preheat_core::warmup::{CaseReport, OutputFacts, Path, RoundPolicy, Rounds};
+use preheat_core::{Expectation, Failure, FailureKind, Phase, ShapeBucket};
+use preheat_engine::{Matrix, RunError, TokenBatch};
+
+use crate::board::{Board, Doing};
+use crate::model::Loaded;
+use crate::plan::Ready;
+
+/// Runs every case on every instance.
+///
+/// # Errors
+/// Wrong output, a failing engine, or memory that does not suffice for a single row.
+pub async fn run(
+    cases: &mut [Ready],
+    loaded: &Loaded,
+    policy: RoundPolicy,
+    board: &Arc<Board>,
+) -> Result<(), Failure> {
+    let of = cases.len() * loaded.instances.count();
+    let mut number = 0;
+    for ready in cases {
+        let began = board.clock().now();
+        for instance in 0..loaded.instances.count() {
+            number += 1;
+            let name = ready.case.name.clone();
+            board.set(|facts| facts.doing = Some(Doing::Case { number, of, name }));
+            case(ready, instance, loaded, policy, board).await?;
+        }
+        let took = board.clock().now() - began;
+        let stage = format!("warm {}", ready.case.name);
+        board.span(preheat_core::Span { stage, start: began, took, bytes: None, cpu: None });
+    }
+    Ok(())
+}
+
+/// One case on one instance, stepping its batch down where memory does not suffice.
+async fn case(
+    ready: &mut Ready,
+    instance: usize,
+    loaded: &Loaded,
+    policy: RoundPolicy,
+    board: &Board,
+) -> Result<(), Failure> {
+    loop {
+        match rounds(ready, instance, loaded, policy, board).await {
+            Ok(()) => return Ok(()),
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Stopped::OutOfMemory(why)) => step_down(ready, &why, loaded, board)?,
+        }
+    }
+}
+
+enum Stopped {
+    OutOfMemory(String),
+    Failed(Failure),
+}
+
+async fn rounds(
+    ready: &Ready,
+    instance: usize,
+    loaded: &Loaded,
+    policy: RoundPolicy,
+    board: &Board,
+) -> Result<(), Stopped> {
+    let batch: TokenBatch = ready.rows.iter().map(Vec::as_slice).collect();
+    let shape = shape(ready, loaded);
+    let mut took = Vec::new();
+    let (settled, output) = loop {
+        loaded.coverage.meet(instance, shape);
+        let ran = loaded.instances.run(instance, batch.clone()).await;
+        let matrix = match ran.result {
+            Ok(matrix) => matrix,
+            Err(RunError::OutOfMemory(why)) => return Err(Stopped::OutOfMemory(why)),
+            Err(error) => return Err(Stopped::Failed(broken(ready, &error.to_string()))),
+        };
+        took.push(ran.took);
+        board.round(&ready.case.name, shape, Path::Engine, took.len(), ran.took);
+        let output = checked(&matrix, ready, loaded.info.dim);
+        if let Err(problem) = output {
+            let facts = OutputFacts { ok: false, ..facts(&matrix) };
+            board.case(report(ready, shape, Some(instance), Path::Engine, took, false, facts));
+            return Err(Stopped::Failed(wrong(ready, &problem)));
+        }
+        match policy.next(&took) {
+            Rounds::Again => {}
+            next => break (next == Rounds::Settled, facts(&matrix)),
+        }
+    };
+    board.case(report(ready, shape, Some(instance), Path::Engine, took, settled, output));
+    loaded.coverage.plan(shape);
+    Ok(())
+}
+
+/// Half the rows; what fits is what the batcher will be allowed.
+fn step_down(
+    ready: &mut Ready,
+    why: &str,
+    loaded: &Loaded,
+    board: &Board,
+) -> Result<(), Failure> {
+    let rows = ready.rows.len();
+    if rows <= 1 {
+        let cause = format!("case {}: a single row does not fit: {why}", ready.case.name);
+        let remedy = "raise the memory limit, or lower batching.max_tokens or instances";
+        return Err(Failure::new(FailureKind::Memory, &Phase::Warming, cause, remedy));
+    }
+    let fewer = rows / 2;
+    ready.rows.truncate(fewer);
+    ready.texts.truncate(fewer);
+    if let Some(golden) = &mut ready.case.expect.golden {
+        golden.rows.truncate(fewer);
+    }
+    loaded.batcher.cap(fewer);
+    let note = format!("case {}: out of memory with {rows} rows, stepped down to {fewer}", ready.case.name);
+    tracing::warn!(event = "batch_capped", case = ready.case.name, rows = fewer, "{note}");
+    board.set(|facts| facts.warmup.notes.push(note));
+    Ok(())
+}
+
+/// The class that a case stands for.
+#[must_use]
+pub fn shape(ready: &Ready, loaded: &Loaded) -> ShapeBucket {
+    let longest = ready.rows.iter().map(Vec::len).max().unwrap_or(0);
+    loaded.buckets.of(ready.rows.len(), longest)
+}
+
+#[must_use]
+pub fn report(
+    ready: &Ready,
+    shape: ShapeBucket,
+    instance: Option<usize>,
+    path: Path,
+    rounds: Vec<Duration>,
+    settled: bool,
+    output: OutputFacts,
+) -> CaseReport {
+    CaseReport { name: ready.case.name.clone(), shape, path, instance, rounds, settled, output }
+}
+
+#[must_use]
+pub fn facts(matrix: &Matrix) -> OutputFacts {
+    let finite = matrix.data.iter().all(|x| x.is_finite());
+    OutputFacts { rows: matrix.rows, dim: matrix.cols, finite, ok: true }
+}
+
+/// Whether an output is what it must be; else what is wrong with it.
+///
+/// # Errors
+/// One sentence for the report.
+pub fn checked(matrix: &Matrix, ready: &Ready, model_dim: usize) -> Result<(), String> {
+    let Expectation { dim, golden } = &ready.case.expect;
+    let (rows, wanted) = (matrix.rows, ready.rows.len());
+    if rows != wanted {
+        return Err(format!("{rows} rows came out of {wanted}"));
+    }
+    let wanted = dim.unwrap_or(model_dim);
+    if matrix.cols != wanted {
+        return Err(format!("rows have {} numbers instead of {wanted}", matrix.cols));
+    }
+    if let Some(at) = matrix.data.iter().position(|x| !x.is_finite()) {
+        let (row, column) = (at / matrix.cols.max(1), at % matrix.cols.max(1));
+        return Err(format!("row {row} holds {} at place {column}", matrix.data[at]));
+    }
+    let Some(golden) = golden else { return Ok(()) };
+    for (row, (got, known)) in matrix.iter().zip(&golden.rows).enumerate() {
+        if known.len() != got.len() {
+            return Err(format!("golden row {row} has {} numbers, not {}", known.len(), got.len()));
+        }
+        let off = got.iter().zip(known).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Written so that an unordered comparison is a miss too.
+        if !(off <= golden.tolerance) {
+            return Err(format!("row {row} is off its known vector by {off:e}"));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(ready: &Ready, problem: &str) -> Failure {
+    Failure::new(
+        FailureKind::Warmup,
+        &Phase::Warming,
+        format!("case {}: wrong output: {problem}", ready.case.name),
+        "check that the weights belong to the configuration, or correct what the case expects",
+    )
+}
+
+fn broken(ready: &Ready, problem: &str) -> Failure {
+    Failure::new(
+        FailureKind::Warmup,
+        &Phase::Warming,
+        format!("case {}: {problem}", ready.case.name),
+        "run `preheat warm` with the same model and RUST_LOG=debug to see what the engine met",
+    )
+}
