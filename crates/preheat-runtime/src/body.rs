@@ -66,3 +66,76 @@ where
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io;
+
+    use futures_util::stream::{self, StreamExt as _};
+    use http_body::Frame;
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn parts(parts: &[&'static str]) -> impl Body<Data = Bytes, Error = Infallible> + use<> {
+        let frames: Vec<_> = parts
+            .iter()
+            .map(|part| Ok(Frame::data(Bytes::from_static(part.as_bytes()))))
+            .collect();
+        StreamBody::new(stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn reads_up_to_the_limit_and_no_further() {
+        for (given, limit, expected) in [
+            (&[][..], 0, Some("")),
+            (&["abc"], 3, Some("abc")),
+            (&["ab", "", "cd", "e"], 5, Some("abcde")),
+            (&["", "abc"], 3, Some("abc")),
+            (&["abc"], 2, None),
+            (&["ab", "cd", "e"], 4, None),
+        ] {
+            let read = read(parts(given), limit, SECOND).await;
+            match expected {
+                Some(text) => assert_eq!(read.unwrap(), text, "{given:?}"),
+                None => {
+                    let error = read.unwrap_err();
+                    assert!(matches!(error, BodyError::TooLarge { limit: l } if l == limit));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_declared_length_is_refused_before_anything_is_read() {
+        let declared = Full::new(Bytes::from_static(b"abc"));
+        let error = read(declared, 2, SECOND).await.unwrap_err();
+        assert_eq!(error.to_string(), "request body is larger than 2 bytes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_is_too_slow() {
+        let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"a")))]);
+        let stalls = StreamBody::new(first.chain(stream::pending()));
+        let error = read(stalls, 10, SECOND).await.unwrap_err();
+        assert!(matches!(error, BodyError::TooSlow { after } if after == SECOND));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_says_why() {
+        let frames = [
+            Ok(Frame::data(Bytes::from_static(b"a"))),
+            Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        ];
+        let error = read(StreamBody::new(stream::iter(frames)), 10, SECOND)
+            .await
+            .unwrap_err();
+        let BodyError::Broken(source) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(source.to_string(), "connection reset");
+    }
+}

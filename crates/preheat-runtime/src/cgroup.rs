@@ -125,3 +125,84 @@ impl<'a> Mount<'a> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V2: &str = "\
+24 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
+    const V1: &str = "\
+31 24 0:27 / /sys/fs/cgroup/memory rw shared:9 - cgroup cgroup rw,memory
+32 24 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:10 - cgroup cgroup rw,cpu,cpuacct
+33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw";
+    const DOCKER_V1: &str = "\
+31 24 0:27 /docker/abc /sys/fs/cgroup/memory ro master:9 - cgroup cgroup rw,memory";
+
+    #[test]
+    fn finds_every_level_that_may_limit_us() {
+        for (what, controller, cgroup, mounts, expected) in [
+            (
+                "a service",
+                "memory",
+                "0::/system.slice/preheat.service",
+                V2,
+                &[
+                    "/sys/fs/cgroup/system.slice/preheat.service",
+                    "/sys/fs/cgroup/system.slice",
+                    "/sys/fs/cgroup",
+                ][..],
+            ),
+            (
+                "a container of its own namespace",
+                "cpu",
+                "0::/",
+                V2,
+                &["/sys/fs/cgroup"],
+            ),
+            (
+                "a path outside of the namespace",
+                "cpu",
+                "0::/../other",
+                V2,
+                &["/sys/fs/cgroup"],
+            ),
+            (
+                "version 1",
+                "cpu",
+                "4:memory:/a\n3:cpu,cpuacct:/a/b\n0::/a",
+                V1,
+                &[
+                    "/sys/fs/cgroup/cpu,cpuacct/a/b",
+                    "/sys/fs/cgroup/cpu,cpuacct/a",
+                    "/sys/fs/cgroup/cpu,cpuacct",
+                    "/sys/fs/cgroup/unified/a",
+                    "/sys/fs/cgroup/unified",
+                ],
+            ),
+            (
+                "a version 1 container that sees its own group at the mount point",
+                "memory",
+                "4:memory:/docker/abc",
+                DOCKER_V1,
+                &["/sys/fs/cgroup/memory"],
+            ),
+            ("no cgroups at all", "memory", "", "", &[]),
+            (
+                "not what we expect",
+                "memory",
+                "nonsense\n1:2",
+                "x - y",
+                &[],
+            ),
+        ] {
+            let found: Vec<PathBuf> = find(controller, cgroup, mounts)
+                .into_iter()
+                .flat_map(|group| group.levels)
+                .collect();
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+}

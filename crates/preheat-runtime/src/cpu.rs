@@ -62,3 +62,40 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
     let (quota, period) = (quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?);
     (period > 0).then(|| quota as f64 / period as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_kernel_writes() {
+        assert_eq!(parse_v2("max 100000\n"), None);
+        assert_eq!(parse_v2("150000 100000\n"), Some(1.5));
+        assert_eq!(parse_v2("150000 0\n"), None);
+        assert_eq!(parse_v1("-1\n", "100000\n"), None);
+        assert_eq!(parse_v1("50000\n", "100000\n"), Some(0.5));
+    }
+
+    #[test]
+    fn a_quota_is_rounded_up_and_never_adds_cpus() {
+        for (affinity, quota, usable) in [
+            (8, None, 8),
+            (8, Some(1.5), 2),
+            (8, Some(0.2), 1),
+            (2, Some(16.0), 2),
+            (0, None, 1),
+            (4, Some(0.0), 1),
+        ] {
+            assert_eq!(
+                combine(affinity, quota).get(),
+                usable,
+                "{affinity} {quota:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn this_process_has_a_cpu() {
+        assert!(usable().get() <= std::thread::available_parallelism().unwrap().get().max(1) + 1);
+    }
+}

@@ -145,3 +145,64 @@ impl<B: Body, P> Body for PermitBody<B, P> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_the_last_permit() {
+        let requests = InFlight::new();
+        let (one, two) = (requests.enter(), requests.enter());
+        assert_eq!(
+            requests.wait_idle(SECOND).await,
+            Err(StillInFlight { count: 2 })
+        );
+        let (idle, ()) = tokio::join!(requests.wait_idle(SECOND), async {
+            drop(one);
+            tokio::task::yield_now().await;
+            drop(two);
+        });
+        assert_eq!(idle, Ok(()));
+        assert_eq!(requests.wait_idle(SECOND).await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn does_not_wait_for_those_who_come_after_the_seal() {
+        let requests = InFlight::new();
+        let before = requests.enter();
+        requests.seal();
+        let after = requests.enter();
+        assert_eq!(requests.count(), 1);
+        drop(before);
+        assert_eq!(requests.wait_idle(SECOND).await, Ok(()));
+        drop(after);
+        assert_eq!(requests.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_keeps_its_permit_to_the_end() {
+        let requests = InFlight::new();
+        let mut body = PermitBody::new(Full::new(Bytes::from_static(b"x")), requests.enter());
+        assert_eq!(body.size_hint().exact(), Some(1));
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "x"
+        );
+        assert_eq!(requests.count(), 1);
+        assert!(body.frame().await.is_none());
+        assert_eq!(requests.count(), 0);
+
+        // Nobody reads on when the client has left.
+        drop(PermitBody::new(
+            Full::new(Bytes::from_static(b"x")),
+            requests.enter(),
+        ));
+        assert_eq!(requests.count(), 0);
+    }
+}

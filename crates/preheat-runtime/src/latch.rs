@@ -61,3 +61,53 @@ impl<T> Latch<T> {
         self.value.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a proof is made: by one maker, and not to be copied.
+    #[derive(Debug, PartialEq)]
+    struct Token(u32);
+
+    #[test]
+    fn opens_with_a_token_and_gives_it_back() {
+        let latch = Latch::new();
+        assert!(!latch.is_open() && latch.get().is_none());
+        latch.open(Token(1));
+        assert!(latch.is_open());
+        assert_eq!(latch.get().as_deref(), Some(&Token(1)));
+        latch.open(Token(2));
+        assert_eq!(latch.close().as_deref(), Some(&Token(2)));
+        assert!(!latch.is_open() && latch.get().is_none());
+        assert_eq!(latch.close(), None);
+    }
+
+    #[tokio::test]
+    async fn tells_those_who_wait() {
+        let latch = Latch::new();
+        let mut changes = latch.watch();
+        let (seen, ()) = tokio::join!(
+            async {
+                changes
+                    .wait_for(Option::is_some)
+                    .await
+                    .map(|seen| seen.clone())
+            },
+            async { latch.open(Token(7)) },
+        );
+        assert_eq!(seen.unwrap().as_deref(), Some(&Token(7)));
+    }
+
+    #[test]
+    fn whoever_sees_it_open_finds_the_token() {
+        let latch = Latch::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| latch.open(Token(1)));
+            while !latch.is_open() {
+                std::hint::spin_loop();
+            }
+            assert!(latch.get().is_some());
+        });
+    }
+}

@@ -96,3 +96,69 @@ fn kibibytes(text: &str, key: &str) -> Option<u64> {
         .ok()?
         .checked_mul(1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_kernel_writes() {
+        let status = "Name:\tpreheat\nVmHWM:\t   20 kB\nVmRSS:\t   12 kB\nThreads:\t3\n";
+        assert_eq!(
+            parse_status(status),
+            Some(Usage {
+                resident: 12 * 1024,
+                peak: 20 * 1024
+            })
+        );
+        assert_eq!(parse_status("Name:\tkthreadd\n"), None);
+        assert_eq!(
+            parse_meminfo("MemTotal:  1000 kB\nMemFree: 10 kB\n"),
+            Some(1_024_000)
+        );
+        assert_eq!(parse_limit("max\n"), None);
+        assert_eq!(parse_limit("536870912\n"), Some(536_870_912));
+    }
+
+    #[test]
+    fn the_smaller_limit_counts() {
+        let limit = |bytes, source| Some(Limit { bytes, source });
+        assert_eq!(choose(Some(10), Some(4)), limit(4, LimitSource::Cgroup));
+        assert_eq!(
+            choose(Some(10), Some(1 << 62)),
+            limit(10, LimitSource::Machine)
+        );
+        assert_eq!(choose(Some(10), None), limit(10, LimitSource::Machine));
+        assert_eq!(choose(None, Some(4)), limit(4, LimitSource::Cgroup));
+        assert_eq!(choose(None, None), None);
+    }
+
+    #[test]
+    fn the_smallest_level_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("slice/service");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(own.join("memory.max"), "max\n").unwrap();
+        std::fs::write(folder.path().join("slice/memory.max"), "4096\n").unwrap();
+        std::fs::write(folder.path().join("memory.max"), "8192\n").unwrap();
+        let levels = own.ancestors().take(3).map(Path::to_owned).collect();
+        assert_eq!(
+            cgroup_limit(&Group {
+                version: Version::V2,
+                levels
+            }),
+            Some(4096)
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_uses_memory_and_may() {
+        let usage = usage().unwrap();
+        assert!(
+            usage.resident > 0 && usage.peak >= usage.resident,
+            "{usage:?}"
+        );
+        assert!(limit().unwrap().bytes > usage.resident);
+    }
+}

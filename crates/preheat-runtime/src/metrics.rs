@@ -39,3 +39,31 @@ impl Registry {
         page
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::*;
+
+    #[test]
+    fn writes_a_page_that_prometheus_reads() {
+        let mut registry = Registry::new();
+        let requests: Counter =
+            registry.register("a_requests_total", "Requests", Counter::default());
+        let open: Gauge = registry.register("a_open_connections", "Connections", Gauge::default());
+        requests.inc_by(2);
+        open.set(3);
+        assert_eq!(
+            registry.encode(),
+            "# HELP a_requests Requests.\n\
+             # TYPE a_requests counter\n\
+             a_requests_total 2\n\
+             # HELP a_open_connections Connections.\n\
+             # TYPE a_open_connections gauge\n\
+             a_open_connections 3\n\
+             # EOF\n"
+        );
+    }
+}

@@ -85,3 +85,24 @@ pub fn install(tasks: &Tasks, shutdown: &Shutdown) -> io::Result<()> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urgency_only_rises() {
+        let shutdown = Shutdown::new();
+        let mut changes = shutdown.watch();
+        shutdown.request(Urgency::Drain);
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        for same_or_lower in [Urgency::Drain, Urgency::Run] {
+            shutdown.request(same_or_lower);
+            assert_eq!(shutdown.urgency(), Urgency::Drain);
+            assert!(!changes.has_changed().unwrap());
+        }
+        shutdown.request(Urgency::Stop);
+        assert_eq!(shutdown.urgency(), Urgency::Stop);
+    }
+}

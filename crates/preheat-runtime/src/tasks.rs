@@ -176,3 +176,49 @@ impl fmt::Debug for Names {
         f.debug_set().entries(self.list()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn stops_all_and_names_those_who_do_not() {
+        let tasks = Tasks::new();
+        let token = tasks.token().clone();
+        tasks.spawn("polite", async move { token.cancelled().await });
+        tasks.spawn("deaf", std::future::pending::<()>());
+        tasks.child().spawn("deaf", std::future::pending::<()>());
+        assert_eq!(tasks.count(), 3);
+        let error = tasks.close_and_wait(SECOND).await.unwrap_err();
+        assert_eq!(
+            error,
+            StillRunning {
+                names: vec!["deaf"]
+            }
+        );
+        assert_eq!(error.to_string(), "tasks still running: deaf");
+    }
+
+    #[tokio::test]
+    async fn a_group_is_cancelled_alone_or_with_its_parent() {
+        let tasks = Tasks::new();
+        let (one, two) = (tasks.child(), tasks.child());
+        one.token().cancel();
+        assert!(!two.token().is_cancelled() && !tasks.token().is_cancelled());
+        tasks.close_and_wait(SECOND).await.unwrap();
+        assert!(two.token().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_task_alone() {
+        let tasks = Tasks::new();
+        let panics = tasks.spawn("panics", async { panic!("as planned") });
+        let blocks = tasks.spawn_blocking("panics too", || panic!("as planned"));
+        assert!(panics.await.unwrap_err().is_panic());
+        assert!(blocks.await.unwrap_err().is_panic());
+        assert_eq!(tasks.spawn("lives", async { 7 }).await.unwrap(), 7);
+        tasks.close_and_wait(SECOND).await.unwrap();
+    }
+}

@@ -6,4 +6,7 @@
 mod drain;
 mod edge;
 mod flood;
+mod probe;
+mod signals;
 mod support;
+mod tls;
