@@ -117,7 +117,9 @@ async fn attempt(
         return Err(too_large());
     }
     fetch.progress.file(wanted.name, answer.total);
-    let mut writer = part.writer(answer.start, answer.total, answer.etag.clone()).await?;
+    let mut writer = part
+        .writer(answer.start, answer.total, answer.etag.clone())
+        .await?;
     let mut body = answer.body;
     let received = loop {
         match body.chunk().await {

@@ -1,6 +1,8 @@
 //! Models with several origins.
 
-use preheat_engine::source::{FetchError, FetchOptions, SourceRef, pinned_sha256};
+use preheat_engine::source::{
+    FetchError, FetchOptions, NoProgress, SourceRef, fetch, pinned_sha256,
+};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -85,4 +87,11 @@ fn a_loader_can_ask_for_the_pins() {
         pinned_sha256(&SourceRef::parse("hf:a/b").unwrap(), "model.safetensors"),
         None
     );
+}
+
+#[test]
+fn a_fetch_may_move_between_threads() {
+    fn assert_send(_: &impl Send) {}
+    let (source, options) = (SourceRef::parse(NAME).unwrap(), FetchOptions::new("unused"));
+    assert_send(&fetch(&source, &options, &NoProgress));
 }
