@@ -34,6 +34,9 @@ pub struct LoadSpec {
     pub dtype: Dtype,
     /// Threads that compute one batch, the caller's included.
     pub threads: NonZeroUsize,
+    /// Keeps the other compute threads off the CPU of the one that runs a batch. Right for a
+    /// replica that has its CPUs to itself, harmful where several share them.
+    pub pin: bool,
     /// Lowers the model's own limit; never raises it.
     pub max_tokens: Option<usize>,
     /// Where compiled weights are kept between starts and shared between processes.
@@ -52,6 +55,7 @@ impl LoadSpec {
             dir: dir.into(),
             dtype: Dtype::F32,
             threads: NonZeroUsize::MIN,
+            pin: false,
             max_tokens: None,
             artefacts: None,
             expected_sha256: None,

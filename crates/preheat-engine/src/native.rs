@@ -12,6 +12,7 @@
 //! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
 //! | where a weight lies in memory | `layout.rs`; how it gets there: `pack.rs`, `names.rs` |
 //! | memory of one execution context | `arena.rs` |
+//! | its threads | `pool.rs`, and where they run: `pool/placement.rs` |
 
 mod arena;
 mod forward;
@@ -22,9 +23,11 @@ mod memory;
 mod names;
 mod ops;
 mod pack;
+mod pool;
 mod simd;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 pub use isa::Isa;
@@ -33,11 +36,16 @@ use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
 use crate::load::{EncoderConfig, LoadError, LoadSpec, WeightsFile};
 use arena::Arena;
 use forward::Model;
+use memory::NoMemory;
+use ops::Scratch;
+use pool::{PartPanicked, Pool};
 
 /// A loaded encoder.
 pub(crate) struct NativeEngine {
     info: EngineInfo,
     model: Arc<Model>,
+    threads: NonZeroUsize,
+    pin: bool,
 }
 
 impl NativeEngine {
@@ -50,6 +58,7 @@ impl NativeEngine {
         let info = EngineInfo {
             name: "native-cpu".to_owned(),
             dtype: spec.dtype.name().to_owned(),
+            pooling: config.pooling.name().to_owned(),
             dim: config.hidden,
             max_tokens: config.max_tokens,
             vocab: config.vocab,
@@ -57,7 +66,12 @@ impl NativeEngine {
             simulated: false,
         };
         let model = Arc::new(Model::pack(config, isa, weights)?);
-        Ok(NativeEngine { info, model })
+        Ok(NativeEngine {
+            info,
+            model,
+            threads: spec.threads,
+            pin: spec.pin,
+        })
     }
 }
 
@@ -67,10 +81,19 @@ impl Engine for NativeEngine {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
-        let arena = Arena::new(&self.model.config, self.model.kernels)?;
+        let (config, kernels) = (&self.model.config, self.model.kernels);
+        let scratch = || Scratch::new(config, kernels.panel);
+        let arena = Arena::new(config)?;
+        let others = (1..self.threads.get())
+            .map(|_| scratch())
+            .collect::<Result<_, _>>()?;
+        let pool = Pool::start(kernels, scratch()?, others, self.pin).map_err(|error| {
+            RunError::Engine(format!("a compute thread cannot be started: {error}"))
+        })?;
         Ok(Box::new(NativeInstance {
             model: Arc::clone(&self.model),
             arena,
+            pool,
         }))
     }
 }
@@ -89,6 +112,7 @@ impl fmt::Debug for NativeEngine {
 struct NativeInstance {
     model: Arc<Model>,
     arena: Arena,
+    pool: Pool,
 }
 
 impl Instance for NativeInstance {
@@ -104,10 +128,18 @@ impl Instance for NativeInstance {
         let mut rest = &mut data[..];
         for group in groups(batch, self.arena.tokens()) {
             let (out, behind) = rest.split_at_mut(group.rows() * cols);
-            self.model.forward(&group, &mut self.arena, out);
+            self.model
+                .forward(&group, &mut self.arena, &mut self.pool, out)
+                .map_err(|PartPanicked| RunError::Engine("a kernel panicked".to_owned()))?;
             rest = behind;
         }
         Ok(Matrix { rows, cols, data })
+    }
+}
+
+impl From<NoMemory> for RunError {
+    fn from(NoMemory { bytes }: NoMemory) -> Self {
+        RunError::OutOfMemory(format!("{bytes} bytes of scratch memory"))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The memory of one execution context: made once, of a size that depends on the model only, and
 //! touched, so that no request waits for a page.
 
-use super::isa::Kernels;
+use std::cmp::Reverse;
+
+use super::Group;
 use super::memory::{Floats, NoMemory};
-use super::ops::Scratch;
-use crate::engine::RunError;
 use crate::load::EncoderConfig;
 
 /// Tokens that are computed together. More would leave the second-level cache; what sequences they
@@ -21,22 +21,15 @@ pub(super) struct Arena {
     pub(super) qkv: Floats,
     pub(super) context: Floats,
     pub(super) inner: Floats,
-    pub(super) scratch: Scratch,
-    /// Sequences of the group, longest first.
+    /// Where each sequence of the group begins and ends.
+    pub(super) spans: Vec<(usize, usize)>,
+    /// The same, longest first.
     pub(super) order: Vec<(usize, usize)>,
 }
 
 impl Arena {
-    pub(super) fn new(config: &EncoderConfig, kernels: Kernels) -> Result<Self, RunError> {
+    pub(super) fn new(config: &EncoderConfig) -> Result<Self, NoMemory> {
         let tokens = GROUP_TOKENS.max(config.max_tokens);
-        Self::of(tokens, config, kernels).map_err(|NoMemory { bytes }| {
-            RunError::OutOfMemory(format!(
-                "{bytes} bytes of scratch memory for {tokens} tokens"
-            ))
-        })
-    }
-
-    fn of(tokens: usize, config: &EncoderConfig, kernels: Kernels) -> Result<Self, NoMemory> {
         let rows = |width: usize| Floats::zeroed(tokens.saturating_mul(width));
         Ok(Arena {
             tokens,
@@ -45,9 +38,18 @@ impl Arena {
             qkv: rows(3 * config.hidden)?,
             context: rows(config.hidden)?,
             inner: rows(config.inner)?,
-            scratch: Scratch::new(config, kernels)?,
+            spans: Vec::with_capacity(tokens),
             order: Vec::with_capacity(tokens),
         })
+    }
+
+    /// Notes where the sequences of `group` are.
+    pub(super) fn arrange(&mut self, group: &Group<'_>) {
+        self.spans.clear();
+        self.spans.extend(group.spans());
+        self.order.clone_from(&self.spans);
+        self.order
+            .sort_unstable_by_key(|(start, end)| (Reverse(end - start), *start));
     }
 
     /// Most tokens of one group.

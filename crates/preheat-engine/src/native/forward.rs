@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::Group;
 use super::arena::Arena;
 use super::isa::Kernels;
-use super::layout::{Dense, Layout, Norm};
+use super::layout::{self, Layout};
 use super::memory::{Floats, NoMemory};
-use super::ops::{AddNorm, Attention, Embed, Linear, Op, Pool, Shared};
+use super::ops::{AddNorm, Attention, Dense, Embed, Linear, Norm, Op, Pooled, Shared};
 use super::pack::Checkpoint;
+use super::pool::{PartPanicked, Pool};
 use crate::load::{Activation, EncoderConfig, LoadError, Tensor, WeightsFile};
 
 /// A model ready to run: numbers only, shared by all execution contexts.
@@ -45,7 +46,13 @@ impl Model {
     }
 
     /// Writes one row of `out` for each sequence of `group`, which fits the arena.
-    pub(super) fn forward(&self, group: &Group<'_>, arena: &mut Arena, out: &mut [f32]) {
+    pub(super) fn forward(
+        &self,
+        group: &Group<'_>,
+        arena: &mut Arena,
+        pool: &mut Pool,
+        out: &mut [f32],
+    ) -> Result<(), PartPanicked> {
         let EncoderConfig {
             hidden,
             inner,
@@ -53,19 +60,14 @@ impl Model {
             ..
         } = self.config;
         let tokens = group.ids.len();
-        arena.order.clear();
-        arena.order.extend(group.spans());
-        arena.order.sort_by_key(|(start, end)| start.abs_diff(*end));
-        arena.order.reverse();
-
-        let spans: Vec<(usize, usize)> = group.spans().collect();
+        arena.arrange(group);
         let Arena {
             hidden: x,
             update,
             qkv,
             context,
             inner: wide,
-            scratch,
+            spans,
             order,
             ..
         } = arena;
@@ -74,62 +76,60 @@ impl Model {
         let qkv = &mut qkv[..tokens * 3 * hidden];
         let context = &mut context[..tokens * hidden];
         let wide = &mut wide[..tokens * inner];
-        let mut run = |op: Op<'_>| {
-            for part in 0..op.parts() {
-                self.kernels.run(&op, part, scratch);
-            }
-        };
 
-        run(Op::Embed(Embed {
+        pool.settle();
+        pool.run(&Op::Embed(Embed {
             ids: group.ids,
-            spans: &spans,
+            spans,
             words: &self.words,
             positions: &self.image[self.layout.positions.clone()],
             norm: self.norm(&self.layout.embedding_norm),
             out: Shared::new(x, hidden),
-        }));
+        }))?;
         for layer in &self.layout.layers {
-            run(self.linear(&layer.qkv, None, x, qkv));
-            run(Op::Attention(Attention {
+            let threads = pool.threads();
+            pool.run(&self.linear(&layer.qkv, None, x, qkv, threads))?;
+            let out = Shared::new(context, hidden);
+            pool.run(&Op::Attention(Attention {
                 qkv,
                 heads,
                 order,
-                out: Shared::new(context, hidden),
-            }));
-            run(self.linear(&layer.attention_out, None, context, update));
-            run(self.add_norm(&layer.attention_norm, update, x));
-            run(self.linear(&layer.up, Some(self.config.activation), x, wide));
-            run(self.linear(&layer.down, None, wide, update));
-            run(self.add_norm(&layer.output_norm, update, x));
+                out,
+            }))?;
+            pool.run(&self.linear(&layer.attention_out, None, context, update, threads))?;
+            pool.run(&self.add_norm(&layer.attention_norm, update, x))?;
+            let activation = Some(self.config.activation);
+            pool.run(&self.linear(&layer.up, activation, x, wide, threads))?;
+            pool.run(&self.linear(&layer.down, None, wide, update, threads))?;
+            pool.run(&self.add_norm(&layer.output_norm, update, x))?;
         }
-        run(Op::Pool(Pool {
+        pool.run(&Op::Pooled(Pooled {
             hidden: x,
-            spans: &spans,
+            spans,
             pooling: self.config.pooling,
             normalize: self.config.normalize,
             out: Shared::new(out, hidden),
-        }));
+        }))
     }
 
     fn linear<'a>(
         &'a self,
-        dense: &Dense,
+        dense: &layout::Dense,
         activation: Option<Activation>,
         input: &'a [f32],
         out: &'a mut [f32],
+        threads: usize,
     ) -> Op<'a> {
-        Op::Linear(Linear::new(
-            input,
-            dense.inputs,
-            &self.image[dense.panels.clone()],
-            &self.image[dense.bias.clone()],
-            activation,
-            Shared::new(out, dense.outputs),
-            self.kernels,
-        ))
+        let out = Shared::new(out, dense.outputs);
+        let dense = Dense {
+            inputs: dense.inputs,
+            panels: &self.image[dense.panels.clone()],
+            bias: &self.image[dense.bias.clone()],
+        };
+        Op::Linear(Linear::new(input, dense, activation, out, threads))
     }
 
-    fn add_norm<'a>(&'a self, norm: &Norm, update: &'a [f32], x: &'a mut [f32]) -> Op<'a> {
+    fn add_norm<'a>(&'a self, norm: &layout::Norm, update: &'a [f32], x: &'a mut [f32]) -> Op<'a> {
         let out = Shared::new(x, self.config.hidden);
         Op::AddNorm(AddNorm {
             update,
@@ -138,8 +138,8 @@ impl Model {
         })
     }
 
-    fn norm(&self, norm: &Norm) -> super::ops::Norm<'_> {
-        super::ops::Norm {
+    fn norm(&self, norm: &layout::Norm) -> Norm<'_> {
+        Norm {
             gamma: &self.image[norm.gamma.clone()],
             beta: &self.image[norm.beta.clone()],
             eps: self.config.layer_norm_eps,

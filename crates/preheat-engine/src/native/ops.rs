@@ -10,9 +10,9 @@ mod shared;
 
 pub(super) use attention::{Attention, Scratch};
 pub(super) use embed::Embed;
-pub(super) use linear::Linear;
+pub(super) use linear::{Dense, Linear};
 pub(super) use norm::{AddNorm, Norm};
-pub(super) use pooling::Pool;
+pub(super) use pooling::Pooled;
 pub(super) use shared::Shared;
 
 use super::simd::Simd;
@@ -23,7 +23,7 @@ pub(super) enum Op<'a> {
     Linear(Linear<'a>),
     Attention(Attention<'a>),
     AddNorm(AddNorm<'a>),
-    Pool(Pool<'a>),
+    Pooled(Pooled<'a>),
 }
 
 impl Op<'_> {
@@ -33,7 +33,7 @@ impl Op<'_> {
             Op::Linear(op) => op.parts(),
             Op::Attention(op) => op.parts(),
             Op::AddNorm(op) => op.parts(),
-            Op::Pool(op) => op.parts(),
+            Op::Pooled(op) => op.parts(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Op<'_> {
             Op::Linear(op) => op.run(s, part),
             Op::Attention(op) => op.run(s, part, scratch),
             Op::AddNorm(op) => op.run(s, part),
-            Op::Pool(op) => op.run(s, part),
+            Op::Pooled(op) => op.run(s, part),
         }
     }
 }

@@ -89,6 +89,31 @@ proptest! {
     }
 }
 
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let dir = Tiny::bert().write();
+    let sequences: Vec<Vec<u32>> = (1..40)
+        .map(|len| (0..len).map(|at| at % WORDS.len() as u32).collect())
+        .collect();
+    let answer = |threads: usize, pin: bool| {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let spec = LoadSpec {
+            threads,
+            pin,
+            ..LoadSpec::new(dir.path())
+        };
+        let mut instance = load(&spec).unwrap().engine.instance().unwrap();
+        let first = run(&mut *instance, &sequences);
+        assert_eq!(run(&mut *instance, &sequences), first);
+        first
+    };
+    let alone = answer(1, false);
+    for threads in [2, 3, 7] {
+        assert_eq!(answer(threads, false), alone);
+        assert_eq!(answer(threads, true), alone);
+    }
+}
+
 fn tiny_engine() -> Box<dyn Instance> {
     static ENGINE: OnceLock<std::sync::Arc<dyn preheat_engine::Engine>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {

@@ -5,7 +5,6 @@
 
 use super::{Shared, tiles};
 use crate::load::EncoderConfig;
-use crate::native::isa::Kernels;
 use crate::native::math;
 use crate::native::memory::{Floats, NoMemory};
 use crate::native::simd::{Simd, Sink, Tile};
@@ -30,15 +29,20 @@ pub(in crate::native) struct Scratch {
 }
 
 impl Scratch {
-    pub(in crate::native) fn new(
-        config: &EncoderConfig,
-        kernels: Kernels,
+    pub(in crate::native) fn new(config: &EncoderConfig, panel: usize) -> Result<Self, NoMemory> {
+        Scratch::of(config.max_tokens, config.hidden / config.heads, panel)
+    }
+
+    /// For sequences of up to `tokens` and heads that are `width` wide.
+    pub(in crate::native) fn of(
+        tokens: usize,
+        width: usize,
+        panel: usize,
     ) -> Result<Self, NoMemory> {
-        let width = config.hidden / config.heads;
-        let padded = config.max_tokens.next_multiple_of(kernels.panel);
+        let padded = tokens.next_multiple_of(panel);
         Ok(Scratch {
             keys: Floats::zeroed(padded * width)?,
-            values: Floats::zeroed(config.max_tokens * width.next_multiple_of(kernels.panel))?,
+            values: Floats::zeroed(tokens * width.next_multiple_of(panel))?,
             scores: Floats::zeroed(BLOCK_ROWS * padded)?,
         })
     }

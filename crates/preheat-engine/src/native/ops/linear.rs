@@ -2,7 +2,6 @@
 
 use super::{Shared, tiles};
 use crate::load::Activation;
-use crate::native::isa::Kernels;
 use crate::native::math;
 use crate::native::simd::{Simd, Sink, Tile};
 
@@ -10,11 +9,21 @@ use crate::native::simd::{Simd, Sink, Tile};
 /// second-level cache of 1 MB.
 const BLOCK_ROWS: usize = 96;
 
+/// Enough for threads that begin late or are slow to leave work to the others.
+const PARTS_PER_THREAD: usize = 6;
+
+/// The learned numbers of a linear step, as `layout.rs` describes them.
+#[derive(Clone, Copy)]
+pub(in crate::native) struct Dense<'a> {
+    pub(in crate::native) inputs: usize,
+    pub(in crate::native) panels: &'a [f32],
+    /// One number for each column of the panels.
+    pub(in crate::native) bias: &'a [f32],
+}
+
 pub(in crate::native) struct Linear<'a> {
     input: &'a [f32],
-    inputs: usize,
-    panels: &'a [f32],
-    bias: &'a [f32],
+    dense: Dense<'a>,
     activation: Option<Activation>,
     out: Shared<'a>,
     /// Parts are blocks of rows × groups of panels.
@@ -25,20 +34,16 @@ pub(in crate::native) struct Linear<'a> {
 impl<'a> Linear<'a> {
     pub(in crate::native) fn new(
         input: &'a [f32],
-        inputs: usize,
-        panels: &'a [f32],
-        bias: &'a [f32],
+        dense: Dense<'a>,
         activation: Option<Activation>,
         out: Shared<'a>,
-        kernels: Kernels,
+        threads: usize,
     ) -> Self {
         let blocks = out.rows().div_ceil(BLOCK_ROWS).max(1);
-        let groups = bias.len() / kernels.panel;
+        let groups = (PARTS_PER_THREAD * threads).div_ceil(blocks);
         Linear {
             input,
-            inputs,
-            panels,
-            bias,
+            dense,
             activation,
             out,
             blocks,
@@ -52,20 +57,25 @@ impl<'a> Linear<'a> {
 
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, s: S, part: usize) {
-        let panels = self.bias.len() / S::PANEL;
+        let Dense {
+            inputs,
+            panels,
+            bias,
+        } = self.dense;
         let (block, group) = (part / self.groups, part % self.groups);
-        let rows = |block| self.out.rows() * block / self.blocks;
-        let (first, end) = (rows(block), rows(block + 1));
-        for panel in panels * group / self.groups..panels * (group + 1) / self.groups {
-            let weights = &self.panels[panel * S::PANEL * self.inputs..][..S::PANEL * self.inputs];
-            for (row, count) in tiles(end - first, S::ROWS) {
+        let (first, end) = piece(self.out.rows(), self.blocks, block);
+        let (panel, last) = piece(bias.len() / S::PANEL, self.groups, group);
+        for panel in panel..last {
+            let weights = &panels[panel * S::PANEL * inputs..][..S::PANEL * inputs];
+            for (row, rows) in tiles(end - first, S::ROWS) {
                 let row = first + row;
+                let input = &self.input[row * inputs..];
                 let job = Tile {
-                    input: &self.input[row * self.inputs..],
-                    stride: self.inputs,
-                    rows: count,
+                    input,
+                    stride: inputs,
+                    rows,
                     panel: weights,
-                    depth: self.inputs,
+                    depth: inputs,
                 };
                 s.tile(
                     &job,
@@ -78,6 +88,12 @@ impl<'a> Linear<'a> {
             }
         }
     }
+}
+
+/// Where piece `index` of `count` things begins and ends, when they are cut into `pieces`.
+#[inline(always)]
+fn piece(count: usize, pieces: usize, index: usize) -> (usize, usize) {
+    (count * index / pieces, count * (index + 1) / pieces)
 }
 
 /// Where a tile begins in the output.
@@ -97,7 +113,7 @@ impl<S: Simd> Sink<S> for Output<'_, '_> {
         if column >= end {
             return;
         }
-        let value = s.add(sum, s.load(&op.bias[column..]));
+        let value = s.add(sum, s.load(&op.dense.bias[column..]));
         let value = match op.activation {
             None => value,
             Some(Activation::Gelu) => math::gelu(s, value),

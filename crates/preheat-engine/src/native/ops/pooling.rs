@@ -5,7 +5,7 @@ use crate::load::Pooling;
 use crate::native::math;
 use crate::native::simd::Simd;
 
-pub(in crate::native) struct Pool<'a> {
+pub(in crate::native) struct Pooled<'a> {
     pub(in crate::native) hidden: &'a [f32],
     /// Where each sequence begins and ends in the rows of `hidden`; none is empty.
     pub(in crate::native) spans: &'a [(usize, usize)],
@@ -14,7 +14,7 @@ pub(in crate::native) struct Pool<'a> {
     pub(in crate::native) out: Shared<'a>,
 }
 
-impl Pool<'_> {
+impl Pooled<'_> {
     pub(super) fn parts(&self) -> usize {
         self.spans.len()
     }
