@@ -136,7 +136,8 @@ impl Work for ReplicaWork {
             facts.planned_runs = cases.len() * (loaded.instances.count() + PATHS.len());
         });
         replica.service.install(Some(loaded));
-        *self.found() = Found { cases, later, attempts: 0, fetched: self.found().fetched.take() };
+        let mut found = self.found();
+        (found.cases, found.later, found.attempts) = (cases, later, 0);
         Ok(())
     }
 

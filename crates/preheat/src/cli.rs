@@ -1,0 +1,175 @@
+//! What can be typed. One definition yields the parser, the help and the completions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::Flags;
+
+/// No request ever meets a cold model: load, warm, prove, then serve.
+#[derive(Debug, Parser)]
+#[command(name = "preheat", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve a model: load it, warm it, prove it, then let traffic in
+    Serve(Configured),
+    /// Load, warm and prove a model, print the report, and end
+    Warm(WarmArgs),
+    /// Show the readiness report of a running replica
+    Status(Target),
+    /// Wait until a running replica is ready
+    Wait(WaitArgs),
+    /// Check the configuration and show where each value comes from
+    Check(CheckArgs),
+    /// List, fetch and remove models
+    Models(ModelsArgs),
+    /// Measure a running server: first requests, steady state, load
+    Bench(BenchArgs),
+    /// Print a completion script for a shell
+    Completions { shell: Shell },
+}
+
+/// A model and the configuration around it.
+#[derive(Debug, Args)]
+pub struct Configured {
+    /// Catalogue name, path, hf:org/name[@rev], pypi:package[==v], https://, s3:// or gs://
+    #[arg(value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Configuration file: TOML, YAML or JSON
+    #[arg(long, env = preheat_api::settings::env::CONFIG, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub struct WarmArgs {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// Print the effective configuration as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A running server.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// Address of its HTTP or admin listener
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    pub url: String,
+    /// API key, if the server asks for one
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// What to wait for
+    #[arg(long = "for", value_enum, default_value = "ready")]
+    pub what: Awaited,
+    /// Give up after this long
+    #[arg(long, default_value = "120s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Awaited {
+    /// The process answers
+    Alive,
+    /// The proof is complete
+    Ready,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    pub what: ModelsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsVerb {
+    /// Show what is in the cache
+    List {
+        #[command(flatten)]
+        cache: CacheArgs,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model into the cache and check it
+    Pull {
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Remove a model from the cache
+    Rm {
+        /// Name as `models list` shows it
+        name: String,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// Where models are kept
+    #[arg(long, env = "PREHEAT_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// First requests that are looked at one by one
+    #[arg(long, default_value_t = 20)]
+    pub first: usize,
+    /// Requests of the steady figure
+    #[arg(long, default_value_t = 100)]
+    pub requests: usize,
+    /// Clients at once in the load part
+    #[arg(long, default_value_t = 8)]
+    pub clients: usize,
+    /// Texts in each request
+    #[arg(long, default_value_t = 1)]
+    pub texts: usize,
+    /// Words in each text
+    #[arg(long, default_value_t = 2)]
+    pub words: usize,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<preheat_api::quantity::Span>()
+        .map(|span| span.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,52 @@
+//! The one place that reads the environment, besides the flags' own variables.
+
+use std::path::PathBuf;
+
+use preheat_api::settings::env;
+use preheat_runtime::cpu;
+use preheat_server::Surroundings;
+
+/// A variable, unless it is empty.
+pub fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What the process finds around it.
+pub fn read() -> Surroundings {
+    let store = std::env::vars()
+        .filter(|(name, _)| {
+            name.starts_with(env::AWS_PREFIX) || name.starts_with(env::GOOGLE_PREFIX)
+        })
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    Surroundings {
+        cache_dir: cache_dir(),
+        hf_endpoint: var(env::HF_ENDPOINT),
+        hf_token: var(env::HF_TOKEN),
+        hf_home: var(env::HF_HOME)
+            .map(PathBuf::from)
+            .or_else(|| Some(user_cache()?.join("huggingface"))),
+        hf_offline: var(env::HF_HUB_OFFLINE).is_some_and(|v| !matches!(v.as_str(), "0" | "false")),
+        store,
+        cpus: cpu::usable(),
+    }
+}
+
+/// `preheat` under the user's cache directory; where there is no home, under the temporary one.
+pub fn cache_dir() -> PathBuf {
+    user_cache()
+        .unwrap_or_else(std::env::temp_dir)
+        .join("preheat")
+}
+
+fn user_cache() -> Option<PathBuf> {
+    let xdg = var(env::XDG_CACHE_HOME)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    xdg.or_else(|| Some(PathBuf::from(var(env::HOME)?).join(".cache")))
+}
+
+/// Whether people want plain text.
+pub fn no_color() -> bool {
+    var(env::NO_COLOR).is_some()
+}
