@@ -2,11 +2,11 @@
 //! and reports what each stage took. Never fetches anything, and never runs the model.
 
 mod config;
+mod digest;
 mod error;
 mod files;
 mod weights;
 
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use sha2::{Digest, Sha256};
 
 pub use error::LoadError;
 
 pub(crate) use config::{Activation, EncoderConfig, Family, Pooling};
+pub(crate) use digest::hex;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};
 
 use crate::engine::Engine;
@@ -88,6 +88,22 @@ pub struct LoadedModel {
     /// In the order in which they started; stages may overlap.
     pub stages: Vec<StageTiming>,
     pub weights: WeightsFacts,
+    pub artefact: ArtefactState,
+}
+
+/// Where the packed weights of a loaded model are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArtefactState {
+    /// In memory of this process: no directory was given.
+    Off,
+    /// In a file that was there already.
+    Mapped,
+    /// In a file that was written now.
+    Built,
+    /// In a file that was written now, because the one that was there could not be trusted.
+    Rebuilt { reason: String },
+    /// In memory of this process: the directory could not be used.
+    Unavailable { reason: String },
 }
 
 /// One measured part of loading.
@@ -107,9 +123,9 @@ pub struct StageTiming {
 pub struct WeightsFacts {
     pub path: PathBuf,
     pub bytes: u64,
-    /// Known when it was computed.
+    /// Known when it was asked for: for a comparison, or to name an artefact.
     pub sha256: Option<String>,
-    /// Whether it was compared with an expected value.
+    /// Whether it was compared with an expected value, and was equal.
     pub checked: bool,
 }
 
@@ -127,34 +143,23 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
         let tokenizer = spawn(scope, "tokenizer", || {
             Tokenizer::from_file(&files.tokenizer, config.max_tokens)
         })?;
-        let (weights, mut weights_stage) =
-            timed("weights", || WeightsFile::map(&files.weights).map(Arc::new))?;
-        let bytes = weights.bytes().len() as u64;
-        weights_stage.bytes = Some(bytes);
+        let mut stages = vec![config_stage];
+        let mut note = |stage: StageTiming| stages.push(stage);
 
-        let checksum = match &spec.expected_sha256 {
-            Some(expected) => {
-                let weights = Arc::clone(&weights);
-                Some(spawn(scope, "checksum", move || {
-                    verify(&weights, expected)
-                })?)
-            }
-            None => None,
-        };
-        let engine = timed("engine", || {
-            NativeEngine::open(spec, config.clone(), &weights)
-        });
+        let (weights, stage) = timed("weights", || WeightsFile::map(&files.weights).map(Arc::new))?;
+        let bytes = Some(weights.bytes().len() as u64);
+        note(StageTiming { bytes, ..stage });
+        let (sha256, stage) = timed("checksum", || sha256(spec, &weights))?;
+        if sha256.is_some() {
+            note(StageTiming { bytes, ..stage });
+        }
+        let ((engine, artefact), stage) = timed("engine", || {
+            NativeEngine::open(spec, config.clone(), &weights, sha256.as_deref())
+        })?;
+        note(stage);
+        let (tokenizer, stage) = join(tokenizer)?;
+        note(stage);
 
-        let checksum = checksum.map(join).transpose()?;
-        let (engine, engine_stage) = engine?;
-        let (tokenizer, tokenizer_stage) = join(tokenizer)?;
-
-        let (sha256, checksum_stage) = checksum.unzip();
-        let mut stages = vec![config_stage, tokenizer_stage, weights_stage, engine_stage];
-        stages.extend(checksum_stage.map(|stage| StageTiming {
-            bytes: Some(bytes),
-            ..stage
-        }));
         stages.sort_by_key(|stage| stage.started);
         Ok(LoadedModel {
             engine: Arc::new(engine),
@@ -162,12 +167,25 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
             stages,
             weights: WeightsFacts {
                 path: files.weights.clone(),
-                bytes,
-                checked: sha256.is_some(),
+                bytes: weights.bytes().len() as u64,
+                checked: spec.expected_sha256.is_some(),
                 sha256,
             },
+            artefact,
         })
     })
+}
+
+/// The digest of the weights, if anyone asked for it, and the right one, if anyone said which.
+fn sha256(spec: &LoadSpec, weights: &WeightsFile) -> Result<Option<String>, LoadError> {
+    if spec.artefacts.is_none() && spec.expected_sha256.is_none() {
+        return Ok(None);
+    }
+    let found = digest::digest(weights, spec.artefacts.as_deref());
+    if let Some(expected) = &spec.expected_sha256 {
+        digest::compare(weights, &found, expected)?;
+    }
+    Ok(Some(found))
 }
 
 type Timed<T> = Result<(T, StageTiming), LoadError>;
@@ -216,19 +234,4 @@ fn join<T>(running: Running<'_, T>) -> Timed<T> {
     running.thread.join().unwrap_or(Err(LoadError::Panicked {
         stage: running.stage,
     }))
-}
-
-fn verify(weights: &WeightsFile, expected: &str) -> Result<String, LoadError> {
-    let mut found = String::with_capacity(64);
-    for byte in Sha256::digest(weights.bytes()) {
-        let _ = write!(found, "{byte:02x}");
-    }
-    if found.eq_ignore_ascii_case(expected.trim()) {
-        return Ok(found);
-    }
-    Err(LoadError::Checksum {
-        path: weights.path().to_owned(),
-        expected: expected.to_owned(),
-        found,
-    })
 }

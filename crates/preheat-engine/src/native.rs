@@ -11,11 +11,14 @@
 //! | functions of single numbers (exp, GELU) | `math.rs` |
 //! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
 //! | where a weight lies in memory | `layout.rs`; how it gets there: `pack.rs`, `names.rs` |
+//! | the packed image and its file on disk | `image.rs`, `artefact.rs` |
 //! | memory of one execution context | `arena.rs` |
 //! | its threads | `pool.rs`, and where they run: `pool/placement.rs` |
 
 mod arena;
+mod artefact;
 mod forward;
+mod image;
 mod isa;
 mod layout;
 mod math;
@@ -33,7 +36,7 @@ use std::sync::Arc;
 pub use isa::Isa;
 
 use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
-use crate::load::{EncoderConfig, LoadError, LoadSpec, WeightsFile};
+use crate::load::{ArtefactState, EncoderConfig, LoadError, LoadSpec, WeightsFile};
 use arena::Arena;
 use forward::Model;
 use memory::NoMemory;
@@ -53,8 +56,9 @@ impl NativeEngine {
         spec: &LoadSpec,
         config: EncoderConfig,
         weights: &Arc<WeightsFile>,
-    ) -> Result<Self, LoadError> {
-        let isa = Isa::choose(spec.isa)?;
+        sha256: Option<&str>,
+    ) -> Result<(Self, ArtefactState), LoadError> {
+        let kernels = Isa::choose(spec.isa)?;
         let info = EngineInfo {
             name: "native-cpu".to_owned(),
             dtype: spec.dtype.name().to_owned(),
@@ -65,13 +69,18 @@ impl NativeEngine {
             shape_state: false,
             simulated: false,
         };
-        let model = Arc::new(Model::pack(config, isa, weights)?);
-        Ok(NativeEngine {
-            info,
-            model,
-            threads: spec.threads,
-            pin: spec.pin,
-        })
+        let artefacts = spec.artefacts.as_deref();
+        let (model, artefact) = Model::open(config, kernels, weights, artefacts, sha256)?;
+        let (threads, pin) = (spec.threads, spec.pin);
+        Ok((
+            NativeEngine {
+                info,
+                model: Arc::new(model),
+                threads,
+                pin,
+            },
+            artefact,
+        ))
     }
 }
 

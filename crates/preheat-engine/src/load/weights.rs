@@ -2,7 +2,8 @@
 //! The pages belong to the page cache, so all processes of one machine share them.
 #![expect(unsafe_code, reason = "mapping a file has no safe form")]
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::LoadError;
 #[derive(Debug)]
 pub(crate) struct WeightsFile {
     path: PathBuf,
+    file: File,
     map: Mmap,
 }
 
@@ -31,12 +33,18 @@ impl WeightsFile {
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
         Ok(WeightsFile {
             path: path.to_owned(),
+            file,
             map,
         })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Of the file that is mapped, whatever its path leads to by now.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

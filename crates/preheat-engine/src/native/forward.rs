@@ -1,16 +1,18 @@
 //! A forward pass: which step follows which.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Group;
 use super::arena::Arena;
+use super::artefact::{self, Identity};
+use super::image::Image;
 use super::isa::Kernels;
 use super::layout::{self, Layout};
-use super::memory::{Floats, NoMemory};
 use super::ops::{AddNorm, Attention, Dense, Embed, Linear, Norm, Op, Pooled, Shared};
 use super::pack::Checkpoint;
 use super::pool::{PartPanicked, Pool};
-use crate::load::{Activation, EncoderConfig, LoadError, Tensor, WeightsFile};
+use crate::load::{Activation, ArtefactState, EncoderConfig, LoadError, Tensor, WeightsFile};
 
 /// A model ready to run: numbers only, shared by all execution contexts.
 pub(super) struct Model {
@@ -18,31 +20,41 @@ pub(super) struct Model {
     pub(super) kernels: Kernels,
     words: Tensor,
     layout: Layout,
-    image: Floats,
+    image: Image,
 }
 
 impl Model {
-    pub(super) fn pack(
+    /// `sha256` is the digest of `weights`; it is known wherever artefacts are used.
+    pub(super) fn open(
         config: EncoderConfig,
         kernels: Kernels,
         weights: &Arc<WeightsFile>,
-    ) -> Result<Self, LoadError> {
+        artefacts: Option<&Path>,
+        sha256: Option<&str>,
+    ) -> Result<(Self, ArtefactState), LoadError> {
         let checkpoint = Checkpoint::open(&config, weights)?;
         let words = checkpoint.words()?;
         let layout = Layout::of(&config, kernels.panel);
-        let mut image =
-            Floats::zeroed(layout.len).map_err(|NoMemory { bytes }| LoadError::OutOfMemory {
-                what: "the packed weights",
-                bytes,
-            })?;
-        checkpoint.pack(&layout, kernels.panel, &mut image)?;
-        Ok(Model {
-            kernels,
-            words,
-            layout,
-            image,
-            config,
-        })
+        let identity = Identity(format!(
+            "weights {} {} isa {} panel {}",
+            sha256.unwrap_or("unknown"),
+            layout.description,
+            kernels.isa,
+            kernels.panel
+        ));
+        let artefacts = artefacts.filter(|_| sha256.is_some());
+        let pack = |image: &mut [f32]| checkpoint.pack(&layout, kernels.panel, image);
+        let (image, state) = artefact::open(artefacts, &identity, layout.len, pack)?;
+        Ok((
+            Model {
+                kernels,
+                words,
+                layout,
+                image,
+                config,
+            },
+            state,
+        ))
     }
 
     /// Writes one row of `out` for each sequence of `group`, which fits the arena.

@@ -6,15 +6,20 @@ use std::ops::Range;
 use super::memory::LINE;
 use crate::load::EncoderConfig;
 
+/// Raised whenever the same description would mean other bytes.
+const VERSION: u32 = 1;
+
 /// The packed image of a model: all numbers that a forward pass streams, in the order of use.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// `max_tokens` rows: position embedding plus the embedding of token type zero.
+    /// A row for each position that a token can have: its embedding plus that of token type zero.
     pub(super) positions: Range<usize>,
     pub(super) embedding_norm: Norm,
     pub(super) layers: Vec<Layer>,
     /// Numbers in the image.
     pub(super) len: usize,
+    /// Everything that decides what the image holds, weights and panel width aside.
+    pub(super) description: String,
 }
 
 #[derive(Debug)]
@@ -49,7 +54,8 @@ impl Layout {
     pub(super) fn of(config: &EncoderConfig, panel: usize) -> Self {
         let mut at = Cursor { end: 0, panel };
         let (hidden, inner) = (config.hidden, config.inner);
-        let positions = at.take(config.max_tokens * hidden);
+        let rows = config.positions - config.first_position;
+        let positions = at.take(rows * hidden);
         let embedding_norm = at.norm(hidden);
         let layers = (0..config.layers)
             .map(|_| Layer {
@@ -61,11 +67,24 @@ impl Layout {
                 output_norm: at.norm(hidden),
             })
             .collect();
+        let EncoderConfig {
+            family,
+            first_position,
+            token_types,
+            ..
+        } = config;
+        let description = format!(
+            "layout {VERSION} family {family:?} layers {} hidden {hidden} inner {inner} \
+             positions {rows} from {first_position} types {}",
+            config.layers,
+            token_types.unwrap_or(0)
+        );
         Layout {
             positions,
             embedding_norm,
             layers,
             len: at.end,
+            description,
         }
     }
 }

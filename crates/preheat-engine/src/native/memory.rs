@@ -1,5 +1,5 @@
 //! Memory for numbers: aligned to cache lines, zeroed, touched when it is made. Never grows.
-#![expect(unsafe_code, reason = "a slice of lines is also a slice of numbers")]
+#![expect(unsafe_code, reason = "lines of memory are also numbers and bytes")]
 
 use std::ops::{Deref, DerefMut};
 
@@ -33,6 +33,18 @@ impl Floats {
         // Writing it now means that no page fault is left for the first request.
         lines.resize(count, Line([0.0; LINE]));
         Ok(Floats { lines, len })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        let floats: &[f32] = self;
+        // SAFETY: floats have no padding, and bytes any alignment.
+        unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
+    }
+
+    pub(super) fn as_bytes_mut(&mut self) -> &mut [u8] {
+        let floats: &mut [f32] = self;
+        // SAFETY: as above; every pattern of bits is a float, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), size_of_val(floats)) }
     }
 }
 
