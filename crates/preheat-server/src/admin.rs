@@ -81,7 +81,9 @@ async fn events(
     State(replica): Shared,
     headers: HeaderMap,
 ) -> SseResponse<impl Stream<Item = Result<Sse, Infallible>>> {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok());
     let (past, live) = replica.board.events_after(last.unwrap_or(0));
     let reached = past.last().map_or(0, |event| event.sequence);
     let live = BroadcastStream::new(live).filter_map(move |event| async move {
@@ -132,8 +134,9 @@ async fn index(State(replica): Shared) -> Json<Vec<RepositoryItem>> {
 }
 
 pub fn repository_item(replica: &Replica) -> RepositoryItem {
-    let (ready, reason) =
-        replica.board.read(|f| (f.probes.readiness, crate::report::detail(f)));
+    let (ready, reason) = replica
+        .board
+        .read(|f| (f.probes.readiness, crate::report::detail(f)));
     RepositoryItem {
         name: replica.service.name.as_str().to_owned(),
         version: MODEL_VERSION.into(),

@@ -155,13 +155,23 @@ impl Batcher {
         arriving: Arriving,
     ) -> Result<Answer, BatchError> {
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { rows, synthetic, deadline, reply };
+        let submission = Submission {
+            rows,
+            synthetic,
+            deadline,
+            reply,
+        };
         let whole = async {
-            self.inbox.send(submission).await.map_err(|_| BatchError::Gone)?;
+            self.inbox
+                .send(submission)
+                .await
+                .map_err(|_| BatchError::Gone)?;
             drop(arriving);
             Ok(answer.await.map_err(|_| BatchError::Gone)??)
         };
-        tokio::time::timeout_at(deadline, whole).await.unwrap_or(Err(BatchError::Deadline))
+        tokio::time::timeout_at(deadline, whole)
+            .await
+            .unwrap_or(Err(BatchError::Deadline))
     }
 }
 
@@ -209,7 +219,14 @@ impl Task {
             .iter()
             .map(|row| {
                 let padded = self.config.buckets.tokens_of(row.len());
-                (class(padded), if self.config.mixed_lengths { row.len() } else { padded })
+                (
+                    class(padded),
+                    if self.config.mixed_lengths {
+                        row.len()
+                    } else {
+                        padded
+                    },
+                )
             })
             .collect();
         self.queue.push(submission, &classes, self.clock.now());
@@ -238,7 +255,10 @@ impl Task {
         let limits = self.config.limits;
         match self.board.cap.load(Ordering::Relaxed) {
             0 => limits,
-            cap => BatchLimits { max_rows: limits.max_rows.min(cap), ..limits },
+            cap => BatchLimits {
+                max_rows: limits.max_rows.min(cap),
+                ..limits
+            },
         }
     }
 
@@ -257,8 +277,16 @@ impl Task {
                 let _ = done.blocking_send((ran, chosen));
             }
         };
-        if self.instances.start(instance, batch, move |ran| report(ran)).is_err() {
-            tracing::error!(event = "instance_lost", instance, "an instance takes no more work");
+        if self
+            .instances
+            .start(instance, batch, move |ran| report(ran))
+            .is_err()
+        {
+            tracing::error!(
+                event = "instance_lost",
+                instance,
+                "an instance takes no more work"
+            );
         }
     }
 
@@ -277,9 +305,10 @@ impl Task {
         let tokens = self.queue.tokens();
         let wait = self.cost.expect(tokens, self.instances.count());
         self.board.queued_tokens.store(tokens, Ordering::Relaxed);
-        self.board
-            .wait_nanos
-            .store(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.board.wait_nanos.store(
+            u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
         self.metrics.queue_depth(self.queue.waiting().len());
     }
 }

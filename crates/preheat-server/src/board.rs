@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use preheat_api::replica::{CaseEvent, Event, PhaseEvent};
+use preheat_core::warmup::Path;
 use preheat_core::{
     CaseReport, Check, Moment, Pass, Phase, Probes, ShapeBucket, Span, WarmupReport, Waterfall,
 };
-use preheat_core::warmup::Path;
 use preheat_engine::EngineInfo;
 use tokio::sync::{broadcast, watch};
 
@@ -41,9 +41,19 @@ pub struct Facts {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doing {
-    Fetching { file: String, done: u64, total: Option<u64> },
-    Case { number: usize, of: usize, name: String },
-    Attempt { number: usize },
+    Fetching {
+        file: String,
+        done: u64,
+        total: Option<u64>,
+    },
+    Case {
+        number: usize,
+        of: usize,
+        name: String,
+    },
+    Attempt {
+        number: usize,
+    },
 }
 
 /// One event and its number.
@@ -173,7 +183,8 @@ impl Board {
     }
 
     pub fn judged(&self, checks: &[Check]) {
-        self.facts.send_modify(|facts| facts.checks = checks.to_vec());
+        self.facts
+            .send_modify(|facts| facts.checks = checks.to_vec());
         for check in checks {
             self.publish(Event::Check(report::check(check)));
         }
@@ -183,19 +194,30 @@ impl Board {
     #[must_use]
     pub fn events_after(&self, sequence: u64) -> (Vec<Numbered>, broadcast::Receiver<Numbered>) {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = log.recent.iter().filter(|e| e.sequence > sequence).cloned().collect();
+        let past = log
+            .recent
+            .iter()
+            .filter(|e| e.sequence > sequence)
+            .cloned()
+            .collect();
         (past, self.live.subscribe())
     }
 
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).sequence
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sequence
     }
 
     fn publish(&self, event: Event) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.sequence += 1;
-        let numbered = Numbered { sequence: log.sequence, event };
+        let numbered = Numbered {
+            sequence: log.sequence,
+            event,
+        };
         if log.recent.len() == EVENTS {
             log.recent.pop_front();
         }

@@ -15,7 +15,9 @@ impl Clock {
     /// A clock whose process started at `start`.
     #[must_use]
     pub fn started_at(start: std::time::Instant) -> Self {
-        Clock { start: Instant::from_std(start) }
+        Clock {
+            start: Instant::from_std(start),
+        }
     }
 
     #[must_use]

@@ -118,7 +118,10 @@ async fn dial(
     tls: Option<&ClientConfig>,
     protocol: &[u8],
 ) -> Result<Box<dyn Socket>, DoorError> {
-    let refused = |source| DoorError::Connect { address: address.to_string(), source };
+    let refused = |source| DoorError::Connect {
+        address: address.to_string(),
+        source,
+    };
     let plain: Box<dyn Socket> = match address {
         Address::Tcp(tcp) => {
             let stream = TcpStream::connect(reachable(*tcp)).await.map_err(refused)?;

@@ -30,7 +30,9 @@ pub fn router(replica: &Arc<Replica>) -> Router {
     if let Ok(reflection) = reflection().build_v1alpha() {
         routes = routes.add_service(reflection);
     }
-    routes.into_axum_router().layer(from_fn_with_state(Arc::clone(replica), keys))
+    routes
+        .into_axum_router()
+        .layer(from_fn_with_state(Arc::clone(replica), keys))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

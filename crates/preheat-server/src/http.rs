@@ -27,7 +27,9 @@ pub use probes::routes as probe_routes;
 /// All routes of the HTTP front door.
 pub fn router(replica: &Arc<Replica>) -> Router {
     let open = probes::routes().merge(
-        Router::new().route("/openapi.json", get(meta::openapi)).route("/docs", get(meta::docs)),
+        Router::new()
+            .route("/openapi.json", get(meta::openapi))
+            .route("/docs", get(meta::docs)),
     );
     let limited = Arc::new(rate::Rates::new(replica.settings.limits.rate));
     let data = Router::new()
@@ -36,7 +38,10 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/tokenize", post(tei::tokenize))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v2/models/{model}/infer", post(oip::infer))
-        .route("/v2/models/{model}/versions/{version}/infer", post(oip::infer_version))
+        .route(
+            "/v2/models/{model}/versions/{version}/infer",
+            post(oip::infer_version),
+        )
         .layer(from_fn_with_state(limited, rate::limit))
         .route("/info", get(tei::info))
         .route("/v1/models", get(openai::models))
@@ -44,9 +49,15 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/v2/models/{model}", get(oip::model))
         .route("/v2/models/{model}/versions/{version}", get(oip::model))
         .route("/v2/models/{model}/config", get(oip::config))
-        .route("/v2/models/{model}/versions/{version}/config", get(oip::config))
+        .route(
+            "/v2/models/{model}/versions/{version}/config",
+            get(oip::config),
+        )
         .route("/v2/models/{model}/stats", get(oip::stats))
-        .route("/v2/models/{model}/versions/{version}/stats", get(oip::stats))
+        .route(
+            "/v2/models/{model}/versions/{version}/stats",
+            get(oip::stats),
+        )
         .route("/v2/models/stats", get(oip::all_stats))
         .route("/metrics", get(meta::metrics))
         .layer(from_fn_with_state(Arc::clone(replica), layers::keys));

@@ -43,8 +43,10 @@ impl Instances {
             .map(|index| {
                 let instance = engine.instance()?;
                 let (jobs, inbox) = sync_channel(WAITING);
-                spawn_named(&format!("instance-{index}"), move || run_all(index, instance, &inbox))
-                    .map_err(|e| RunError::Engine(format!("no thread for an instance: {e}")))?;
+                spawn_named(&format!("instance-{index}"), move || {
+                    run_all(index, instance, &inbox)
+                })
+                .map_err(|e| RunError::Engine(format!("no thread for an instance: {e}")))?;
                 Ok(jobs)
             })
             .collect::<Result<_, RunError>>()?;
@@ -64,8 +66,14 @@ impl Instances {
         batch: TokenBatch,
         done: impl FnOnce(Ran) + Send + 'static,
     ) -> Result<(), TokenBatch> {
-        let Some(jobs) = self.jobs.get(instance) else { return Err(batch) };
-        jobs.try_send(Job { batch, done: Box::new(done) }).map_err(|e| match e {
+        let Some(jobs) = self.jobs.get(instance) else {
+            return Err(batch);
+        };
+        jobs.try_send(Job {
+            batch,
+            done: Box::new(done),
+        })
+        .map_err(|e| match e {
             std::sync::mpsc::TrySendError::Full(job)
             | std::sync::mpsc::TrySendError::Disconnected(job) => job.batch,
         })
@@ -96,7 +104,11 @@ fn run_all(index: usize, mut instance: Box<dyn Instance>, inbox: &Receiver<Job>)
         let result = catch_unwind(AssertUnwindSafe(|| instance.run(&batch)))
             .unwrap_or_else(|_| Err(RunError::Engine("the engine panicked".into())));
         let result = result.and_then(|matrix| check(&batch, matrix));
-        done(Ran { instance: index, took: began.elapsed(), result });
+        done(Ran {
+            instance: index,
+            took: began.elapsed(),
+            result,
+        });
     }
 }
 
@@ -107,6 +119,8 @@ fn check(batch: &TokenBatch, matrix: Matrix) -> Result<Matrix, RunError> {
         Ok(matrix)
     } else {
         let found = matrix.rows;
-        Err(RunError::Engine(format!("{found} rows of output for {wanted} rows of input")))
+        Err(RunError::Engine(format!(
+            "{found} rows of output for {wanted} rows of input"
+        )))
     }
 }

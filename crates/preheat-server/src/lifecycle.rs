@@ -12,10 +12,11 @@ use preheat_core::proof::Verdict;
 use preheat_core::{
     Effect, Event, Failure, FailureKind, Lifecycle, LifecycleSettings, Pass, Phase,
 };
-use preheat_runtime::signals::{Shutdown, Urgency};
 use preheat_runtime::Tasks;
+use preheat_runtime::signals::{Shutdown, Urgency};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
+use tracing::{Instrument, Span};
 
 use crate::clock::Clock;
 
@@ -56,6 +57,8 @@ pub struct Driver<W> {
     current: Option<tokio::task::AbortHandle>,
     /// Counts the pieces of work, so that a late word from an earlier one is known as such.
     piece: u64,
+    /// The trace of the start: from the first effect to ready, with a span for each stage.
+    startup: Span,
     done: mpsc::Sender<(u64, Event)>,
     events: mpsc::Receiver<(u64, Event)>,
 }
@@ -71,7 +74,19 @@ impl<W: Work> Driver<W> {
         // Each piece of work says one thing, and there is one piece at a time.
         let (done, events) = mpsc::channel(4);
         let life = Lifecycle::new(settings);
-        Driver { life, work, clock, tasks, shutdown, current: None, piece: 0, done, events }
+        let startup = tracing::info_span!("preheat.startup");
+        Driver {
+            startup,
+            life,
+            work,
+            clock,
+            tasks,
+            shutdown,
+            current: None,
+            piece: 0,
+            done,
+            events,
+        }
     }
 
     /// Lives the replica's life to its end.
@@ -84,7 +99,10 @@ impl<W: Work> Driver<W> {
         });
         let mut drain_asked = false;
         loop {
-            let deadline = self.life.deadline().map(|moment| self.clock.instant(moment));
+            let deadline = self
+                .life
+                .deadline()
+                .map(|moment| self.clock.instant(moment));
             let event = tokio::select! {
                 () = self.shutdown.reached(Urgency::Drain), if !drain_asked => {
                     drain_asked = true;
@@ -118,9 +136,13 @@ impl<W: Work> Driver<W> {
         if changed && !ready {
             self.work.entered(&self.life);
         }
-        let exit = effects.into_iter().filter_map(|effect| self.perform(effect)).last();
+        let exit = effects
+            .into_iter()
+            .filter_map(|effect| self.perform(effect))
+            .last();
         if changed && ready {
             self.work.entered(&self.life);
+            self.startup = Span::none();
         }
         exit
     }
@@ -128,9 +150,20 @@ impl<W: Work> Driver<W> {
     fn perform(&mut self, effect: Effect) -> Option<Exit> {
         let work = Arc::clone(&self.work);
         match effect {
-            Effect::Fetch => self.start("fetch", async move { ended(work.fetch().await, Event::Fetched) }),
-            Effect::Load => self.start("load", async move { ended(work.load().await, Event::Loaded) }),
-            Effect::Warm => self.start("warm", async move { ended(work.warm().await, Event::Warmed) }),
+            Effect::Fetch => {
+                self.start(
+                    "fetch",
+                    async move { ended(work.fetch().await, Event::Fetched) },
+                )
+            }
+            Effect::Load => self.start(
+                "load",
+                async move { ended(work.load().await, Event::Loaded) },
+            ),
+            Effect::Warm => self.start(
+                "warm",
+                async move { ended(work.warm().await, Event::Warmed) },
+            ),
             Effect::Prove { last_call } => {
                 self.start("prove", async move { judged(work.prove(last_call).await) });
             }
@@ -142,7 +175,9 @@ impl<W: Work> Driver<W> {
             }),
             Effect::RetryAfter(pause) => self.start("retry", retry(pause)),
             Effect::Drain => self.start("drain", async move {
-                Event::Drained { cut: work.drain().await }
+                Event::Drained {
+                    cut: work.drain().await,
+                }
             }),
             Effect::Open(pass) => self.work.open(pass),
             Effect::Close => self.work.close(),
@@ -154,7 +189,8 @@ impl<W: Work> Driver<W> {
     fn start(&mut self, name: &'static str, work: impl Future<Output = Event> + Send + 'static) {
         self.piece += 1;
         let (piece, done) = (self.piece, self.done.clone());
-        let job = self.tasks.spawn(name, work);
+        let span = tracing::info_span!(parent: &self.startup, "stage", otel.name = name);
+        let job = self.tasks.spawn(name, work.instrument(span));
         self.current = Some(job.abort_handle());
         self.tasks.spawn("report", async move {
             let event = match job.await {

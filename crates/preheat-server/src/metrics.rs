@@ -90,7 +90,9 @@ impl Metrics {
             };
         }
         let build: Family<Labels, Gauge> = register!(names::BUILD_INFO, Family::default());
-        build.get_or_create(&vec![("version", version.to_owned())]).set(1);
+        build
+            .get_or_create(&vec![("version", version.to_owned())])
+            .set(1);
         let metrics = Metrics {
             model: model.to_owned(),
             phase: register!(names::REPLICA_PHASE, Family::default()),
@@ -138,16 +140,26 @@ impl Metrics {
     /// The page as scraped, with what is only read then.
     #[must_use]
     pub fn page(&self, memory: Usage, limit: u64, connections: &ConnectionCounters) -> String {
-        for (kind, bytes) in [("rss", memory.resident), ("peak", memory.peak), ("limit", limit)] {
+        for (kind, bytes) in [
+            ("rss", memory.resident),
+            ("peak", memory.peak),
+            ("limit", limit),
+        ] {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-            self.memory.get_or_create(&vec![("kind", kind.to_owned())]).set(bytes);
+            self.memory
+                .get_or_create(&vec![("kind", kind.to_owned())])
+                .set(bytes);
         }
         let open = connections.open.load(Ordering::Relaxed);
-        self.connections.set(i64::try_from(open).unwrap_or(i64::MAX));
-        for (reason, total) in
-            [("refused", &connections.refused), ("timed_out", &connections.timed_out)]
-        {
-            let counter = self.closed.get_or_create(&vec![("reason", reason.to_owned())]);
+        self.connections
+            .set(i64::try_from(open).unwrap_or(i64::MAX));
+        for (reason, total) in [
+            ("refused", &connections.refused),
+            ("timed_out", &connections.timed_out),
+        ] {
+            let counter = self
+                .closed
+                .get_or_create(&vec![("reason", reason.to_owned())]);
             counter.inc_by(total.load(Ordering::Relaxed).saturating_sub(counter.get()));
         }
         self.registry.encode()
@@ -156,7 +168,9 @@ impl Metrics {
     pub fn phase(&self, phase: &Phase) {
         for name in Phase::NAMES {
             let labels = self.labels([("phase", name.to_owned())]);
-            self.phase.get_or_create(&labels).set(i64::from(name == phase.name()));
+            self.phase
+                .get_or_create(&labels)
+                .set(i64::from(name == phase.name()));
         }
     }
 
@@ -166,23 +180,35 @@ impl Metrics {
     }
 
     pub fn time_to_ready(&self, took: Duration) {
-        self.time_to_ready.get_or_create(&self.labels([])).set(took.as_secs_f64());
+        self.time_to_ready
+            .get_or_create(&self.labels([]))
+            .set(took.as_secs_f64());
     }
 
     /// One line a case: its costliest first run on any path or instance, and that run's steady one.
     pub fn warmup(&self, report: &WarmupReport) {
         for case in &report.cases {
-            let worst = report.cases.iter().filter(|c| c.name == case.name).max_by_key(|c| c.first());
+            let worst = report
+                .cases
+                .iter()
+                .filter(|c| c.name == case.name)
+                .max_by_key(|c| c.first());
             let Some(worst) = worst else { continue };
             let labels = self.labels([("case", case.name.clone())]);
-            self.first.get_or_create(&labels).set(worst.first().as_secs_f64());
-            self.steady.get_or_create(&labels).set(worst.steady().as_secs_f64());
+            self.first
+                .get_or_create(&labels)
+                .set(worst.first().as_secs_f64());
+            self.steady
+                .get_or_create(&labels)
+                .set(worst.steady().as_secs_f64());
             self.ratio.get_or_create(&labels).set(worst.ratio());
         }
     }
 
     pub fn proof_failure(&self, check: &str) {
-        self.proof_failures.get_or_create(&self.labels([("check", check.to_owned())])).inc();
+        self.proof_failures
+            .get_or_create(&self.labels([("check", check.to_owned())]))
+            .inc();
     }
 
     /// A batch with so many real requests in it is about to run.
@@ -214,18 +240,25 @@ impl Metrics {
     }
 
     pub fn queue_depth(&self, rows: usize) {
-        self.queue_depth.set(i64::try_from(rows).unwrap_or(i64::MAX));
+        self.queue_depth
+            .set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     pub fn served(&self, ok: bool, took: Duration) {
-        if ok { self.totals.succeeded.add(took) } else { self.totals.failed.add(took) }
+        if ok {
+            self.totals.succeeded.add(took)
+        } else {
+            self.totals.failed.add(took)
+        }
     }
 
     pub fn request(&self, route: &str, code: u16, took: Duration) {
         let route = ("route", route.to_owned());
         let labels = self.labels([route.clone(), ("code", code.to_string())]);
         self.requests.get_or_create(&labels).inc();
-        self.request_seconds.get_or_create(&self.labels([route])).observe(took.as_secs_f64());
+        self.request_seconds
+            .get_or_create(&self.labels([route]))
+            .observe(took.as_secs_f64());
     }
 
     /// Counts a request as being worked on for as long as the result lives.
@@ -236,7 +269,9 @@ impl Metrics {
     }
 
     pub fn rejected(&self, reason: &str) {
-        self.rejected.get_or_create(&self.labels([("reason", reason.to_owned())])).inc();
+        self.rejected
+            .get_or_create(&self.labels([("reason", reason.to_owned())]))
+            .inc();
     }
 
     pub fn drain_cut(&self, requests: usize) {

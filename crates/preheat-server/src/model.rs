@@ -46,14 +46,30 @@ pub async fn fetch(
         tokio::time::sleep(sim.declared.fetch.0).await;
         board.set(|facts| facts.source = Some("sim".into()));
         let took = board.clock().now() - began;
-        board.span(Span { stage: "fetch".into(), start: began, took, bytes: None, cpu: None });
+        board.span(Span {
+            stage: "fetch".into(),
+            start: began,
+            took,
+            bytes: None,
+            cpu: None,
+        });
         return Ok(simulated());
     }
-    let progress = BoardProgress { board: Arc::clone(board) };
-    let fetched = source::fetch(&model.source, options, &progress).await.map_err(not_fetched)?;
+    let progress = BoardProgress {
+        board: Arc::clone(board),
+    };
+    let fetched = source::fetch(&model.source, options, &progress)
+        .await
+        .map_err(not_fetched)?;
     let took = board.clock().now() - began;
     let bytes = Some(fetched.bytes_fetched).filter(|_| !fetched.cached);
-    board.span(Span { stage: "fetch".into(), start: began, took, bytes, cpu: None });
+    board.span(Span {
+        stage: "fetch".into(),
+        start: began,
+        took,
+        bytes,
+        cpu: None,
+    });
     board.set(|facts| {
         facts.source = Some(fetched.source.clone());
         facts.revision = Some(fetched.revision.clone());
@@ -74,7 +90,12 @@ fn simulated() -> Fetched {
 }
 
 fn not_fetched(error: FetchError) -> Failure {
-    Failure::new(FailureKind::NotFetched, &Phase::Fetching, error.chain(), error.remedy())
+    Failure::new(
+        FailureKind::NotFetched,
+        &Phase::Fetching,
+        error.chain(),
+        error.remedy(),
+    )
 }
 
 /// Shows on the board how far a download is.
@@ -84,7 +105,11 @@ struct BoardProgress {
 
 impl Progress for BoardProgress {
     fn file(&self, name: &str, total: Option<u64>) {
-        let doing = Doing::Fetching { file: name.into(), done: 0, total };
+        let doing = Doing::Fetching {
+            file: name.into(),
+            done: 0,
+            total,
+        };
         self.board.set(|facts| facts.doing = Some(doing));
     }
 
@@ -168,9 +193,21 @@ fn load_sim(
     };
     let (engine, tokenizer, stages) = sim::load(spec).map_err(|error| {
         let remedy = "remove model.sim.fault from the configuration";
-        Failure::new(FailureKind::Load, &Phase::Loading, error.to_string(), remedy)
+        Failure::new(
+            FailureKind::Load,
+            &Phase::Loading,
+            error.to_string(),
+            remedy,
+        )
     })?;
-    Ok((Parts { engine, tokenizer: Arc::new(tokenizer), checksum_ok: None }, stages))
+    Ok((
+        Parts {
+            engine,
+            tokenizer: Arc::new(tokenizer),
+            checksum_ok: None,
+        },
+        stages,
+    ))
 }
 
 fn not_loaded(error: LoadError) -> Failure {
@@ -199,7 +236,12 @@ fn span(timing: StageTiming, clock: Clock) -> Span {
 
 fn buckets(model: &ModelSettings, max_tokens: usize) -> Buckets {
     let edges = &model.batching.buckets;
-    Buckets::new(&edges.batch, &edges.tokens, model.batching.max_batch, max_tokens)
+    Buckets::new(
+        &edges.batch,
+        &edges.tokens,
+        model.batching.max_batch,
+        max_tokens,
+    )
 }
 
 impl Parts {

@@ -18,7 +18,10 @@ pub fn server_metadata() -> ServerMetadata {
 /// What the model takes and gives. The length of its rows is not known before it is loaded.
 pub fn model_metadata(service: &Service) -> ModelMetadata {
     let info = service.loaded().map(|loaded| loaded.info);
-    let dim = info.as_ref().and_then(|i| i64::try_from(i.dim).ok()).unwrap_or(-1);
+    let dim = info
+        .as_ref()
+        .and_then(|i| i64::try_from(i.dim).ok())
+        .unwrap_or(-1);
     let tensor = |name: &str, datatype: &str, shape| TensorMetadata {
         name: name.into(),
         datatype: datatype.into(),
@@ -40,18 +43,25 @@ pub fn check_model(service: &Service, name: &str, version: &str) -> Result<(), S
     }
     match version {
         "" | oip::MODEL_VERSION => Ok(()),
-        other => Err(ServeError::UnknownModel(format!("{name}' version '{other}"))),
+        other => Err(ServeError::UnknownModel(format!(
+            "{name}' version '{other}"
+        ))),
     }
 }
 
 /// Number of texts that the shape of the one input tensor announces.
 pub fn check_input(name: &str, datatype: &str, shape: &[i64]) -> Result<usize, ServeError> {
     if name != oip::TEXT_INPUT {
-        let why = format!("unknown input '{name}': the input is called '{}'", oip::TEXT_INPUT);
+        let why = format!(
+            "unknown input '{name}': the input is called '{}'",
+            oip::TEXT_INPUT
+        );
         return Err(ServeError::Malformed(why));
     }
     if datatype != "BYTES" {
-        return Err(ServeError::Malformed(format!("input '{name}' is BYTES, not {datatype}")));
+        return Err(ServeError::Malformed(format!(
+            "input '{name}' is BYTES, not {datatype}"
+        )));
     }
     let rows = match shape {
         [rows] | [rows, 1] => usize::try_from(*rows).ok(),
@@ -73,7 +83,10 @@ pub fn check_output(name: &str) -> Result<(), ServeError> {
     if name == oip::EMBEDDING_OUTPUT {
         return Ok(());
     }
-    let why = format!("unknown output '{name}': the output is called '{}'", oip::EMBEDDING_OUTPUT);
+    let why = format!(
+        "unknown output '{name}': the output is called '{}'",
+        oip::EMBEDDING_OUTPUT
+    );
     Err(ServeError::Malformed(why))
 }
 

@@ -28,7 +28,8 @@ pub fn ready(
     limits.max_batch = limits.max_batch.min(client_batch);
     let plan = if model.cases.is_empty() {
         let mut plan = WarmupPlan::derive(&limits, &loaded.buckets);
-        plan.cases.retain(|case| case.input.rows() <= limits.max_batch);
+        plan.cases
+            .retain(|case| case.input.rows() <= limits.max_batch);
         plan
     } else {
         WarmupPlan::given(model.cases.clone(), &limits)
@@ -45,7 +46,12 @@ pub fn ready(
             };
             let rows = texts
                 .iter()
-                .map(|text| loaded.tokenizer.encode(text).map_err(|e| format!("case {}: {e}", case.name)))
+                .map(|text| {
+                    loaded
+                        .tokenizer
+                        .encode(text)
+                        .map_err(|e| format!("case {}: {e}", case.name))
+                })
                 .collect::<Result<_, _>>()?;
             Ok(Ready { case, texts, rows })
         })

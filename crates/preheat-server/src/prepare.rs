@@ -56,7 +56,10 @@ pub struct Preparer {
 impl Preparer {
     #[must_use]
     pub fn new(tasks: Tasks) -> Self {
-        Preparer { tasks, places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Preparer {
+            tasks,
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// One row of token ids for each input.
@@ -70,15 +73,19 @@ impl Preparer {
         too_long: TooLong,
     ) -> Result<Vec<Vec<u32>>, ServeError> {
         match inputs {
-            Inputs::Tokens(rows) => {
-                rows.into_iter().map(|row| fit(row, tokenizer.max_tokens(), too_long)).collect()
-            }
-            Inputs::Texts(texts) if texts.iter().map(String::len).sum::<usize>() <= INLINE_BYTES => {
+            Inputs::Tokens(rows) => rows
+                .into_iter()
+                .map(|row| fit(row, tokenizer.max_tokens(), too_long))
+                .collect(),
+            Inputs::Texts(texts)
+                if texts.iter().map(String::len).sum::<usize>() <= INLINE_BYTES =>
+            {
                 encode(tokenizer, &texts, too_long)
             }
             Inputs::Texts(texts) => {
                 let tokenizer = Arc::clone(tokenizer);
-                self.elsewhere(move || encode(&tokenizer, &texts, too_long)).await
+                self.elsewhere(move || encode(&tokenizer, &texts, too_long))
+                    .await
             }
         }
     }
@@ -92,9 +99,10 @@ impl Preparer {
         work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
     ) -> Result<T, ServeError> {
         let gone = |_| ServeError::Engine("the preparation was cut off".into());
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| {
-            ServeError::Engine("the preparation has ended".into())
-        })?;
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| ServeError::Engine("the preparation has ended".into()))?;
         let job = self.tasks.spawn_blocking("prepare", move || {
             let _place = place;
             work()
@@ -114,10 +122,15 @@ fn encode(
             let row = tokenizer.encode(text).map_err(no_tokens)?;
             // Only a row that is full can have been cut.
             if too_long == TooLong::Refuse && row.len() == tokenizer.max_tokens() {
-                let whole = tokenizer.encode_detail(text, Special::Add).map_err(no_tokens)?;
+                let whole = tokenizer
+                    .encode_detail(text, Special::Add)
+                    .map_err(no_tokens)?;
                 if whole.len() > tokenizer.max_tokens() {
                     let limit = tokenizer.max_tokens();
-                    return Err(ServeError::TooLong { got: whole.len(), limit });
+                    return Err(ServeError::TooLong {
+                        got: whole.len(),
+                        limit,
+                    });
                 }
             }
             Ok(row)
@@ -128,7 +141,10 @@ fn encode(
 fn fit(mut row: Vec<u32>, limit: usize, too_long: TooLong) -> Result<Vec<u32>, ServeError> {
     match too_long {
         _ if row.is_empty() => Err(ServeError::NoInput),
-        TooLong::Refuse if row.len() > limit => Err(ServeError::TooLong { got: row.len(), limit }),
+        TooLong::Refuse if row.len() > limit => Err(ServeError::TooLong {
+            got: row.len(),
+            limit,
+        }),
         _ => {
             row.truncate(limit);
             Ok(row)

@@ -89,7 +89,8 @@ impl Prover<'_> {
             let first = self.doors.first(path, &ready.texts).await;
             let (_, vectors, took) = first.map_err(|error| refused(ready, path, &error))?;
             rounds.push(took);
-            self.board.round(&ready.case.name, shape, path, rounds.len(), took);
+            self.board
+                .round(&ready.case.name, shape, path, rounds.len(), took);
             let matrix = matrix(vectors);
             warm::checked(&matrix, ready, self.loaded.info.dim)
                 .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
@@ -98,17 +99,29 @@ impl Prover<'_> {
                 next => break (next == Rounds::Settled, warm::facts(&matrix)),
             }
         };
-        self.board.case(warm::report(ready, shape, None, path, rounds, settled, output));
+        self.board.case(warm::report(
+            ready, shape, None, path, rounds, settled, output,
+        ));
         Ok(())
     }
 
     /// Every family of routes gives the same answer.
     async fn families(&self) -> Result<(), Failure> {
-        let Some(ready) = self.cases.first() else { return Ok(()) };
+        let Some(ready) = self.cases.first() else {
+            return Ok(());
+        };
         let failed = |error: &DoorError| refused(ready, Path::Http, error);
-        let (_, expected, _) =
-            self.doors.first(Path::Http, &ready.texts).await.map_err(|e| failed(&e))?;
-        for vectors in self.doors.other_families(&ready.texts).await.map_err(|e| failed(&e))? {
+        let (_, expected, _) = self
+            .doors
+            .first(Path::Http, &ready.texts)
+            .await
+            .map_err(|e| failed(&e))?;
+        for vectors in self
+            .doors
+            .other_families(&ready.texts)
+            .await
+            .map_err(|e| failed(&e))?
+        {
             let off = difference(&expected, &vectors);
             if !(off <= OVERLAP_TOLERANCE) {
                 let problem = format!("two routes differ by {off:e}");
@@ -120,15 +133,23 @@ impl Prover<'_> {
 
     /// The smallest case: where a ratio shows the most.
     async fn first_requests(&self, path: Path) -> Result<FirstRequests, Failure> {
-        let mut measured = FirstRequests { path, first: Vec::new(), steady: Vec::new() };
-        let Some(ready) = self.cases.first() else { return Ok(measured) };
+        let mut measured = FirstRequests {
+            path,
+            first: Vec::new(),
+            steady: Vec::new(),
+        };
+        let Some(ready) = self.cases.first() else {
+            return Ok(measured);
+        };
         for _ in 0..FRESH {
             let first = self.doors.first(path, &ready.texts).await;
             let (mut door, _, took) = first.map_err(|e| refused(ready, path, &e))?;
             measured.first.push(took);
             for _ in 0..STEADY {
                 let began = Instant::now();
-                door.embed(&ready.texts).await.map_err(|e| refused(ready, path, &e))?;
+                door.embed(&ready.texts)
+                    .await
+                    .map_err(|e| refused(ready, path, &e))?;
                 measured.steady.push(began.elapsed());
             }
         }
@@ -149,8 +170,11 @@ impl Prover<'_> {
                 .map_err(|error| refused(ready, *path, &error))?;
             alone.push(vectors);
         }
-        let together =
-            join_all(asks.iter().map(|(path, ready)| self.doors.first(*path, &ready.texts))).await;
+        let together = join_all(
+            asks.iter()
+                .map(|(path, ready)| self.doors.first(*path, &ready.texts)),
+        )
+        .await;
         let mut evidence = ConcurrencyEvidence {
             requests: asks.len(),
             failed: 0,
@@ -174,13 +198,17 @@ impl Prover<'_> {
 
     /// So many requests of the first case, so many at a time.
     async fn load(&self, test: LoadTest) -> Result<LoadEvidence, Failure> {
-        let Some(ready) = self.cases.first() else { return Ok(LoadEvidence::default()) };
+        let Some(ready) = self.cases.first() else {
+            return Ok(LoadEvidence::default());
+        };
         let began = Instant::now();
         let share = test.requests.div_ceil(test.concurrency);
         let client = || async {
             let mut took = Vec::with_capacity(share);
             let mut errors = 0;
-            let Ok(mut door) = self.doors.connect(Path::Http).await else { return (took, share) };
+            let Ok(mut door) = self.doors.connect(Path::Http).await else {
+                return (took, share);
+            };
             for _ in 0..share {
                 let began = Instant::now();
                 match door.embed(&ready.texts).await {
@@ -196,13 +224,20 @@ impl Prover<'_> {
         took.sort_unstable();
         let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
         let rate = took.len() as f64 / began.elapsed().as_secs_f64().max(1e-9);
-        Ok(LoadEvidence { requests: took.len() + errors, errors, p95, rate })
+        Ok(LoadEvidence {
+            requests: took.len() + errors,
+            errors,
+            p95,
+            rate,
+        })
     }
 
     /// Planned runs of which there is no report.
     fn missing(&self, cases: &[CaseReport]) -> Vec<String> {
         let ran = |name: &str, path: Path, instance: Option<usize>| {
-            cases.iter().any(|c| c.name == name && c.path == path && c.instance == instance)
+            cases
+                .iter()
+                .any(|c| c.name == name && c.path == path && c.instance == instance)
         };
         let mut missing = Vec::new();
         for ready in self.cases {
@@ -224,7 +259,11 @@ impl Prover<'_> {
 
 fn matrix(vectors: Vectors) -> Matrix {
     let cols = vectors.first().map_or(0, Vec::len);
-    Matrix { rows: vectors.len(), cols, data: vectors.concat() }
+    Matrix {
+        rows: vectors.len(),
+        cols,
+        data: vectors.concat(),
+    }
 }
 
 /// Largest difference of any number; infinite when the shapes differ.
@@ -233,14 +272,21 @@ fn difference(a: &Vectors, b: &Vectors) -> f32 {
         return f32::INFINITY;
     }
     let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs.map(|(x, y)| (x - y).abs()).fold(0.0, |most, off| if off <= most { most } else { off })
+    pairs
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, |most, off| if off <= most { most } else { off })
 }
 
 fn refused(ready: &Ready, path: Path, error: &DoorError) -> Failure {
     Failure::new(
         FailureKind::Proof,
         &Phase::Proving,
-        format!("case {} through {}: {}", ready.case.name, path.name(), error.chain()),
+        format!(
+            "case {} through {}: {}",
+            ready.case.name,
+            path.name(),
+            error.chain()
+        ),
         "look at the log for what the front door met; check limits, keys and certificates",
     )
 }
@@ -249,7 +295,10 @@ fn wrong(case: &str, path: Path, problem: &str) -> Failure {
     Failure::new(
         FailureKind::Proof,
         &Phase::Proving,
-        format!("case {case} through {}: wrong output: {problem}", path.name()),
+        format!(
+            "case {case} through {}: wrong output: {problem}",
+            path.name()
+        ),
         "the front door changes answers: report it with the configuration",
     )
 }

@@ -65,20 +65,28 @@ impl Replica {
             now: self.board.clock().now(),
             show_source,
         };
-        self.board.read(|facts| crate::report::report(facts, &around))
+        self.board
+            .read(|facts| crate::report::report(facts, &around))
     }
 
     #[must_use]
     pub fn memory(&self) -> MemoryEvidence {
         let peak_bytes = memory::usage().map_or(0, |u| u.peak);
-        MemoryEvidence { peak_bytes, limit_bytes: self.memory_limit }
+        MemoryEvidence {
+            peak_bytes,
+            limit_bytes: self.memory_limit,
+        }
     }
 
     /// The metrics page.
     #[must_use]
     pub fn metrics_page(&self) -> String {
-        let usage = memory::usage().unwrap_or(memory::Usage { resident: 0, peak: 0 });
-        self.metrics.page(usage, self.memory_limit, &self.connections)
+        let usage = memory::usage().unwrap_or(memory::Usage {
+            resident: 0,
+            peak: 0,
+        });
+        self.metrics
+            .page(usage, self.memory_limit, &self.connections)
     }
 }
 
@@ -97,8 +105,11 @@ pub async fn run(
     let clock = Clock::started_at(started);
     let doors = [&settings.http, &settings.grpc, &settings.admin];
     let [http, grpc, admin] = doors.map(|address| edge::bind(address));
-    let (http, grpc, admin) =
-        (http.map_err(not_bound)?, grpc.map_err(not_bound)?, admin.map_err(not_bound)?);
+    let (http, grpc, admin) = (
+        http.map_err(not_bound)?,
+        grpc.map_err(not_bound)?,
+        admin.map_err(not_bound)?,
+    );
     let tls = load_tls(&settings)?;
 
     let drain = Arc::new(Drain::new());
@@ -109,7 +120,14 @@ pub async fn run(
         grpc: grpc.address().clone(),
         admin: admin.address().clone(),
     };
-    let replica = replica(settings, addresses, clock, &shell, commands, shutdown.clone())?;
+    let replica = replica(
+        settings,
+        addresses,
+        clock,
+        &shell,
+        commands,
+        shutdown.clone(),
+    )?;
     let probes = ProbeThread::start(admin, admin::router(&replica), edge::EdgeConfig::default())
         .map_err(internal)?;
     serve(&replica, http, grpc, tls.as_ref(), &shell);
@@ -170,18 +188,15 @@ fn replica(
     }))
 }
 
-fn serve(
-    replica: &Arc<Replica>,
-    http: Listener,
-    grpc: Listener,
-    tls: Option<&Tls>,
-    shell: &Shell,
-) {
+fn serve(replica: &Arc<Replica>, http: Listener, grpc: Listener, tls: Option<&Tls>, shell: &Shell) {
     let config = edge::EdgeConfig {
         tls: tls.map(|tls| Arc::clone(&tls.server)),
         ..replica.settings.edge.clone()
     };
-    let doors = [("http", http, http::router(replica)), ("grpc", grpc, grpc::router(replica))];
+    let doors = [
+        ("http", http, http::router(replica)),
+        ("grpc", grpc, grpc::router(replica)),
+    ];
     for (door, listener, router) in doors {
         let (config, shell, tasks) = (config.clone(), shell.clone(), shell.tasks.clone());
         tasks.spawn("listener", async move {
@@ -206,8 +221,14 @@ fn announce(replica: &Replica) {
 }
 
 fn load_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    let Some((cert, key)) = settings.tls_files.clone() else { return Ok(None) };
-    let files = TlsFiles { cert, key, client_ca: None };
+    let Some((cert, key)) = settings.tls_files.clone() else {
+        return Ok(None);
+    };
+    let files = TlsFiles {
+        cert,
+        key,
+        client_ca: None,
+    };
     tls::load(&files).map(Some).map_err(|error| {
         let (cause, remedy) = (error.to_string(), error.remedy());
         Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
@@ -224,12 +245,19 @@ fn not_bound(error: BindError) -> Failure {
 
 fn internal(error: std::io::Error) -> Failure {
     let remedy = "raise the limits on threads and open files";
-    Failure::new(FailureKind::Internal, &Phase::Starting, error.to_string(), remedy)
+    Failure::new(
+        FailureKind::Internal,
+        &Phase::Starting,
+        error.to_string(),
+        remedy,
+    )
 }
 
 /// 128 random bits in hexadecimal: a secret, or a name that nobody else has.
 fn random() -> Result<String, Failure> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| internal(std::io::Error::other(error)))?;
-    Ok(bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    Ok(bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }

@@ -77,15 +77,33 @@ pub fn detail(facts: &Facts) -> String {
         (Phase::Ready, _) => match facts.pass.as_ref().map(|p| p.warmth()) {
             Some(Warmth::Skipped) => "ready, warm-up skipped: nothing is proven".into(),
             Some(Warmth::Degraded) => {
-                let missed = facts.checks.iter().find(|c| !c.ok).map_or("latency", |c| c.what);
+                let missed = facts
+                    .checks
+                    .iter()
+                    .find(|c| !c.ok)
+                    .map_or("latency", |c| c.what);
                 format!("ready, degraded: {missed} never met its limit")
             }
             _ => "ready, proven warm".into(),
         },
-        (_, Some(Doing::Fetching { file, done, total: Some(total) })) => {
+        (
+            _,
+            Some(Doing::Fetching {
+                file,
+                done,
+                total: Some(total),
+            }),
+        ) => {
             format!("{phase}: {file}, {done} of {total} bytes")
         }
-        (_, Some(Doing::Fetching { file, done, total: None })) => {
+        (
+            _,
+            Some(Doing::Fetching {
+                file,
+                done,
+                total: None,
+            }),
+        ) => {
             format!("{phase}: {file}, {done} bytes")
         }
         (_, Some(Doing::Case { number, of, name })) => {
@@ -98,11 +116,23 @@ pub fn detail(facts: &Facts) -> String {
 
 /// From the start of warming to ready, or until now.
 fn warmup_time(facts: &Facts, now: Moment) -> Duration {
-    let entered = |name| facts.history.iter().rev().find(|(n, _)| *n == name).map(|(_, at)| *at);
-    let Some(began) = entered("warming") else { return Duration::ZERO };
+    let entered = |name| {
+        facts
+            .history
+            .iter()
+            .rev()
+            .find(|(n, _)| *n == name)
+            .map(|(_, at)| *at)
+    };
+    let Some(began) = entered("warming") else {
+        return Duration::ZERO;
+    };
     let ended = match facts.phase.group() {
         PhaseGroup::Warming => now,
-        _ => facts.history.iter().find(|(n, at)| *at >= began && !matches!(*n, "warming" | "proving"))
+        _ => facts
+            .history
+            .iter()
+            .find(|(n, at)| *at >= began && !matches!(*n, "warming" | "proving"))
             .map_or(now, |(_, at)| *at),
     };
     ended.since(began)
@@ -112,7 +142,9 @@ fn warmup_time(facts: &Facts, now: Moment) -> Duration {
 #[must_use]
 pub fn eta(facts: &Facts, now: Moment) -> Option<u64> {
     let done = facts.warmup.cases.len();
-    let (Phase::Warming, 1..) = (&facts.phase, done) else { return None };
+    let (Phase::Warming, 1..) = (&facts.phase, done) else {
+        return None;
+    };
     let left = facts.planned_runs.saturating_sub(done) + facts.planned_runs / 3;
     let each = warmup_time(facts, now).as_secs_f64() / done as f64;
     Some((each * left as f64 * 1e3) as u64)

@@ -8,11 +8,18 @@ use preheat_runtime::body::BodyError;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ServeError {
     #[error("the replica is not ready: {detail}")]
-    NotReady { phase: &'static str, detail: String, eta: Option<Duration> },
+    NotReady {
+        phase: &'static str,
+        detail: String,
+        eta: Option<Duration>,
+    },
     #[error("the replica is draining; another one will serve this")]
     Draining,
     #[error("{reason}: come back in {} ms", retry_after.as_millis())]
-    Full { reason: &'static str, retry_after: Duration },
+    Full {
+        reason: &'static str,
+        retry_after: Duration,
+    },
     #[error("more than {rate} requests a second")]
     Rate { rate: f64, retry_after: Duration },
     #[error("no answer within {} ms", limit.as_millis())]

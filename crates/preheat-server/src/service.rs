@@ -92,7 +92,10 @@ impl Service {
             loaded: RwLock::new(None),
             places: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
             inside: AtomicUsize::new(0),
-            lazy: Lazy { enabled: lazy, wanted: Notify::new() },
+            lazy: Lazy {
+                enabled: lazy,
+                wanted: Notify::new(),
+            },
             limits,
         }
     }
@@ -104,7 +107,10 @@ impl Service {
 
     #[must_use]
     pub fn loaded(&self) -> Option<Loaded> {
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.loaded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until a request asks for a model that is loaded lazily.
@@ -136,7 +142,9 @@ impl Service {
         let whole = self.admitted(ask);
         tokio::time::timeout(budget, whole)
             .await
-            .unwrap_or(Err(ServeError::Deadline { limit: self.limits.request_timeout }))
+            .unwrap_or(Err(ServeError::Deadline {
+                limit: self.limits.request_timeout,
+            }))
     }
 
     /// Every token of each text.
@@ -151,7 +159,15 @@ impl Service {
         self.check(&Inputs::Texts(texts.clone()))?;
         let loaded = self.enter(false).await?;
         let work = move || {
-            texts.iter().map(|t| loaded.tokenizer.encode_detail(t, special).map_err(no_tokens)).collect()
+            texts
+                .iter()
+                .map(|t| {
+                    loaded
+                        .tokenizer
+                        .encode_detail(t, special)
+                        .map_err(no_tokens)
+                })
+                .collect()
         };
         self.preparer.elsewhere(work).await
     }
@@ -168,10 +184,17 @@ impl Service {
     async fn admitted(&self, ask: Ask) -> Result<Embedded, ServeError> {
         let loaded = self.enter(ask.synthetic).await?;
         let _inside = self.admit(&loaded, &ask)?;
-        let _place = self.places.acquire().await.map_err(|_| ServeError::Draining)?;
+        let _place = self
+            .places
+            .acquire()
+            .await
+            .map_err(|_| ServeError::Draining)?;
         let arriving = loaded.batcher.arriving();
         let began = Instant::now();
-        let rows = self.preparer.rows(&loaded.tokenizer, ask.inputs, ask.too_long).await?;
+        let rows = self
+            .preparer
+            .rows(&loaded.tokenizer, ask.inputs, ask.too_long)
+            .await?;
         let prepared = began.elapsed();
         let tokens = rows.iter().map(Vec::len).sum();
         let answer = loaded
@@ -179,6 +202,9 @@ impl Service {
             .run(rows, ask.synthetic, ask.deadline, arriving)
             .await
             .map_err(|error| self.refused(error))?;
+        if !answer.matrix.data.iter().all(|x| x.is_finite()) {
+            return Err(self.refused(RunError::Engine("an answer is not a number".into()).into()));
+        }
         if !ask.synthetic {
             self.metrics.queued(answer.queued);
         }
@@ -210,8 +236,15 @@ impl Service {
         self.lazy.wanted.notify_one();
         self.metrics.cold(1);
         let mut facts = self.board.watch();
-        let settled = facts.wait_for(|f| self.gate.is_open() || f.phase.is_over()).await.is_ok();
-        if settled && self.gate.is_open() { Ok(()) } else { Err(self.not_ready()) }
+        let settled = facts
+            .wait_for(|f| self.gate.is_open() || f.phase.is_over())
+            .await
+            .is_ok();
+        if settled && self.gate.is_open() {
+            Ok(())
+        } else {
+            Err(self.not_ready())
+        }
     }
 
     #[must_use]
@@ -241,14 +274,19 @@ impl Service {
             Admit::Run | Admit::Wait { .. } => Ok(inside),
             Admit::Shed { why, retry_after } => {
                 self.metrics.rejected(why.name());
-                Err(ServeError::Full { reason: why.name(), retry_after })
+                Err(ServeError::Full {
+                    reason: why.name(),
+                    retry_after,
+                })
             }
         }
     }
 
     fn refused(&self, error: BatchError) -> ServeError {
         match error {
-            BatchError::Deadline => ServeError::Deadline { limit: self.limits.request_timeout },
+            BatchError::Deadline => ServeError::Deadline {
+                limit: self.limits.request_timeout,
+            },
             BatchError::Run(RunError::Input(why)) => ServeError::Malformed(why),
             BatchError::Run(error) => {
                 tracing::error!(event = "run_failed", %error, model = %self.name, "a batch failed");

@@ -118,7 +118,11 @@ pub struct SettingsError {
 
 impl SettingsError {
     fn new(key: &str, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        SettingsError { key: key.into(), problem: problem.into(), remedy: remedy.into() }
+        SettingsError {
+            key: key.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -162,14 +166,21 @@ impl Settings {
             criteria: criteria(config),
             lifecycle: lifecycle(&config.warmup),
             load: load_test(&config.warmup.load),
-            drain: DrainLimits { settle: config.drain.delay.0, timeout: config.drain.timeout.0 },
+            drain: DrainLimits {
+                settle: config.drain.delay.0,
+                timeout: config.drain.timeout.0,
+            },
         })
     }
 }
 
 fn check(config: &Config) -> Result<(), SettingsError> {
     let positive = |key: &str, value: usize| match value {
-        0 => Err(SettingsError::new(key, "must not be 0", "give a number above 0")),
+        0 => Err(SettingsError::new(
+            key,
+            "must not be 0",
+            "give a number above 0",
+        )),
         _ => Ok(()),
     };
     let share = |key: &str, value: f64| match (0.0..1.0).contains(&value) {
@@ -214,9 +225,8 @@ fn model(
     cpus: NonZeroUsize,
 ) -> Result<ModelSettings, SettingsError> {
     let model = config.model.first().cloned().unwrap_or_default();
-    let source = SourceRef::parse(&model.source).map_err(|e| {
-        SettingsError::new("model.source", e.to_string(), e.remedy())
-    })?;
+    let source = SourceRef::parse(&model.source)
+        .map_err(|e| SettingsError::new("model.source", e.to_string(), e.remedy()))?;
     let name = match model.name.as_str() {
         "" => default_name(&model.source),
         name => name.to_owned(),
@@ -237,15 +247,20 @@ fn model(
 
 /// `hf:org/name@rev` and `pypi:name==1` are called `name`, paths by their last part.
 fn default_name(source: &str) -> String {
-    let tail = source.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or(source);
+    let tail = source
+        .trim_end_matches('/')
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or(source);
     let name = tail.split(['@', '=']).next().unwrap_or(tail);
-    if name.is_empty() || name == "." { "model".into() } else { name.into() }
+    if name.is_empty() || name == "." {
+        "model".into()
+    } else {
+        name.into()
+    }
 }
 
-fn engine(
-    model: &config::Model,
-    cache: &std::path::Path,
-) -> Result<EngineSettings, SettingsError> {
+fn engine(model: &config::Model, cache: &std::path::Path) -> Result<EngineSettings, SettingsError> {
     match model.engine {
         EngineKind::Auto | EngineKind::Native => Ok(EngineSettings::Native {
             dtype: dtype(model.dtype)?,
@@ -282,7 +297,9 @@ fn dtype(dtype: config::Dtype) -> Result<Dtype, SettingsError> {
 }
 
 fn shape(name: &str) -> Result<ShapeBucket, SettingsError> {
-    let parts = name.split_once('x').and_then(|(b, t)| Some((b.parse().ok()?, t.parse().ok()?)));
+    let parts = name
+        .split_once('x')
+        .and_then(|(b, t)| Some((b.parse().ok()?, t.parse().ok()?)));
     let bad = || {
         SettingsError::new(
             "model.sim.shapes",
@@ -290,7 +307,9 @@ fn shape(name: &str) -> Result<ShapeBucket, SettingsError> {
             "write rows x tokens, for example \"4x16\"",
         )
     };
-    parts.map(|(batch, tokens)| ShapeBucket::new(batch, tokens)).ok_or_else(bad)
+    parts
+        .map(|(batch, tokens)| ShapeBucket::new(batch, tokens))
+        .ok_or_else(bad)
 }
 
 fn fault(kind: SimFaultKind) -> FaultKind {
@@ -319,7 +338,11 @@ fn fetch(config: &Config, cache: PathBuf, around: &Surroundings) -> FetchOptions
         options.python = PathBuf::from(&config.cache.python);
     }
     options.bucket_options.clone_from(&around.store);
-    let own = config.cache.store.iter().map(|(k, v)| (k.clone(), v.clone()));
+    let own = config
+        .cache
+        .store
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()));
     options.bucket_options.extend(own);
     options
 }
@@ -335,8 +358,16 @@ fn address(host: &str, port: u16) -> String {
 fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsError> {
     match (tls.cert.as_str(), tls.key.as_str()) {
         ("", "") => Ok(None),
-        ("", _) => Err(SettingsError::new("auth.tls.cert", "is missing", "give both, or neither")),
-        (_, "") => Err(SettingsError::new("auth.tls.key", "is missing", "give both, or neither")),
+        ("", _) => Err(SettingsError::new(
+            "auth.tls.cert",
+            "is missing",
+            "give both, or neither",
+        )),
+        (_, "") => Err(SettingsError::new(
+            "auth.tls.key",
+            "is missing",
+            "give both, or neither",
+        )),
         (cert, key) => Ok(Some((cert.into(), key.into()))),
     }
 }
@@ -387,7 +418,10 @@ fn lifecycle(warmup: &config::Warmup) -> LifecycleSettings {
 
 fn load_test(load: &config::SyntheticLoad) -> Option<LoadTest> {
     let concurrency = load.concurrency.max(1);
-    (load.requests > 0).then_some(LoadTest { requests: load.requests, concurrency })
+    (load.requests > 0).then_some(LoadTest {
+        requests: load.requests,
+        concurrency,
+    })
 }
 
 /// Shared by everything that serves.

@@ -33,7 +33,13 @@ pub async fn run(
         }
         let took = board.clock().now() - began;
         let stage = format!("warm {}", ready.case.name);
-        board.span(preheat_core::Span { stage, start: began, took, bytes: None, cpu: None });
+        board.span(preheat_core::Span {
+            stage,
+            start: began,
+            took,
+            bytes: None,
+            cpu: None,
+        });
     }
     Ok(())
 }
@@ -82,8 +88,19 @@ async fn rounds(
         board.round(&ready.case.name, shape, Path::Engine, took.len(), ran.took);
         let output = checked(&matrix, ready, loaded.info.dim);
         if let Err(problem) = output {
-            let facts = OutputFacts { ok: false, ..facts(&matrix) };
-            board.case(report(ready, shape, Some(instance), Path::Engine, took, false, facts));
+            let facts = OutputFacts {
+                ok: false,
+                ..facts(&matrix)
+            };
+            board.case(report(
+                ready,
+                shape,
+                Some(instance),
+                Path::Engine,
+                took,
+                false,
+                facts,
+            ));
             return Err(Stopped::Failed(wrong(ready, &problem)));
         }
         match policy.next(&took) {
@@ -91,23 +108,31 @@ async fn rounds(
             next => break (next == Rounds::Settled, facts(&matrix)),
         }
     };
-    board.case(report(ready, shape, Some(instance), Path::Engine, took, settled, output));
+    board.case(report(
+        ready,
+        shape,
+        Some(instance),
+        Path::Engine,
+        took,
+        settled,
+        output,
+    ));
     loaded.coverage.plan(shape);
     Ok(())
 }
 
 /// Half the rows; what fits is what the batcher will be allowed.
-fn step_down(
-    ready: &mut Ready,
-    why: &str,
-    loaded: &Loaded,
-    board: &Board,
-) -> Result<(), Failure> {
+fn step_down(ready: &mut Ready, why: &str, loaded: &Loaded, board: &Board) -> Result<(), Failure> {
     let rows = ready.rows.len();
     if rows <= 1 {
         let cause = format!("case {}: a single row does not fit: {why}", ready.case.name);
         let remedy = "raise the memory limit, or lower batching.max_tokens or instances";
-        return Err(Failure::new(FailureKind::Memory, &Phase::Warming, cause, remedy));
+        return Err(Failure::new(
+            FailureKind::Memory,
+            &Phase::Warming,
+            cause,
+            remedy,
+        ));
     }
     let fewer = rows / 2;
     ready.rows.truncate(fewer);
@@ -116,8 +141,16 @@ fn step_down(
         golden.rows.truncate(fewer);
     }
     loaded.batcher.cap(fewer);
-    let note = format!("case {}: out of memory with {rows} rows, stepped down to {fewer}", ready.case.name);
-    tracing::warn!(event = "batch_capped", case = ready.case.name, rows = fewer, "{note}");
+    let note = format!(
+        "case {}: out of memory with {rows} rows, stepped down to {fewer}",
+        ready.case.name
+    );
+    tracing::warn!(
+        event = "batch_capped",
+        case = ready.case.name,
+        rows = fewer,
+        "{note}"
+    );
     board.set(|facts| facts.warmup.notes.push(note));
     Ok(())
 }
@@ -139,13 +172,26 @@ pub fn report(
     settled: bool,
     output: OutputFacts,
 ) -> CaseReport {
-    CaseReport { name: ready.case.name.clone(), shape, path, instance, rounds, settled, output }
+    CaseReport {
+        name: ready.case.name.clone(),
+        shape,
+        path,
+        instance,
+        rounds,
+        settled,
+        output,
+    }
 }
 
 #[must_use]
 pub fn facts(matrix: &Matrix) -> OutputFacts {
     let finite = matrix.data.iter().all(|x| x.is_finite());
-    OutputFacts { rows: matrix.rows, dim: matrix.cols, finite, ok: true }
+    OutputFacts {
+        rows: matrix.rows,
+        dim: matrix.cols,
+        finite,
+        ok: true,
+    }
 }
 
 /// Whether an output is what it must be; else what is wrong with it.
@@ -160,18 +206,32 @@ pub fn checked(matrix: &Matrix, ready: &Ready, model_dim: usize) -> Result<(), S
     }
     let wanted = dim.unwrap_or(model_dim);
     if matrix.cols != wanted {
-        return Err(format!("rows have {} numbers instead of {wanted}", matrix.cols));
+        return Err(format!(
+            "rows have {} numbers instead of {wanted}",
+            matrix.cols
+        ));
     }
     if let Some(at) = matrix.data.iter().position(|x| !x.is_finite()) {
         let (row, column) = (at / matrix.cols.max(1), at % matrix.cols.max(1));
-        return Err(format!("row {row} holds {} at place {column}", matrix.data[at]));
+        return Err(format!(
+            "row {row} holds {} at place {column}, not a finite number",
+            matrix.data[at]
+        ));
     }
     let Some(golden) = golden else { return Ok(()) };
     for (row, (got, known)) in matrix.iter().zip(&golden.rows).enumerate() {
         if known.len() != got.len() {
-            return Err(format!("golden row {row} has {} numbers, not {}", known.len(), got.len()));
+            return Err(format!(
+                "golden row {row} has {} numbers, not {}",
+                known.len(),
+                got.len()
+            ));
         }
-        let off = got.iter().zip(known).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let off = got
+            .iter()
+            .zip(known)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
         // Written so that an unordered comparison is a miss too.
         if !(off <= golden.tolerance) {
             return Err(format!("row {row} is off its known vector by {off:e}"));

@@ -71,27 +71,52 @@ impl Queue {
         self.next += 1;
         let rows = std::mem::take(&mut submission.rows);
         let answer = Answer {
-            matrix: Matrix { rows: rows.len(), cols: 0, data: Vec::new() },
+            matrix: Matrix {
+                rows: rows.len(),
+                cols: 0,
+                data: Vec::new(),
+            },
             queued: std::time::Duration::ZERO,
             inference: std::time::Duration::ZERO,
         };
         let empty = vec![None; rows.len()];
         for (place, (tokens, &(class, cost))) in rows.into_iter().zip(classes).enumerate() {
-            self.rows.push(Row { request, place, tokens });
-            self.waiting.push(Waiting { class, cost, since: now });
+            self.rows.push(Row {
+                request,
+                place,
+                tokens,
+            });
+            self.waiting.push(Waiting {
+                class,
+                cost,
+                since: now,
+            });
         }
-        self.requests.insert(request, Request { submission, since: now, rows: empty, answer });
+        self.requests.insert(
+            request,
+            Request {
+                submission,
+                since: now,
+                rows: empty,
+                answer,
+            },
+        );
     }
 
     /// Forgets requests that nobody waits for any more.
     pub(super) fn drop_abandoned(&mut self) {
         let now = Instant::now();
         let before = self.requests.len();
-        self.requests.retain(|_, r| !r.submission.reply.is_closed() && r.submission.deadline > now);
+        self.requests
+            .retain(|_, r| !r.submission.reply.is_closed() && r.submission.deadline > now);
         if self.requests.len() < before {
-            let mut alive = self.rows.iter().map(|row| self.requests.contains_key(&row.request));
+            let mut alive = self
+                .rows
+                .iter()
+                .map(|row| self.requests.contains_key(&row.request));
             self.waiting.retain(|_| alive.next().unwrap_or(false));
-            self.rows.retain(|row| self.requests.contains_key(&row.request));
+            self.rows
+                .retain(|row| self.requests.contains_key(&row.request));
         }
     }
 
@@ -108,7 +133,10 @@ impl Queue {
                 }
             }
         }
-        Chosen { rows, real_requests: real.len() }
+        Chosen {
+            rows,
+            real_requests: real.len(),
+        }
     }
 
     /// Gives each row its result, and answers the requests that have all of theirs.
@@ -119,13 +147,18 @@ impl Queue {
                     self.store(&row, numbers, matrix.cols, ran.took);
                 }
             }
-            Err(error) => chosen.rows.iter().for_each(|row| self.fail(row.request, &error)),
+            Err(error) => chosen
+                .rows
+                .iter()
+                .for_each(|row| self.fail(row.request, &error)),
         }
     }
 
     fn store(&mut self, row: &Row, numbers: &[f32], cols: usize, took: std::time::Duration) {
         // Gone: its client left while the batch ran.
-        let Some(request) = self.requests.get_mut(&row.request) else { return };
+        let Some(request) = self.requests.get_mut(&row.request) else {
+            return;
+        };
         request.rows[row.place] = Some(numbers.to_vec());
         request.answer.matrix.cols = cols;
         request.answer.inference = request.answer.inference.max(took);

@@ -1,0 +1,195 @@
+//! The batcher over the sim engine, in real time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::join_all;
+use preheat_engine::TokenBatch;
+use preheat_engine::sim::{self, FaultKind, SimFault, SimSpec};
+
+use super::*;
+
+struct Bench {
+    batcher: Batcher,
+    metrics: Arc<Metrics>,
+    instances: Instances,
+    tasks: Tasks,
+}
+
+fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
+    let buckets = Buckets::new(&[1, 4], &[4, 16], 8, 64);
+    let none = Duration::ZERO;
+    let spec = SimSpec {
+        weights: none,
+        tokenizer: none,
+        engine: none,
+        first_run: none,
+        run,
+        per_token: none,
+        shapes: BTreeMap::new(),
+        buckets: buckets.clone(),
+        dim: 3,
+        max_tokens: 64,
+        memory: 0,
+        fault: fault.map(|kind| SimFault {
+            kind,
+            after_runs: 0,
+        }),
+    };
+    let (engine, _, _) = sim::load(spec).unwrap();
+    let instances = Instances::open(&*engine, 1).unwrap();
+    let metrics = Arc::new(Metrics::new("m", "0"));
+    let limits = BatchLimits {
+        max_rows,
+        max_cost: 1024,
+        max_delay: Duration::from_millis(2),
+    };
+    let config = BatcherConfig {
+        limits,
+        buckets,
+        mixed_lengths: false,
+    };
+    let tasks = Tasks::new();
+    let clock = Clock::started_at(std::time::Instant::now());
+    let coverage = Coverage::new(true);
+    let batcher = Batcher::start(
+        config,
+        instances.clone(),
+        coverage,
+        Arc::clone(&metrics),
+        clock,
+        &tasks,
+    );
+    Bench {
+        batcher,
+        metrics,
+        instances,
+        tasks,
+    }
+}
+
+impl Bench {
+    async fn ask(&self, rows: &[&[u32]], limit: Duration) -> Result<Answer, BatchError> {
+        let rows = rows.iter().map(|r| r.to_vec()).collect();
+        let deadline = Instant::now() + limit;
+        self.batcher
+            .run(rows, false, deadline, self.batcher.arriving())
+            .await
+    }
+
+    async fn alone(&self, row: &[u32]) -> Vec<f32> {
+        let batch: TokenBatch = [row].into_iter().collect();
+        self.instances.run(0, batch).await.result.unwrap().data
+    }
+
+    fn batches(&self) -> u64 {
+        self.metrics.totals.batches.load(Ordering::Relaxed)
+    }
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_gets_its_own_rows_in_its_own_order() {
+    let bench = bench(Duration::from_millis(1), None, 8);
+    let rows: Vec<Vec<u32>> = (0..40)
+        .map(|n| (0..=n % 20).map(|i| n * 100 + i).collect())
+        .collect();
+    let asks = rows.chunks(4).map(|chunk| {
+        let chunk: Vec<&[u32]> = chunk.iter().map(Vec::as_slice).collect();
+        let bench = &bench;
+        async move { bench.ask(&chunk, SOON).await.unwrap().matrix.data }
+    });
+    let answers = join_all(asks).await;
+    for (chunk, answer) in rows.chunks(4).zip(answers) {
+        for (row, got) in chunk.iter().zip(answer.chunks(3)) {
+            assert_eq!(bench.alone(row).await, got);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_run_together() {
+    let bench = bench(Duration::from_millis(50), None, 8);
+    let rows: Vec<[u32; 1]> = (0..9).map(|n| [n]).collect();
+    let asks = rows.iter().map(|row| {
+        let bench = &bench;
+        async move { bench.ask(&[&row[..]], SOON).await }
+    });
+    assert!(join_all(asks).await.iter().all(Result::is_ok));
+    // The first runs alone or with those beside it; the rest waited meanwhile and fill batches.
+    assert!(
+        bench.batches() <= 4,
+        "{} batches for 9 rows",
+        bench.batches()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_larger_than_a_batch_is_put_together_again() {
+    let bench = bench(Duration::ZERO, None, 2);
+    let answer = bench
+        .ask(&[&[1], &[2], &[3], &[4], &[5]], SOON)
+        .await
+        .unwrap();
+    assert_eq!(answer.matrix.rows, 5);
+    assert_eq!(answer.matrix.data[12..], bench.alone(&[5]).await);
+    assert!(bench.batches() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_left_is_not_run() {
+    let bench = bench(Duration::from_millis(200), None, 1);
+    let first = bench.ask(&[&[1]], SOON);
+    let leaver = bench.ask(&[&[2], &[3], &[4], &[5]], Duration::from_millis(50));
+    let (first, leaver) = tokio::join!(first, leaver);
+    assert!(first.is_ok());
+    assert_eq!(leaver, Err(BatchError::Deadline));
+    bench.ask(&[&[6]], SOON).await.unwrap();
+    // One of the leaver's rows may have been running when it left; the others never ran.
+    assert!(bench.batches() <= 3, "{} batches", bench.batches());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_batch_fails_its_own_requests_and_no_others() {
+    let bench = bench(Duration::ZERO, Some(FaultKind::OutOfMemory), 8);
+    // Fails for batches of more than one row.
+    let refused = bench.ask(&[&[1], &[2]], SOON).await;
+    assert!(
+        matches!(refused, Err(BatchError::Run(RunError::OutOfMemory(_)))),
+        "{refused:?}"
+    );
+    assert!(bench.ask(&[&[3]], SOON).await.is_ok());
+    bench.batcher.cap(1);
+    assert!(
+        bench.ask(&[&[1], &[2]], SOON).await.is_ok(),
+        "capped batches fit"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cold_shapes_are_counted_once_for_each_instance() {
+    let bench = bench(Duration::ZERO, None, 8);
+    for _ in 0..3 {
+        bench.ask(&[&[1]], SOON).await.unwrap();
+        bench.ask(&[&[1; 10]], SOON).await.unwrap();
+    }
+    let usage = preheat_runtime::memory::Usage {
+        resident: 0,
+        peak: 0,
+    };
+    let page = bench.metrics.page(
+        usage,
+        0,
+        &preheat_runtime::edge::ConnectionCounters::default(),
+    );
+    assert!(
+        page.contains("preheat_cold_requests_total{model=\"m\"} 2\n"),
+        "{page}"
+    );
+    assert!(
+        page.contains("preheat_unplanned_shape_total{model=\"m\"} 6\n"),
+        "{page}"
+    );
+    drop(bench.tasks);
+}

@@ -31,7 +31,10 @@ impl Coverage {
     /// `shape_state`: whether each shape has to be run for itself.
     #[must_use]
     pub fn new(shape_state: bool) -> Self {
-        Coverage { shape_state, seen: Arc::default() }
+        Coverage {
+            shape_state,
+            seen: Arc::default(),
+        }
     }
 
     /// The plan stands for this shape.

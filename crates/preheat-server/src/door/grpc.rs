@@ -29,9 +29,16 @@ pub(super) async fn connect(doors: &Doors) -> Result<GrpcConnection, DoorError> 
         .connect_with_connector(connector)
         .await
         .map_err(|error| DoorError::Broken(chain(&error)))?;
-    let secret = doors.secret.parse().map_err(|_| DoorError::Broken("no secret".into()))?;
+    let secret = doors
+        .secret
+        .parse()
+        .map_err(|_| DoorError::Broken("no secret".into()))?;
     let client = GrpcInferenceServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-    Ok(GrpcConnection { client, secret, model: doors.model.clone() })
+    Ok(GrpcConnection {
+        client,
+        secret,
+        model: doors.model.clone(),
+    })
 }
 
 impl GrpcConnection {
@@ -50,19 +57,39 @@ impl GrpcConnection {
             }],
             ..ModelInferRequest::default()
         });
-        request.metadata_mut().insert(headers::SYNTHETIC, self.secret.clone());
-        let answer = self.client.model_infer(request).await.map_err(refused)?.into_inner();
-        let dim = answer.outputs.first().and_then(|o| o.shape.last().copied()).unwrap_or(1);
+        request
+            .metadata_mut()
+            .insert(headers::SYNTHETIC, self.secret.clone());
+        let answer = self
+            .client
+            .model_infer(request)
+            .await
+            .map_err(refused)?
+            .into_inner();
+        let dim = answer
+            .outputs
+            .first()
+            .and_then(|o| o.shape.last().copied())
+            .unwrap_or(1);
         let dim = usize::try_from(dim).unwrap_or(1).max(1);
-        let raw = answer.raw_output_contents.into_iter().next().unwrap_or_default();
-        let numbers: Vec<f32> =
-            raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let raw = answer
+            .raw_output_contents
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let numbers: Vec<f32> = raw
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
         Ok(numbers.chunks(dim).map(<[f32]>::to_vec).collect())
     }
 }
 
 fn refused(status: tonic::Status) -> DoorError {
-    DoorError::Refused { status: status.code().to_string(), body: status.message().to_owned() }
+    DoorError::Refused {
+        status: status.code().to_string(),
+        body: status.message().to_owned(),
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

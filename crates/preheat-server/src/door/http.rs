@@ -27,13 +27,18 @@ pub(super) async fn connect(doors: &Doors) -> Result<HttpConnection, DoorError> 
         // How it ends is seen by whoever waits for an answer.
         let _ = connection.await;
     });
-    Ok(HttpConnection { sender, secret: doors.secret.clone() })
+    Ok(HttpConnection {
+        sender,
+        secret: doors.secret.clone(),
+    })
 }
 
 impl HttpConnection {
     pub(super) async fn embed(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
         let answer = self.post("/embed", &json!(texts)).await?;
-        serde_json::from_slice::<EmbedAnswer>(&answer).map(|a| a.embeddings).map_err(unreadable)
+        serde_json::from_slice::<EmbedAnswer>(&answer)
+            .map(|a| a.embeddings)
+            .map_err(unreadable)
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, DoorError> {
@@ -49,12 +54,20 @@ impl HttpConnection {
             .map_err(unreadable)?;
         let response = self.sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(broken)?
+            .to_bytes();
         if status.is_success() {
             return Ok(body);
         }
         let body = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
-        Err(DoorError::Refused { status: status.to_string(), body })
+        Err(DoorError::Refused {
+            status: status.to_string(),
+            body,
+        })
     }
 }
 
@@ -74,7 +87,9 @@ pub(super) async fn other_families(
         "name": preheat_api::oip::TEXT_INPUT, "shape": [texts.len()], "datatype": "BYTES", "data": texts,
     });
     let path = format!("/v2/models/{}/infer", doors.model);
-    all.push(oip(&door.post(&path, &json!({ "inputs": [tensor] })).await?)?);
+    all.push(oip(&door
+        .post(&path, &json!({ "inputs": [tensor] }))
+        .await?)?);
     Ok(all)
 }
 
@@ -87,7 +102,10 @@ fn openai(body: &[u8]) -> Result<Vectors, DoorError> {
             Vector::Float(numbers) => Ok(numbers),
             Vector::Base64(text) => {
                 let bytes = BASE64_STANDARD.decode(text).map_err(unreadable)?;
-                Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+                Ok(bytes
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect())
             }
         })
         .collect()
@@ -97,7 +115,11 @@ fn oip(body: &[u8]) -> Result<Vectors, DoorError> {
     let answer: preheat_api::oip::InferAnswer = serde_json::from_slice(body).map_err(unreadable)?;
     let output = answer.outputs.into_iter().next();
     let output = output.ok_or_else(|| DoorError::Answer("no output tensor".into()))?;
-    let dim = output.shape.last().and_then(|&d| usize::try_from(d).ok()).unwrap_or(1);
+    let dim = output
+        .shape
+        .last()
+        .and_then(|&d| usize::try_from(d).ok())
+        .unwrap_or(1);
     let numbers = output.data.unwrap_or_default();
     Ok(numbers.chunks(dim.max(1)).map(<[f32]>::to_vec).collect())
 }

@@ -16,7 +16,9 @@ use crate::board::Facts;
 use crate::replica::Replica;
 
 pub(super) fn service(replica: &Arc<Replica>) -> HealthServer<Probes> {
-    HealthServer::new(Probes { replica: Arc::clone(replica) })
+    HealthServer::new(Probes {
+        replica: Arc::clone(replica),
+    })
 }
 
 pub(super) struct Probes {
@@ -45,8 +47,14 @@ fn answer(asked: Asked, facts: &Facts) -> HealthCheckResponse {
         Asked::Liveness => facts.probes.liveness,
         Asked::Readiness => facts.probes.readiness,
     };
-    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    HealthCheckResponse { status: status.into() }
+    let status = if serving {
+        ServingStatus::Serving
+    } else {
+        ServingStatus::NotServing
+    };
+    HealthCheckResponse {
+        status: status.into(),
+    }
 }
 
 type Watch = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -59,8 +67,11 @@ impl Health for Probes {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let service = request.into_inner().service;
         let asked = self.asked(&service);
-        let asked = asked.ok_or_else(|| Status::not_found(format!("unknown service {service:?}")))?;
-        Ok(Response::new(self.replica.board.read(|facts| answer(asked, facts))))
+        let asked =
+            asked.ok_or_else(|| Status::not_found(format!("unknown service {service:?}")))?;
+        Ok(Response::new(
+            self.replica.board.read(|facts| answer(asked, facts)),
+        ))
     }
 
     type WatchStream = Watch;
@@ -73,7 +84,9 @@ impl Health for Probes {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let asked = self.asked(&request.into_inner().service);
         let facts = WatchStream::new(self.replica.board.watch());
-        let unknown = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
+        let unknown = HealthCheckResponse {
+            status: ServingStatus::ServiceUnknown.into(),
+        };
         let mut last = None;
         let changes = facts.filter_map(move |facts| {
             let now = asked.map_or_else(|| unknown.clone(), |asked| answer(asked, &facts));

@@ -63,7 +63,14 @@ impl Inference {
         }
         let inputs = Inputs::Texts(texts(&ask)?);
         let too_long = TooLong::Cut;
-        let embedded = service.embed(Ask { inputs, too_long, synthetic, deadline }).await?;
+        let embedded = service
+            .embed(Ask {
+                inputs,
+                too_long,
+                synthetic,
+                deadline,
+            })
+            .await?;
         let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         Ok(ModelInferResponse {
             model_name: ask.model_name,
@@ -82,7 +89,9 @@ impl Inference {
 
     fn deadline(&self, metadata: &MetadataMap) -> Instant {
         let own = self.replica.settings.limits.request_timeout;
-        let asked = metadata.get("grpc-timeout").and_then(|t| timeout(t.to_str().ok()?));
+        let asked = metadata
+            .get("grpc-timeout")
+            .and_then(|t| timeout(t.to_str().ok()?));
         Instant::now() + asked.map_or(own, |asked| asked.min(own))
     }
 }
@@ -108,7 +117,11 @@ fn texts(ask: &ModelInferRequest) -> Result<Vec<String>, ServeError> {
 fn typed(input: &InferInputTensor) -> Result<Vec<String>, ServeError> {
     let contents = input.contents.as_ref();
     let contents = contents.ok_or_else(|| ServeError::Malformed("the input has no data".into()))?;
-    contents.bytes_contents.iter().map(|bytes| oip::text(bytes)).collect()
+    contents
+        .bytes_contents
+        .iter()
+        .map(|bytes| oip::text(bytes))
+        .collect()
 }
 
 /// `grpc-timeout`: up to eight digits and a unit.
@@ -140,9 +153,14 @@ impl GrpcInferenceService for Inference {
         drop(working);
         let result = result.map_err(|error| status::of(&error));
         if !synthetic {
-            let code = result.as_ref().err().map_or(0, |status| status.code() as u16);
+            let code = result
+                .as_ref()
+                .err()
+                .map_or(0, |status| status.code() as u16);
             self.replica.metrics.served(result.is_ok(), began.elapsed());
-            self.replica.metrics.request("grpc ModelInfer", code, began.elapsed());
+            self.replica
+                .metrics
+                .request("grpc ModelInfer", code, began.elapsed());
         }
         let mut response = Response::new(result?);
         if let Some(warmth) = self.replica.service.warmth() {
@@ -163,7 +181,9 @@ impl GrpcInferenceService for Inference {
         &self,
         _: Request<ServerReadyRequest>,
     ) -> Result<Response<ServerReadyResponse>, Status> {
-        Ok(Response::new(ServerReadyResponse { ready: self.ready() }))
+        Ok(Response::new(ServerReadyResponse {
+            ready: self.ready(),
+        }))
     }
 
     async fn model_ready(
@@ -172,15 +192,25 @@ impl GrpcInferenceService for Inference {
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ask = request.into_inner();
         self.known(&ask.name, &ask.version)?;
-        Ok(Response::new(ModelReadyResponse { ready: self.ready() }))
+        Ok(Response::new(ModelReadyResponse {
+            ready: self.ready(),
+        }))
     }
 
     async fn server_metadata(
         &self,
         _: Request<ServerMetadataRequest>,
     ) -> Result<Response<ServerMetadataResponse>, Status> {
-        let preheat_api::oip::ServerMetadata { name, version, extensions } = oip::server_metadata();
-        Ok(Response::new(ServerMetadataResponse { name, version, extensions }))
+        let preheat_api::oip::ServerMetadata {
+            name,
+            version,
+            extensions,
+        } = oip::server_metadata();
+        Ok(Response::new(ServerMetadataResponse {
+            name,
+            version,
+            extensions,
+        }))
     }
 
     async fn model_metadata(
@@ -192,7 +222,11 @@ impl GrpcInferenceService for Inference {
         let metadata = oip::model_metadata(&self.replica.service);
         let tensors = |list: Vec<preheat_api::oip::TensorMetadata>| {
             list.into_iter()
-                .map(|t| TensorMetadata { name: t.name, datatype: t.datatype, shape: t.shape })
+                .map(|t| TensorMetadata {
+                    name: t.name,
+                    datatype: t.datatype,
+                    shape: t.shape,
+                })
                 .collect()
         };
         Ok(Response::new(ModelMetadataResponse {
@@ -229,7 +263,9 @@ impl GrpcInferenceService for Inference {
             output: metadata.outputs.into_iter().map(output).collect(),
             ..ModelConfig::default()
         };
-        Ok(Response::new(ModelConfigResponse { config: Some(config) }))
+        Ok(Response::new(ModelConfigResponse {
+            config: Some(config),
+        }))
     }
 
     async fn model_statistics(
@@ -240,7 +276,12 @@ impl GrpcInferenceService for Inference {
         if !ask.name.is_empty() {
             self.known(&ask.name, &ask.version)?;
         }
-        let stat = |s: DurationStat| Some(StatisticDuration { count: s.count, ns: s.ns });
+        let stat = |s: DurationStat| {
+            Some(StatisticDuration {
+                count: s.count,
+                ns: s.ns,
+            })
+        };
         let model_stats = statistics(&self.replica)
             .model_stats
             .into_iter()

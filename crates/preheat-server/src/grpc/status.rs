@@ -26,7 +26,9 @@ pub fn of(error: &ServeError) -> Status {
     let mut status = Status::new(code, error.to_string());
     if let Some(after) = error.retry_after() {
         let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        status.metadata_mut().insert(headers::RETRY_AFTER_MS, MetadataValue::from(millis));
+        status
+            .metadata_mut()
+            .insert(headers::RETRY_AFTER_MS, MetadataValue::from(millis));
     }
     status
 }

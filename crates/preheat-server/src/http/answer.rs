@@ -16,10 +16,12 @@ pub fn timed<T: Serialize>(body: T, embedded: &Embedded) -> Response {
 }
 
 pub fn with_timing(mut response: Response, embedded: &Embedded) -> Response {
-    let (prepared, queued, inference) =
-        (millis(embedded.prepared), millis(embedded.queued), millis(embedded.inference));
-    let timing =
-        format!("prepare;dur={prepared}, queue;dur={queued}, inference;dur={inference}");
+    let (prepared, queued, inference) = (
+        millis(embedded.prepared),
+        millis(embedded.queued),
+        millis(embedded.inference),
+    );
+    let timing = format!("prepare;dur={prepared}, queue;dur={queued}, inference;dur={inference}");
     if let Ok(value) = HeaderValue::from_str(&timing) {
         response.headers_mut().insert(headers::SERVER_TIMING, value);
     }
@@ -37,11 +39,17 @@ pub fn vectors(
     let dim = embedded.matrix.cols;
     match dimensions {
         None => Ok(embedded.matrix.iter().map(<[f32]>::to_vec).collect()),
-        Some(0) => Err(ServeError::Malformed("dimensions must be at least 1".into())),
-        Some(wanted) if wanted > dim => {
-            Err(ServeError::Malformed(format!("dimensions is {wanted}, the model has {dim}")))
-        }
-        Some(wanted) => Ok(embedded.matrix.iter().map(|row| shortened(&row[..wanted])).collect()),
+        Some(0) => Err(ServeError::Malformed(
+            "dimensions must be at least 1".into(),
+        )),
+        Some(wanted) if wanted > dim => Err(ServeError::Malformed(format!(
+            "dimensions is {wanted}, the model has {dim}"
+        ))),
+        Some(wanted) => Ok(embedded
+            .matrix
+            .iter()
+            .map(|row| shortened(&row[..wanted]))
+            .collect()),
     }
 }
 

@@ -31,12 +31,21 @@ impl FromRequest<Arc<Replica>> for Call {
         let (parts, body) = request.into_parts();
         check_media_type(&parts.headers)?;
         let body = read(body, replica).await?;
-        let context = parts.extensions.get::<Context>().cloned().unwrap_or_else(|| Context {
-            id: String::new(),
-            arrived: Instant::now(),
-            synthetic: false,
-        });
-        Ok(Call { replica: Arc::clone(replica), context, headers: parts.headers, body })
+        let context = parts
+            .extensions
+            .get::<Context>()
+            .cloned()
+            .unwrap_or_else(|| Context {
+                id: String::new(),
+                arrived: Instant::now(),
+                synthetic: false,
+            });
+        Ok(Call {
+            replica: Arc::clone(replica),
+            context,
+            headers: parts.headers,
+            body,
+        })
     }
 }
 
@@ -47,13 +56,22 @@ async fn read(body: Body, replica: &Replica) -> Result<Bytes, ServeError> {
 
 /// JSON, or what clients that do not say send: nothing, a form (curl) or bytes (tensor clients).
 fn check_media_type(headers: &HeaderMap) -> Result<(), ServeError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
     let value = value.to_str().unwrap_or("?").to_ascii_lowercase();
     let kind = value.split(';').next().unwrap_or("").trim();
     let taken = kind.ends_with("/json")
         || kind.ends_with("+json")
-        || matches!(kind, "" | "application/x-www-form-urlencoded" | "application/octet-stream");
-    if taken { Ok(()) } else { Err(ServeError::MediaType) }
+        || matches!(
+            kind,
+            "" | "application/x-www-form-urlencoded" | "application/octet-stream"
+        );
+    if taken {
+        Ok(())
+    } else {
+        Err(ServeError::MediaType)
+    }
 }
 
 impl Call {
@@ -73,14 +91,24 @@ impl Call {
         let service = &self.replica.service;
         let deadline = self.context.arrived + service.limits.request_timeout;
         let synthetic = self.context.synthetic;
-        let result = service.embed(Ask { inputs, too_long, synthetic, deadline }).await;
+        let result = service
+            .embed(Ask {
+                inputs,
+                too_long,
+                synthetic,
+                deadline,
+            })
+            .await;
         if !synthetic {
-            self.replica.metrics.served(result.is_ok(), self.context.arrived.elapsed());
+            self.replica
+                .metrics
+                .served(result.is_ok(), self.context.arrived.elapsed());
         }
         result
     }
 }
 
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServeError> {
-    serde_json::from_slice(body).map_err(|error| ServeError::Malformed(format!("bad body: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ServeError::Malformed(format!("bad body: {error}")))
 }

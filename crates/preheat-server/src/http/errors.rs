@@ -39,13 +39,19 @@ pub struct Fault {
 
 impl Fault {
     pub fn tei(error: ServeError) -> Self {
-        Fault { error, family: Some(Family::Tei) }
+        Fault {
+            error,
+            family: Some(Family::Tei),
+        }
     }
 }
 
 impl From<ServeError> for Fault {
     fn from(error: ServeError) -> Self {
-        Fault { error, family: None }
+        Fault {
+            error,
+            family: None,
+        }
     }
 }
 
@@ -71,12 +77,18 @@ pub fn render(fault: &Fault, path: &str, request_id: &str) -> Response {
         // Whole seconds, and never 0: a client that reads 0 comes back at once.
         let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
         let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        response.headers_mut().insert(headers::RETRY_AFTER_MS, millis.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(headers::RETRY_AFTER_MS, millis.into());
     }
     if matches!(fault.error, ServeError::NoKey) {
         let bearer = HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, bearer);
     }
     response
 }
@@ -118,7 +130,11 @@ fn body(fault: &Fault, family: Family, status: StatusCode, request_id: &str) -> 
                 ServeError::TooLong { .. } => "Tokenizer",
                 _ => "Validation",
             };
-            Json(TeiError { error: message, error_type: kind.into() }).into_response()
+            Json(TeiError {
+                error: message,
+                error_type: kind.into(),
+            })
+            .into_response()
         }
         Family::OpenAi => {
             let kind = match status {

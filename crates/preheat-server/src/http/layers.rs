@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use preheat_api::headers;
+use preheat_runtime::telemetry;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -77,17 +78,25 @@ fn request_span(request: &Request, route: &str, context: &Context) -> Span {
         http.route = route,
         http.response.status_code = tracing::field::Empty,
         request_id = context.id,
+        trace_id = tracing::field::Empty,
         preheat.synthetic = context.synthetic,
     );
+    telemetry::continue_trace(&span, request.headers());
     span
 }
 
 /// Gives errors the style of their route.
 pub async fn render_faults(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let id = request.extensions().get::<Context>().map(|c| c.id.clone()).unwrap_or_default();
+    let id = request
+        .extensions()
+        .get::<Context>()
+        .map(|c| c.id.clone())
+        .unwrap_or_default();
     let response = next.run(request).await;
-    let Some(fault) = response.extensions().get::<Fault>() else { return response };
+    let Some(fault) = response.extensions().get::<Fault>() else {
+        return response;
+    };
     let mut rendered = errors::render(fault, &path, &id);
     // Which methods a route takes is the router's to say.
     if let Some(allow) = response.headers().get(header::ALLOW) {
@@ -121,7 +130,9 @@ pub fn check_key(keys: &Keys, headers: &HeaderMap) -> Result<(), ServeError> {
 
 /// `authorization: Bearer …` or `x-api-key: …`.
 pub fn offered_key(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .map(HeaderValue::as_bytes);
     let bearer = bearer.and_then(|value| {
         let (scheme, key) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
@@ -132,13 +143,17 @@ pub fn offered_key(headers: &HeaderMap) -> Option<&[u8]> {
 /// Whether a request carries this process's own secret.
 pub fn is_synthetic(replica: &Replica, headers: &HeaderMap) -> bool {
     let secret = replica.secret.as_bytes();
-    headers.get(headers::SYNTHETIC).is_some_and(|s| s.as_bytes().ct_eq(secret).into())
+    headers
+        .get(headers::SYNTHETIC)
+        .is_some_and(|s| s.as_bytes().ct_eq(secret).into())
 }
 
 /// The client's own id if it is harmless, else one that no other request has.
 fn request_id(replica: &Replica, headers: &HeaderMap) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
-    let given = headers.get(headers::REQUEST_ID).and_then(|id| id.to_str().ok());
+    let given = headers
+        .get(headers::REQUEST_ID)
+        .and_then(|id| id.to_str().ok());
     match given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
         Some(id) => id.to_owned(),
         None => {
@@ -147,4 +162,3 @@ fn request_id(replica: &Replica, headers: &HeaderMap) -> String {
         }
     }
 }
-

@@ -13,7 +13,11 @@ use serde_json::Value;
 use crate::replica::Replica;
 
 pub async fn metrics(State(replica): State<Arc<Replica>>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], replica.metrics_page()).into_response()
+    (
+        [(header::CONTENT_TYPE, CONTENT_TYPE)],
+        replica.metrics_page(),
+    )
+        .into_response()
 }
 
 pub async fn openapi() -> Json<Value> {

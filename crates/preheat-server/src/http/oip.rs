@@ -59,7 +59,10 @@ async fn run(model: &str, version: &str, call: Call) -> Result<Response, ServeEr
     };
     let texts = texts(input, binary)?;
     let embedded = call.embed(Inputs::Texts(texts), TooLong::Cut).await?;
-    Ok(answer::with_timing(respond(&call, &ask, &embedded)?, &embedded))
+    Ok(answer::with_timing(
+        respond(&call, &ask, &embedded)?,
+        &embedded,
+    ))
 }
 
 /// With the binary extension a header says how long the JSON in front is.
@@ -103,7 +106,11 @@ fn flatten(data: &Value, depth: usize, texts: &mut Vec<String>) -> Result<(), Se
                 flatten(item, depth + 1, texts)?;
             }
         }
-        _ => return Err(ServeError::Malformed("BYTES data is a list of strings".into())),
+        _ => {
+            return Err(ServeError::Malformed(
+                "BYTES data is a list of strings".into(),
+            ));
+        }
     }
     Ok(())
 }
@@ -113,11 +120,20 @@ fn flag(parameters: &Parameters, name: &str) -> Option<bool> {
 }
 
 fn respond(call: &Call, ask: &InferRequest, embedded: &Embedded) -> Result<Response, ServeError> {
-    let asked = ask.outputs.first().and_then(|output| flag(&output.parameters, "binary_data"));
-    let binary = asked.or_else(|| flag(&ask.parameters, "binary_data_output")).unwrap_or(false);
+    let asked = ask
+        .outputs
+        .first()
+        .and_then(|output| flag(&output.parameters, "binary_data"));
+    let binary = asked
+        .or_else(|| flag(&ask.parameters, "binary_data_output"))
+        .unwrap_or(false);
     let matrix = &embedded.matrix;
     let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let raw = if binary { oip::raw_numbers(&matrix.data) } else { Vec::new() };
+    let raw = if binary {
+        oip::raw_numbers(&matrix.data)
+    } else {
+        Vec::new()
+    };
     let mut parameters = Parameters::new();
     if binary {
         parameters.insert("binary_data_size".into(), raw.len().into());
@@ -143,7 +159,9 @@ fn respond(call: &Call, ask: &InferRequest, embedded: &Embedded) -> Result<Respo
     let mut response = bytes.into_response();
     let octets = HeaderValue::from_static("application/octet-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, octets);
-    response.headers_mut().insert(headers::INFER_JSON_LENGTH, json_length.into());
+    response
+        .headers_mut()
+        .insert(headers::INFER_JSON_LENGTH, json_length.into());
     Ok(response)
 }
 
@@ -167,7 +185,11 @@ pub async fn config(
     let metadata = oip::model_metadata(&replica.service);
     let tensor = |t: &preheat_api::oip::TensorMetadata| ConfigTensor {
         name: t.name.clone(),
-        data_type: if t.datatype == "BYTES" { "TYPE_STRING".into() } else { "TYPE_FP32".into() },
+        data_type: if t.datatype == "BYTES" {
+            "TYPE_STRING".into()
+        } else {
+            "TYPE_FP32".into()
+        },
         dims: t.shape.clone(),
     };
     Ok(Json(ModelConfig {

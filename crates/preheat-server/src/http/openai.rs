@@ -40,7 +40,10 @@ pub async fn embeddings(call: Call) -> Result<Response, Fault> {
         object: "list".into(),
         data,
         model: name.to_owned(),
-        usage: Usage { prompt_tokens: tokens, total_tokens: tokens },
+        usage: Usage {
+            prompt_tokens: tokens,
+            total_tokens: tokens,
+        },
     };
     Ok(answer::timed(body, &embedded))
 }

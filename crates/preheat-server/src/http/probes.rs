@@ -29,7 +29,10 @@ pub fn routes() -> Router<Arc<Replica>> {
         .route("/v2/health/live", get(live))
         .route("/v2/health/ready", get(ready))
         .route("/v2/models/{model}/ready", get(model_ready))
-        .route("/v2/models/{model}/versions/{version}/ready", get(version_ready))
+        .route(
+            "/v2/models/{model}/versions/{version}/ready",
+            get(version_ready),
+        )
 }
 
 async fn health(state: Shared, headers: HeaderMap) -> Response {
@@ -44,7 +47,10 @@ async fn live() -> Response {
 }
 
 fn alive() -> Response {
-    Json(Health { status: "alive".into() }).into_response()
+    Json(Health {
+        status: "alive".into(),
+    })
+    .into_response()
 }
 
 /// The whole report; its status code is the probe.
@@ -63,7 +69,13 @@ pub fn readiness(replica: &Replica, show_source: bool) -> Response {
 async fn startup(State(replica): Shared) -> Response {
     let started = replica.board.read(|facts| facts.probes.startup);
     let status = if started { "started" } else { "starting" };
-    (code(started), Json(Health { status: status.into() })).into_response()
+    (
+        code(started),
+        Json(Health {
+            status: status.into(),
+        }),
+    )
+        .into_response()
 }
 
 async fn model_ready(State(replica): Shared, Path(model): Path<String>) -> Result<Response, Fault> {
@@ -80,5 +92,9 @@ async fn version_ready(
 }
 
 fn code(ok: bool) -> StatusCode {
-    if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }

@@ -40,25 +40,39 @@ impl Rates {
             let burst = NonZeroU32::new(rate.ceil().min(1e9) as u32).unwrap_or(NonZeroU32::MIN);
             let period = Duration::from_secs_f64(1.0 / rate).max(Duration::from_nanos(1));
             let quota = Quota::with_period(period).unwrap_or(Quota::per_second(burst));
-            (rate, DefaultKeyedRateLimiter::keyed(quota.allow_burst(burst)))
+            (
+                rate,
+                DefaultKeyedRateLimiter::keyed(quota.allow_burst(burst)),
+            )
         });
-        Rates { limit, asked: AtomicU64::new(0) }
+        Rates {
+            limit,
+            asked: AtomicU64::new(0),
+        }
     }
 
     fn check(&self, caller: &Caller) -> Result<(), ServeError> {
-        let Some((rate, limiter)) = &self.limit else { return Ok(()) };
+        let Some((rate, limiter)) = &self.limit else {
+            return Ok(());
+        };
         if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             limiter.retain_recent();
         }
         limiter.check_key(caller).map_err(|until| {
             let retry_after = until.wait_time_from(DefaultClock::default().now());
-            ServeError::Rate { rate: *rate, retry_after }
+            ServeError::Rate {
+                rate: *rate,
+                retry_after,
+            }
         })
     }
 }
 
 pub async fn limit(State(rates): State<Arc<Rates>>, request: Request, next: Next) -> Response {
-    let synthetic = request.extensions().get::<Context>().is_some_and(|c| c.synthetic);
+    let synthetic = request
+        .extensions()
+        .get::<Context>()
+        .is_some_and(|c| c.synthetic);
     match rates.check(&caller(&request)) {
         Err(error) if !synthetic => Fault::from(error).into_response(),
         _ => next.run(request).await,
@@ -70,6 +84,9 @@ fn caller(request: &Request) -> Caller {
     if let Some(key) = offered_key(request.headers()) {
         return Caller::Key(key.to_vec());
     }
-    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
+    let address = request
+        .extensions()
+        .get::<Peer>()
+        .and_then(|peer| peer.address);
     address.map_or(Caller::Local, |address| Caller::Address(address.ip()))
 }

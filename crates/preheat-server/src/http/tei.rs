@@ -5,9 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use preheat_api::tei::{
-    EmbedRequest, EmbeddingType, Info, ModelType, Token, TokenizeRequest,
-};
+use preheat_api::tei::{EmbedRequest, EmbeddingType, Info, ModelType, Token, TokenizeRequest};
 use preheat_engine::tokenizer::Special;
 
 use super::answer;
@@ -23,7 +21,11 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
         let why = "normalize = false is not offered: this model's vectors are of length one";
         return Err(Fault::tei(ServeError::Malformed(why.into())));
     }
-    let too_long = if ask.truncate == Some(false) { TooLong::Refuse } else { TooLong::Cut };
+    let too_long = if ask.truncate == Some(false) {
+        TooLong::Refuse
+    } else {
+        TooLong::Cut
+    };
     let inputs = Inputs::Texts(ask.inputs.into_vec());
     let embedded = call.embed(inputs, too_long).await.map_err(Fault::tei)?;
     let vectors = answer::vectors(&embedded, ask.dimensions).map_err(Fault::tei)?;
@@ -32,11 +34,17 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
 
 pub async fn tokenize(call: Call) -> Result<Response, Fault> {
     let ask: TokenizeRequest = call.json()?;
-    let special = if ask.add_special_tokens { Special::Add } else { Special::Omit };
+    let special = if ask.add_special_tokens {
+        Special::Add
+    } else {
+        Special::Omit
+    };
     let texts = ask.inputs.into_vec();
     let tokens = call.replica.service.tokenize(texts, special).await?;
-    let tokens: Vec<Vec<Token>> =
-        tokens.into_iter().map(|row| row.into_iter().map(token).collect()).collect();
+    let tokens: Vec<Vec<Token>> = tokens
+        .into_iter()
+        .map(|row| row.into_iter().map(token).collect())
+        .collect();
     Ok(Json(tokens).into_response())
 }
 
@@ -60,7 +68,9 @@ pub async fn info(State(replica): State<Arc<Replica>>) -> Result<Response, Fault
         model_sha: replica.board.read(|facts| facts.revision.clone()),
         model_dtype: loaded.info.dtype.clone(),
         model_type: ModelType {
-            embedding: EmbeddingType { pooling: loaded.info.pooling.clone() },
+            embedding: EmbeddingType {
+                pooling: loaded.info.pooling.clone(),
+            },
         },
         max_concurrent_requests: limits.concurrency,
         max_input_length: loaded.info.max_tokens,

@@ -45,7 +45,13 @@ impl ReplicaWork {
         drain: Arc<Drain>,
         tasks: Tasks,
     ) -> Self {
-        ReplicaWork { replica, doors, drain, tasks, found: Mutex::default() }
+        ReplicaWork {
+            replica,
+            doors,
+            drain,
+            tasks,
+            found: Mutex::default(),
+        }
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -53,13 +59,21 @@ impl ReplicaWork {
     }
 
     fn policy(&self, loaded: &Loaded) -> RoundPolicy {
-        self.replica.settings.rounds.for_engine(loaded.info.shape_state)
+        self.replica
+            .settings
+            .rounds
+            .for_engine(loaded.info.shape_state)
     }
 
     fn loaded(&self) -> Result<Loaded, Failure> {
         self.replica.service.loaded().ok_or_else(|| {
             let remedy = "report it with the log";
-            Failure::new(FailureKind::Internal, &Phase::Warming, "no model is loaded", remedy)
+            Failure::new(
+                FailureKind::Internal,
+                &Phase::Warming,
+                "no model is loaded",
+                remedy,
+            )
         })
     }
 
@@ -84,7 +98,9 @@ impl ReplicaWork {
         self.tasks.spawn("warm the rest", async move {
             match warm::run(&mut later, &loaded, policy, &board).await {
                 Ok(()) => tracing::info!(event = "warmed_rest", "the rest of the plan is warm"),
-                Err(failure) => tracing::error!(event = "warm_rest_failed", %failure, "a rare shape stays cold"),
+                Err(failure) => {
+                    tracing::error!(event = "warm_rest_failed", %failure, "a rare shape stays cold")
+                }
             }
         });
     }
@@ -109,7 +125,12 @@ impl Work for ReplicaWork {
         let job = self.tasks.spawn_blocking("load model", move || {
             let missing = || {
                 let remedy = "report it with the log";
-                Failure::new(FailureKind::Internal, &Phase::Loading, "nothing was fetched", remedy)
+                Failure::new(
+                    FailureKind::Internal,
+                    &Phase::Loading,
+                    "nothing was fetched",
+                    remedy,
+                )
             };
             let model = &replica.settings.model;
             let fetched = fetched.ok_or_else(missing)?;
@@ -144,7 +165,13 @@ impl Work for ReplicaWork {
     async fn warm(&self) -> Result<(), Failure> {
         let loaded = self.loaded()?;
         let mut cases = self.found().cases.clone();
-        warm::run(&mut cases, &loaded, self.policy(&loaded), &self.replica.board).await?;
+        warm::run(
+            &mut cases,
+            &loaded,
+            self.policy(&loaded),
+            &self.replica.board,
+        )
+        .await?;
         self.found().cases = cases;
         Ok(())
     }
@@ -170,15 +197,30 @@ impl Work for ReplicaWork {
         };
         let evidence = prover.evidence(|| self.replica.memory()).await?;
         let now = board.clock().now();
-        let verdict = self.replica.settings.criteria.judge(&evidence, last_call, now);
+        let verdict = self
+            .replica
+            .settings
+            .criteria
+            .judge(&evidence, last_call, now);
         let took = now - began;
-        board.span(Span { stage: "prove".into(), start: began, took, bytes: None, cpu: None });
+        board.span(Span {
+            stage: "prove".into(),
+            start: began,
+            took,
+            bytes: None,
+            cpu: None,
+        });
         board.judged(&verdict.checks);
         for missed in verdict.checks.iter().filter(|check| !check.ok) {
             self.replica.metrics.proof_failure(missed.id.name());
             tracing::info!(
-                event = "check_missed", check = missed.id.name(), what = missed.what,
-                value = missed.value, limit = missed.limit, attempt = number, "not proven yet"
+                event = "check_missed",
+                check = missed.id.name(),
+                what = missed.what,
+                value = missed.value,
+                limit = missed.limit,
+                attempt = number,
+                "not proven yet"
             );
         }
         Ok(verdict)
@@ -189,7 +231,9 @@ impl Work for ReplicaWork {
         self.replica.board.set(|facts| facts.pass = Some(shared));
         let skipped = pass.warmth() == Warmth::Skipped;
         self.replica.service.gate.open(pass);
-        self.replica.board.read(|facts| self.replica.metrics.warmup(&facts.warmup));
+        self.replica
+            .board
+            .read(|facts| self.replica.metrics.warmup(&facts.warmup));
         if !skipped {
             self.warm_the_rest();
         }
@@ -201,11 +245,18 @@ impl Work for ReplicaWork {
     }
 
     async fn drain(&self) -> usize {
-        let report = self.drain.run(self.replica.settings.drain, &self.replica.shutdown).await;
+        let report = self
+            .drain
+            .run(self.replica.settings.drain, &self.replica.shutdown)
+            .await;
         self.replica.metrics.drain_cut(report.cut);
         self.replica.service.gate.close();
         if report.cut > 0 {
-            tracing::error!(event = "drain_cut", requests = report.cut, "requests were cut");
+            tracing::error!(
+                event = "drain_cut",
+                requests = report.cut,
+                "requests were cut"
+            );
         }
         report.cut
     }
@@ -229,20 +280,31 @@ fn log(life: &Lifecycle, replica: &Replica) {
     let ms = millis(now.since_start());
     match life.phase() {
         Phase::Failed(failure) => tracing::error!(
-            event = "failed", model, phase, ms, stage = failure.stage, cause = failure.cause,
-            remedy = failure.remedy, exit_code = failure.kind.exit_code(), "{failure}"
+            event = "failed",
+            model,
+            phase,
+            ms,
+            stage = failure.stage,
+            cause = failure.cause,
+            remedy = failure.remedy,
+            exit_code = failure.kind.exit_code(),
+            "{failure}"
         ),
         Phase::Ready => {
             replica.metrics.time_to_ready(now.since_start());
             let report = replica.report(false);
             let proof = report.models.first().map(|m| m.proof.clone());
             tracing::info!(
-                event = "ready", model, phase, ms,
+                event = "ready",
+                model,
+                phase,
+                ms,
                 warmup_seconds = report.warmup_seconds,
                 first_request_ms = proof.as_ref().and_then(|p| p.first_request_ms),
                 steady_ms = proof.as_ref().and_then(|p| p.steady_ms),
                 saved_ms = proof.as_ref().map(|p| p.saved_ms),
-                "{}", report.detail
+                "{}",
+                report.detail
             );
         }
         _ => tracing::info!(event = "phase", model, phase, ms, "{phase}"),

@@ -18,21 +18,36 @@ const LONGEST_LINE: u64 = 2_000_000;
 pub(super) fn read(cases: &[CaseConfig]) -> Result<Vec<Case>, SettingsError> {
     let mut all = Vec::new();
     for (index, case) in cases.iter().enumerate() {
-        let name = if case.name.is_empty() { format!("case-{}", index + 1) } else { case.name.clone() };
+        let name = if case.name.is_empty() {
+            format!("case-{}", index + 1)
+        } else {
+            case.name.clone()
+        };
         match (&case.texts, &case.generate, &case.file) {
             (Some(texts), None, None) if !texts.is_empty() => {
                 all.push(one(name, CaseInput::Texts(texts.clone()), case)?);
             }
             (None, Some(g), None) => {
-                let input = CaseInput::Generate { texts: g.texts, tokens: g.tokens };
+                let input = CaseInput::Generate {
+                    texts: g.texts,
+                    tokens: g.tokens,
+                };
                 all.push(one(name, input, case)?);
             }
             (None, None, Some(path)) => {
                 let lines = recorded(path, case.max.unwrap_or(LINES)).map_err(|problem| {
-                    fault(&name, &problem, "give a readable file with one JSON request a line")
+                    fault(
+                        &name,
+                        &problem,
+                        "give a readable file with one JSON request a line",
+                    )
                 })?;
                 for (line, texts) in (1..).zip(lines) {
-                    all.push(one(format!("{name}#{line}"), CaseInput::Texts(texts), case)?);
+                    all.push(one(
+                        format!("{name}#{line}"),
+                        CaseInput::Texts(texts),
+                        case,
+                    )?);
                 }
             }
             _ => {
@@ -49,13 +64,21 @@ fn one(name: String, input: CaseInput, case: &CaseConfig) -> Result<Case, Settin
     let rows = input.rows();
     if expect.rows.is_some_and(|wanted| wanted != rows) {
         let problem = format!("expects {} rows of {rows} inputs", expect.rows.unwrap_or(0));
-        return Err(fault(&name, &problem, "a row comes out for each input: correct expect.rows"));
+        return Err(fault(
+            &name,
+            &problem,
+            "a row comes out for each input: correct expect.rows",
+        ));
     }
     if let Some(golden) = &expect.golden
         && golden.len() != rows
     {
         let problem = format!("has {} golden rows for {rows} inputs", golden.len());
-        return Err(fault(&name, &problem, "give one known vector for each input"));
+        return Err(fault(
+            &name,
+            &problem,
+            "give one known vector for each input",
+        ));
     }
     if !expect.finite {
         return Err(fault(
@@ -64,11 +87,18 @@ fn one(name: String, input: CaseInput, case: &CaseConfig) -> Result<Case, Settin
             "leave expect.finite out: an answer that is no number is never right",
         ));
     }
-    let golden = expect
-        .golden
-        .clone()
-        .map(|rows| Golden { rows, tolerance: expect.tolerance });
-    Ok(Case { name, input, expect: Expectation { dim: expect.dim, golden } })
+    let golden = expect.golden.clone().map(|rows| Golden {
+        rows,
+        tolerance: expect.tolerance,
+    });
+    Ok(Case {
+        name,
+        input,
+        expect: Expectation {
+            dim: expect.dim,
+            golden,
+        },
+    })
 }
 
 fn fault(name: &str, problem: &str, remedy: &str) -> SettingsError {
@@ -84,7 +114,9 @@ fn recorded(path: &str, max: usize) -> Result<Vec<Vec<String>>, String> {
         let limited = (&mut reader).take(LONGEST_LINE).read_line(&mut line);
         let read = limited.map_err(|e| format!("{path}:{number} cannot be read: {e}"))?;
         if read as u64 == LONGEST_LINE {
-            return Err(format!("{path}:{number} is longer than {LONGEST_LINE} bytes"));
+            return Err(format!(
+                "{path}:{number} is longer than {LONGEST_LINE} bytes"
+            ));
         }
         if read == 0 {
             break;
@@ -95,7 +127,11 @@ fn recorded(path: &str, max: usize) -> Result<Vec<Vec<String>>, String> {
         let texts = serde_json::from_str(&line).ok().and_then(texts);
         requests.push(texts.ok_or_else(|| format!("{path}:{number} is not a request with texts"))?);
     }
-    if requests.is_empty() { Err(format!("{path} holds no request")) } else { Ok(requests) }
+    if requests.is_empty() {
+        Err(format!("{path} holds no request"))
+    } else {
+        Ok(requests)
+    }
 }
 
 /// A text, a list of texts, or an object that holds either as `inputs`, `input` or `texts`.
@@ -103,13 +139,16 @@ fn texts(body: Value) -> Option<Vec<String>> {
     match body {
         Value::String(text) => Some(vec![text]),
         Value::Array(items) => {
-            let texts: Option<Vec<String>> =
-                items.into_iter().map(|v| v.as_str().map(str::to_owned)).collect();
+            let texts: Option<Vec<String>> = items
+                .into_iter()
+                .map(|v| v.as_str().map(str::to_owned))
+                .collect();
             texts.filter(|t| !t.is_empty())
         }
-        Value::Object(mut map) => {
-            ["inputs", "input", "texts"].into_iter().find_map(|key| map.remove(key)).and_then(texts)
-        }
+        Value::Object(mut map) => ["inputs", "input", "texts"]
+            .into_iter()
+            .find_map(|key| map.remove(key))
+            .and_then(texts),
         _ => None,
     }
 }
@@ -121,13 +160,21 @@ mod tests {
     #[test]
     fn recorded_requests_of_every_family_are_read() {
         let dir = std::env::temp_dir().join(format!("preheat-cases-{}", std::process::id()));
-        std::fs::write(&dir, "\"a\"\n[\"b\",\"c\"]\n\n{\"inputs\":\"d\"}\n{\"input\":[\"e\"]}\n").unwrap();
+        std::fs::write(
+            &dir,
+            "\"a\"\n[\"b\",\"c\"]\n\n{\"inputs\":\"d\"}\n{\"input\":[\"e\"]}\n",
+        )
+        .unwrap();
         let path = dir.to_str().unwrap();
         let read = recorded(path, 10).unwrap();
         assert_eq!(read.concat(), ["a", "b", "c", "d", "e"]);
         assert_eq!(recorded(path, 1).unwrap().len(), 1);
         std::fs::write(&dir, "{\"prompt\":1}").unwrap();
-        assert!(recorded(path, 10).unwrap_err().contains(":1 is not a request"));
+        assert!(
+            recorded(path, 10)
+                .unwrap_err()
+                .contains(":1 is not a request")
+        );
         std::fs::remove_file(&dir).unwrap();
     }
 }

@@ -20,12 +20,19 @@ impl Keys {
             let problem = format!("{path} cannot be read: {e}");
             SettingsError::new(setting, problem, "give a readable file with one key a line")
         })?;
-        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with('#'));
         let keys: Vec<_> = lines.map(|line| line.as_bytes().to_vec()).collect();
         if keys.is_empty() {
             // An empty file must not leave the door open.
             let problem = format!("{path} holds no key");
-            return Err(SettingsError::new(setting, problem, "write one key a line into it"));
+            return Err(SettingsError::new(
+                setting,
+                problem,
+                "write one key a line into it",
+            ));
         }
         Ok(Keys(keys))
     }
@@ -38,7 +45,10 @@ impl Keys {
     /// Whether `offered` is one of the keys. Looks at all of them, whatever the answer.
     #[must_use]
     pub fn admit(&self, offered: &[u8]) -> bool {
-        self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(offered)).into()
+        self.0
+            .iter()
+            .fold(Choice::from(0), |found, key| found | key.ct_eq(offered))
+            .into()
     }
 }
 
