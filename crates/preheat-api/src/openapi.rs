@@ -1,6 +1,177 @@
-pub fn document() -> serde_json::Value {
-    serde_json::Value::Null
+//! The data listener's interface as one OpenAPI 3.1 document, and as a page for people.
+//!
+//! Owns the table of routes and what each of them can answer; the shapes come from the very types
+//! that are parsed and sent. It never routes and never answers: that is the server's.
+
+mod components;
+mod page;
+mod refusals;
+mod route;
+mod routes;
+mod schemas;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+
+pub use page::page;
+
+use crate::headers;
+use route::{Answer, Body, Content, Route};
+use routes::ROUTES;
+use schemas::Schemas;
+
+/// What holds for all routes.
+const ABOUT: &str = "\
+    Embeddings from a model that was warmed, and proven warm, before the first request is let in. \
+    Until then, and while it drains, a replica answers 503 and says when to come back. Numbers of \
+    inputs are those of the default configuration (`limits.client_batch`). Requests that break \
+    HTTP itself are refused with 400, 414 or 431 before a route is looked for.";
+
+/// The document, the same for every replica of this version.
+#[must_use]
+pub fn document() -> Value {
+    let mut schemas = Schemas::new();
+    let paths = paths(&mut schemas);
+    let refusals = refusals(&mut schemas);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "preheat",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "tags": routes::TAGS.map(|(name, description)| {
+            json!({ "name": name, "description": description })
+        }),
+        "paths": paths,
+        "components": {
+            "schemas": schemas.into_definitions(),
+            "responses": refusals,
+            "parameters": components::parameters(),
+            "headers": components::response_headers(),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "key": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+            },
+        },
+    })
 }
-pub fn page() -> String {
-    String::new()
+
+fn paths(schemas: &mut Schemas) -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        for path in route.paths {
+            let mut item = Map::new();
+            item.insert(route.method.into(), operation(route, path, schemas));
+            paths.insert((*path).into(), item.into());
+        }
+    }
+    paths.into()
+}
+
+/// Each refusal once, however many routes share it.
+fn refusals(schemas: &mut Schemas) -> Value {
+    let mut responses = Map::new();
+    for route in ROUTES {
+        for refusal in route
+            .paths
+            .iter()
+            .flat_map(|path| refusals::of(path, route.refusals))
+        {
+            responses.insert(refusal.name(), response(&refusal.answer(), schemas));
+        }
+    }
+    responses.into()
+}
+
+fn operation(route: &Route, path: &str, schemas: &mut Schemas) -> Value {
+    let mut responses: Map<String, Value> = route
+        .answers
+        .iter()
+        .map(|answer| (answer.status.to_string(), response(answer, schemas)))
+        .collect();
+    for refusal in refusals::of(path, route.refusals) {
+        let shared = reference("responses", &refusal.name());
+        responses.insert(refusal.status.to_string(), shared);
+    }
+    let mut operation = json!({
+        "operationId": operation_id(route.method, path),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "security": security(route),
+        "responses": responses,
+    });
+    let parameters = parameters_of(route, path);
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    if let Some(body) = &route.body {
+        operation["requestBody"] = request_body(body, schemas);
+    }
+    operation
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
+
+/// `post /v1/embeddings` → `post_v1_embeddings`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    std::iter::once(method)
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+/// Keys are wanted only where the configuration lists some, so going without is an alternative.
+fn security(route: &Route) -> Value {
+    if route.refusals.contains(&refusals::KEY) {
+        json!([{}, { "bearer": [] }, { "key": [] }])
+    } else {
+        json!([])
+    }
+}
+
+fn request_body(body: &Body, schemas: &mut Schemas) -> Value {
+    let examples: Map<String, Value> = body
+        .examples
+        .iter()
+        .map(|(name, text)| {
+            let value: Value = serde_json::from_str(text).expect("examples are constant JSON");
+            ((*name).to_owned(), json!({ "value": value }))
+        })
+        .collect();
+    let schema = schemas.request(body.schema);
+    json!({
+        "required": true,
+        "content": { "application/json": { "schema": schema, "examples": examples } },
+    })
+}
+
+fn response(answer: &Answer, schemas: &mut Schemas) -> Value {
+    let mut content = Map::new();
+    for Content { media, schema } in answer.content {
+        let schema = schemas.answer(*schema);
+        content.insert((*media).into(), json!({ "schema": schema }));
+    }
+    let everywhere = [headers::REQUEST_ID, headers::WARM];
+    let names = everywhere.iter().chain(answer.headers);
+    let headers: Map<String, Value> = names
+        .map(|name| ((*name).to_owned(), reference("headers", name)))
+        .collect();
+    json!({ "description": answer.meaning, "headers": headers, "content": content })
+}
+
+fn parameters_of(route: &Route, path: &str) -> Vec<Value> {
+    let in_path = ["model", "version"]
+        .into_iter()
+        .filter(|name| path.contains(&format!("{{{name}}}")));
+    let names = in_path.chain(route.parameters.iter().copied());
+    names.map(|name| reference("parameters", name)).collect()
 }
