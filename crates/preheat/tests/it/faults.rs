@@ -47,7 +47,7 @@ const FAULTS: &[Fault] = &[
         name: "weights that are not numbers",
         damage: |folder| poison(&copy(folder, "model.safetensors")),
         stage: "warming",
-        cause: "finite",
+        cause: "NaN",
         exit: 13,
     },
     Fault {
@@ -83,9 +83,9 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "missing tokenizer",
         damage: |folder| remove(folder, "tokenizer.json"),
-        stage: "fetching",
+        stage: "loading",
         cause: "tokenizer.json",
-        exit: 11,
+        exit: 12,
     },
     Fault {
         name: "broken tokenizer",
@@ -118,7 +118,7 @@ async fn a_wrong_checksum_is_found_before_the_weights_are_used() {
         "[model.batching]",
         &format!("sha256 = \"{}\"\n[model.batching]", "0".repeat(64)),
     );
-    check_exit("wrong checksum", &config, 11).await;
+    check_exit("wrong checksum", &config, 12).await;
 }
 
 #[tokio::test]

@@ -167,7 +167,10 @@ async fn metrics_count_requests_and_no_cold_one() {
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
     assert_eq!(value("preheat_cold_requests_total"), 0.0);
-    assert_eq!(value("preheat_replica_phase{phase=\"ready\""), 1.0);
+    assert_eq!(
+        value("preheat_replica_phase{model=\"embedder\",phase=\"ready\"}"),
+        1.0
+    );
     let served = page
         .lines()
         .filter(|line| line.starts_with("preheat_requests_total{"));
