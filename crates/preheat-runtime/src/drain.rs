@@ -108,23 +108,27 @@ impl Drain {
     /// urgent cuts at once.
     pub async fn run(&self, limits: DrainLimits, shutdown: &Shutdown) -> DrainReport {
         let started = Instant::now();
+        self.edges.close();
         let finished = tokio::select! {
             finished = self.walk(limits) => finished,
             () = shutdown.reached(Urgency::Stop) => false,
         };
         let cut = if finished { 0 } else { self.in_flight.count() };
-        self.enter(Stage::Cut);
+        self.stage.send_replace(Stage::Cut);
         // Dropping a connection takes no time; the limit is for a runtime that is stuck.
         let _ = tokio::time::timeout(CUT, self.edges.wait()).await;
-        DrainReport {
+        let took = started.elapsed();
+        tracing::info!(
+            event = "drained",
             cut,
-            took: started.elapsed(),
-        }
+            ms = took.as_secs_f64() * 1000.0,
+            "drained"
+        );
+        DrainReport { cut, took }
     }
 
     /// Whether everything ended by itself.
     async fn walk(&self, limits: DrainLimits) -> bool {
-        self.edges.close();
         self.enter(Stage::Settling);
         tokio::time::sleep(limits.settle).await;
         self.enter(Stage::Refusing);

@@ -57,7 +57,7 @@ pub struct EdgeConfig {
     pub tls_timeout: Duration,
     pub max_connections: usize,
     pub max_headers: usize,
-    /// For all header lines of a request together.
+    /// For all header lines of a request together; over HTTP/1 at least 8 KiB.
     pub max_header_bytes: usize,
     /// Requests at the same time on one HTTP/2 connection.
     pub max_streams: u32,

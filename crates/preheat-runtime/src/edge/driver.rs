@@ -50,7 +50,7 @@ enum Event {
 impl Driver {
     pub(crate) fn new(draining: Draining, life: Life, idle: Duration) -> Self {
         let born = draining.stage();
-        let goodbye = Goodbye::new();
+        let goodbye = Goodbye::default();
         Driver {
             draining,
             life,
@@ -73,7 +73,7 @@ impl Driver {
     pub(crate) async fn drive<C: GracefulConnection>(mut self, connection: C) -> End {
         let mut connection = pin!(connection);
         let mut timer = pin!(sleep_until(Instant::now()));
-        let (mut stage, goodbye) = (self.draining.clone(), self.goodbye.clone());
+        let (mut stage, mut goodbye) = (self.draining.clone(), self.goodbye.changes());
         loop {
             tokio::select! {
                 biased;
@@ -85,7 +85,8 @@ impl Driver {
                     }
                 }
                 () = stage.changed() => {}
-                () = goodbye.asked() => {}
+                // We hold the sender, so this is never an error.
+                _ = goodbye.changed() => {}
             }
             match self.next_check() {
                 Ok(at) => timer.as_mut().reset(at),
@@ -128,16 +129,17 @@ impl Driver {
     /// Whether hyper should end the connection. Closing an idle HTTP/1 connection may cross with a
     /// request, so that is left to the very end.
     fn is_time_to_leave(&self) -> bool {
-        if self.expired || self.goodbye.is_asked() {
+        let status = self.life.status();
+        if self.expired || self.goodbye.is_due(status.answering) {
             return true;
         }
-        let since = match self.life.status().protocol {
+        let since = match status.protocol {
             Protocol::Http2 => Stage::Refusing,
             Protocol::Http1 => Stage::Closing,
             // Hyper would throw away a request of which it has the first bytes.
             Protocol::Unknown => return false,
         };
-        self.draining.stage() >= since && self.life.status().is_quiet()
+        self.draining.stage() >= since && status.is_quiet()
     }
 
     /// When to look again, or how the connection ends now.

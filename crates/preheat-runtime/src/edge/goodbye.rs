@@ -1,9 +1,9 @@
-//! The word by which a connection ends, between those who ask for it and the one who says it.
+//! The word by which an HTTP/2 connection ends, between those who ask for it and the one who says it.
 //!
-//! HTTP/2 can say goodbye (GOAWAY) at any time without losing a request; but clients are known to
-//! drop, or to take for failed, a request that they are just sending. So it is said right before an
-//! answer, while the client that asked waits: the answer's task asks for it and holds the answer
-//! back until the connection's task has said it.
+//! GOAWAY can be sent at any time without losing a request that is on the wire; but clients are
+//! known to fail what they send while they take note of it. So it is said when they wait for us:
+//! every answer asks for it and is held back, until all requests under way have come so far, or the
+//! first has been held for long enough; then the word goes out, and the answers right behind it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,52 +11,51 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// An answer is not held back for longer; the connection's task needs microseconds.
+/// No answer is held back for longer than twice this.
 const HOLD: Duration = Duration::from_millis(100);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Word {
-    Unsaid,
-    Wanted,
-    Said,
+#[derive(Debug, Default)]
+struct State {
+    /// Answers that wait.
+    held: usize,
+    /// One of them has waited for long enough.
+    due: bool,
+    said: bool,
 }
 
 /// One for each connection; clones are the same.
-#[derive(Debug, Clone)]
-pub(crate) struct Goodbye(Arc<watch::Sender<Word>>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Goodbye(Arc<watch::Sender<State>>);
 
 impl Goodbye {
-    pub(crate) fn new() -> Self {
-        Goodbye(Arc::new(watch::Sender::new(Word::Unsaid)))
-    }
-
     /// Asks for the goodbye, and waits until it has been said.
     pub(crate) async fn ask(&self) {
-        self.advance(Word::Wanted);
-        let mut word = self.0.subscribe();
-        // On a timeout the answer goes first. It cannot be an error: we hold the sender.
-        let _ = timeout(HOLD, word.wait_for(|word| *word == Word::Said)).await;
+        let mut changes = self.0.subscribe();
+        let asks: [fn(&mut State); 2] = [|state| state.held += 1, |state| state.due = true];
+        for ask in asks {
+            self.0.send_modify(ask);
+            if timeout(HOLD, changes.wait_for(|state| state.said))
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
     }
 
-    /// Waits until somebody asks for it; for ever once it has been said. Cancel safe.
-    pub(crate) async fn asked(&self) {
-        let mut word = self.0.subscribe();
-        let _ = word.wait_for(|word| *word == Word::Wanted).await;
+    /// Whether to say it now, while this many requests are under way.
+    pub(crate) fn is_due(&self, answering: usize) -> bool {
+        let state = self.0.borrow();
+        !state.said && state.held > 0 && (state.due || state.held >= answering)
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        *self.0.borrow() == Word::Wanted
+    /// Changes whenever it may have become due.
+    pub(crate) fn changes(&self) -> watch::Receiver<impl Sized + use<>> {
+        self.0.subscribe()
     }
 
     pub(crate) fn say(&self) {
-        self.advance(Word::Said);
-    }
-
-    fn advance(&self, to: Word) {
-        self.0.send_if_modified(|word| {
-            let changes = to > *word;
-            *word = (*word).max(to);
-            changes
-        });
+        self.0
+            .send_if_modified(|state| !std::mem::replace(&mut state.said, true));
     }
 }

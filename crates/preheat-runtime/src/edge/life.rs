@@ -62,6 +62,8 @@ pub(crate) struct Answering(Life);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) protocol: Protocol,
+    /// Requests under way.
+    pub(crate) answering: usize,
     /// Nothing is asked and nothing is on its way.
     pub(crate) at_rest: bool,
     pub(crate) last_moved: Instant,
@@ -143,6 +145,7 @@ impl Life {
         let state = self.lock();
         Status {
             protocol: state.protocol,
+            answering: state.answering,
             at_rest: state.answering == 0 && state.stalled_since.is_none(),
             last_moved: state.last_moved,
         }
