@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use preheat_api::replica::{CaseEvent, Event, PhaseEvent};
 use preheat_core::warmup::Path;
@@ -50,6 +51,8 @@ pub enum Doing {
         number: usize,
         of: usize,
         name: String,
+        /// The last one that was run, and what it took.
+        round: Option<(usize, Duration)>,
     },
     Attempt {
         number: usize,
@@ -120,12 +123,13 @@ impl Board {
     /// The driver's: the phase has changed.
     pub fn enter(&self, phase: &Phase, probes: Probes, history: &[(&'static str, Moment)]) {
         self.facts.send_modify(|facts| {
+            // A new try starts with an empty page.
+            let retry = matches!(facts.phase, Phase::Failed(_)) && *phase == Phase::Fetching;
             facts.phase = phase.clone();
             facts.probes = probes;
             facts.history = history.to_vec();
             facts.doing = None;
-            // A new try starts with an empty page.
-            if *phase == Phase::Fetching {
+            if retry {
                 facts.waterfall = Waterfall::default();
                 facts.warmup = WarmupReport::default();
                 facts.checks.clear();
@@ -158,8 +162,13 @@ impl Board {
         shape: ShapeBucket,
         path: Path,
         round: usize,
-        took: std::time::Duration,
+        took: Duration,
     ) {
+        self.facts.send_modify(|facts| {
+            if let Some(Doing::Case { round: last, .. }) = &mut facts.doing {
+                *last = Some((round, took));
+            }
+        });
         self.publish(Event::Case(CaseEvent {
             name: name.into(),
             shape: shape.to_string(),

@@ -5,6 +5,7 @@
 pub mod settings;
 
 mod clock;
+pub mod human;
 pub mod lifecycle;
 pub mod replica;
 
@@ -28,7 +29,9 @@ mod http;
 mod metrics;
 mod oip;
 
-pub use replica::run;
+pub use board::{Doing, Facts};
+pub use replica::{LIFECYCLE, Replica, Started, start};
+pub use report::summary;
 pub use settings::{Settings, SettingsError, Surroundings};
 
 /// The version that reports and metrics show.

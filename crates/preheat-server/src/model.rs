@@ -13,7 +13,8 @@ use preheat_runtime::Tasks;
 
 use crate::batcher::{Batcher, BatcherConfig, Coverage};
 use crate::board::{Board, Doing};
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
+use crate::human;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
 use crate::settings::{EngineSettings, ModelSettings, SimSettings};
@@ -70,12 +71,23 @@ pub async fn fetch(
         bytes,
         cpu: None,
     });
+    log_fetched(&fetched, took);
     board.set(|facts| {
         facts.source = Some(fetched.source.clone());
         facts.revision = Some(fetched.revision.clone());
         facts.doing = None;
     });
     Ok(fetched)
+}
+
+fn log_fetched(fetched: &Fetched, took: Duration) {
+    let (source, bytes) = (&fetched.source, fetched.bytes_fetched);
+    let how = match fetched.cached {
+        true => format!("found {source} on this machine"),
+        false => format!("fetched {} from {source} in {}", human::bytes(bytes), human::time(took)),
+    };
+    let (revision, ms) = (&fetched.revision, millis(took));
+    tracing::info!(event = "fetched", source, revision, bytes, ms, "{how}");
 }
 
 fn simulated() -> Fetched {
@@ -153,12 +165,27 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
             (parts, loaded.stages)
         }
     };
+    let info = parts.engine.info().clone();
+    log_loaded(&info, &stages);
     for stage in stages {
         board.span(span(stage, board.clock()));
     }
-    let info = parts.engine.info().clone();
     board.set(|facts| facts.engine = Some(info));
     Ok(parts)
+}
+
+fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
+    let parts: Vec<String> = stages
+        .iter()
+        .map(|stage| format!("{} {}", stage.stage, human::time(stage.took)))
+        .collect();
+    tracing::info!(
+        event = "loaded",
+        engine = info.name,
+        "loaded on {}: {}",
+        info.name,
+        parts.join(", ")
+    );
 }
 
 /// What the user said, else what the catalogue pins, else what was recorded when it was fetched.

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use preheat_core::lifecycle::Exit;
 use preheat_core::proof::MemoryEvidence;
-use preheat_core::{Failure, FailureKind, Phase};
+use preheat_core::{Failure, FailureKind, Moment, Phase, Span};
 use preheat_runtime::edge::{self, Address, ConnectionCounters};
 use preheat_runtime::tls::{self, Tls, TlsFiles};
 use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, memory};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::admin;
-use crate::board::Board;
+use crate::board::{Board, Facts};
 use crate::clock::Clock;
 use crate::door::Doors;
 use crate::grpc;
@@ -25,6 +25,9 @@ use crate::report::Surroundings;
 use crate::service::Service;
 use crate::settings::Settings;
 use work::ReplicaWork;
+
+/// Where the log lines of phases come from: for whoever shows a start in another way.
+pub const LIFECYCLE: &str = "preheat::lifecycle";
 
 /// How long tasks may take to notice that the process ends.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -69,6 +72,18 @@ impl Replica {
             .read(|facts| crate::report::report(facts, &around))
     }
 
+    /// Everything that is known, and every change of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Facts> {
+        self.board.watch()
+    }
+
+    /// The moment that it is now, on the clock of the facts.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.board.clock().now()
+    }
+
     #[must_use]
     pub fn memory(&self) -> MemoryEvidence {
         let peak_bytes = memory::usage().map_or(0, |u| u.peak);
@@ -90,18 +105,45 @@ impl Replica {
     }
 }
 
-/// Runs a replica from bound sockets to its exit. Called inside a multi-thread runtime.
+/// A replica whose sockets are bound. It is alive; its life is lived by [`live`](Started::live).
+pub struct Started {
+    replica: Arc<Replica>,
+    driver: Driver<ReplicaWork>,
+    inbox: mpsc::Receiver<Command>,
+    probes: ProbeThread,
+    tasks: Tasks,
+}
+
+impl Started {
+    /// For whoever wants to look on.
+    #[must_use]
+    pub fn replica(&self) -> Arc<Replica> {
+        Arc::clone(&self.replica)
+    }
+
+    /// From here to the exit.
+    pub async fn live(self) -> Exit {
+        let exit = self.driver.run(self.inbox).await;
+        self.probes.stop();
+        if let Err(error) = self.tasks.close_and_wait(LAST_TASKS).await {
+            tracing::debug!(event = "tasks_left", %error, "some tasks were still running");
+        }
+        exit
+    }
+}
+
+/// Binds the sockets of a replica and makes it alive. Called inside a multi-thread runtime.
 ///
 /// `started`: when the process began. `shutdown` is already fed by the signals.
 ///
 /// # Errors
 /// What keeps a replica from even being alive: an address, a certificate.
-pub async fn run(
+pub fn start(
     settings: Settings,
     started: Instant,
     tasks: Tasks,
     shutdown: Shutdown,
-) -> Result<Exit, Failure> {
+) -> Result<Started, Failure> {
     let clock = Clock::started_at(started);
     let doors = [&settings.http, &settings.grpc, &settings.admin];
     let [http, grpc, admin] = doors.map(|address| edge::bind(address));
@@ -142,14 +184,15 @@ pub async fn run(
         tasks: tasks.clone(),
     };
     let lifecycle = replica.settings.lifecycle;
-    let work = Arc::new(ReplicaWork::new(replica, doors, drain, tasks.clone()));
-    let driver = Driver::new(lifecycle, work, clock, tasks.clone(), shutdown);
-    let exit = driver.run(inbox).await;
-    probes.stop();
-    if let Err(error) = tasks.close_and_wait(LAST_TASKS).await {
-        tracing::debug!(event = "tasks_left", %error, "some tasks were still running");
-    }
-    Ok(exit)
+    let work = ReplicaWork::new(Arc::clone(&replica), doors, drain, tasks.clone());
+    let driver = Driver::new(lifecycle, Arc::new(work), clock, tasks.clone(), shutdown);
+    Ok(Started {
+        replica,
+        driver,
+        inbox,
+        probes,
+        tasks,
+    })
 }
 
 fn replica(
@@ -209,14 +252,18 @@ fn serve(replica: &Arc<Replica>, http: Listener, grpc: Listener, tls: Option<&Tl
 
 fn announce(replica: &Replica) {
     let Addresses { http, grpc, admin } = &replica.addresses;
+    let took = replica.board.clock().now().since_start();
+    let stage = "start".to_owned();
+    replica.board.span(Span { stage, start: Moment::START, took, bytes: None, cpu: None });
     tracing::info!(
         event = "listening",
         model = %replica.service.name,
         %http,
         %grpc,
         %admin,
-        ms = crate::clock::millis(replica.board.clock().now().since_start()),
-        "alive, not ready yet"
+        ms = crate::clock::millis(took),
+        "listening on {http}, gRPC on {grpc}, admin on {admin}; alive after {}",
+        crate::human::time(took)
     );
 }
 

@@ -13,6 +13,7 @@ use preheat_engine::EngineInfo;
 
 use crate::board::{Doing, Facts};
 use crate::clock::millis;
+use crate::human;
 
 /// What the report needs besides the facts.
 #[derive(Debug, Clone, Copy)]
@@ -106,11 +107,42 @@ pub fn detail(facts: &Facts) -> String {
         ) => {
             format!("{phase}: {file}, {done} bytes")
         }
-        (_, Some(Doing::Case { number, of, name })) => {
+        (
+            _,
+            Some(Doing::Case {
+                number, of, name, ..
+            }),
+        ) => {
             format!("{phase}: case {number} of {of}, {name}")
         }
         (_, Some(Doing::Attempt { number })) => format!("{phase}: attempt {number}"),
         _ => phase.into(),
+    }
+}
+
+/// The last line of a start: how it went and, where it is known, how long it took.
+#[must_use]
+pub fn summary(report: &ReadinessReport, after: Option<Duration>) -> String {
+    let ready = report.status == "ready";
+    let mut text = match after {
+        Some(after) if ready => {
+            let how = report.detail.strip_prefix("ready").unwrap_or_default();
+            format!("ready after {}{how}", human::time(after))
+        }
+        _ => report.detail.clone(),
+    };
+    let Some(model) = report.models.first().filter(|_| ready) else {
+        return text;
+    };
+    let proof = &model.proof;
+    if let (Some(first), Some(steady)) = (proof.first_request_ms, proof.steady_ms) {
+        let [first, steady, saved] = [first, steady, proof.saved_ms].map(human::millis);
+        text += &format!(": first request {first}, steady {steady}, saved {saved}");
+    }
+    let peak = human::bytes(model.memory.peak_bytes);
+    match model.memory.limit_bytes {
+        0 => text + &format!(", {peak} of memory"),
+        limit => text + &format!(", {peak} of {} of memory", human::bytes(limit)),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What every route calls: gate → admission → prepare → batch → answer.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use preheat_core::admission::{Admit, Load};
-use preheat_core::{ModelName, Pass, Warmth};
+use preheat_core::{ModelName, Pass, Span, Warmth};
 use preheat_engine::tokenizer::{Special, Token};
 use preheat_engine::{Matrix, RunError};
 use preheat_runtime::{Draining, Latch, Stage, Tasks};
@@ -40,6 +40,8 @@ pub struct Service {
     places: Semaphore,
     inside: AtomicUsize,
     lazy: Lazy,
+    /// A user has been answered.
+    met_user: AtomicBool,
 }
 
 /// A start that waits for its first request.
@@ -66,6 +68,8 @@ pub struct Embedded {
     pub matrix: Matrix,
     /// Tokens of all inputs together.
     pub tokens: usize,
+    /// What this request waited for the whole start of a lazy model; zero for all others.
+    pub started: Duration,
     pub prepared: Duration,
     pub queued: Duration,
     pub inference: Duration,
@@ -92,6 +96,7 @@ impl Service {
             loaded: RwLock::new(None),
             places: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
             inside: AtomicUsize::new(0),
+            met_user: AtomicBool::new(false),
             lazy: Lazy {
                 enabled: lazy,
                 wanted: Notify::new(),
@@ -172,6 +177,17 @@ impl Service {
         self.preparer.elsewhere(work).await
     }
 
+    /// Runs heavy work on a request's data off the event loop, a few at a time.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+    ) -> Result<T, ServeError> {
+        self.preparer.elsewhere(work).await
+    }
+
     fn check(&self, inputs: &Inputs) -> Result<(), ServeError> {
         let limit = self.limits.client_batch;
         match inputs.len() {
@@ -182,7 +198,9 @@ impl Service {
     }
 
     async fn admitted(&self, ask: Ask) -> Result<Embedded, ServeError> {
+        let arrived = Instant::now();
         let loaded = self.enter(ask.synthetic).await?;
+        let started = arrived.elapsed();
         let _inside = self.admit(&loaded, &ask)?;
         let _place = self
             .places
@@ -207,14 +225,27 @@ impl Service {
         }
         if !ask.synthetic {
             self.metrics.queued(answer.queued);
+            self.meet_user(arrived);
         }
         Ok(Embedded {
             matrix: answer.matrix,
             tokens,
+            started,
             prepared,
             queued: answer.queued,
             inference: answer.inference,
         })
+    }
+
+    /// The first user's request is the last stage of a cold start.
+    fn meet_user(&self, arrived: Instant) {
+        if !self.met_user.swap(true, Ordering::Relaxed) {
+            let took = arrived.elapsed();
+            let start = self.board.clock().at(arrived.into_std());
+            let stage = "first_request".to_owned();
+            self.board.span(Span { stage, start, took, bytes: None, cpu: None });
+            self.metrics.stage("first_request", took);
+        }
     }
 
     /// Through the gate: who comes without a pass being there is told what the replica is doing.

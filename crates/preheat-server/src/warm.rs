@@ -8,6 +8,8 @@ use preheat_core::{Expectation, Failure, FailureKind, Phase, ShapeBucket};
 use preheat_engine::{Matrix, RunError, TokenBatch};
 
 use crate::board::{Board, Doing};
+use crate::clock::millis;
+use crate::human;
 use crate::model::Loaded;
 use crate::plan::Ready;
 
@@ -28,7 +30,14 @@ pub async fn run(
         for instance in 0..loaded.instances.count() {
             number += 1;
             let name = ready.case.name.clone();
-            board.set(|facts| facts.doing = Some(Doing::Case { number, of, name }));
+            let round = None;
+            let doing = Doing::Case {
+                number,
+                of,
+                name,
+                round,
+            };
+            board.set(|facts| facts.doing = Some(doing));
             case(ready, instance, loaded, policy, board).await?;
         }
         let took = board.clock().now() - began;
@@ -108,7 +117,7 @@ async fn rounds(
             next => break (next == Rounds::Settled, facts(&matrix)),
         }
     };
-    board.case(report(
+    let report = report(
         ready,
         shape,
         Some(instance),
@@ -116,9 +125,29 @@ async fn rounds(
         took,
         settled,
         output,
-    ));
+    );
+    log(&report);
+    board.case(report);
     loaded.coverage.plan(shape);
     Ok(())
+}
+
+fn log(case: &CaseReport) {
+    let (first, steady) = (case.first(), case.steady());
+    tracing::info!(
+        event = "case",
+        case = case.name,
+        shape = %case.shape,
+        instance = case.instance,
+        rounds = case.rounds.len(),
+        settled = case.settled,
+        first_ms = millis(first),
+        steady_ms = millis(steady),
+        "warmed {}: first {}, steady {}",
+        case.name,
+        human::time(first),
+        human::time(steady)
+    );
 }
 
 /// Half the rows; what fits is what the batcher will be allowed.

@@ -1,5 +1,7 @@
 //! What answers of all families have in common: timing, and vectors cut to a wished length.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
@@ -10,18 +12,26 @@ use crate::clock::millis;
 use crate::serve_error::ServeError;
 use crate::service::Embedded;
 
+/// Passing an open gate takes far less.
+const NOTICEABLE: Duration = Duration::from_millis(1);
+
 /// A JSON answer that says where its time went.
 pub fn timed<T: Serialize>(body: T, embedded: &Embedded) -> Response {
     with_timing(Json(body).into_response(), embedded)
 }
 
 pub fn with_timing(mut response: Response, embedded: &Embedded) -> Response {
-    let (prepared, queued, inference) = (
-        millis(embedded.prepared),
-        millis(embedded.queued),
-        millis(embedded.inference),
-    );
-    let timing = format!("prepare;dur={prepared}, queue;dur={queued}, inference;dur={inference}");
+    let stages = [
+        // Only a request that set off the start of a lazy model has waited for it.
+        ("start", embedded.started, embedded.started > NOTICEABLE),
+        ("prepare", embedded.prepared, true),
+        ("queue", embedded.queued, true),
+        ("inference", embedded.inference, true),
+    ];
+    let shown = stages.iter().filter(|(_, _, shown)| *shown);
+    let timing: Vec<_> =
+        shown.map(|(stage, took, _)| format!("{stage};dur={}", millis(*took))).collect();
+    let timing = timing.join(", ");
     if let Ok(value) = HeaderValue::from_str(&timing) {
         response.headers_mut().insert(headers::SERVER_TIMING, value);
     }

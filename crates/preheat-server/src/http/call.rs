@@ -17,6 +17,9 @@ use crate::replica::Replica;
 use crate::serve_error::ServeError;
 use crate::service::{Ask, Embedded};
 
+/// Bodies up to this size take less time to read than a hop to another thread.
+const INLINE_BYTES: usize = 64 * 1024;
+
 pub struct Call {
     pub replica: Arc<Replica>,
     pub context: Context,
@@ -75,12 +78,26 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ServeError> {
 }
 
 impl Call {
-    /// The body as this shape. Large ones are read off the event loop.
+    /// The body as this shape.
     ///
     /// # Errors
     /// [`ServeError::Malformed`] says where and why.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ServeError> {
-        parse(&self.body)
+    pub async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, ServeError> {
+        self.parse(self.body.clone()).await
+    }
+
+    /// This part of the body as this shape; a large one is read off the event loop.
+    ///
+    /// # Errors
+    /// As for [`json`](Self::json).
+    pub async fn parse<T: DeserializeOwned + Send + 'static>(
+        &self,
+        part: Bytes,
+    ) -> Result<T, ServeError> {
+        if part.len() <= INLINE_BYTES {
+            return parse(&part);
+        }
+        self.replica.service.elsewhere(move || parse(&part)).await
     }
 
     /// Runs the inputs; what it costs is bounded by the request's deadline.
@@ -108,7 +125,7 @@ impl Call {
     }
 }
 
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServeError> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ServeError> {
     serde_json::from_slice(body)
         .map_err(|error| ServeError::Malformed(format!("bad body: {error}")))
 }

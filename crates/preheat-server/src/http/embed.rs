@@ -14,7 +14,7 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
     if first == Some(&b'{') {
         return tei::embed(call).await;
     }
-    let texts: Vec<String> = call.json()?;
+    let texts: Vec<String> = call.json().await?;
     let embedded = call.embed(Inputs::Texts(texts), TooLong::Cut).await?;
     let embeddings = answer::vectors(&embedded, None)?;
     Ok(answer::timed(EmbedAnswer { embeddings }, &embedded))

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use preheat_api::headers;
 use preheat_api::oip::{
     ConfigTensor, DurationStat, InferAnswer, InferRequest, InferenceStats, InputTensor,
@@ -16,7 +17,7 @@ use preheat_api::oip::{
 use serde_json::Value;
 
 use super::answer;
-use super::call::{Call, parse};
+use super::call::Call;
 use super::errors::Fault;
 use crate::metrics::Sum;
 use crate::oip;
@@ -49,7 +50,7 @@ pub async fn infer_version(
 async fn run(model: &str, version: &str, call: Call) -> Result<Response, ServeError> {
     oip::check_model(&call.replica.service, model, version)?;
     let (json, binary) = split(&call)?;
-    let ask: InferRequest = parse(json)?;
+    let ask: InferRequest = call.parse(json).await?;
     for output in &ask.outputs {
         oip::check_output(&output.name)?;
     }
@@ -57,7 +58,7 @@ async fn run(model: &str, version: &str, call: Call) -> Result<Response, ServeEr
         let why = format!("{} inputs, expected one", ask.inputs.len());
         return Err(ServeError::Malformed(why));
     };
-    let texts = texts(input, binary)?;
+    let texts = texts(input, &binary)?;
     let embedded = call.embed(Inputs::Texts(texts), TooLong::Cut).await?;
     Ok(answer::with_timing(
         respond(&call, &ask, &embedded)?,
@@ -66,15 +67,17 @@ async fn run(model: &str, version: &str, call: Call) -> Result<Response, ServeEr
 }
 
 /// With the binary extension a header says how long the JSON in front is.
-fn split(call: &Call) -> Result<(&[u8], &[u8]), ServeError> {
+fn split(call: &Call) -> Result<(Bytes, Bytes), ServeError> {
     let Some(length) = call.headers.get(headers::INFER_JSON_LENGTH) else {
-        return Ok((&call.body, &[]));
+        return Ok((call.body.clone(), Bytes::new()));
     };
     let length = length.to_str().ok().and_then(|l| l.parse::<usize>().ok());
-    let why = || format!("{} is not within the body", headers::INFER_JSON_LENGTH);
-    length
-        .and_then(|length| call.body.split_at_checked(length))
-        .ok_or_else(|| ServeError::Malformed(why()))
+    let length = length.filter(|&length| length <= call.body.len()).ok_or_else(|| {
+        ServeError::Malformed(format!("{} is not within the body", headers::INFER_JSON_LENGTH))
+    })?;
+    let mut json = call.body.clone();
+    let binary = json.split_off(length);
+    Ok((json, binary))
 }
 
 fn texts(input: &InputTensor, binary: &[u8]) -> Result<Vec<String>, ServeError> {

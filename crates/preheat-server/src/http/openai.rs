@@ -20,7 +20,7 @@ use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
 pub async fn embeddings(call: Call) -> Result<Response, Fault> {
-    let ask: EmbeddingsRequest = call.json()?;
+    let ask: EmbeddingsRequest = call.json().await?;
     let name = call.replica.service.name.as_str();
     if ask.model != name {
         return Err(ServeError::UnknownModel(ask.model).into());

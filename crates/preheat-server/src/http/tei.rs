@@ -16,7 +16,7 @@ use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
 pub async fn embed(call: Call) -> Result<Response, Fault> {
-    let ask: EmbedRequest = call.json().map_err(Fault::tei)?;
+    let ask: EmbedRequest = call.json().await.map_err(Fault::tei)?;
     if !ask.normalize {
         let why = "normalize = false is not offered: this model's vectors are of length one";
         return Err(Fault::tei(ServeError::Malformed(why.into())));
@@ -33,7 +33,7 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
 }
 
 pub async fn tokenize(call: Call) -> Result<Response, Fault> {
-    let ask: TokenizeRequest = call.json()?;
+    let ask: TokenizeRequest = call.json().await?;
     let special = if ask.add_special_tokens {
         Special::Add
     } else {

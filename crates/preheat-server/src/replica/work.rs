@@ -9,14 +9,16 @@ use preheat_core::{Failure, FailureKind, Lifecycle, Pass, Phase, Span, Warmth};
 use preheat_engine::source::Fetched;
 use preheat_runtime::{Drain, Tasks};
 
-use super::Replica;
+use super::{LIFECYCLE, Replica};
 use crate::board::Doing;
 use crate::clock::millis;
 use crate::door::Doors;
+use crate::human;
 use crate::lifecycle::Work;
 use crate::model::{self, Loaded};
 use crate::plan::{self, Ready};
 use crate::prove::{PATHS, Prover};
+use crate::report::summary;
 use crate::warm;
 
 pub(super) struct ReplicaWork {
@@ -211,6 +213,15 @@ impl Work for ReplicaWork {
             cpu: None,
         });
         board.judged(&verdict.checks);
+        let held = verdict.checks.iter().filter(|check| check.ok).count();
+        tracing::info!(
+            event = "attempt",
+            attempt = number,
+            ms = millis(took),
+            "proof, attempt {number}: {held} of {} checks hold after {}",
+            verdict.checks.len(),
+            human::time(took)
+        );
         for missed in verdict.checks.iter().filter(|check| !check.ok) {
             self.replica.metrics.proof_failure(missed.id.name());
             tracing::info!(
@@ -220,7 +231,10 @@ impl Work for ReplicaWork {
                 value = missed.value,
                 limit = missed.limit,
                 attempt = number,
-                "not proven yet"
+                "not proven: {}: {}, limit {}",
+                missed.what,
+                missed.value,
+                missed.limit
             );
         }
         Ok(verdict)
@@ -265,6 +279,10 @@ impl Work for ReplicaWork {
         let (board, metrics) = (&self.replica.board, &self.replica.metrics);
         board.enter(life.phase(), life.probes(), life.history());
         metrics.phase(life.phase());
+        if matches!(life.phase(), Phase::Failed(_)) {
+            // Another try must find the memory that this one took.
+            self.replica.service.install(None);
+        }
         board.read(|facts| {
             for span in facts.waterfall.spans() {
                 metrics.stage(&span.stage, span.took);
@@ -274,12 +292,14 @@ impl Work for ReplicaWork {
     }
 }
 
+/// One line for each phase; what a phase found out is logged where it is found.
 fn log(life: &Lifecycle, replica: &Replica) {
-    let now = replica.board.clock().now();
+    let after = replica.now().since_start();
     let (model, phase) = (replica.service.name.as_str(), life.phase().name());
-    let ms = millis(now.since_start());
+    let ms = millis(after);
     match life.phase() {
         Phase::Failed(failure) => tracing::error!(
+            target: LIFECYCLE,
             event = "failed",
             model,
             phase,
@@ -291,10 +311,11 @@ fn log(life: &Lifecycle, replica: &Replica) {
             "{failure}"
         ),
         Phase::Ready => {
-            replica.metrics.time_to_ready(now.since_start());
+            replica.metrics.time_to_ready(after);
             let report = replica.report(false);
             let proof = report.models.first().map(|m| m.proof.clone());
             tracing::info!(
+                target: LIFECYCLE,
                 event = "ready",
                 model,
                 phase,
@@ -304,9 +325,15 @@ fn log(life: &Lifecycle, replica: &Replica) {
                 steady_ms = proof.as_ref().and_then(|p| p.steady_ms),
                 saved_ms = proof.as_ref().map(|p| p.saved_ms),
                 "{}",
-                report.detail
+                summary(&report, Some(after))
             );
         }
-        _ => tracing::info!(event = "phase", model, phase, ms, "{phase}"),
+        Phase::Fetching => {
+            let source = replica.settings.model.source.to_string();
+            tracing::info!(
+                target: LIFECYCLE, event = "phase", model, phase, ms, source, "fetching {source}"
+            );
+        }
+        _ => tracing::info!(target: LIFECYCLE, event = "phase", model, phase, ms, "{phase}"),
     }
 }
