@@ -104,7 +104,7 @@ fn operation(route: &Route, path: &str, schemas: &mut Schemas) -> Value {
         "security": security(route),
         "responses": responses,
     });
-    let parameters = parameters_of(route, path);
+    let parameters = parameters_in(path);
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
@@ -168,10 +168,10 @@ fn response(answer: &Answer, schemas: &mut Schemas) -> Value {
     json!({ "description": answer.meaning, "headers": headers, "content": content })
 }
 
-fn parameters_of(route: &Route, path: &str) -> Vec<Value> {
-    let in_path = ["model", "version"]
+fn parameters_in(path: &str) -> Vec<Value> {
+    ["model", "version"]
         .into_iter()
-        .filter(|name| path.contains(&format!("{{{name}}}")));
-    let names = in_path.chain(route.parameters.iter().copied());
-    names.map(|name| reference("parameters", name)).collect()
+        .filter(|name| path.contains(&format!("{{{name}}}")))
+        .map(|name| reference("parameters", name))
+        .collect()
 }

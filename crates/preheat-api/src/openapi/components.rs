@@ -6,7 +6,7 @@ use super::routes::{CONFIGURED_NAME, OWN_NAME};
 use crate::headers;
 use crate::oip::MODEL_VERSION;
 
-/// In paths and headers.
+/// In paths.
 pub(super) fn parameters() -> Value {
     json!({
         "model": {
@@ -22,11 +22,6 @@ pub(super) fn parameters() -> Value {
             "name": "version", "in": "path", "required": true,
             "description": "There is one version at a time.",
             "schema": { "type": "string", "enum": [MODEL_VERSION] },
-        },
-        headers::INFER_JSON_LENGTH: {
-            "name": headers::INFER_JSON_LENGTH, "in": "header", "required": false,
-            "description": "Length of the JSON in bytes, where tensors follow it in binary.",
-            "schema": { "type": "integer", "minimum": 0 },
         },
     })
 }

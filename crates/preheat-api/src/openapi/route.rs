@@ -10,8 +10,6 @@ pub(super) struct Route {
     pub(super) paths: &'static [&'static str],
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// Besides those in the path.
-    pub(super) parameters: &'static [&'static str],
     pub(super) body: Option<Body>,
     pub(super) answers: &'static [Answer],
     pub(super) refusals: &'static [&'static [u16]],
@@ -88,7 +86,6 @@ pub(super) const GET: Route = Route {
     paths: &[],
     tag: "",
     summary: "",
-    parameters: &[],
     body: None,
     answers: &[],
     refusals: &[],

@@ -83,7 +83,7 @@ pub(super) const ROUTES: &[Route] = &[
                 ("one", r#"{"inputs": "a short text"}"#),
                 (
                     "shortened",
-                    r#"{"inputs": ["a short text"], "dimensions": 16}"#,
+                    r#"{"inputs": ["a short text"], "dimensions": 8}"#,
                 ),
             ],
         }),
@@ -164,8 +164,8 @@ pub(super) const ROUTES: &[Route] = &[
         ],
         tag: OIP,
         summary: "One vector for each text of the BYTES tensor `text`. With the binary extension \
-                  tensors follow the JSON, in the request, the answer or both.",
-        parameters: &[headers::INFER_JSON_LENGTH],
+                  tensors follow the JSON, whose length `inference-header-content-length` says, in \
+                  the request, the answer or both.",
         body: Some(Body {
             schema: SchemaGenerator::subschema_for::<InferRequest>,
             examples: &[(

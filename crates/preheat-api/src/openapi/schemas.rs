@@ -67,6 +67,8 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
         ("/Input/anyOf/2", json!({ "minItems": 1 })),
         ("/Input/anyOf/3", inputs),
         ("/Input/anyOf/3/items", json!({ "minItems": 1 })),
+        ("/Input/anyOf/2/items", json!({ "maximum": u32::MAX })),
+        ("/Input/anyOf/3/items/items", json!({ "maximum": u32::MAX })),
         (
             "/EmbedRequest/properties/normalize",
             json!({ "const": true }),
@@ -83,6 +85,10 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
         (
             "/InputTensor/properties/shape",
             json!({ "minItems": 1, "maxItems": 2 }),
+        ),
+        (
+            "/InputTensor/properties/data",
+            json!({ "type": ["array", "string", "null"] }),
         ),
         (
             "/OutputRequest/properties/name",
