@@ -126,4 +126,7 @@ pub struct ErrorReport {
     pub cause: String,
     pub remedy: String,
     pub exit_code: u8,
+    /// The start will be tried again by itself: waiting is not in vain.
+    #[serde(default)]
+    pub retry: bool,
 }

@@ -156,14 +156,7 @@ impl Board {
     }
 
     /// One more round of a case was run.
-    pub fn round(
-        &self,
-        name: &str,
-        shape: ShapeBucket,
-        path: Path,
-        round: usize,
-        took: Duration,
-    ) {
+    pub fn round(&self, name: &str, shape: ShapeBucket, path: Path, round: usize, took: Duration) {
         self.facts.send_modify(|facts| {
             if let Some(Doing::Case { round: last, .. }) = &mut facts.doing {
                 *last = Some((round, took));

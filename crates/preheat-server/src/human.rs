@@ -63,7 +63,10 @@ mod tests {
         ] {
             assert_eq!(time(Duration::from_micros(micros)), text);
         }
-        assert_eq!((millis(9.2), millis(f64::NAN)), ("9.20 ms".into(), "0 ms".into()));
+        assert_eq!(
+            (millis(9.2), millis(f64::NAN)),
+            ("9.20 ms".into(), "0 ms".into())
+        );
         for (size, text) in [
             (0, "0 B"),
             (999, "999 B"),

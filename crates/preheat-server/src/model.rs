@@ -84,7 +84,11 @@ fn log_fetched(fetched: &Fetched, took: Duration) {
     let (source, bytes) = (&fetched.source, fetched.bytes_fetched);
     let how = match fetched.cached {
         true => format!("found {source} on this machine"),
-        false => format!("fetched {} from {source} in {}", human::bytes(bytes), human::time(took)),
+        false => format!(
+            "fetched {} from {source} in {}",
+            human::bytes(bytes),
+            human::time(took)
+        ),
     };
     let (revision, ms) = (&fetched.revision, millis(took));
     tracing::info!(event = "fetched", source, revision, bytes, ms, "{how}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use preheat_core::lifecycle::Exit;
 use preheat_core::proof::MemoryEvidence;
-use preheat_core::{Failure, FailureKind, Moment, Phase, Span};
+use preheat_core::{Failure, FailureKind, Moment, OnFailure, Phase, Span};
 use preheat_runtime::edge::{self, Address, ConnectionCounters};
 use preheat_runtime::tls::{self, Tls, TlsFiles};
 use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, memory};
@@ -65,7 +65,8 @@ impl Replica {
             instances: self.settings.model.instances,
             resident_bytes: usage.map_or(0, |u| u.resident),
             memory: self.memory(),
-            now: self.board.clock().now(),
+            now: self.now(),
+            retries: self.settings.lifecycle.on_failure == OnFailure::Retry,
             show_source,
         };
         self.board
@@ -254,7 +255,13 @@ fn announce(replica: &Replica) {
     let Addresses { http, grpc, admin } = &replica.addresses;
     let took = replica.board.clock().now().since_start();
     let stage = "start".to_owned();
-    replica.board.span(Span { stage, start: Moment::START, took, bytes: None, cpu: None });
+    replica.board.span(Span {
+        stage,
+        start: Moment::START,
+        took,
+        bytes: None,
+        cpu: None,
+    });
     tracing::info!(
         event = "listening",
         model = %replica.service.name,

@@ -23,6 +23,8 @@ pub struct Surroundings<'a> {
     pub resident_bytes: u64,
     pub memory: MemoryEvidence,
     pub now: Moment,
+    /// A failed start is tried again.
+    pub retries: bool,
     /// Paths and sources are for callers with credentials.
     pub show_source: bool,
 }
@@ -44,7 +46,7 @@ pub fn report(facts: &Facts, around: &Surroundings<'_>) -> ReadinessReport {
 
 fn model(facts: &Facts, around: &Surroundings<'_>) -> ModelReport {
     let error = match &facts.phase {
-        Phase::Failed(failure) => Some(error(failure)),
+        Phase::Failed(failure) => Some(error(failure, around.retries)),
         _ => None,
     };
     ModelReport {
@@ -251,11 +253,12 @@ pub fn check(check: &Check) -> CheckReport {
     }
 }
 
-fn error(failure: &Failure) -> ErrorReport {
+fn error(failure: &Failure, retry: bool) -> ErrorReport {
     ErrorReport {
         stage: failure.stage.into(),
         cause: failure.cause.clone(),
         remedy: failure.remedy.clone(),
         exit_code: failure.kind.exit_code(),
+        retry,
     }
 }
