@@ -58,7 +58,6 @@ impl NativeEngine {
         weights: &Arc<WeightsFile>,
         sha256: Option<&str>,
     ) -> Result<(Self, ArtefactState), LoadError> {
-        let kernels = Isa::choose(spec.isa)?;
         let info = EngineInfo {
             name: "native-cpu".to_owned(),
             dtype: spec.dtype.name().to_owned(),
@@ -69,8 +68,7 @@ impl NativeEngine {
             shape_state: false,
             simulated: false,
         };
-        let artefacts = spec.artefacts.as_deref();
-        let (model, artefact) = Model::open(config, kernels, weights, artefacts, sha256)?;
+        let (model, artefact) = Model::open(spec, config, weights, sha256)?;
         let (threads, pin) = (spec.threads, spec.pin);
         Ok((
             NativeEngine {
@@ -92,7 +90,7 @@ impl Engine for NativeEngine {
     fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
         let (config, kernels) = (&self.model.config, self.model.kernels);
         let scratch = || Scratch::new(config, kernels.panel);
-        let arena = Arena::new(config)?;
+        let arena = Arena::new(config, self.model.dtype)?;
         let others = (1..self.threads.get())
             .map(|_| scratch())
             .collect::<Result<_, _>>()?;

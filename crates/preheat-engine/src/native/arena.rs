@@ -4,8 +4,9 @@
 use std::cmp::Reverse;
 
 use super::Group;
-use super::memory::{Floats, NoMemory};
-use crate::load::EncoderConfig;
+use super::memory::{Bf16, Buffer, Floats, NoMemory};
+use super::ops::{Input, Rows, Shared};
+use crate::load::{Dtype, EncoderConfig};
 
 /// Tokens that are computed together. More would leave the second-level cache; what sequences they
 /// come from changes no answer.
@@ -16,11 +17,13 @@ pub(super) struct Arena {
     tokens: usize,
     /// The residual stream.
     pub(super) hidden: Floats,
-    /// What a layer adds to it.
+    /// The same, rounded, where linear steps multiply half numbers.
+    pub(super) rounded: Option<Halves>,
+    /// What a layer adds to the residual stream.
     pub(super) update: Floats,
     pub(super) qkv: Floats,
-    pub(super) context: Floats,
-    pub(super) inner: Floats,
+    pub(super) context: Operand,
+    pub(super) inner: Operand,
     /// Where each sequence of the group begins and ends.
     pub(super) spans: Vec<(usize, usize)>,
     /// The same, longest first.
@@ -28,16 +31,21 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    pub(super) fn new(config: &EncoderConfig) -> Result<Self, NoMemory> {
+    pub(super) fn new(config: &EncoderConfig, dtype: Dtype) -> Result<Self, NoMemory> {
         let tokens = GROUP_TOKENS.max(config.max_tokens);
         let rows = |width: usize| Floats::zeroed(tokens.saturating_mul(width));
+        let operand = |width: usize| Operand::zeroed(tokens, width, dtype);
         Ok(Arena {
             tokens,
             hidden: rows(config.hidden)?,
+            rounded: match dtype {
+                Dtype::F32 => None,
+                Dtype::Bf16 => Some(Halves::zeroed(tokens, config.hidden)?),
+            },
             update: rows(config.hidden)?,
             qkv: rows(3 * config.hidden)?,
-            context: rows(config.hidden)?,
-            inner: rows(config.inner)?,
+            context: operand(config.hidden)?,
+            inner: operand(config.inner)?,
             spans: Vec::with_capacity(tokens),
             order: Vec::with_capacity(tokens),
         })
@@ -55,5 +63,66 @@ impl Arena {
     /// Most tokens of one group.
     pub(super) fn tokens(&self) -> usize {
         self.tokens
+    }
+}
+
+/// Rows that one step writes and a linear step reads, in what that one multiplies.
+pub(super) enum Operand {
+    Single { rows: Floats, width: usize },
+    Half(Halves),
+}
+
+impl Operand {
+    fn zeroed(tokens: usize, width: usize, dtype: Dtype) -> Result<Self, NoMemory> {
+        Ok(match dtype {
+            Dtype::F32 => Operand::Single {
+                rows: Buffer::zeroed(tokens.saturating_mul(width))?,
+                width,
+            },
+            Dtype::Bf16 => Operand::Half(Halves::zeroed(tokens, width)?),
+        })
+    }
+
+    /// To write the first `tokens` rows.
+    pub(super) fn rows(&mut self, tokens: usize) -> Rows<'_> {
+        match self {
+            Operand::Single { rows, width } => {
+                Rows::Single(Shared::new(&mut rows[..tokens * *width], *width))
+            }
+            Operand::Half(halves) => Rows::Half(halves.rows(tokens)),
+        }
+    }
+
+    /// To read rows.
+    pub(super) fn input(&self) -> Input<'_> {
+        match self {
+            Operand::Single { rows, .. } => Input::Single(rows),
+            Operand::Half(halves) => halves.input(),
+        }
+    }
+}
+
+/// Rows of half numbers. Their width is even, because they are read in pairs; what fills a row up
+/// stays zero.
+pub(super) struct Halves {
+    rows: Buffer<Bf16>,
+    width: usize,
+}
+
+impl Halves {
+    fn zeroed(tokens: usize, width: usize) -> Result<Self, NoMemory> {
+        let width = width.next_multiple_of(2);
+        Ok(Halves {
+            rows: Buffer::zeroed(tokens.saturating_mul(width))?,
+            width,
+        })
+    }
+
+    pub(super) fn rows(&mut self, tokens: usize) -> Shared<'_, Bf16> {
+        Shared::new(&mut self.rows[..tokens * self.width], self.width)
+    }
+
+    pub(super) fn input(&self) -> Input<'_> {
+        Input::Half(&self.rows)
     }
 }

@@ -1,23 +1,25 @@
 //! A forward pass: which step follows which.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Group;
-use super::arena::Arena;
+use super::arena::{Arena, Halves};
 use super::artefact::{self, Identity};
 use super::image::Image;
-use super::isa::Kernels;
+use super::isa::{Isa, Kernels};
 use super::layout::{self, Layout};
-use super::ops::{AddNorm, Attention, Dense, Embed, Linear, Norm, Op, Pooled, Shared};
+use super::ops::{AddNorm, Attention, Dense, Embed, Input, Linear, Norm, Op, Pooled, Rows, Shared};
 use super::pack::Checkpoint;
 use super::pool::{PartPanicked, Pool};
-use crate::load::{Activation, ArtefactState, EncoderConfig, LoadError, Tensor, WeightsFile};
+use crate::load::{
+    Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile,
+};
 
 /// A model ready to run: numbers only, shared by all execution contexts.
 pub(super) struct Model {
     pub(super) config: EncoderConfig,
     pub(super) kernels: Kernels,
+    pub(super) dtype: Dtype,
     words: Tensor,
     layout: Layout,
     image: Image,
@@ -26,32 +28,29 @@ pub(super) struct Model {
 impl Model {
     /// `sha256` is the digest of `weights`; it is known wherever artefacts are used.
     pub(super) fn open(
+        spec: &LoadSpec,
         config: EncoderConfig,
-        kernels: Kernels,
         weights: &Arc<WeightsFile>,
-        artefacts: Option<&Path>,
         sha256: Option<&str>,
     ) -> Result<(Self, ArtefactState), LoadError> {
+        let kernels = Isa::choose(spec.isa)?;
         let checkpoint = Checkpoint::open(&config, weights)?;
         let words = checkpoint.words()?;
-        let layout = Layout::of(&config, kernels.panel);
-        let identity = Identity(format!(
-            "weights {} {} isa {} panel {}",
-            sha256.unwrap_or("unknown"),
-            layout.description,
-            kernels.isa,
-            kernels.panel
-        ));
-        let artefacts = artefacts.filter(|_| sha256.is_some());
-        let pack = |image: &mut [f32]| checkpoint.pack(&layout, kernels.panel, image);
+        let layout = Layout::of(&config, kernels.panel, spec.dtype);
+        let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
+        let identity = Identity(format!("weights {known} isa {isa} {}", layout.description));
+        let artefacts = spec.artefacts.as_deref().filter(|_| sha256.is_some());
+        let pack = |image: &mut [f32]| checkpoint.pack(&layout, image);
         let (image, state) = artefact::open(artefacts, &identity, layout.len, pack)?;
+        let dtype = spec.dtype;
         Ok((
             Model {
+                config,
                 kernels,
+                dtype,
                 words,
                 layout,
                 image,
-                config,
             },
             state,
         ))
@@ -65,89 +64,104 @@ impl Model {
         pool: &mut Pool,
         out: &mut [f32],
     ) -> Result<(), PartPanicked> {
-        let EncoderConfig {
-            hidden,
-            inner,
-            heads,
-            ..
-        } = self.config;
+        let EncoderConfig { hidden, heads, .. } = self.config;
         let tokens = group.ids.len();
         arena.arrange(group);
-        let Arena {
-            hidden: x,
-            update,
-            qkv,
-            context,
-            inner: wide,
-            spans,
-            order,
-            ..
-        } = arena;
-        let x = &mut x[..tokens * hidden];
-        let update = &mut update[..tokens * hidden];
-        let qkv = &mut qkv[..tokens * 3 * hidden];
-        let context = &mut context[..tokens * hidden];
-        let wide = &mut wide[..tokens * inner];
-
         pool.settle();
-        pool.run(&Op::Embed(Embed {
-            ids: group.ids,
-            spans,
-            words: &self.words,
-            positions: &self.image[self.layout.positions.clone()],
-            norm: self.norm(&self.layout.embedding_norm),
-            out: Shared::new(x, hidden),
-        }))?;
+        self.embed(group, arena, pool)?;
         for layer in &self.layout.layers {
-            let threads = pool.threads();
-            pool.run(&self.linear(&layer.qkv, None, x, qkv, threads))?;
-            let out = Shared::new(context, hidden);
+            let qkv = &mut arena.qkv[..tokens * 3 * hidden];
+            let input = stream(arena.rounded.as_ref(), &arena.hidden);
+            self.linear(&layer.qkv, None, input, single(qkv, 3 * hidden), pool)?;
             pool.run(&Op::Attention(Attention {
                 qkv,
                 heads,
-                order,
-                out,
+                width: hidden / heads,
+                order: &arena.order,
+                out: arena.context.rows(tokens),
             }))?;
-            pool.run(&self.linear(&layer.attention_out, None, context, update, threads))?;
-            pool.run(&self.add_norm(&layer.attention_norm, update, x))?;
+
+            let update = &mut arena.update[..tokens * hidden];
+            let context = arena.context.input();
+            self.linear(
+                &layer.attention_out,
+                None,
+                context,
+                single(update, hidden),
+                pool,
+            )?;
+            self.add_norm(&layer.attention_norm, arena, pool, tokens)?;
+
+            let input = stream(arena.rounded.as_ref(), &arena.hidden);
             let activation = Some(self.config.activation);
-            pool.run(&self.linear(&layer.up, activation, x, wide, threads))?;
-            pool.run(&self.linear(&layer.down, None, wide, update, threads))?;
-            pool.run(&self.add_norm(&layer.output_norm, update, x))?;
+            self.linear(&layer.up, activation, input, arena.inner.rows(tokens), pool)?;
+            let update = &mut arena.update[..tokens * hidden];
+            let inner = arena.inner.input();
+            self.linear(&layer.down, None, inner, single(update, hidden), pool)?;
+            self.add_norm(&layer.output_norm, arena, pool, tokens)?;
         }
         pool.run(&Op::Pooled(Pooled {
-            hidden: x,
-            spans,
+            hidden: &arena.hidden,
+            spans: &arena.spans,
             pooling: self.config.pooling,
             normalize: self.config.normalize,
             out: Shared::new(out, hidden),
         }))
     }
 
-    fn linear<'a>(
-        &'a self,
+    fn embed(
+        &self,
+        group: &Group<'_>,
+        arena: &mut Arena,
+        pool: &mut Pool,
+    ) -> Result<(), PartPanicked> {
+        let (tokens, hidden) = (group.ids.len(), self.config.hidden);
+        pool.run(&Op::Embed(Embed {
+            ids: group.ids,
+            spans: &arena.spans,
+            words: &self.words,
+            positions: &self.image[self.layout.positions.clone()],
+            norm: self.norm(&self.layout.embedding_norm),
+            out: Shared::new(&mut arena.hidden[..tokens * hidden], hidden),
+            rounded: arena.rounded.as_mut().map(|rounded| rounded.rows(tokens)),
+        }))
+    }
+
+    fn linear(
+        &self,
         dense: &layout::Dense,
         activation: Option<Activation>,
-        input: &'a [f32],
-        out: &'a mut [f32],
-        threads: usize,
-    ) -> Op<'a> {
-        let out = Shared::new(out, dense.outputs);
+        input: Input<'_>,
+        out: Rows<'_>,
+        pool: &mut Pool,
+    ) -> Result<(), PartPanicked> {
         let dense = Dense {
-            inputs: dense.inputs,
             panels: &self.image[dense.panels.clone()],
             bias: &self.image[dense.bias.clone()],
         };
-        Op::Linear(Linear::new(input, dense, activation, out, threads))
+        let threads = pool.threads();
+        pool.run(&match input {
+            Input::Single(input) => Op::Linear(Linear::new(input, dense, activation, out, threads)),
+            Input::Half(input) => {
+                Op::LinearHalf(Linear::new(input, dense, activation, out, threads))
+            }
+        })
     }
 
-    fn add_norm<'a>(&'a self, norm: &layout::Norm, update: &'a [f32], x: &'a mut [f32]) -> Op<'a> {
-        let out = Shared::new(x, self.config.hidden);
-        Op::AddNorm(AddNorm {
-            update,
+    fn add_norm(
+        &self,
+        norm: &layout::Norm,
+        arena: &mut Arena,
+        pool: &mut Pool,
+        tokens: usize,
+    ) -> Result<(), PartPanicked> {
+        let hidden = self.config.hidden;
+        pool.run(&Op::AddNorm(AddNorm {
+            update: &arena.update,
             norm: self.norm(norm),
-            out,
-        })
+            out: Shared::new(&mut arena.hidden[..tokens * hidden], hidden),
+            rounded: arena.rounded.as_mut().map(|rounded| rounded.rows(tokens)),
+        }))
     }
 
     fn norm(&self, norm: &layout::Norm) -> Norm<'_> {
@@ -157,4 +171,13 @@ impl Model {
             eps: self.config.layer_norm_eps,
         }
     }
+}
+
+/// The residual stream as linear steps read it.
+fn stream<'a>(rounded: Option<&'a Halves>, hidden: &'a [f32]) -> Input<'a> {
+    rounded.map_or(Input::Single(hidden), Halves::input)
+}
+
+fn single(rows: &mut [f32], width: usize) -> Rows<'_> {
+    Rows::Single(Shared::new(rows, width))
 }

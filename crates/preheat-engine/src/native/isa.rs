@@ -13,6 +13,9 @@ mod portable;
 
 use std::fmt;
 
+#[cfg(target_arch = "x86_64")]
+use avx512::Avx512;
+
 use super::ops::{Op, Scratch};
 use super::simd::Simd;
 use crate::load::LoadError;
@@ -85,9 +88,9 @@ impl Kernels {
     fn of(isa: Isa) -> Option<Self> {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                avx512::Avx512::detect().map(|simd| Kernels::with(isa, simd, avx512::run))
-            }
+            Isa::Avx512 => Avx512::<true>::detect()
+                .map(|simd| Kernels::with(isa, simd, avx512::run_halves))
+                .or_else(|| Avx512::<false>::detect().map(|s| Kernels::with(isa, s, avx512::run))),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::Avx2::detect().map(|simd| Kernels::with(isa, simd, avx2::run)),
             #[cfg(target_arch = "aarch64")]

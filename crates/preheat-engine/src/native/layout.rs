@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::memory::LINE;
-use crate::load::EncoderConfig;
+use super::memory::LINE_FLOATS;
+use crate::load::{Dtype, EncoderConfig};
 
 /// Raised whenever the same description would mean other bytes.
 const VERSION: u32 = 1;
@@ -18,7 +18,10 @@ pub(super) struct Layout {
     pub(super) layers: Vec<Layer>,
     /// Numbers in the image.
     pub(super) len: usize,
-    /// Everything that decides what the image holds, weights and panel width aside.
+    /// Columns of one panel.
+    pub(super) panel: usize,
+    pub(super) dtype: Dtype,
+    /// Everything that decides what the image holds, the weights aside.
     pub(super) description: String,
 }
 
@@ -38,8 +41,9 @@ pub(super) struct Layer {
 pub(super) struct Dense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
-    /// Panel after panel; in a panel, for each input, one weight for each of its columns. The last
-    /// panel is filled up with zeros, and so is the bias.
+    /// Panel after panel; in a panel, for each word of an input row (one number, or two half
+    /// numbers), one word for each of its columns. The last panel is filled up with zeros, and so
+    /// are the bias and an odd number of half numbers.
     pub(super) panels: Range<usize>,
     pub(super) bias: Range<usize>,
 }
@@ -51,8 +55,12 @@ pub(super) struct Norm {
 }
 
 impl Layout {
-    pub(super) fn of(config: &EncoderConfig, panel: usize) -> Self {
-        let mut at = Cursor { end: 0, panel };
+    pub(super) fn of(config: &EncoderConfig, panel: usize, dtype: Dtype) -> Self {
+        let mut at = Cursor {
+            end: 0,
+            panel,
+            dtype,
+        };
         let (hidden, inner) = (config.hidden, config.inner);
         let rows = config.positions - config.first_position;
         let positions = at.take(rows * hidden);
@@ -75,15 +83,18 @@ impl Layout {
         } = config;
         let description = format!(
             "layout {VERSION} family {family:?} layers {} hidden {hidden} inner {inner} \
-             positions {rows} from {first_position} types {}",
+             positions {rows} from {first_position} types {} panel {panel} dtype {}",
             config.layers,
-            token_types.unwrap_or(0)
+            token_types.unwrap_or(0),
+            dtype.name()
         );
         Layout {
             positions,
             embedding_norm,
             layers,
             len: at.end,
+            panel,
+            dtype,
             description,
         }
     }
@@ -93,21 +104,23 @@ impl Layout {
 struct Cursor {
     end: usize,
     panel: usize,
+    dtype: Dtype,
 }
 
 impl Cursor {
     fn take(&mut self, len: usize) -> Range<usize> {
         let start = self.end;
-        self.end += len.next_multiple_of(LINE);
+        self.end += len.next_multiple_of(LINE_FLOATS);
         start..start + len
     }
 
     fn dense(&mut self, inputs: usize, outputs: usize) -> Dense {
         let columns = outputs.next_multiple_of(self.panel);
+        let words = inputs.div_ceil(self.dtype.per_word());
         Dense {
             inputs,
             outputs,
-            panels: self.take(columns * inputs),
+            panels: self.take(columns * words),
             bias: self.take(columns),
         }
     }
@@ -116,6 +129,16 @@ impl Cursor {
         Norm {
             gamma: self.take(width),
             beta: self.take(width),
+        }
+    }
+}
+
+impl Dtype {
+    /// Weights in one word of a panel.
+    pub(super) fn per_word(self) -> usize {
+        match self {
+            Dtype::F32 => 1,
+            Dtype::Bf16 => 2,
         }
     }
 }

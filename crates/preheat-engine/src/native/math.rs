@@ -1,5 +1,6 @@
 //! Functions of single numbers and of rows, written once for all instruction sets.
 
+use super::memory::Bf16;
 use super::simd::Simd;
 
 /// `e^x` for `x ≤ 0` within 2 units in the last place; below -87.3 the smallest normal number.
@@ -123,6 +124,18 @@ pub(super) fn max<S: Simd>(s: S, row: &mut [f32], other: &[f32]) {
         } else {
             other[at]
         };
+    }
+}
+
+/// Every number to the nearest half number.
+#[inline(always)]
+pub(super) fn round<S: Simd>(s: S, row: &[f32], out: &mut [Bf16]) {
+    let (vectors, rest) = split::<S>(row.len());
+    for at in (0..vectors).step_by(S::LANES) {
+        s.store_some_halves(s.load(&row[at..]), &mut out[at..at + S::LANES]);
+    }
+    for at in rest {
+        out[at] = Bf16::round(row[at]);
     }
 }
 

@@ -1,21 +1,48 @@
 //! Memory for numbers: aligned to cache lines, zeroed, touched when it is made. Never grows.
 #![expect(unsafe_code, reason = "lines of memory are also numbers and bytes")]
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 /// One cache line; also the widest vector there is.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; LINE]);
+struct Line([u8; LINE]);
 
-/// Numbers in one line.
-pub(super) const LINE: usize = 16;
+const LINE: usize = 64;
 
-/// A fixed number of floats that begin on a cache line.
-pub(super) struct Floats {
+/// Floats in one line.
+pub(super) const LINE_FLOATS: usize = LINE / size_of::<f32>();
+
+/// The upper half of a single precision number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Bf16(pub(super) u16);
+
+impl Bf16 {
+    /// The nearest one; the even one of two that are equally near.
+    pub(super) fn round(value: f32) -> Self {
+        let bits = value.to_bits();
+        if value.is_nan() {
+            return Bf16(0x7fc0);
+        }
+        Bf16(((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16)
+    }
+}
+
+/// What a buffer may hold: plain bits without padding, for which all zeros are a number.
+pub(super) trait Plain: Copy {}
+impl Plain for f32 {}
+impl Plain for Bf16 {}
+
+/// A fixed number of numbers that begin on a cache line.
+pub(super) struct Buffer<T> {
     lines: Vec<Line>,
     len: usize,
+    numbers: PhantomData<T>,
 }
+
+pub(super) type Floats = Buffer<f32>;
 
 /// That many bytes were not to be had.
 #[derive(Debug)]
@@ -23,43 +50,69 @@ pub(super) struct NoMemory {
     pub(super) bytes: usize,
 }
 
-impl Floats {
+impl<T: Plain> Buffer<T> {
     pub(super) fn zeroed(len: usize) -> Result<Self, NoMemory> {
+        let bytes = len.saturating_mul(size_of::<T>());
+        let count = bytes.div_ceil(LINE);
         let mut lines = Vec::new();
-        let count = len.div_ceil(LINE);
-        lines.try_reserve_exact(count).map_err(|_| NoMemory {
-            bytes: len.saturating_mul(size_of::<f32>()),
-        })?;
+        lines
+            .try_reserve_exact(count)
+            .map_err(|_| NoMemory { bytes })?;
         // Writing it now means that no page fault is left for the first request.
-        lines.resize(count, Line([0.0; LINE]));
-        Ok(Floats { lines, len })
+        lines.resize(count, Line([0; LINE]));
+        Ok(Buffer {
+            lines,
+            len,
+            numbers: PhantomData,
+        })
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
-        let floats: &[f32] = self;
-        // SAFETY: floats have no padding, and bytes any alignment.
-        unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
+        // SAFETY: plain numbers have no padding, and bytes any alignment.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), size_of_val(&**self)) }
     }
 
     pub(super) fn as_bytes_mut(&mut self) -> &mut [u8] {
-        let floats: &mut [f32] = self;
-        // SAFETY: as above; every pattern of bits is a float, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), size_of_val(floats)) }
+        let len = size_of_val(&**self);
+        // SAFETY: as above; every pattern of bits is a number, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
     }
 }
 
-impl Deref for Floats {
-    type Target = [f32];
+impl<T: Plain> Deref for Buffer<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
-        // SAFETY: lines are nothing but floats, one after the other, at least `len` of them.
+    fn deref(&self) -> &[T] {
+        // SAFETY: lines are aligned for any number, and hold at least `len` of them.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }
 
-impl DerefMut for Floats {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T: Plain> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as above, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bf16;
+
+    #[test]
+    fn rounding_is_to_nearest_and_even() {
+        for (from, to) in [
+            (0x3f80_0000, 0x3f80),
+            (0x3f80_8000, 0x3f80),
+            (0x3f80_8001, 0x3f81),
+            (0x3f81_8000, 0x3f82),
+            (0x7f7f_ffff, 0x7f80),
+            (0xff80_0000, 0xff80),
+            (0x8000_0000, 0x8000),
+            (0x7f80_0001, 0x7fc0),
+            (0xffff_ffff, 0x7fc0),
+        ] {
+            assert_eq!(Bf16::round(f32::from_bits(from)), Bf16(to), "{from:#010x}");
+        }
     }
 }

@@ -13,14 +13,16 @@ pub(super) use embed::Embed;
 pub(super) use linear::{Dense, Linear};
 pub(super) use norm::{AddNorm, Norm};
 pub(super) use pooling::Pooled;
-pub(super) use shared::Shared;
+pub(super) use shared::{Input, Rows, Shared};
 
+use super::memory::Bf16;
 use super::simd::Simd;
 
 /// One step, with everything it reads and writes.
 pub(super) enum Op<'a> {
     Embed(Embed<'a>),
-    Linear(Linear<'a>),
+    Linear(Linear<'a, f32>),
+    LinearHalf(Linear<'a, Bf16>),
     Attention(Attention<'a>),
     AddNorm(AddNorm<'a>),
     Pooled(Pooled<'a>),
@@ -31,6 +33,7 @@ impl Op<'_> {
         match self {
             Op::Embed(op) => op.parts(),
             Op::Linear(op) => op.parts(),
+            Op::LinearHalf(op) => op.parts(),
             Op::Attention(op) => op.parts(),
             Op::AddNorm(op) => op.parts(),
             Op::Pooled(op) => op.parts(),
@@ -43,6 +46,7 @@ impl Op<'_> {
         match self {
             Op::Embed(op) => op.run(s, part),
             Op::Linear(op) => op.run(s, part),
+            Op::LinearHalf(op) => op.run(s, part),
             Op::Attention(op) => op.run(s, part, scratch),
             Op::AddNorm(op) => op.run(s, part),
             Op::Pooled(op) => op.run(s, part),

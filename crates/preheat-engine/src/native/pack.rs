@@ -1,11 +1,12 @@
 //! Brings a checkpoint's tensors into the layout that kernels stream. Runs once for each model.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::layout::{Dense, Layout, Norm};
+use super::memory::Bf16;
 use super::names::{self, Names};
-use crate::load::{EncoderConfig, LoadError, Tensor, Tensors, WeightsFile};
-use std::sync::Arc;
+use crate::load::{Dtype, EncoderConfig, LoadError, Tensor, Tensors, WeightsFile};
 
 /// The checkpoint of one model: named tensors, and what the config says about their shapes.
 pub(super) struct Checkpoint<'a> {
@@ -35,28 +36,23 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Writes every other tensor to its place in `image`, which is all zeros.
-    pub(super) fn pack(
-        &self,
-        layout: &Layout,
-        panel: usize,
-        image: &mut [f32],
-    ) -> Result<(), LoadError> {
+    pub(super) fn pack(&self, layout: &Layout, image: &mut [f32]) -> Result<(), LoadError> {
         self.positions(&mut image[layout.positions.clone()])?;
         self.norm(names::EMBEDDING_NORM, &layout.embedding_norm, image)?;
         for (index, layer) in layout.layers.iter().enumerate() {
             let names = self.names;
             let name = |part| names.in_layer(index, part);
             let qkv = [name(names.query), name(names.key), name(names.value)];
-            self.dense(&qkv, &layer.qkv, panel, image)?;
+            self.dense(&qkv, &layer.qkv, layout, image)?;
             self.dense(
                 &[name(names.attention_out)],
                 &layer.attention_out,
-                panel,
+                layout,
                 image,
             )?;
             self.norm(&name(names.attention_norm), &layer.attention_norm, image)?;
-            self.dense(&[name(names.up)], &layer.up, panel, image)?;
-            self.dense(&[name(names.down)], &layer.down, panel, image)?;
+            self.dense(&[name(names.up)], &layer.up, layout, image)?;
+            self.dense(&[name(names.down)], &layer.down, layout, image)?;
             self.norm(&name(names.output_norm), &layer.output_norm, image)?;
         }
         Ok(())
@@ -100,7 +96,7 @@ impl<'a> Checkpoint<'a> {
         &self,
         names: &[String],
         place: &Dense,
-        panel: usize,
+        layout: &Layout,
         image: &mut [f32],
     ) -> Result<(), LoadError> {
         let outputs = place.outputs / names.len();
@@ -111,7 +107,11 @@ impl<'a> Checkpoint<'a> {
             let weight = self
                 .tensors
                 .get(&format!("{name}.weight"), &[outputs, place.inputs])?;
-            pack_columns(&weight, columns, panel, &mut image[place.panels.clone()]);
+            let panels = &mut image[place.panels.clone()];
+            match layout.dtype {
+                Dtype::F32 => pack_columns(&weight, columns, layout.panel, panels),
+                Dtype::Bf16 => pack_column_pairs(&weight, columns, layout.panel, panels),
+            }
         }
         Ok(())
     }
@@ -126,6 +126,20 @@ fn pack_columns(weight: &Tensor, columns: Range<usize>, panel: usize, panels: &m
         let lines = &mut panels[column / panel * panel * inputs..][..panel * inputs];
         for (line, value) in lines.chunks_exact_mut(panel).zip(&row) {
             line[column % panel] = *value;
+        }
+    }
+}
+
+/// The same, rounded: two inputs share a word, the first one in its lower half.
+fn pack_column_pairs(weight: &Tensor, columns: Range<usize>, panel: usize, panels: &mut [f32]) {
+    let words = weight.cols.div_ceil(2);
+    let mut row = vec![0.0; 2 * words];
+    let bits = |value: f32| u32::from(Bf16::round(value).0);
+    for (index, column) in columns.enumerate() {
+        weight.read_row(index, &mut row[..weight.cols]);
+        let lines = &mut panels[column / panel * panel * words..][..panel * words];
+        for (line, pair) in lines.chunks_exact_mut(panel).zip(row.as_chunks::<2>().0) {
+            line[column % panel] = f32::from_bits(bits(pair[1]) << 16 | bits(pair[0]));
         }
     }
 }

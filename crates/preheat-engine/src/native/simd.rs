@@ -4,6 +4,8 @@
 //! of its instruction set that is compiled with those instructions (see `isa.rs`), otherwise each
 //! operation becomes a call.
 
+use super::memory::Bf16;
+
 /// One instruction set. A value of an implementing type is the promise that this CPU has it.
 #[expect(
     unsafe_code,
@@ -46,8 +48,26 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// The largest lane.
     fn largest(self, a: Self::V) -> f32;
 
+    /// Of pairs of half numbers, the first of each: the lower half of its bits.
+    fn first_halves(self, pairs: Self::V) -> Self::V;
+    /// Of pairs of half numbers, the second of each.
+    fn second_halves(self, pairs: Self::V) -> Self::V;
+    /// Rounds every lane.
+    ///
+    /// # Safety
+    /// `LANES` half numbers must be writable at `to`.
+    unsafe fn store_halves_at(self, value: Self::V, to: *mut Bf16);
+
     /// Multiplies `job.rows` rows by one panel and hands the result to `sink`.
-    fn tile<K: Sink<Self>>(self, job: &Tile<'_>, sink: &mut K);
+    fn tile<E: Element, K: Sink<Self>>(self, job: &Tile<'_, E>, sink: &mut K);
+
+    /// `a₁ × b₁ + a₂ × b₂ + c` for pairs of half numbers. How often it is rounded differs between
+    /// instruction sets, as with [`Simd::mul_add`].
+    #[inline(always)]
+    fn dot_halves(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let sum = self.mul_add(self.second_halves(a), self.second_halves(b), c);
+        self.mul_add(self.first_halves(a), self.first_halves(b), sum)
+    }
 
     #[inline(always)]
     fn load(self, from: &[f32]) -> Self::V {
@@ -69,22 +89,93 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
         if to.len() >= Self::LANES {
             return self.store(value, to);
         }
-        let mut lanes = [0.0; 16];
+        let mut lanes = [0.0; MOST_LANES];
         self.store(value, &mut lanes);
         let len = to.len();
         to.copy_from_slice(&lanes[..len]);
     }
+
+    /// Rounds, and stores as many lanes as there is room for.
+    #[inline(always)]
+    fn store_some_halves(self, value: Self::V, to: &mut [Bf16]) {
+        let mut lanes = [Bf16::default(); MOST_LANES];
+        let (whole, room) = (to.len() >= Self::LANES, to.len().min(Self::LANES));
+        let place = if whole {
+            to.as_mut_ptr()
+        } else {
+            lanes.as_mut_ptr()
+        };
+        // SAFETY: either the slice is long enough, or the array is.
+        unsafe { self.store_halves_at(value, place) };
+        if !whole {
+            to.copy_from_slice(&lanes[..room]);
+        }
+    }
+}
+
+/// Lanes of the widest instruction set.
+const MOST_LANES: usize = 16;
+
+/// What a matrix is multiplied in.
+pub(super) trait Element: Copy + 'static {
+    /// Elements in one word of a panel: so many inputs share a line.
+    const PER_WORD: usize;
+
+    /// A word of the input in all lanes.
+    ///
+    /// # Safety
+    /// `PER_WORD` elements must be readable at `from`.
+    #[expect(
+        unsafe_code,
+        reason = "the innermost loop: bounds are checked once, before it"
+    )]
+    unsafe fn splat<S: Simd>(simd: S, from: *const Self) -> S::V;
+    /// Adds the product of two words to `sum`.
+    fn accumulate<S: Simd>(simd: S, input: S::V, weights: S::V, sum: S::V) -> S::V;
+}
+
+#[expect(unsafe_code, reason = "implements an unsafe interface")]
+impl Element for f32 {
+    const PER_WORD: usize = 1;
+
+    #[inline(always)]
+    unsafe fn splat<S: Simd>(simd: S, from: *const f32) -> S::V {
+        // SAFETY: as the caller promises.
+        simd.splat(unsafe { *from })
+    }
+
+    #[inline(always)]
+    fn accumulate<S: Simd>(simd: S, input: S::V, weights: S::V, sum: S::V) -> S::V {
+        simd.mul_add(input, weights, sum)
+    }
+}
+
+#[expect(unsafe_code, reason = "implements an unsafe interface")]
+impl Element for Bf16 {
+    const PER_WORD: usize = 2;
+
+    #[inline(always)]
+    unsafe fn splat<S: Simd>(simd: S, from: *const Bf16) -> S::V {
+        // SAFETY: as the caller promises; the pair may lie anywhere.
+        simd.splat(unsafe { from.cast::<f32>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn accumulate<S: Simd>(simd: S, input: S::V, weights: S::V, sum: S::V) -> S::V {
+        simd.dot_halves(input, weights, sum)
+    }
 }
 
 /// Some rows of a matrix, and the panel they are multiplied with.
-pub(super) struct Tile<'a> {
+pub(super) struct Tile<'a, E> {
     /// Begins at the first row.
-    pub(super) input: &'a [f32],
+    pub(super) input: &'a [E],
     /// From one row to the next.
     pub(super) stride: usize,
     pub(super) rows: usize,
-    /// `depth × PANEL` weights: for each column of the input, a line of the panel.
+    /// `depth × PANEL` words: for each word of an input row, a line of the panel.
     pub(super) panel: &'a [f32],
+    /// Words of an input row.
     pub(super) depth: usize,
 }
 
@@ -100,9 +191,9 @@ pub(super) trait Sink<S: Simd> {
     unsafe_code,
     reason = "the innermost loop: bounds are checked once, before it"
 )]
-pub(super) fn tile<S: Simd, K: Sink<S>, const M: usize, const V: usize>(
+pub(super) fn tile<S: Simd, E: Element, K: Sink<S>, const M: usize, const V: usize>(
     simd: S,
-    job: &Tile<'_>,
+    job: &Tile<'_, E>,
     sink: &mut K,
 ) {
     let Tile {
@@ -112,8 +203,9 @@ pub(super) fn tile<S: Simd, K: Sink<S>, const M: usize, const V: usize>(
         depth,
         ..
     } = *job;
+    let width = depth * E::PER_WORD;
     assert!(
-        input.len() >= (M - 1) * stride + depth,
+        input.len() >= (M - 1) * stride + width,
         "the tile's rows lie inside the input"
     );
     assert!(
@@ -130,9 +222,9 @@ pub(super) fn tile<S: Simd, K: Sink<S>, const M: usize, const V: usize>(
                 *weights = simd.load_at(line.add(v * S::LANES));
             }
             for (m, sums) in sums.iter_mut().enumerate() {
-                let value = simd.splat(*input.as_ptr().add(m * stride + k));
+                let value = E::splat(simd, input.as_ptr().add(m * stride + k * E::PER_WORD));
                 for (sum, weights) in sums.iter_mut().zip(weights) {
-                    *sum = simd.mul_add(value, weights, *sum);
+                    *sum = E::accumulate(simd, value, weights, *sum);
                 }
             }
         }
@@ -148,13 +240,13 @@ pub(super) fn tile<S: Simd, K: Sink<S>, const M: usize, const V: usize>(
 macro_rules! tile_by_rows {
     ($vectors:literal; $($rows:literal)+) => {
         #[inline(always)]
-        fn tile<K: $crate::native::simd::Sink<Self>>(
+        fn tile<E: $crate::native::simd::Element, K: $crate::native::simd::Sink<Self>>(
             self,
-            job: &$crate::native::simd::Tile<'_>,
+            job: &$crate::native::simd::Tile<'_, E>,
             sink: &mut K,
         ) {
             match job.rows {
-                $($rows => $crate::native::simd::tile::<Self, K, $rows, $vectors>(self, job, sink),)+
+                $($rows => $crate::native::simd::tile::<Self, E, K, $rows, $vectors>(self, job, sink),)+
                 rows => unreachable!("a tile has at most {} rows, not {rows}", Self::ROWS),
             }
         }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use preheat_engine::load::ArtefactState;
-use preheat_engine::{Isa, LoadSpec, LoadedModel, load};
+use preheat_engine::{LoadSpec, LoadedModel, load};
 use tempfile::TempDir;
 
-use crate::model::run;
+use crate::model::{isas_and_dtypes, run};
 use crate::tiny::{Tiny, WORDS};
 
 /// A model and a directory for what is made of it.
@@ -140,15 +140,16 @@ fn a_damaged_artefact_is_replaced() {
 fn whatever_changes_the_numbers_changes_the_artefact() {
     let place = Place::new();
     place.load();
-    let isas = Isa::available();
-    for isa in &isas {
+    let ways: Vec<_> = isas_and_dtypes().collect();
+    for &(isa, dtype) in &ways {
         load(&LoadSpec {
-            isa: Some(*isa),
+            isa: Some(isa),
+            dtype,
             ..place.spec()
         })
         .unwrap();
     }
-    assert_eq!(place.files("packed").len(), isas.len());
+    assert_eq!(place.files("packed").len(), ways.len());
 
     let shorter = load(&LoadSpec {
         max_tokens: Some(9),

@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
-use preheat_engine::{Instance, Isa, LoadSpec, RunError, TokenBatch, load};
+use preheat_engine::{Dtype, Instance, LoadSpec, RunError, TokenBatch, load};
 use proptest::prelude::*;
 
-use crate::model::{self, run};
+use crate::model::{self, isas_and_dtypes, run};
 use crate::tiny::{POSITIONS, Tiny, WORDS};
 
 #[test]
@@ -17,9 +17,10 @@ fn an_answer_is_the_same_to_the_bit_in_every_batch() {
     for len in [1, 2, 3, 255, 256, 31, 33, 97, 48, 256] {
         sequences.push((0..len).map(|at| 1000 + at * 37 % 20_000).collect());
     }
-    for isa in Isa::available() {
+    for (isa, dtype) in isas_and_dtypes() {
         let spec = LoadSpec {
             isa: Some(isa),
+            dtype,
             threads: NonZeroUsize::new(2).unwrap(),
             ..LoadSpec::new(model::dir())
         };
@@ -34,10 +35,14 @@ fn an_answer_is_the_same_to_the_bit_in_every_batch() {
             assert_eq!(
                 bits(&alone.data),
                 row(&together, index),
-                "{isa}, sequence {index}"
+                "{isa}, {dtype:?}, sequence {index}"
             );
             let index = sequences.len() - 1 - index;
-            assert_eq!(bits(&alone.data), row(&reversed, index), "{isa}, reversed");
+            assert_eq!(
+                bits(&alone.data),
+                row(&reversed, index),
+                "{isa}, {dtype:?}, reversed"
+            );
         }
     }
 }
@@ -95,11 +100,12 @@ fn any_number_of_threads_gives_the_same_bits() {
     let sequences: Vec<Vec<u32>> = (1..40)
         .map(|len| (0..len).map(|at| at % WORDS.len() as u32).collect())
         .collect();
-    let answer = |threads: usize, pin: bool| {
+    let answer = |threads: usize, pin: bool, dtype: Dtype| {
         let threads = NonZeroUsize::new(threads).unwrap();
         let spec = LoadSpec {
             threads,
             pin,
+            dtype,
             ..LoadSpec::new(dir.path())
         };
         let mut instance = load(&spec).unwrap().engine.instance().unwrap();
@@ -107,10 +113,12 @@ fn any_number_of_threads_gives_the_same_bits() {
         assert_eq!(run(&mut *instance, &sequences), first);
         first
     };
-    let alone = answer(1, false);
-    for threads in [2, 3, 7] {
-        assert_eq!(answer(threads, false), alone);
-        assert_eq!(answer(threads, true), alone);
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        let alone = answer(1, false, dtype);
+        for threads in [2, 3, 7] {
+            assert_eq!(answer(threads, false, dtype), alone);
+            assert_eq!(answer(threads, true, dtype), alone);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use preheat_engine::{Instance, LoadSpec, LoadedModel, Matrix, TokenBatch, load};
+use preheat_engine::{Dtype, Instance, Isa, LoadSpec, LoadedModel, Matrix, TokenBatch, load};
 use serde_json::Value;
 
 /// Where `cargo xtask setup` puts the model.
@@ -33,6 +33,12 @@ pub(crate) fn encode(model: &LoadedModel, texts: &[&str]) -> Vec<Vec<u32>> {
 pub(crate) fn run(instance: &mut dyn Instance, sequences: &[Vec<u32>]) -> Matrix {
     let batch: TokenBatch = sequences.iter().map(Vec::as_slice).collect();
     instance.run(&batch).unwrap()
+}
+
+/// Every way to compute that this CPU has.
+pub(crate) fn isas_and_dtypes() -> impl Iterator<Item = (Isa, Dtype)> {
+    let both = |isa| [(isa, Dtype::F32), (isa, Dtype::Bf16)];
+    Isa::available().into_iter().flat_map(both)
 }
 
 /// What sentence-transformers gives.

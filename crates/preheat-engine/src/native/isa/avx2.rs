@@ -8,6 +8,7 @@
 
 use std::arch::x86_64::*;
 
+use crate::native::memory::Bf16;
 use crate::native::ops::{Op, Scratch};
 use crate::native::simd::{Simd, tile_by_rows};
 
@@ -114,6 +115,38 @@ impl Simd for Avx2 {
             let four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
             let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn first_halves(self, pairs: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pairs))) }
+    }
+
+    #[inline(always)]
+    fn second_halves(self, pairs: __m256) -> __m256 {
+        unsafe {
+            let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            _mm256_and_ps(pairs, _mm256_castsi256_ps(upper))
+        }
+    }
+
+    /// As [`Bf16::round`], eight at once.
+    #[inline(always)]
+    unsafe fn store_halves_at(self, value: __m256, to: *mut Bf16) {
+        // SAFETY: the caller promises that it may be written; any alignment will do.
+        unsafe {
+            let bits = _mm256_castps_si256(value);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let up = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+            let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, up));
+            let no_number = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
+            let halves = _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), no_number);
+            let (low, high) = (
+                _mm256_castsi256_si128(halves),
+                _mm256_extracti128_si256::<1>(halves),
+            );
+            _mm_storeu_si128(to.cast(), _mm_packus_epi32(low, high));
         }
     }
 

@@ -7,26 +7,42 @@
 // the instructions.
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
+use crate::native::memory::Bf16;
 use crate::native::ops::{Op, Scratch};
 use crate::native::simd::{Simd, tile_by_rows};
 
+/// `HALVES` says whether there are instructions for half numbers too.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const HALVES: bool>(());
 
-impl Avx512 {
+impl Avx512<false> {
     pub(super) fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx512f").then_some(Avx512(()))
+    }
+}
+
+impl Avx512<true> {
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
+        found.then_some(Avx512(()))
     }
 }
 
 /// All kernels, compiled with these instructions.
 #[target_feature(enable = "avx512f")]
 pub(super) fn run(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
-    op.run(Avx512(()), part, scratch);
+    op.run(Avx512::<false>(()), part, scratch);
 }
 
-impl Simd for Avx512 {
+/// The same, with those for half numbers.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) fn run_halves(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
+    op.run(Avx512::<true>(()), part, scratch);
+}
+
+impl<const HALVES: bool> Simd for Avx512<HALVES> {
     type V = __m512;
     const LANES: usize = 16;
     // 12 rows × 2 registers of sums, 2 of weights, and some to spare, of 32.
@@ -103,6 +119,51 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn largest(self, a: __m512) -> f32 {
         unsafe { _mm512_reduce_max_ps(a) }
+    }
+
+    #[inline(always)]
+    fn first_halves(self, pairs: __m512) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pairs))) }
+    }
+
+    #[inline(always)]
+    fn second_halves(self, pairs: __m512) -> __m512 {
+        unsafe {
+            let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), upper))
+        }
+    }
+
+    #[inline(always)]
+    fn dot_halves(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        if HALVES {
+            // SAFETY: `HALVES` is only true where `detect` found the instruction; the types are the
+            // same 512 bits.
+            return unsafe {
+                _mm512_dpbf16_ps(
+                    c,
+                    transmute::<__m512, __m512bh>(a),
+                    transmute::<__m512, __m512bh>(b),
+                )
+            };
+        }
+        let sum = self.mul_add(self.second_halves(a), self.second_halves(b), c);
+        self.mul_add(self.first_halves(a), self.first_halves(b), sum)
+    }
+
+    /// As [`Bf16::round`], sixteen at once.
+    #[inline(always)]
+    unsafe fn store_halves_at(self, value: __m512, to: *mut Bf16) {
+        // SAFETY: the caller promises that it may be written; any alignment will do.
+        unsafe {
+            let bits = _mm512_castps_si512(value);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let up = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+            let rounded = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, up));
+            let no_number = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+            let halves = _mm512_mask_set1_epi32(rounded, no_number, 0x7fc0);
+            _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(halves));
+        }
     }
 
     tile_by_rows!(2; 1 2 3 4 5 6 7 8 9 10 11 12);

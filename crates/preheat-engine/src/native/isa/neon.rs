@@ -4,6 +4,7 @@
 
 use std::arch::aarch64::*;
 
+use crate::native::memory::Bf16;
 use crate::native::simd::{Simd, tile_by_rows};
 
 #[derive(Clone, Copy)]
@@ -90,6 +91,32 @@ impl Simd for Neon {
     #[inline(always)]
     fn largest(self, a: float32x4_t) -> f32 {
         unsafe { vmaxvq_f32(a) }
+    }
+
+    #[inline(always)]
+    fn first_halves(self, pairs: float32x4_t) -> float32x4_t {
+        unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(vreinterpretq_u32_f32(pairs))) }
+    }
+
+    #[inline(always)]
+    fn second_halves(self, pairs: float32x4_t) -> float32x4_t {
+        unsafe {
+            let upper = vdupq_n_u32(0xffff_0000);
+            vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(pairs), upper))
+        }
+    }
+
+    /// As [`Bf16::round`], four at once.
+    #[inline(always)]
+    unsafe fn store_halves_at(self, value: float32x4_t, to: *mut Bf16) {
+        // SAFETY: the caller promises that it may be written.
+        unsafe {
+            let bits = vreinterpretq_u32_f32(value);
+            let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let rounded = vshrq_n_u32::<16>(vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff))));
+            let halves = vbslq_u32(vceqq_f32(value, value), rounded, vdupq_n_u32(0x7fc0));
+            vst1_u16(to.cast(), vmovn_u32(halves));
+        }
     }
 
     tile_by_rows!(4; 1 2 3 4 5 6);

@@ -4,6 +4,7 @@
     reason = "implements an interface whose loads and stores take pointers"
 )]
 
+use crate::native::memory::Bf16;
 use crate::native::simd::{Simd, tile_by_rows};
 
 #[derive(Clone, Copy)]
@@ -97,6 +98,22 @@ impl Simd for Portable {
     fn largest(self, a: V) -> f32 {
         let larger = |x: f32, y: f32| if x > y { x } else { y };
         larger(larger(a[0], a[2]), larger(a[1], a[3]))
+    }
+
+    #[inline(always)]
+    fn first_halves(self, pairs: V) -> V {
+        each(|i| f32::from_bits(pairs[i].to_bits() << 16))
+    }
+
+    #[inline(always)]
+    fn second_halves(self, pairs: V) -> V {
+        each(|i| f32::from_bits(pairs[i].to_bits() & 0xffff_0000))
+    }
+
+    #[inline(always)]
+    unsafe fn store_halves_at(self, value: V, to: *mut Bf16) {
+        // SAFETY: the caller promises four writable half numbers.
+        unsafe { *to.cast::<[Bf16; 4]>() = value.map(Bf16::round) }
     }
 
     tile_by_rows!(2; 1 2 3 4);

@@ -3,7 +3,7 @@
 //! Keys and values of the head are brought into panels, so that scores and answers come from the
 //! same tile as every other product.
 
-use super::{Shared, tiles};
+use super::{Rows, tiles};
 use crate::load::EncoderConfig;
 use crate::native::math;
 use crate::native::memory::{Floats, NoMemory};
@@ -16,9 +16,11 @@ pub(in crate::native) struct Attention<'a> {
     /// For each token its query, key and value, all heads of one after the other.
     pub(in crate::native) qkv: &'a [f32],
     pub(in crate::native) heads: usize,
+    /// Numbers of one head.
+    pub(in crate::native) width: usize,
     /// Where each sequence begins and ends; the longest first, so that the last parts are short.
     pub(in crate::native) order: &'a [(usize, usize)],
-    pub(in crate::native) out: Shared<'a>,
+    pub(in crate::native) out: Rows<'a>,
 }
 
 /// What one thread needs beside the matrices of a step.
@@ -86,14 +88,14 @@ impl<'a> Head<'a> {
             index,
             start,
             tokens,
-            width: op.out.cols() / op.heads,
+            width: op.width,
         }
     }
 
     /// From the head's first number of `what` (0 query, 1 key, 2 value) of a token on.
     #[inline(always)]
     fn from(&self, what: usize, token: usize) -> &'a [f32] {
-        let hidden = self.op.out.cols();
+        let hidden = self.op.heads * self.width;
         &self.op.qkv[((self.start + token) * 3 + what) * hidden + self.index * self.width..]
     }
 
@@ -148,7 +150,7 @@ impl<'a> Head<'a> {
             for (row, rows) in tiles(scores.len() / padded, S::ROWS) {
                 let job = Tile {
                     input: self.from(0, first + row),
-                    stride: 3 * self.op.out.cols(),
+                    stride: 3 * self.op.heads * self.width,
                     rows,
                     panel: keys,
                     depth: self.width,
@@ -241,8 +243,8 @@ impl<S: Simd> Sink<S> for Answers<'_> {
         }
         let value = s.mul(value, s.splat(1.0 / self.sums[row]));
         let base = head.index * head.width;
+        let (row, cols) = (self.row + row, base + column..base + end);
         // SAFETY: each token and head belong to one part.
-        let piece = unsafe { head.op.out.piece(self.row + row, base + column..base + end) };
-        s.store_some(value, piece);
+        unsafe { head.op.out.store(s, value, row, cols) };
     }
 }

@@ -3,6 +3,7 @@
 use super::{Norm, Shared};
 use crate::load::Tensor;
 use crate::native::math;
+use crate::native::memory::Bf16;
 use crate::native::simd::Simd;
 
 pub(in crate::native) struct Embed<'a> {
@@ -14,6 +15,8 @@ pub(in crate::native) struct Embed<'a> {
     pub(in crate::native) positions: &'a [f32],
     pub(in crate::native) norm: Norm<'a>,
     pub(in crate::native) out: Shared<'a>,
+    /// Gets the same rows, rounded, where the next step multiplies those.
+    pub(in crate::native) rounded: Option<Shared<'a, Bf16>>,
 }
 
 impl Embed<'_> {
@@ -32,6 +35,10 @@ impl Embed<'_> {
             self.words.read_row(self.ids[token] as usize, row);
             math::add(s, row, &self.positions[(token - start) * cols..][..cols]);
             self.norm.apply(s, row);
+            if let Some(rounded) = &self.rounded {
+                // SAFETY: as above.
+                math::round(s, row, unsafe { rounded.piece(token, 0..cols) });
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `out = activation(input × weights + bias)`.
 
-use super::{Shared, tiles};
+use super::{Rows, tiles};
 use crate::load::Activation;
 use crate::native::math;
-use crate::native::simd::{Simd, Sink, Tile};
+use crate::native::simd::{Element, Simd, Sink, Tile};
 
 /// Rows that go through one panel before the next: with 1536 inputs they fill half of a
 /// second-level cache of 1 MB.
@@ -15,28 +15,28 @@ const PARTS_PER_THREAD: usize = 6;
 /// The learned numbers of a linear step, as `layout.rs` describes them.
 #[derive(Clone, Copy)]
 pub(in crate::native) struct Dense<'a> {
-    pub(in crate::native) inputs: usize,
     pub(in crate::native) panels: &'a [f32],
     /// One number for each column of the panels.
     pub(in crate::native) bias: &'a [f32],
 }
 
-pub(in crate::native) struct Linear<'a> {
-    input: &'a [f32],
+pub(in crate::native) struct Linear<'a, E> {
+    input: &'a [E],
     dense: Dense<'a>,
     activation: Option<Activation>,
-    out: Shared<'a>,
+    out: Rows<'a>,
     /// Parts are blocks of rows × groups of panels.
     blocks: usize,
     groups: usize,
 }
 
-impl<'a> Linear<'a> {
+impl<'a, E: Element> Linear<'a, E> {
+    /// Rows of `input` have as many words as the panels have lines.
     pub(in crate::native) fn new(
-        input: &'a [f32],
+        input: &'a [E],
         dense: Dense<'a>,
         activation: Option<Activation>,
-        out: Shared<'a>,
+        out: Rows<'a>,
         threads: usize,
     ) -> Self {
         let blocks = out.rows().div_ceil(BLOCK_ROWS).max(1);
@@ -57,33 +57,32 @@ impl<'a> Linear<'a> {
 
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, s: S, part: usize) {
-        let Dense {
-            inputs,
-            panels,
-            bias,
-        } = self.dense;
+        let Dense { panels, bias } = self.dense;
         let (block, group) = (part / self.groups, part % self.groups);
         let (first, end) = piece(self.out.rows(), self.blocks, block);
         let (panel, last) = piece(bias.len() / S::PANEL, self.groups, group);
+        let depth = panels.len() / bias.len();
+        let stride = depth * E::PER_WORD;
         for panel in panel..last {
-            let weights = &panels[panel * S::PANEL * inputs..][..S::PANEL * inputs];
+            let column = panel * S::PANEL;
+            let panel = &panels[column * depth..][..S::PANEL * depth];
             for (row, rows) in tiles(end - first, S::ROWS) {
                 let row = first + row;
-                let input = &self.input[row * inputs..];
-                let job = Tile {
-                    input,
-                    stride: inputs,
-                    rows,
-                    panel: weights,
-                    depth: inputs,
+                let input = &self.input[row * stride..];
+                let sink = &mut Output {
+                    op: self,
+                    row,
+                    column,
                 };
                 s.tile(
-                    &job,
-                    &mut Output {
-                        op: self,
-                        row,
-                        column: panel * S::PANEL,
+                    &Tile {
+                        input,
+                        stride,
+                        rows,
+                        panel,
+                        depth,
                     },
+                    sink,
                 );
             }
         }
@@ -97,13 +96,13 @@ fn piece(count: usize, pieces: usize, index: usize) -> (usize, usize) {
 }
 
 /// Where a tile begins in the output.
-struct Output<'a, 'op> {
-    op: &'op Linear<'a>,
+struct Output<'a, 'op, E> {
+    op: &'op Linear<'a, E>,
     row: usize,
     column: usize,
 }
 
-impl<S: Simd> Sink<S> for Output<'_, '_> {
+impl<S: Simd, E: Element> Sink<S> for Output<'_, '_, E> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "parts of one step write different pieces")]
     fn take(&mut self, s: S, row: usize, vector: usize, sum: S::V) {
@@ -120,7 +119,6 @@ impl<S: Simd> Sink<S> for Output<'_, '_> {
             Some(Activation::Relu) => s.max(s.splat(0.0), value),
         };
         // SAFETY: each number belongs to one row and one panel, and these to one part.
-        let piece = unsafe { op.out.piece(self.row + row, column..end) };
-        s.store_some(value, piece);
+        unsafe { op.out.store(s, value, self.row + row, column..end) };
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use crate::native::math;
+use crate::native::memory::Bf16;
 use crate::native::simd::Simd;
 
 /// Rows of one part: enough work to be worth handing out.
@@ -19,6 +20,8 @@ pub(in crate::native) struct AddNorm<'a> {
     pub(in crate::native) update: &'a [f32],
     pub(in crate::native) norm: Norm<'a>,
     pub(in crate::native) out: Shared<'a>,
+    /// Gets the same rows, rounded, where the next step multiplies those.
+    pub(in crate::native) rounded: Option<Shared<'a, Bf16>>,
 }
 
 impl Norm<'_> {
@@ -43,6 +46,10 @@ impl AddNorm<'_> {
             let x = unsafe { self.out.piece(row, 0..cols) };
             math::add(s, x, &self.update[row * cols..][..cols]);
             self.norm.apply(s, x);
+            if let Some(rounded) = &self.rounded {
+                // SAFETY: as above.
+                math::round(s, x, unsafe { rounded.piece(row, 0..cols) });
+            }
         }
     }
 }

@@ -7,20 +7,23 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-pub(in crate::native) struct Shared<'a> {
-    start: *mut f32,
+use crate::native::memory::{Bf16, Plain};
+use crate::native::simd::Simd;
+
+pub(in crate::native) struct Shared<'a, T = f32> {
+    start: *mut T,
     rows: usize,
     cols: usize,
-    matrix: PhantomData<&'a mut [f32]>,
+    matrix: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it is an exclusive borrow of floats; `piece` passes on the duty not to overlap.
-unsafe impl Send for Shared<'_> {}
+// SAFETY: it is an exclusive borrow of plain numbers; `piece` passes on the duty not to overlap.
+unsafe impl<T: Plain> Send for Shared<'_, T> {}
 // SAFETY: as above.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Plain> Sync for Shared<'_, T> {}
 
-impl<'a> Shared<'a> {
-    pub(in crate::native) fn new(matrix: &'a mut [f32], cols: usize) -> Self {
+impl<'a, T: Plain> Shared<'a, T> {
+    pub(in crate::native) fn new(matrix: &'a mut [T], cols: usize) -> Self {
         let (rows, start) = (matrix.len() / cols, matrix.as_mut_ptr());
         Shared {
             start,
@@ -44,7 +47,7 @@ impl<'a> Shared<'a> {
     /// No other part of the step may use these numbers, and no other piece of them may be alive.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "each part takes its own piece")]
-    pub(super) unsafe fn piece(&self, row: usize, cols: Range<usize>) -> &mut [f32] {
+    pub(super) unsafe fn piece(&self, row: usize, cols: Range<usize>) -> &mut [T] {
         assert!(row < self.rows && cols.start <= cols.end && cols.end <= self.cols);
         // SAFETY: the piece lies inside the matrix, and the caller promises that it is alone.
         unsafe {
@@ -52,4 +55,48 @@ impl<'a> Shared<'a> {
             std::slice::from_raw_parts_mut(start, cols.len())
         }
     }
+}
+
+/// Rows that the next linear step multiplies, in whatever it multiplies in.
+pub(in crate::native) enum Rows<'a> {
+    Single(Shared<'a, f32>),
+    Half(Shared<'a, Bf16>),
+}
+
+impl Rows<'_> {
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Rows::Single(rows) => rows.rows(),
+            Rows::Half(rows) => rows.rows(),
+        }
+    }
+
+    pub(super) fn cols(&self) -> usize {
+        match self {
+            Rows::Single(rows) => rows.cols(),
+            Rows::Half(rows) => rows.cols(),
+        }
+    }
+
+    /// Stores the lanes of `value` from `cols.start` on, as many as `cols` has.
+    ///
+    /// # Safety
+    /// As for [`Shared::piece`].
+    #[inline(always)]
+    pub(super) unsafe fn store<S: Simd>(&self, s: S, value: S::V, row: usize, cols: Range<usize>) {
+        // SAFETY: the caller promises that the piece is alone.
+        unsafe {
+            match self {
+                Rows::Single(rows) => s.store_some(value, rows.piece(row, cols)),
+                Rows::Half(rows) => s.store_some_halves(value, rows.piece(row, cols)),
+            }
+        }
+    }
+}
+
+/// Rows that a linear step reads.
+#[derive(Clone, Copy)]
+pub(in crate::native) enum Input<'a> {
+    Single(&'a [f32]),
+    Half(&'a [Bf16]),
 }
