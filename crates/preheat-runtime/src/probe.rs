@@ -23,6 +23,7 @@ use crate::tasks::Tasks;
 use crate::thread::spawn_named;
 
 /// Above ordinary threads, so that a probe is answered when every core computes.
+#[cfg(target_os = "linux")]
 const NICE: i32 = -10;
 
 /// How long connections may take to end when the thread stops.

@@ -18,7 +18,7 @@ use crate::edge::goodbye::Goodbye;
 use crate::edge::life::{LINGER, Life, Status, Wait};
 
 /// When we are closing, a connection that has been still for this long has nothing more to say.
-pub(crate) const QUIET: Duration = Duration::from_millis(250);
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,8 @@ pub(crate) struct Watched<S> {
     stream: S,
     framing: Framing,
     life: Life,
+    /// The last flush did not get all bytes out.
+    flushing: bool,
     closed: bool,
     discarded: usize,
 }
@@ -28,6 +30,7 @@ impl<S> Watched<S> {
             stream,
             framing: Framing::new(),
             life,
+            flushing: false,
             closed: false,
             discarded: 0,
         }
@@ -81,9 +84,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_flush(cx);
-        if result.is_pending() {
-            this.life.sent(false);
+        // Flushing is only news when it does not work, and when it works again.
+        if result.is_pending() || this.flushing {
+            this.life.sent(result.is_ready());
         }
+        this.flushing = result.is_pending();
         result
     }
 
@@ -118,5 +123,72 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             }
         }
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::edge::life::{Limits, Wait};
+
+    /// Takes every byte, but flushes none until it may.
+    #[derive(Default)]
+    struct Stubborn {
+        may_flush: bool,
+    }
+
+    impl AsyncRead for Stubborn {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Stubborn {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.may_flush {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stall_ends_when_the_bytes_are_out() {
+        let second = Duration::from_secs(1);
+        let life = Life::new(Limits {
+            header: second,
+            idle: second,
+        });
+        let mut watched = Watched::new(Stubborn::default(), life.clone());
+        let stalled = |life: &Life| matches!(life.deadline(), Some((_, Wait::Stalled)));
+        for (may_flush, expected) in [(false, true), (false, true), (true, false), (true, false)] {
+            watched.stream.may_flush = may_flush;
+            poll_fn(|cx| {
+                let _ = Pin::new(&mut watched).poll_flush(cx);
+                Poll::Ready(())
+            })
+            .await;
+            assert_eq!(stalled(&life), expected);
+        }
     }
 }
