@@ -137,7 +137,7 @@ async fn what_is_in_flight_is_finished() {
     let address = replica.http;
     let mut clients = JoinSet::new();
     clients.spawn(async move { client::post(address, "/embed", &json!(["x"])).await });
-    wait_for_inflight(&replica, 1).await;
+    replica.wait_for_inflight(1).await;
     replica.terminate();
     assert_eq!(
         clients.join_next().await.unwrap().unwrap().unwrap().status,
@@ -159,21 +159,9 @@ async fn what_does_not_end_in_time_is_cut_and_the_exit_code_says_so() {
     let address = replica.http;
     let mut clients = JoinSet::new();
     clients.spawn(async move { client::post(address, "/embed", &json!(["x"])).await });
-    wait_for_inflight(&replica, 1).await;
+    replica.wait_for_inflight(1).await;
     replica.terminate();
     assert_eq!(replica.exit().await.code(), Some(17));
     let cut = clients.join_next().await.unwrap().unwrap();
     assert!(cut.is_err() || cut.is_ok_and(|answer| answer.status == 503));
-}
-
-async fn wait_for_inflight(replica: &crate::replica::Replica, count: usize) {
-    let wanted = format!("preheat_inflight{{model=\"embedder\"}} {count}");
-    let other = format!("preheat_inflight {count}");
-    loop {
-        let page = client::get(replica.admin, "/metrics").await.unwrap().text();
-        if page.lines().any(|line| line == wanted || line == other) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
 }

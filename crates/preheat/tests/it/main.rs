@@ -21,5 +21,6 @@ mod drain;
 mod edges;
 mod embeddings;
 mod faults;
+mod grpc;
 mod lifecycle;
 mod refusals;

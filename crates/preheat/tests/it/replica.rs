@@ -154,6 +154,20 @@ impl Replica {
         }
     }
 
+    /// Asks until so many requests are being worked on.
+    pub async fn wait_for_inflight(&self, count: usize) {
+        let wanted = format!("preheat_inflight {count}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < deadline, "never {count} in flight");
+            let page = client::get(self.admin, "/metrics").await.unwrap().text();
+            if page.lines().any(|line| line == wanted) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub fn terminate(&self) {
         let id = i32::try_from(self.child.id()).unwrap();
         let id = rustix::process::Pid::from_raw(id).unwrap();

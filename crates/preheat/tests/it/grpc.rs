@@ -1,0 +1,220 @@
+//! The gRPC front door: its refusals in gRPC's own codes, and its part in a drain.
+
+use std::time::Duration;
+
+use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use preheat_api::grpc::inference::infer_parameter::ParameterChoice;
+use preheat_api::grpc::inference::model_infer_request::InferInputTensor;
+use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest, ServerReadyRequest};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
+
+use crate::replica::{Replica, SIM, Start};
+
+type Client = GrpcInferenceServiceClient<Channel>;
+
+async fn client(replica: &Replica) -> Client {
+    let endpoint = Endpoint::new(format!("http://{}", replica.grpc)).unwrap();
+    let endpoint = endpoint.timeout(Duration::from_secs(60));
+    GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap())
+}
+
+fn infer(text: &str) -> ModelInferRequest {
+    ModelInferRequest {
+        model_name: "embedder".into(),
+        inputs: vec![InferInputTensor {
+            name: "text".into(),
+            datatype: "BYTES".into(),
+            shape: vec![1],
+            contents: Some(InferTensorContents {
+                bytes_contents: vec![text.as_bytes().to_vec().into()],
+                ..InferTensorContents::default()
+            }),
+            ..InferInputTensor::default()
+        }],
+        ..ModelInferRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn typed_contents_are_taken_and_the_id_comes_back() {
+    let replica = Start::with(SIM).ready().await;
+    let request = ModelInferRequest {
+        id: "seven".into(),
+        ..infer("x")
+    };
+    let answer = client(&replica)
+        .await
+        .model_infer(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (answer.id.as_str(), answer.model_name.as_str()),
+        ("seven", "embedder")
+    );
+    assert_eq!(answer.outputs[0].shape, [1, 8]);
+}
+
+#[tokio::test]
+async fn bad_requests() {
+    let replica = Start::with(SIM).ready().await;
+    let mut client = client(&replica).await;
+    let cases: [(&str, fn(&mut ModelInferRequest), Code); 8] = [
+        (
+            "another model",
+            |r| r.model_name = "other".into(),
+            Code::NotFound,
+        ),
+        (
+            "another version",
+            |r| r.model_version = "9".into(),
+            Code::NotFound,
+        ),
+        ("no input", |r| r.inputs.clear(), Code::InvalidArgument),
+        (
+            "another input",
+            |r| r.inputs[0].name = "other".into(),
+            Code::InvalidArgument,
+        ),
+        (
+            "another type",
+            |r| r.inputs[0].datatype = "FP32".into(),
+            Code::InvalidArgument,
+        ),
+        (
+            "another shape",
+            |r| r.inputs[0].shape = vec![2],
+            Code::InvalidArgument,
+        ),
+        (
+            "a negative shape",
+            |r| r.inputs[0].shape = vec![-1],
+            Code::InvalidArgument,
+        ),
+        (
+            "raw contents that end too early",
+            |r| {
+                r.inputs[0].contents = None;
+                r.raw_input_contents = vec![vec![9, 0, 0, 0, b'x'].into()];
+            },
+            Code::InvalidArgument,
+        ),
+    ];
+    for (name, change, code) in cases {
+        let mut request = infer("x");
+        change(&mut request);
+        let status = client.model_infer(request).await.expect_err(name);
+        assert_eq!(status.code(), code, "{name}: {status:?}");
+        assert!(status.message().len() > 8, "{name}: {status:?}");
+    }
+    client.model_infer(infer("x")).await.unwrap();
+}
+
+#[tokio::test]
+async fn not_ready_is_unavailable() {
+    let slow = SIM.replace("weights = \"20ms\"", "weights = \"10m\"");
+    let mut replica = Start::with(&slow).spawn();
+    replica.wait_for("an answer", |_| true).await;
+    let mut client = client(&replica).await;
+    let status = client.model_infer(infer("x")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    let ready = client
+        .server_ready(ServerReadyRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .ready;
+    assert!(!ready);
+}
+
+/// A deadline of the client's is the server's too, whatever its own limit.
+#[tokio::test]
+async fn a_deadline_is_kept() {
+    let config = format!(
+        "[limits]\nrequest_timeout = \"100ms\"\n{}",
+        SIM.replace("run = \"1ms\"", "run = \"2s\"")
+    );
+    let replica = Start::with(&config)
+        .env("SKIP_WARMUP", "true")
+        .ready()
+        .await;
+    let status = client(&replica)
+        .await
+        .model_infer(infer("x"))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+}
+
+#[tokio::test]
+async fn full_is_resource_exhausted() {
+    let config = format!(
+        "[limits]\nconcurrency = 1\nqueue = 1\n{}",
+        SIM.replace("run = \"1ms\"", "run = \"50ms\"")
+    );
+    let replica = Start::with(&config)
+        .env("SKIP_WARMUP", "true")
+        .ready()
+        .await;
+    let client = client(&replica).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut client = client.clone();
+        calls.spawn(async move { client.model_infer(infer("x")).await });
+    }
+    let refused: Vec<_> = calls
+        .join_all()
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    assert!(
+        !refused.is_empty() && refused.len() < 20,
+        "{} refused",
+        refused.len()
+    );
+    for status in refused {
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_finished() {
+    let config = format!(
+        "[drain]\ndelay = \"0s\"\n{}",
+        SIM.replace("run = \"1ms\"", "run = \"400ms\"")
+    );
+    let mut replica = Start::with(&config)
+        .env("SKIP_WARMUP", "true")
+        .ready()
+        .await;
+    let mut caller = client(&replica).await;
+    let mut calls = tokio::task::JoinSet::new();
+    calls.spawn(async move { caller.model_infer(Request::new(infer("x"))).await });
+    replica.wait_for_inflight(1).await;
+    replica.terminate();
+    calls.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(replica.exit().await.code(), Some(0));
+}
+
+/// Triton's clients say `binary_data_output`; others send parameters of any kind. None may hurt.
+#[tokio::test]
+async fn parameters_are_taken_or_passed_over() {
+    let replica = Start::with(SIM).ready().await;
+    let mut request = infer("x");
+    let choices = [
+        ParameterChoice::BoolParam(true),
+        ParameterChoice::Int64Param(-1),
+        ParameterChoice::StringParam(String::new()),
+        ParameterChoice::DoubleParam(f64::NAN),
+        ParameterChoice::Uint64Param(u64::MAX),
+    ];
+    for (number, choice) in choices.into_iter().enumerate() {
+        let parameter = preheat_api::grpc::inference::InferParameter {
+            parameter_choice: Some(choice),
+        };
+        request.parameters.insert(format!("p{number}"), parameter);
+    }
+    client(&replica).await.model_infer(request).await.unwrap();
+}
