@@ -143,8 +143,8 @@ pub fn summary(report: &ReadinessReport, after: Option<Duration>) -> String {
     }
     let peak = human::bytes(model.memory.peak_bytes);
     match model.memory.limit_bytes {
-        0 => text + &format!(", {peak} of memory"),
-        limit => text + &format!(", {peak} of {} of memory", human::bytes(limit)),
+        0 => text + &format!(", memory {peak}"),
+        limit => text + &format!(", memory {peak} of {}", human::bytes(limit)),
     }
 }
 
