@@ -50,3 +50,17 @@ fn user_cache() -> Option<PathBuf> {
 pub fn no_color() -> bool {
     var(env::NO_COLOR).is_some()
 }
+
+/// Whether streams are not to be redrawn: a machine looks at them, or a terminal without a cursor.
+pub fn plain_output() -> bool {
+    var("CI").is_some() || var("TERM").is_none_or(|term| term == "dumb")
+}
+
+/// Whether the terminal shows more than ASCII: what the locale says.
+pub fn utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(var);
+    locale.is_some_and(|name| {
+        let name = name.to_ascii_lowercase();
+        name.contains("utf-8") || name.contains("utf8")
+    })
+}
