@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -23,7 +24,7 @@ pub enum Verb {
     /// Load, warm and prove a model, print the report, and end
     Warm(WarmArgs),
     /// Show the readiness report of a running replica
-    Status(Target),
+    Status(StatusArgs),
     /// Wait until a running replica is ready
     Wait(WaitArgs),
     /// Check the configuration and show where each value comes from
@@ -76,9 +77,18 @@ pub struct Target {
     /// API key, if the server asks for one
     #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
     pub key: Option<String>,
-    /// Print the report as JSON
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// Go on looking until interrupted
+    #[arg(long)]
+    pub watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +109,15 @@ pub enum Awaited {
     Alive,
     /// The proof is complete
     Ready,
+}
+
+impl Awaited {
+    pub fn name(self) -> &'static str {
+        match self {
+            Awaited::Alive => "alive",
+            Awaited::Ready => "ready",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +155,9 @@ pub struct CacheArgs {
     /// Where models are kept
     #[arg(long, env = "PREHEAT_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Configuration file that says so
+    #[arg(long, env = preheat_api::settings::env::CONFIG, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -143,20 +165,28 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub target: Target,
     /// First requests that are looked at one by one
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = from_1_to(10_000))]
     pub first: usize,
     /// Requests of the steady figure
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 200, value_parser = from_1_to(100_000))]
     pub requests: usize,
     /// Clients at once in the load part
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = from_1_to(1_000))]
     pub clients: usize,
+    /// Longest time for each part; the load takes all of it
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub time: Duration,
     /// Texts in each request
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = from_1_to(10_000))]
     pub texts: usize,
     /// Words in each text
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = from_1_to(100_000))]
     pub words: usize,
+}
+
+fn from_1_to(most: u64) -> impl TypedValueParser<Value = usize> {
+    // The range fits a usize wherever this runs.
+    RangedU64ValueParser::<usize>::new().range(1..=most)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

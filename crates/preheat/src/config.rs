@@ -3,7 +3,7 @@
 
 mod file;
 mod flags;
-mod tree;
+pub mod tree;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -7,10 +7,17 @@ use clap::Parser;
 
 mod cli;
 mod config;
-mod exit;
-mod progress;
-mod surroundings;
 mod verb;
+
+mod client;
+mod exit;
+mod news;
+mod out;
+mod progress;
+mod report;
+mod surroundings;
+mod table;
+mod terminal;
 
 fn main() -> ExitCode {
     // Before anything else: every figure of a cold start counts from here.

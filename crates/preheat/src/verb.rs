@@ -1,17 +1,41 @@
 //! The verbs, one module each.
 
+mod bench;
+mod check;
+mod models;
+mod process;
 mod serve;
+mod status;
+mod wait;
+mod warm;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::CommandFactory;
+use clap_complete::Shell;
 use preheat_core::Failure;
 
 use crate::cli::{Cli, Verb};
+use crate::out;
 
 pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, started),
-        _ => Err(crate::exit::configuration("not there yet", "wait")),
+        Verb::Warm(args) => warm::run(&args, started),
+        Verb::Status(args) => status::run(&args),
+        Verb::Wait(args) => wait::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Models(args) => models::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+        Verb::Completions { shell } => completions(shell),
     }
+}
+
+fn completions(shell: Shell) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    let mut command = Cli::command();
+    clap_complete::generate(shell, &mut command, "preheat", &mut script);
+    out::print(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
 }

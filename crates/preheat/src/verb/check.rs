@@ -1,0 +1,72 @@
+//! `preheat check`: the effective configuration, each value with its origin.
+
+use std::process::ExitCode;
+
+use preheat_core::Failure;
+use serde_json::{Value, json};
+
+use super::process;
+use crate::cli::CheckArgs;
+use crate::config::{Effective, Origin, tree};
+use crate::out;
+use crate::table::{Column, Table};
+
+/// Parts of the names of options whose values stay secret.
+const SECRETS: [&str; 4] = ["secret", "token", "password", "key"];
+
+pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let effective = process::effective(&args.configured)?;
+    match args.json {
+        true => out::json(&as_json(&effective))?,
+        false => out::print(&as_table(&effective).to_string())?,
+    }
+    // Said after the values, so that a wrong one can be seen among them.
+    process::settings(&effective.config)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_table(effective: &Effective) -> Table {
+    let columns = ["key", "value", "origin"].map(Column::Left);
+    let mut table = Table::new(columns);
+    tree::walk(&values(effective), String::new(), &mut |key, value| {
+        table.row([&key, &shown(value), &origin(effective, &key)]);
+    });
+    table
+}
+
+fn as_json(effective: &Effective) -> Value {
+    let values = values(effective);
+    let mut origins = serde_json::Map::new();
+    tree::walk(&values, String::new(), &mut |key, _| {
+        origins.insert(key.clone(), origin(effective, &key).into());
+    });
+    json!({ "values": values, "origins": origins })
+}
+
+fn origin(effective: &Effective, key: &str) -> String {
+    let origin = effective.origins.get(key).unwrap_or(&Origin::Default);
+    origin.to_string()
+}
+
+/// The configuration as a tree, without the secrets that options of object stores may hold.
+fn values(effective: &Effective) -> Value {
+    // This shape always serialises.
+    let mut values = serde_json::to_value(&effective.config).unwrap_or_default();
+    let options = values["cache"]["store"].as_object_mut();
+    for (name, value) in options.into_iter().flatten() {
+        let name = name.to_ascii_lowercase();
+        if SECRETS.iter().any(|part| name.contains(part)) {
+            *value = "(hidden)".into();
+        }
+    }
+    values
+}
+
+/// Text as it is written in a file; nothing is written `""`, so that it can be seen.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) if !text.is_empty() => text.clone(),
+        Value::Null => "none".into(),
+        value => value.to_string(),
+    }
+}

@@ -1,0 +1,113 @@
+//! `preheat models`: what is in the cache, into it, out of it.
+
+mod pull;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use preheat_core::{Failure, FailureKind};
+use preheat_engine::source::{self, CachedModel, FetchError};
+use preheat_server::human;
+use serde_json::{Value, json};
+
+use crate::cli::{CacheArgs, ModelsArgs, ModelsVerb};
+use crate::config;
+use crate::exit::{from_config, staged};
+use crate::out::say;
+use crate::table::{Column, Table, plain};
+use crate::{out, surroundings};
+
+/// Digits of a revision that tell it from others.
+const SHORT: usize = 12;
+
+pub fn run(args: &ModelsArgs) -> Result<ExitCode, Failure> {
+    match &args.what {
+        ModelsVerb::List { cache, json } => list(&dir(cache)?, *json),
+        ModelsVerb::Pull { configured } => pull::run(configured),
+        ModelsVerb::Rm { name, cache } => remove(&dir(cache)?, name),
+    }
+}
+
+/// Where the flag, the variable or the file says, else where models are kept by default.
+fn dir(args: &CacheArgs) -> Result<PathBuf, Failure> {
+    if let Some(dir) = &args.cache_dir {
+        return Ok(dir.clone());
+    }
+    let flags = config::Flags::default();
+    let effective = config::resolve(args.config.as_deref(), None, &flags, surroundings::var)
+        .map_err(|error| from_config(&error))?;
+    Ok(match effective.config.cache.dir.as_str() {
+        "" => surroundings::cache_dir(),
+        dir => dir.into(),
+    })
+}
+
+fn list(cache: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let models = source::list(cache).map_err(|error| failed("models list", &error))?;
+    if json {
+        out::json(&models.iter().map(as_json).collect())?;
+    } else if !models.is_empty() {
+        out::print(&as_table(&models).to_string())?;
+    }
+    if models.is_empty() {
+        say(&format!(
+            "no models in {}; `preheat models pull MODEL` fetches one",
+            cache.display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_table(models: &[CachedModel]) -> Table {
+    let mut table = Table::new([
+        Column::Left("name"),
+        Column::Left("asked for as"),
+        Column::Left("revision"),
+        Column::Right("size"),
+    ]);
+    for model in models {
+        let revision: String = model.revision.chars().take(SHORT).collect();
+        table.row([
+            &model.key,
+            &model.requested,
+            &revision,
+            &human::bytes(model.bytes),
+        ]);
+    }
+    table
+}
+
+fn as_json(model: &CachedModel) -> Value {
+    let file = |file: &source::FileFacts| json!({ "name": file.name, "bytes": file.bytes, "sha256": file.sha256 });
+    json!({
+        "name": model.key,
+        "requested": model.requested,
+        "source": model.source,
+        "revision": model.revision,
+        "bytes": model.bytes,
+        "dir": model.dir,
+        "files": model.files.iter().map(file).collect::<Vec<_>>(),
+    })
+}
+
+fn remove(cache: &Path, name: &str) -> Result<ExitCode, Failure> {
+    let removed = source::remove(cache, name).map_err(|error| failed("models rm", &error))?;
+    let lines = removed.iter().map(|model| {
+        let (key, size) = (plain(&model.key), human::bytes(model.bytes));
+        format!("removed {key}, {size}\n")
+    });
+    out::print(&lines.collect::<String>())?;
+    if removed.is_empty() {
+        say("removed what a broken transfer had left");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failed(stage: &'static str, error: &FetchError) -> Failure {
+    staged(
+        stage,
+        FailureKind::NotFetched,
+        error.chain(),
+        error.remedy(),
+    )
+}

@@ -1,0 +1,207 @@
+//! `preheat models pull`: a model brought into the cache, and every byte of it checked.
+
+use std::io::{Stderr, stderr};
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use preheat_core::{Failure, FailureKind};
+use preheat_engine::source::{self, FetchOptions, Fetched, Progress};
+use preheat_runtime::Urgency;
+use preheat_server::human;
+
+use super::failed;
+use crate::cli::Configured;
+use crate::exit::staged;
+use crate::out::say;
+use crate::progress::transfer;
+use crate::table::plain;
+use crate::terminal::{Block, Line, Look, Mark};
+use crate::verb::process;
+
+const STAGE: &str = "models pull";
+
+/// Between two drawings.
+const FRAME: Duration = Duration::from_millis(100);
+
+pub fn run(args: &Configured) -> Result<ExitCode, Failure> {
+    let effective = process::effective(args)?;
+    let is_shown = process::is_shown(&effective);
+    let mut config = effective.config;
+    let settings = process::settings(&config)?;
+    if !effective.origins.contains_key("log.level") {
+        config.log.level = "warn".into();
+    }
+    let began = Instant::now();
+    let progress = Pull::new(is_shown);
+    let fetched = process::run(&config, async |_, shutdown| {
+        tokio::select! {
+            fetched = source::fetch(&settings.model.source, &settings.fetch, &progress) => {
+                fetched.map_err(|error| failed(STAGE, &error))
+            }
+            () = shutdown.reached(Urgency::Drain) => Err(interrupted()),
+        }
+    });
+    progress.finish();
+    let fetched = fetched?;
+    check(&fetched, &settings.fetch)?;
+    let (source, revision) = (plain(&fetched.source), &fetched.revision);
+    let how = match fetched.cached {
+        true => "was there, and is whole".into(),
+        false => format!(
+            "{} in {}",
+            human::bytes(fetched.bytes_fetched),
+            human::time(began.elapsed())
+        ),
+    };
+    say(&format!("{source}: {how}; revision {revision}"));
+    crate::out::print(&format!("{}\n", fetched.dir.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What came over the network was checked on its way; what was in the cache is read again.
+fn check(fetched: &Fetched, options: &FetchOptions) -> Result<(), Failure> {
+    if !fetched.cached || !fetched.dir.starts_with(&options.cache) {
+        return Ok(());
+    }
+    source::verify(&fetched.dir).map_err(|error| {
+        let key = fetched.dir.file_name().unwrap_or_default();
+        let remedy = format!(
+            "remove it with `preheat models rm {}` and pull it again",
+            key.to_string_lossy()
+        );
+        staged(STAGE, FailureKind::NotFetched, error.chain(), remedy)
+    })
+}
+
+fn interrupted() -> Failure {
+    staged(
+        STAGE,
+        FailureKind::NotFetched,
+        "it was interrupted",
+        "pull it again: what has arrived is kept and the transfer goes on from there",
+    )
+}
+
+/// Shows a fetch: bars on a terminal, else a line for each file.
+struct Pull(Mutex<State>);
+
+struct State {
+    block: Option<Block<Stderr>>,
+    /// What was done before the current file.
+    above: Vec<Line>,
+    file: Option<File>,
+    drawn: Option<Instant>,
+}
+
+struct File {
+    name: String,
+    done: u64,
+    total: Option<u64>,
+}
+
+impl Pull {
+    fn new(is_shown: bool) -> Self {
+        Pull(Mutex::new(State {
+            block: is_shown.then(|| Block::new(stderr(), Look::here())),
+            above: Vec::new(),
+            file: None,
+            drawn: None,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self) {
+        let mut state = self.state();
+        let lines = state.lines();
+        if let Some(block) = &mut state.block {
+            block.leave(&lines);
+        }
+    }
+}
+
+impl State {
+    /// A line that stays.
+    fn line(&mut self, mark: Mark, text: String) {
+        match self.block {
+            Some(_) => {
+                let mark = Some(mark);
+                self.above.push(Line { mark, text });
+            }
+            None => say(&text),
+        }
+    }
+
+    fn file_done(&mut self) {
+        if let (Some(file), Some(_)) = (self.file.take(), &self.block) {
+            let text = format!("{}  {}", plain(&file.name), human::bytes(file.done));
+            self.line(Mark::Done, text);
+        }
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = self.above.clone();
+        if let (Some(file), Some(block)) = (&self.file, &self.block) {
+            let is_whole = file.total.is_some_and(|total| file.done >= total);
+            let text = match is_whole {
+                true => format!("{}  {}", plain(&file.name), human::bytes(file.done)),
+                false => transfer(&plain(&file.name), file.done, file.total, block.look()),
+            };
+            let mark = Some(if is_whole { Mark::Done } else { Mark::Now });
+            lines.push(Line { mark, text });
+        }
+        lines
+    }
+
+    fn draw(&mut self) {
+        if self.drawn.is_some_and(|at| at.elapsed() < FRAME) {
+            return;
+        }
+        let lines = self.lines();
+        if let Some(block) = &mut self.block {
+            block.draw(&lines);
+            self.drawn = Some(Instant::now());
+        }
+    }
+}
+
+impl Progress for Pull {
+    fn source(&self, source: &str) {
+        let mut state = self.state();
+        state.file_done();
+        state.line(Mark::Now, format!("fetching {}", plain(source)));
+        state.draw();
+    }
+
+    fn file(&self, name: &str, total: Option<u64>) {
+        let mut state = self.state();
+        state.file_done();
+        if state.block.is_none() {
+            let size = total.map_or(String::new(), |total| format!(", {}", human::bytes(total)));
+            say(&format!("fetching {}{size}", plain(name)));
+        }
+        state.file = Some(File {
+            name: name.to_owned(),
+            done: 0,
+            total,
+        });
+        state.draw();
+    }
+
+    fn bytes(&self, done: u64) {
+        let mut state = self.state();
+        if let Some(file) = &mut state.file {
+            file.done = done;
+        }
+        state.draw();
+    }
+
+    fn waiting(&self, what: &str) {
+        let mut state = self.state();
+        state.line(Mark::Now, format!("waiting for {}", plain(what)));
+        state.draw();
+    }
+}

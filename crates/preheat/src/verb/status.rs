@@ -1,0 +1,159 @@
+//! `preheat status`: the readiness report of a running replica, once or again and again.
+
+use std::io::{Stdout, stdout};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use preheat_core::{Failure, FailureKind};
+use preheat_runtime::{Shutdown, Tasks, Urgency, signals};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::process;
+use crate::cli::StatusArgs;
+use crate::client::{Client, ClientError, Readiness};
+use crate::exit::{NOT_READY, staged};
+use crate::news::News;
+use crate::terminal::{self, Block, Line, Look};
+use crate::{out, report};
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(500);
+
+pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
+    process::runtime()?.block_on(async {
+        let client = Client::of(&args.target).map_err(|error| unreachable(&error))?;
+        if args.watch {
+            watch(&client, args.target.json).await
+        } else {
+            once(&client, args.target.json).await
+        }
+    })
+}
+
+async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
+    let seen = client.readiness().await;
+    let seen = seen.map_err(|error| unreachable(&error))?;
+    match json {
+        true => out::json(&as_json(&seen))?,
+        false => out::print(&as_text(&seen))?,
+    }
+    Ok(code(seen.ready))
+}
+
+/// Until it is interrupted; the exit code is that of the last look.
+async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
+    let shutdown = Shutdown::new();
+    let installed = signals::install(&Tasks::new(), &shutdown);
+    installed.map_err(|error| {
+        let remedy = "raise the limit on open files";
+        staged("status", FailureKind::Internal, error.to_string(), remedy)
+    })?;
+    let mut view = View::new(json);
+    loop {
+        let seen = client.readiness().await;
+        view.show(&seen)?;
+        tokio::select! {
+            () = sleep(PERIOD) => {}
+            () = shutdown.reached(Urgency::Drain) => {
+                view.leave(&seen);
+                return Ok(code(seen.is_ok_and(|seen| seen.ready)));
+            }
+        }
+    }
+}
+
+/// How what is seen is shown: as a block, or what is new of it as a line.
+enum View {
+    Block(Block<Stdout>),
+    Lines(News),
+    Json(Value),
+}
+
+impl View {
+    fn new(json: bool) -> Self {
+        match json {
+            true => View::Json(Value::Null),
+            false if terminal::is_live(&stdout()) => {
+                View::Block(Block::new(stdout(), Look::here()))
+            }
+            false => View::Lines(News::default()),
+        }
+    }
+
+    fn show(&mut self, seen: &Result<Readiness, ClientError>) -> Result<(), Failure> {
+        match self {
+            View::Block(block) => block.draw(&lines(seen)),
+            View::Lines(news) => {
+                if let Some(line) = news.of(seen, Instant::now()) {
+                    let now = humantime::format_rfc3339_millis(SystemTime::now());
+                    out::print(&format!("{now} {line}\n"))?;
+                }
+            }
+            View::Json(last) => {
+                let now = match seen {
+                    Ok(seen) => as_json(seen),
+                    Err(error) => json!({ "status": "unreachable", "detail": error.to_string() }),
+                };
+                if now != *last {
+                    out::print(&format!("{now}\n"))?;
+                    *last = now;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, seen: &Result<Readiness, ClientError>) {
+        if let View::Block(block) = self {
+            block.leave(&lines(seen));
+        }
+    }
+}
+
+fn lines(seen: &Result<Readiness, ClientError>) -> Vec<Line> {
+    let text = match seen {
+        Ok(seen) => as_text(seen),
+        Err(error) => error.to_string(),
+    };
+    let line = |text: &str| Line {
+        mark: None,
+        text: text.to_owned(),
+    };
+    text.lines().map(line).collect()
+}
+
+fn as_text(seen: &Readiness) -> String {
+    match &seen.report {
+        Some(seen) => report::tables(seen) + &report::ending(seen, None),
+        None => format!("{} (status {})\n", word(seen.ready), seen.status),
+    }
+}
+
+/// The report as it came; for another server what its status code says.
+fn as_json(seen: &Readiness) -> Value {
+    match &seen.report {
+        Some(_) => seen.json.clone(),
+        None => json!({
+            "status": if seen.ready { "ready" } else { "not_ready" },
+            "detail": format!("{} (status {})", word(seen.ready), seen.status),
+        }),
+    }
+}
+
+fn word(ready: bool) -> &'static str {
+    if ready { "ready" } else { "not ready" }
+}
+
+fn code(ready: bool) -> ExitCode {
+    ExitCode::from(if ready { 0 } else { NOT_READY })
+}
+
+fn unreachable(error: &ClientError) -> Failure {
+    staged(
+        "status",
+        FailureKind::Internal,
+        error.to_string(),
+        error.remedy(),
+    )
+}
