@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-use tokenizers::{Encoding, Tokenizer as Library};
+use tokenizers::{Encoding, NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Library};
 
 use crate::load::LoadError;
 
@@ -35,8 +35,15 @@ pub struct Tokenizer {
 }
 
 enum Kind {
-    Model(Box<Library>),
-    Whitespace { vocab: u32 },
+    Model {
+        library: Box<Library>,
+        /// Whether tokens never reach over a space, so that the tokens of a text up to a space are
+        /// the first tokens of the whole text.
+        stops_at_spaces: bool,
+    },
+    Whitespace {
+        vocab: u32,
+    },
 }
 
 impl Tokenizer {
@@ -56,10 +63,12 @@ impl Tokenizer {
         library
             .with_truncation(None)
             .map_err(|error| reject(error.to_string()))?;
-        let tokenizer = Tokenizer {
-            kind: Kind::Model(Box::new(library)),
-            max_tokens,
+        let stops_at_spaces = stops_at_spaces(&library);
+        let kind = Kind::Model {
+            library: Box::new(library),
+            stops_at_spaces,
         };
+        let tokenizer = Tokenizer { kind, max_tokens };
         let empty = tokenizer.encode("").map_err(|error| reject(error.reason))?;
         if empty.len() >= max_tokens {
             return Err(reject(format!(
@@ -94,11 +103,25 @@ impl Tokenizer {
     /// When the tokenizer has no tokens for this text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
         match &self.kind {
-            Kind::Model(library) => {
-                let encoding = library
-                    .encode_fast(text, true)
-                    .map_err(TokenizeError::new)?;
-                Ok(truncated(&encoding, self.max_tokens))
+            Kind::Model {
+                library,
+                stops_at_spaces,
+            } => {
+                let mut bytes = if *stops_at_spaces {
+                    8 * self.max_tokens
+                } else {
+                    text.len()
+                };
+                loop {
+                    let head = up_to_space(text, bytes);
+                    let encoding = library
+                        .encode_fast(head, true)
+                        .map_err(TokenizeError::new)?;
+                    if encoding.len() >= self.max_tokens || head.len() == text.len() {
+                        return Ok(truncated(&encoding, self.max_tokens));
+                    }
+                    bytes *= 4;
+                }
             }
             Kind::Whitespace { vocab } => {
                 let words = text.split_whitespace().take(self.max_tokens);
@@ -115,7 +138,7 @@ impl Tokenizer {
     /// As for [`Tokenizer::encode`].
     pub fn encode_detail(&self, text: &str, special: Special) -> Result<Vec<Token>, TokenizeError> {
         match &self.kind {
-            Kind::Model(library) => library
+            Kind::Model { library, .. } => library
                 .encode_char_offsets(text, special == Special::Add)
                 .map(|encoding| tokens(&encoding))
                 .map_err(TokenizeError::new),
@@ -129,6 +152,34 @@ impl Tokenizer {
 pub enum Special {
     Add,
     Omit,
+}
+
+/// BERT's normalizer and pre-tokenizer treat each character by itself and end every word at a
+/// space. An added token that has one inside would reach over it.
+fn stops_at_spaces(library: &Library) -> bool {
+    let added = library.get_added_tokens_decoder();
+    matches!(
+        library.get_normalizer(),
+        Some(NormalizerWrapper::BertNormalizer(_))
+    ) && matches!(
+        library.get_pre_tokenizer(),
+        Some(PreTokenizerWrapper::BertPreTokenizer(_))
+    ) && !added
+        .values()
+        .any(|token| token.content.contains(char::is_whitespace))
+}
+
+/// The text up to the first space behind its first `bytes` bytes; a megabyte is not tokenised for
+/// the few hundred tokens that a model reads.
+fn up_to_space(text: &str, bytes: usize) -> &str {
+    let rest = text.as_bytes().get(bytes..).unwrap_or_default();
+    match rest
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\n' | b'\t'))
+    {
+        Some(space) => &text[..bytes + space],
+        None => text,
+    }
 }
 
 /// Drops tokens of the text from its end until special tokens and text fit together.
@@ -207,7 +258,7 @@ impl TokenizeError {
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Model(_) => "model",
+            Kind::Model { .. } => "model",
             Kind::Whitespace { .. } => "whitespace",
         };
         f.debug_struct("Tokenizer")

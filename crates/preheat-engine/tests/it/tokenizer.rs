@@ -1,6 +1,9 @@
 //! Token ids are those of the model's makers, whatever the tokenizer file says about padding.
 
+use std::sync::{Arc, OnceLock};
+
 use preheat_engine::{LoadSpec, Special, Token, Tokenizer, load};
+use proptest::prelude::*;
 
 use crate::model;
 use crate::tiny::Tiny;
@@ -91,6 +94,47 @@ fn any_text_gets_through() {
         assert!((2..=256).contains(&ids.len()));
         assert_eq!((ids[0], ids[ids.len() - 1]), (101, 102));
     }
+}
+
+proptest! {
+    /// A text is not tokenised to its end when the model does not read that far. The tokens must be
+    /// those of the whole text all the same.
+    #[test]
+    fn cutting_early_changes_no_token(
+        words in prop::collection::vec(
+            prop_oneof![
+                4 => "[a-e]{1,9}",
+                2 => Just("[SEP]".to_owned()),
+                2 => Just("warming".to_owned()),
+                3 => "\\PC{1,6}",
+                1 => any::<String>(),
+                1 => "[\\u{300}-\\u{30a}\\u{0}-\\u{8}\\u{a0}\\u{200b}-\\u{200d}]{1,40}",
+            ],
+            0..80,
+        ),
+        separators in prop::collection::vec(prop::sample::select(&[" ", "\n", "\t ", ""][..]), 80),
+    ) {
+        let text: String =
+            words.iter().zip(separators).flat_map(|(word, space)| [word.as_str(), space]).collect();
+        let tokenizer = tiny_tokenizer();
+        let all = tokenizer.encode_detail(&text, Special::Add).unwrap();
+        let mut expected: Vec<u32> = all.iter().map(|token| token.id).collect();
+        if expected.len() > tokenizer.max_tokens() {
+            expected.truncate(tokenizer.max_tokens() - 1);
+            expected.push(3);
+        }
+        prop_assert_eq!(tokenizer.encode(&text).unwrap(), expected);
+    }
+}
+
+/// Reads 5 tokens, so that texts of 40 bytes are already cut.
+fn tiny_tokenizer() -> &'static Tokenizer {
+    static TOKENIZER: OnceLock<Arc<Tokenizer>> = OnceLock::new();
+    TOKENIZER.get_or_init(|| {
+        let mut tiny = Tiny::bert();
+        tiny.max_seq_length = Some(5);
+        load(&LoadSpec::new(tiny.write().path())).unwrap().tokenizer
+    })
 }
 
 #[test]
