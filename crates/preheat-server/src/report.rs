@@ -139,7 +139,7 @@ pub fn summary(report: &ReadinessReport, after: Option<Duration>) -> String {
     let proof = &model.proof;
     if let (Some(first), Some(steady)) = (proof.first_request_ms, proof.steady_ms) {
         let [first, steady, saved] = [first, steady, proof.saved_ms].map(human::millis);
-        text += &format!(": first request {first}, steady {steady}, saved {saved}");
+        text += &format!("; first request {first}, steady {steady}, saved {saved}");
     }
     let peak = human::bytes(model.memory.peak_bytes);
     match model.memory.limit_bytes {

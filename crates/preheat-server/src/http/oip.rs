@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::answer;
 use super::call::Call;
 use super::errors::Fault;
+use super::named::Named;
 use crate::metrics::Sum;
 use crate::oip;
 use crate::prepare::{Inputs, TooLong};
@@ -28,27 +29,12 @@ use crate::service::Embedded;
 
 type Shared = State<Arc<Replica>>;
 
-/// `{model}` alone, or `{model}` and `{version}`.
-#[derive(serde::Deserialize)]
-pub struct Named {
-    model: String,
-    #[serde(default)]
-    version: String,
+pub async fn infer(named: Named, call: Call) -> Result<Response, Fault> {
+    Ok(run(&named, call).await?)
 }
 
-pub async fn infer(Path(model): Path<String>, call: Call) -> Result<Response, Fault> {
-    Ok(run(&model, "", call).await?)
-}
-
-pub async fn infer_version(
-    Path((model, version)): Path<(String, String)>,
-    call: Call,
-) -> Result<Response, Fault> {
-    Ok(run(&model, &version, call).await?)
-}
-
-async fn run(model: &str, version: &str, call: Call) -> Result<Response, ServeError> {
-    oip::check_model(&call.replica.service, model, version)?;
+async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
+    oip::check_model(&call.replica.service, &named.model, &named.version)?;
     let (json, binary) = split(&call)?;
     let ask: InferRequest = call.parse(json).await?;
     for output in &ask.outputs {
@@ -174,7 +160,7 @@ pub async fn server() -> Json<ServerMetadata> {
 
 pub async fn model(
     State(replica): Shared,
-    Path(named): Path<Named>,
+    named: Named,
 ) -> Result<Json<ModelMetadata>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
     Ok(Json(oip::model_metadata(&replica.service)))
@@ -182,7 +168,7 @@ pub async fn model(
 
 pub async fn config(
     State(replica): Shared,
-    Path(named): Path<Named>,
+    named: Named,
 ) -> Result<Json<ModelConfig>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
     let metadata = oip::model_metadata(&replica.service);
@@ -208,7 +194,7 @@ pub async fn config(
 
 pub async fn stats(
     State(replica): Shared,
-    Path(named): Path<Named>,
+    named: Named,
 ) -> Result<Json<ModelStatsAnswer>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
     Ok(Json(statistics(&replica)))

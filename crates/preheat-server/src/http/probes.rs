@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -13,6 +13,7 @@ use preheat_api::embed::Health;
 
 use super::errors::Fault;
 use super::layers::check_key;
+use super::named::Named;
 use crate::oip;
 use crate::replica::Replica;
 
@@ -31,7 +32,7 @@ pub fn routes() -> Router<Arc<Replica>> {
         .route("/v2/models/{model}/ready", get(model_ready))
         .route(
             "/v2/models/{model}/versions/{version}/ready",
-            get(version_ready),
+            get(model_ready),
         )
 }
 
@@ -78,16 +79,8 @@ async fn startup(State(replica): Shared) -> Response {
         .into_response()
 }
 
-async fn model_ready(State(replica): Shared, Path(model): Path<String>) -> Result<Response, Fault> {
-    oip::check_model(&replica.service, &model, "")?;
-    Ok(readiness(&replica, false))
-}
-
-async fn version_ready(
-    State(replica): Shared,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Response, Fault> {
-    oip::check_model(&replica.service, &model, &version)?;
+async fn model_ready(State(replica): Shared, named: Named) -> Result<Response, Fault> {
+    oip::check_model(&replica.service, &named.model, &named.version)?;
     Ok(readiness(&replica, false))
 }
 
