@@ -87,6 +87,7 @@ fn cases(cases: &[CaseReport]) -> Table {
         Column::Right("ratio"),
         Column::Left("output"),
     ]);
+    let several = cases.iter().any(|case| case.instance > Some(0));
     let place = |name: &str| cases.iter().position(|case| case.name == name);
     let mut sorted: Vec<_> = cases.iter().collect();
     sorted.sort_by_key(|case| place(&case.name));
@@ -94,7 +95,7 @@ fn cases(cases: &[CaseReport]) -> Table {
         table.row([
             &case.name,
             &case.shape,
-            &path(case),
+            &path(case, several),
             &human::millis(case.first_ms),
             &case.rounds.to_string(),
             &human::millis(case.steady_ms),
@@ -105,11 +106,11 @@ fn cases(cases: &[CaseReport]) -> Table {
     table
 }
 
-/// The instance matters only where there is more than the first.
-fn path(case: &CaseReport) -> String {
-    match case.instance {
-        None | Some(0) => case.path.clone(),
+/// Which instance it was matters only where there are several.
+fn path(case: &CaseReport, several: bool) -> String {
+    match case.instance.filter(|_| several) {
         Some(instance) => format!("{} {}", case.path, instance + 1),
+        None => case.path.clone(),
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
         let mut table = Table::new([Column::Left("name"), Column::Right("ms"), Column::Left("x")]);
         table.row(["µ", "1", ""]);
         table.row(["evil\x1b[2J\u{202e}", "12345", "y"]);
-        let want = "name            ms  x\nµ                1\nevil\u{fffd}[2J\u{fffd}  12345  y\n";
+        let want = "name          ms  x\nµ              1\nevil\u{fffd}[2J\u{fffd}  12345  y\n";
         assert_eq!(table.to_string(), want);
     }
 }

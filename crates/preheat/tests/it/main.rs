@@ -16,6 +16,7 @@ mod client;
 mod reference;
 mod replica;
 
+mod cli;
 mod clients;
 mod drain;
 mod edges;

@@ -1,0 +1,160 @@
+//! The verbs that talk to a running replica.
+
+use serde_json::Value;
+
+use super::{Called, Shell};
+use crate::replica::{Replica, SIM, Start};
+
+/// Stays in loading for as long as a test may want to look at it.
+const STUCK: &str = "[[model]]\nengine = \"sim\"\n[model.sim]\nweights = \"10m\"\n";
+
+const FAULTY: &str = "[[model]]\nengine = \"sim\"\n[model.sim]\nfault = { kind = \"load\" }\n";
+
+/// Calls without holding up the runtime.
+async fn call(args: &[&str]) -> Called {
+    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    let called = tokio::task::spawn_blocking(move || Shell::new().call(args));
+    called.await.unwrap()
+}
+
+fn url(replica: &Replica) -> String {
+    format!("http://{}", replica.http)
+}
+
+#[tokio::test]
+async fn status_is_the_report_and_its_exit_code_the_probe() {
+    let replica = Start::with(SIM).ready().await;
+    for url in [url(&replica), replica.admin.to_string()] {
+        let status = call(&["status", &url]).await;
+        assert_eq!(status.code, 0, "{status:?}");
+        assert!(status.stdout.contains("\nready, "), "{status:?}");
+        assert_eq!(status.stderr, "");
+        let json = call(&["status", &url, "--json"]).await.json();
+        assert_eq!(json["models"][0]["proof"]["status"], "passed");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_ready_is_alive_and_says_what_it_does() {
+    let mut replica = Start::with(STUCK).spawn();
+    let is_loading = |answer: &crate::client::Answer| answer.json()["phase"] == "loading";
+    replica.wait_for("loading", is_loading).await;
+    let url = url(&replica);
+    let status = call(&["status", &url]).await;
+    assert_eq!(status.code, 1, "{status:?}");
+    assert!(status.stdout.ends_with("\nloading\n"), "{status:?}");
+
+    let alive = call(&["wait", "--for", "alive", &url]).await;
+    assert_eq!(alive.code, 0, "{alive:?}");
+    let ready = call(&["wait", &url, "--timeout", "300ms"]).await;
+    assert_eq!(ready.code, 18, "{ready:?}");
+    let said: Vec<_> = ready.stderr.lines().collect();
+    assert_eq!(said[0], format!("waiting for {url}: loading"));
+    assert_eq!(
+        said[1],
+        "preheat: wait failed: not ready within 300ms: loading"
+    );
+    assert_eq!(said.len(), 4, "once, however often it was asked: {said:?}");
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_as_such() {
+    // Bound and not listening would be refused too, but this address is free for sure.
+    let [free, ..] = crate::replica::free_addresses();
+    let free = free.to_string();
+    let status = call(&["status", &free]).await;
+    assert_eq!(status.code, 1);
+    let want = format!("status failed: nobody listens at http://{free}");
+    assert!(status.stderr.contains(&want), "{status:?}");
+    let wait = call(&["wait", &free, "--timeout", "200ms"]).await;
+    assert_eq!(wait.code, 18, "{wait:?}");
+}
+
+#[tokio::test]
+async fn wait_begins_before_the_replica_and_ends_when_it_is_ready() {
+    let addresses = crate::replica::free_addresses();
+    let url = addresses[0].to_string();
+    let args = ["wait", &url];
+    let later = async { Start::with(SIM).at(addresses).spawn() };
+    let (wait, replica) = tokio::join!(call(&args), later);
+    assert_eq!(wait.code, 0, "{wait:?}");
+    assert!(wait.stderr.contains(": ready, "), "{wait:?}");
+    assert_eq!(replica.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn wait_stops_when_a_start_has_failed_for_good() {
+    let replica = Start::with(FAULTY).spawn();
+    let wait = call(&["wait", &url(&replica), "--timeout", "10m"]).await;
+    assert_eq!(wait.code, 12, "{wait:?}");
+    assert!(
+        wait.stderr.contains("preheat: loading failed: "),
+        "{wait:?}"
+    );
+}
+
+#[tokio::test]
+async fn wait_goes_on_while_a_start_is_tried_again() {
+    let retry = Start::with(FAULTY).env("PREHEAT_ON_FAILURE", "retry");
+    let mut replica = retry.spawn();
+    let has_failed = |answer: &crate::client::Answer| answer.json()["phase"] == "failed";
+    let report = replica.wait_for("failed", has_failed).await.json();
+    assert_eq!(report["models"][0]["error"]["retry"], true);
+    let wait = call(&["wait", &url(&replica), "--timeout", "300ms"]).await;
+    assert_eq!(wait.code, 18, "{wait:?}");
+}
+
+#[tokio::test]
+async fn bench_shows_first_requests_steady_state_and_load() {
+    let replica = Start::with(SIM).ready().await;
+    let url = url(&replica);
+    let small = [
+        "--first",
+        "3",
+        "--requests",
+        "5",
+        "--clients",
+        "2",
+        "--time",
+        "300ms",
+    ];
+    let bench = call(&[&["bench", &url, "--json"], &small[..]].concat()).await;
+    let figures = bench.json();
+    assert_eq!(bench.code, 0, "{bench:?}");
+    assert_eq!(figures["first_ms"].as_array().unwrap().len(), 3);
+    let numbers = |part: &str, name: &str| figures[part][name].as_f64().unwrap();
+    assert_eq!(numbers("steady", "answered"), 5.0);
+    assert!(numbers("load", "answered") > 2.0, "{figures:#}");
+    for part in ["first", "steady", "load"] {
+        assert_eq!(figures[part]["errors"], Value::from(0), "{figures:#}");
+        assert!(
+            numbers(part, "p50_ms") >= 1.0,
+            "the engine sleeps as long: {figures:#}"
+        );
+        assert!(numbers(part, "p95_ms") >= numbers(part, "p50_ms"));
+    }
+    let table = call(&[&["bench", &url], &small[..]].concat()).await;
+    assert!(table.stdout.contains("load, 2 clients"), "{table:?}");
+}
+
+#[tokio::test]
+async fn bench_of_what_is_not_ready_measures_nothing_and_says_so() {
+    let mut replica = Start::with(STUCK).spawn();
+    replica.wait_for("an answer", |_| true).await;
+    let args = [
+        "--first",
+        "1",
+        "--requests",
+        "1",
+        "--clients",
+        "1",
+        "--time",
+        "50ms",
+    ];
+    let bench = call(&[&["bench", &url(&replica)], &args[..]].concat()).await;
+    assert_eq!(bench.code, 1, "{bench:?}");
+    assert!(
+        bench.stderr.contains("no request was answered: status 503"),
+        "{bench:?}"
+    );
+}

@@ -1,0 +1,104 @@
+//! Texts that people read: help, the effective configuration, what is said of mistakes.
+
+use insta::assert_snapshot;
+
+use super::Shell;
+
+#[test]
+fn help_names_every_verb() {
+    let help = Shell::new().call(["--help"]);
+    assert_eq!((help.code, help.stderr.as_str()), (0, ""));
+    assert_snapshot!(help.stdout);
+}
+
+/// The settings below are a table of their own, published as the reference.
+#[test]
+fn help_of_serve() {
+    let help = Shell::new().call(["serve", "--help"]).stdout;
+    let (top, settings) = help.split_once("Settings:").unwrap();
+    assert_snapshot!(top);
+    assert!(settings.contains("--port <port>"), "{settings}");
+    assert!(settings.contains("[env: PREHEAT_PORT]"), "{settings}");
+}
+
+#[test]
+fn check_shows_every_value_with_its_origin() {
+    let config = "[server]\nhost = \"0.0.0.0\"\nport = 9000\n[cache.store]\n\
+                  aws_secret_access_key = \"hunter2\"\naws_region = \"eu-central-1\"\n";
+    let shell = Shell::with(config)
+        .env("PREHEAT_PORT", "9001")
+        .env("SKIP_WARMUP", "true");
+    let args = ["check", "hf:org/name", "--grpc-port", "9002"];
+    let check = shell.call(args);
+    assert_snapshot!(check.whole());
+
+    let json = shell.call([&args[..], &["--json"]].concat()).json();
+    assert_eq!(json["values"]["server"]["port"], 9001);
+    assert_eq!(json["origins"]["server.port"], "$PREHEAT_PORT");
+    assert_eq!(json["origins"]["server.host"], "preheat.toml");
+    assert_eq!(json["origins"]["model.0.source"], "argument");
+    assert_eq!(json["origins"]["drain.delay"], "default");
+    assert!(!json.to_string().contains("hunter2"));
+}
+
+#[test]
+fn a_mistake_is_named_with_what_to_do_about_it() {
+    let mut said = String::new();
+    for (config, args) in [
+        ("[server]\nprot = 8000\n", &["check"][..]),
+        ("[server\n", &["check"]),
+        ("", &["check", "--config", "nowhere.toml"]),
+        ("", &["check", "--drain-delay", "5"]),
+        ("[warmup]\nrounds = 0\n", &["serve"]),
+        ("", &["serve", "no-such-model"]),
+        ("", &["warm", "hf:a/b", "--offline"]),
+        ("", &["status", "ftp://host"]),
+        ("", &["models", "rm", "nothing"]),
+    ] {
+        let called = Shell::with(config)
+            .env("PREHEAT_LOG_FORMAT", "text")
+            .env("RUST_LOG", "off")
+            .call(args);
+        assert_eq!(
+            called.stdout.lines().count(),
+            lines_of_data(args),
+            "{called:?}"
+        );
+        said += &format!("$ preheat {}\n{}\n", args.join(" "), called.stderr);
+        said += &format!("── code {} ──\n", called.code);
+    }
+    assert_snapshot!(said);
+}
+
+/// A start that failed is reported all the same, as the name of the model.
+fn lines_of_data(args: &[&str]) -> usize {
+    if args[0] == "warm" { 2 } else { 0 }
+}
+
+#[test]
+fn a_reader_that_goes_is_a_quiet_end() {
+    let shell = Shell::new();
+    let mut child = shell
+        .command(["check"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    for (shell, word) in [
+        ("bash", "_preheat"),
+        ("zsh", "#compdef"),
+        ("fish", "complete"),
+    ] {
+        let script = Shell::new().call(["completions", shell]);
+        assert_eq!(script.code, 0);
+        assert!(script.stdout.contains(word) && script.stdout.contains("models"));
+    }
+}

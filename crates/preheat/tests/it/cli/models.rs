@@ -1,0 +1,114 @@
+//! The cache from the command line: in, look, out.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+
+use super::Shell;
+
+/// Whether they could be loaded does not matter here.
+const FILES: [(&str, &str); 3] = [
+    ("config.json", "{}"),
+    ("model.safetensors", "no weights"),
+    ("tokenizer.json", "{}"),
+];
+
+/// Serves the files, and nothing else, for as long as the test process lives.
+fn serve_files() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).unwrap() > 0 {}
+            let found = FILES
+                .iter()
+                .find(|(name, _)| head.contains(&format!("/tiny/{name} ")));
+            let (status, body) = found.map_or((404, ""), |(_, body)| (200, body));
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    };
+    std::thread::Builder::new().spawn(serve).unwrap();
+    address
+}
+
+#[test]
+fn a_model_is_pulled_listed_checked_and_removed() {
+    let shell = Shell::new();
+    let source = format!("http://{}/tiny/", serve_files());
+    let nothing = shell.call(["models", "list"]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""));
+    assert!(nothing.stderr.contains("no models in "), "{nothing:?}");
+
+    let pulled = shell.call(["models", "pull", &source]);
+    assert_eq!(pulled.code, 0, "{pulled:?}");
+    for (file, _) in FILES {
+        assert!(
+            pulled.stderr.contains(&format!("fetching {file}")),
+            "{pulled:?}"
+        );
+    }
+    let dir = pulled.stdout.trim_end();
+    assert!(std::path::Path::new(dir).join("config.json").exists());
+    let again = shell.call(["models", "pull", &source]);
+    assert!(
+        again.stderr.contains("was there, and is whole"),
+        "{again:?}"
+    );
+
+    let json = shell.call(["models", "list", "--json"]).json();
+    assert_eq!(json[0]["requested"], source.as_str());
+    let name = json[0]["name"].as_str().unwrap();
+    let list = shell.call(["models", "list"]);
+    assert!(
+        list.stdout.contains(name) && list.stdout.contains("14 B"),
+        "{list:?}"
+    );
+
+    std::fs::write(format!("{dir}/model.safetensors"), "no weight5").unwrap();
+    let damaged = shell.call(["models", "pull", &source]);
+    assert_eq!(damaged.code, 11, "{damaged:?}");
+    assert!(
+        damaged
+            .stderr
+            .contains(&format!("preheat models rm {name}")),
+        "{damaged:?}"
+    );
+
+    let removed = shell.call(["models", "rm", name]);
+    assert_eq!(
+        (removed.code, removed.stdout),
+        (0, format!("removed {name}, 14 B\n"))
+    );
+    assert_eq!(shell.call(["models", "rm", name]).code, 11);
+}
+
+#[test]
+fn the_cache_is_where_the_configuration_says() {
+    let shell = Shell::with("[cache]\ndir = \"here\"\n");
+    let nothing = shell.call(["models", "list"]);
+    assert!(nothing.stderr.contains("no models in here;"), "{nothing:?}");
+    let nothing = shell.call(["models", "list", "--cache-dir", "there"]);
+    assert!(
+        nothing.stderr.contains("no models in there;"),
+        "{nothing:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_had_is_11_with_cause_and_remedy() {
+    let shell = Shell::new();
+    let source = format!("http://{}/other/", serve_files());
+    let pulled = shell.call(["models", "pull", &source]);
+    assert_eq!(
+        (pulled.code, pulled.stdout.as_str()),
+        (11, ""),
+        "{pulled:?}"
+    );
+    assert!(pulled.stderr.contains("models pull failed: "), "{pulled:?}");
+    assert!(pulled.stderr.contains("what to do: "), "{pulled:?}");
+}
