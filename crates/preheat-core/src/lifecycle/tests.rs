@@ -40,6 +40,7 @@ fn verdict(settled: bool, right: bool, last_call: bool) -> Verdict {
                 rows: 1,
                 dim: 2,
                 finite: true,
+                ok: true,
             },
         }],
         missing: vec![],

@@ -40,6 +40,7 @@ fn good() -> Evidence {
                 rows: 1,
                 dim: 384,
                 finite: true,
+                ok: true,
             },
         }],
         missing: vec![],
