@@ -29,6 +29,10 @@ pub struct Progress {
     replica: Arc<Replica>,
     facts: watch::Receiver<Facts>,
     block: Block<Stderr>,
+    /// A block is on the screen.
+    is_up: bool,
+    /// The phase that was last said in a line of its own.
+    told: Option<Phase>,
 }
 
 /// The log level beside a block: it says what phases would say, and more of it.
@@ -54,6 +58,8 @@ impl Progress {
         Progress {
             facts: replica.watch(),
             block: Block::new(stderr(), Look::here()),
+            is_up: false,
+            told: None,
             replica,
         }
     }
@@ -63,12 +69,11 @@ impl Progress {
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let lines = self.lines();
             if is_settled(&self.phase()) {
-                self.block.leave(&lines);
-                return;
+                return self.leave();
             }
-            self.block.draw(&lines);
+            self.block.draw(&self.lines());
+            self.is_up = true;
             tokio::select! {
                 _ = frames.tick() => {}
                 // The replica is held here, so that its facts cannot end before it.
@@ -92,14 +97,22 @@ impl Progress {
     /// What came after the last drawing: the end of a replica may be faster than a frame.
     pub fn last_look(&mut self) {
         let phase = self.phase();
-        if self.facts.has_changed().unwrap_or(false) {
+        if self.is_up {
+            self.leave();
+        }
+        if self.told.as_ref() != Some(&phase) {
             self.tell(&phase);
         }
     }
 
+    fn leave(&mut self) {
+        self.block.leave(&self.lines());
+        self.is_up = false;
+    }
+
     /// A phase that does not end by itself, as a line that stays.
     fn tell(&mut self, phase: &Phase) {
-        let after = self.facts.borrow_and_update().history.last().map(|h| h.1);
+        let after = self.facts.borrow().history.last().map(|h| h.1);
         let report = self.replica.report(true);
         match phase {
             Phase::Ready => {
@@ -112,6 +125,7 @@ impl Progress {
             }
             phase => say(phase.name()),
         }
+        self.told = Some(phase.clone());
     }
 
     fn phase(&self) -> Phase {

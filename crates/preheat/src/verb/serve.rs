@@ -32,8 +32,8 @@ pub fn run(args: &Configured, started: Instant) -> Result<ExitCode, Failure> {
         Ok(exit)
     })?;
     match exit {
-        // In JSON the log has said it, and nothing else belongs there.
-        Exit::Failed(failure) if config.log.format == LogFormat::Text => Err(failure),
+        // On the screen it was said; in a JSON log too, and nothing else belongs there.
+        Exit::Failed(failure) if !is_shown && config.log.format == LogFormat::Text => Err(failure),
         exit => Ok(ExitCode::from(exit.code())),
     }
 }

@@ -42,7 +42,7 @@ pub fn run(args: &Configured) -> Result<ExitCode, Failure> {
             () = shutdown.reached(Urgency::Drain) => Err(interrupted()),
         }
     });
-    progress.finish();
+    progress.finish(fetched.is_ok());
     let fetched = fetched?;
     check(&fetched, &settings.fetch)?;
     let (source, revision) = (plain(&fetched.source), &fetched.revision);
@@ -90,6 +90,8 @@ struct State {
     block: Option<Block<Stderr>>,
     /// What was done before the current file.
     above: Vec<Line>,
+    /// Which of these lines is the source that is being tried.
+    source: Option<usize>,
     file: Option<File>,
     drawn: Option<Instant>,
 }
@@ -105,6 +107,7 @@ impl Pull {
         Pull(Mutex::new(State {
             block: is_shown.then(|| Block::new(stderr(), Look::here())),
             above: Vec::new(),
+            source: None,
             file: None,
             drawn: None,
         }))
@@ -114,8 +117,12 @@ impl Pull {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self) {
+    fn finish(&self, is_done: bool) {
         let mut state = self.state();
+        state.source_over(if is_done { Mark::Done } else { Mark::Failed });
+        if is_done {
+            state.file_done();
+        }
         let lines = state.lines();
         if let Some(block) = &mut state.block {
             block.leave(&lines);
@@ -132,6 +139,12 @@ impl State {
                 self.above.push(Line { mark, text });
             }
             None => say(&text),
+        }
+    }
+
+    fn source_over(&mut self, mark: Mark) {
+        if let Some(line) = self.source.take().and_then(|at| self.above.get_mut(at)) {
+            line.mark = Some(mark);
         }
     }
 
@@ -171,7 +184,9 @@ impl State {
 impl Progress for Pull {
     fn source(&self, source: &str) {
         let mut state = self.state();
+        state.source_over(Mark::Failed);
         state.file_done();
+        state.source = Some(state.above.len());
         state.line(Mark::Now, format!("fetching {}", plain(source)));
         state.draw();
     }
