@@ -8,26 +8,31 @@
 //! |---|---|
 //! | what a forward pass does, in order | `forward.rs` |
 //! | one step of it | `ops/`: `embed`, `linear`, `attention`, `norm`, `pooling` |
+//! | the innermost product | `tile.rs` |
 //! | functions of single numbers (exp, GELU) | `math.rs` |
 //! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
-//! | where a weight lies in memory | `layout.rs`; how it gets there: `pack.rs`, `names.rs` |
+//! | where a weight lies in memory | `layout.rs`; how it gets there: `model.rs`, `pack.rs`, `names.rs` |
 //! | the packed image and its file on disk | `image.rs`, `artefact.rs` |
+//! | what is refused, and how large batches are cut | `group.rs` |
 //! | memory of one execution context | `arena.rs` |
 //! | its threads | `pool.rs`, and where they run: `pool/placement.rs` |
 
 mod arena;
 mod artefact;
 mod forward;
+mod group;
 mod image;
 mod isa;
 mod layout;
 mod math;
 mod memory;
+mod model;
 mod names;
 mod ops;
 mod pack;
 mod pool;
 mod simd;
+mod tile;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -38,8 +43,10 @@ pub use isa::Isa;
 use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
 use crate::load::{ArtefactState, EncoderConfig, LoadError, LoadSpec, WeightsFile};
 use arena::Arena;
-use forward::Model;
+use forward::Pass;
+use group::{check, groups};
 use memory::NoMemory;
+use model::Model;
 use ops::Scratch;
 use pool::{PartPanicked, Pool};
 
@@ -135,8 +142,8 @@ impl Instance for NativeInstance {
         let mut rest = &mut data[..];
         for group in groups(batch, self.arena.tokens()) {
             let (out, behind) = rest.split_at_mut(group.rows() * cols);
-            self.model
-                .forward(&group, &mut self.arena, &mut self.pool, out)
+            Pass::over(&group, &self.model, &mut self.arena, &mut self.pool)
+                .run(out)
                 .map_err(|PartPanicked| RunError::Engine("a kernel panicked".to_owned()))?;
             rest = behind;
         }
@@ -148,64 +155,4 @@ impl From<NoMemory> for RunError {
     fn from(NoMemory { bytes }: NoMemory) -> Self {
         RunError::OutOfMemory(format!("{bytes} bytes of scratch memory"))
     }
-}
-
-/// Refuses what the model has no numbers for.
-fn check(batch: &TokenBatch, config: &EncoderConfig) -> Result<(), RunError> {
-    for (row, sequence) in batch.iter().enumerate() {
-        if sequence.is_empty() {
-            return Err(RunError::Input(format!("sequence {row} is empty")));
-        }
-        if sequence.len() > config.max_tokens {
-            let (found, limit) = (sequence.len(), config.max_tokens);
-            return Err(RunError::Input(format!(
-                "sequence {row} has {found} tokens, the model reads {limit}"
-            )));
-        }
-        if let Some(id) = sequence.iter().find(|&&id| id as usize >= config.vocab) {
-            let vocab = config.vocab;
-            return Err(RunError::Input(format!(
-                "sequence {row} has the token id {id}, the vocabulary ends before {vocab}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Whole sequences that follow each other, as many as fit into `tokens`.
-struct Group<'a> {
-    ids: &'a [u32],
-    /// Boundaries of the sequences in the whole batch; `ids` begins at the first of them.
-    offsets: &'a [usize],
-}
-
-impl Group<'_> {
-    fn rows(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Where each sequence begins and ends in `ids`.
-    fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
-        let first = self.offsets[0];
-        self.offsets
-            .windows(2)
-            .map(move |pair| (pair[0] - first, pair[1] - first))
-    }
-}
-
-fn groups(batch: &TokenBatch, tokens: usize) -> impl Iterator<Item = Group<'_>> {
-    let (ids, mut offsets) = batch.parts();
-    std::iter::from_fn(move || {
-        let first = *offsets.first()?;
-        let fit = offsets.partition_point(|&offset| offset - first <= tokens);
-        if fit < 2 {
-            return None;
-        }
-        let group = Group {
-            ids: &ids[first..offsets[fit - 1]],
-            offsets: &offsets[..fit],
-        };
-        offsets = &offsets[fit - 1..];
-        Some(group)
-    })
 }

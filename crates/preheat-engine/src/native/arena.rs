@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use super::Group;
+use super::group::Group;
 use super::memory::{Bf16, Buffer, Floats, NoMemory};
 use super::ops::{Input, Rows, Shared};
 use crate::load::{Dtype, EncoderConfig};
@@ -16,7 +16,7 @@ const GROUP_TOKENS: usize = 512;
 pub(super) struct Arena {
     tokens: usize,
     /// The residual stream.
-    pub(super) hidden: Floats,
+    pub(super) stream: Floats,
     /// The same, rounded, where linear steps multiply half numbers.
     pub(super) rounded: Option<Halves>,
     /// What a layer adds to the residual stream.
@@ -37,7 +37,7 @@ impl Arena {
         let operand = |width: usize| Operand::zeroed(tokens, width, dtype);
         Ok(Arena {
             tokens,
-            hidden: rows(config.hidden)?,
+            stream: rows(config.hidden)?,
             rounded: match dtype {
                 Dtype::F32 => None,
                 Dtype::Bf16 => Some(Halves::zeroed(tokens, config.hidden)?),

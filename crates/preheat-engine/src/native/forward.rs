@@ -1,181 +1,194 @@
 //! A forward pass: which step follows which.
 
-use std::sync::Arc;
-
-use super::Group;
 use super::arena::{Arena, Halves};
-use super::artefact::{self, Identity};
-use super::image::Image;
-use super::isa::{Isa, Kernels};
-use super::layout::{self, Layout};
-use super::ops::{AddNorm, Attention, Dense, Embed, Input, Linear, Norm, Op, Pooled, Rows, Shared};
-use super::pack::Checkpoint;
+use super::group::Group;
+use super::layout;
+use super::model::Model;
+use super::ops::{AddNorm, Attention, Embed, Input, Linear, Op, Pooled, Rows, Shared};
 use super::pool::{PartPanicked, Pool};
-use crate::load::{
-    Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile,
-};
+use crate::load::Activation;
 
-/// A model ready to run: numbers only, shared by all execution contexts.
-pub(super) struct Model {
-    pub(super) config: EncoderConfig,
-    pub(super) kernels: Kernels,
-    pub(super) dtype: Dtype,
-    words: Tensor,
-    layout: Layout,
-    image: Image,
+/// One group of sequences on its way through the model.
+pub(super) struct Pass<'a> {
+    group: &'a Group<'a>,
+    tokens: usize,
+    model: &'a Model,
+    arena: &'a mut Arena,
+    pool: &'a mut Pool,
 }
 
-impl Model {
-    /// `sha256` is the digest of `weights`; it is known wherever artefacts are used.
-    pub(super) fn open(
-        spec: &LoadSpec,
-        config: EncoderConfig,
-        weights: &Arc<WeightsFile>,
-        sha256: Option<&str>,
-    ) -> Result<(Self, ArtefactState), LoadError> {
-        let kernels = Isa::choose(spec.isa)?;
-        let checkpoint = Checkpoint::open(&config, weights)?;
-        let words = checkpoint.words()?;
-        let layout = Layout::of(&config, kernels.panel, spec.dtype);
-        let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
-        let identity = Identity(format!("weights {known} isa {isa} {}", layout.description));
-        let artefacts = spec.artefacts.as_deref().filter(|_| sha256.is_some());
-        let pack = |image: &mut [f32]| checkpoint.pack(&layout, image);
-        let (image, state) = artefact::open(artefacts, &identity, layout.len, pack)?;
-        let dtype = spec.dtype;
-        Ok((
-            Model {
-                config,
-                kernels,
-                dtype,
-                words,
-                layout,
-                image,
-            },
-            state,
-        ))
-    }
+type Done = Result<(), PartPanicked>;
 
-    /// Writes one row of `out` for each sequence of `group`, which fits the arena.
-    pub(super) fn forward(
-        &self,
-        group: &Group<'_>,
-        arena: &mut Arena,
-        pool: &mut Pool,
-        out: &mut [f32],
-    ) -> Result<(), PartPanicked> {
-        let EncoderConfig { hidden, heads, .. } = self.config;
-        let tokens = group.ids.len();
-        arena.arrange(group);
-        pool.settle();
-        self.embed(group, arena, pool)?;
-        for layer in &self.layout.layers {
-            let qkv = &mut arena.qkv[..tokens * 3 * hidden];
-            let input = stream(arena.rounded.as_ref(), &arena.hidden);
-            self.linear(&layer.qkv, None, input, single(qkv, 3 * hidden), pool)?;
-            pool.run(&Op::Attention(Attention {
-                qkv,
-                heads,
-                width: hidden / heads,
-                order: &arena.order,
-                out: arena.context.rows(tokens),
-            }))?;
-
-            let update = &mut arena.update[..tokens * hidden];
-            let context = arena.context.input();
-            self.linear(
-                &layer.attention_out,
-                None,
-                context,
-                single(update, hidden),
-                pool,
-            )?;
-            self.add_norm(&layer.attention_norm, arena, pool, tokens)?;
-
-            let input = stream(arena.rounded.as_ref(), &arena.hidden);
-            let activation = Some(self.config.activation);
-            self.linear(&layer.up, activation, input, arena.inner.rows(tokens), pool)?;
-            let update = &mut arena.update[..tokens * hidden];
-            let inner = arena.inner.input();
-            self.linear(&layer.down, None, inner, single(update, hidden), pool)?;
-            self.add_norm(&layer.output_norm, arena, pool, tokens)?;
+impl<'a> Pass<'a> {
+    /// The group fits the arena.
+    pub(super) fn over(
+        group: &'a Group<'a>,
+        model: &'a Model,
+        arena: &'a mut Arena,
+        pool: &'a mut Pool,
+    ) -> Self {
+        Pass {
+            group,
+            tokens: group.ids.len(),
+            model,
+            arena,
+            pool,
         }
-        pool.run(&Op::Pooled(Pooled {
-            hidden: &arena.hidden,
-            spans: &arena.spans,
-            pooling: self.config.pooling,
-            normalize: self.config.normalize,
-            out: Shared::new(out, hidden),
+    }
+
+    /// Writes one row of `out` for each sequence.
+    pub(super) fn run(mut self, out: &mut [f32]) -> Done {
+        self.arena.arrange(self.group);
+        self.pool.settle();
+        self.embed()?;
+        for layer in self.model.layers() {
+            self.attend(layer)?;
+            self.add_norm(&layer.attention_norm)?;
+            self.feed_forward(layer)?;
+            self.add_norm(&layer.output_norm)?;
+        }
+        self.sum_up(out)
+    }
+
+    fn embed(&mut self) -> Done {
+        let hidden = self.model.config.hidden;
+        let Arena {
+            stream,
+            rounded,
+            spans,
+            ..
+        } = &mut *self.arena;
+        self.pool.run(&Op::Embed(Embed {
+            ids: self.group.ids,
+            spans,
+            words: &self.model.words,
+            positions: self.model.positions(),
+            norm: self.model.embedding_norm(),
+            out: Shared::new(&mut stream[..self.tokens * hidden], hidden),
+            rounded: rounded.as_mut().map(|rounded| rounded.rows(self.tokens)),
         }))
     }
 
-    fn embed(
-        &self,
-        group: &Group<'_>,
-        arena: &mut Arena,
-        pool: &mut Pool,
-    ) -> Result<(), PartPanicked> {
-        let (tokens, hidden) = (group.ids.len(), self.config.hidden);
-        pool.run(&Op::Embed(Embed {
-            ids: group.ids,
-            spans: &arena.spans,
-            words: &self.words,
-            positions: &self.image[self.layout.positions.clone()],
-            norm: self.norm(&self.layout.embedding_norm),
-            out: Shared::new(&mut arena.hidden[..tokens * hidden], hidden),
-            rounded: arena.rounded.as_mut().map(|rounded| rounded.rows(tokens)),
+    /// What the tokens of a sequence tell each other.
+    fn attend(&mut self, layer: &layout::Layer) -> Done {
+        let (hidden, heads) = (self.model.config.hidden, self.model.config.heads);
+        let Arena {
+            stream,
+            rounded,
+            qkv,
+            context,
+            update,
+            order,
+            ..
+        } = &mut *self.arena;
+        let mut step = Step {
+            model: self.model,
+            pool: self.pool,
+        };
+        let qkv = &mut qkv[..self.tokens * 3 * hidden];
+        let update = &mut update[..self.tokens * hidden];
+
+        step.linear(
+            &layer.qkv,
+            None,
+            input(rounded.as_ref(), stream),
+            single(qkv, 3 * hidden),
+        )?;
+        step.pool.run(&Op::Attention(Attention {
+            qkv,
+            heads,
+            width: hidden / heads,
+            order,
+            out: context.rows(self.tokens),
+        }))?;
+        step.linear(
+            &layer.attention_out,
+            None,
+            context.input(),
+            single(update, hidden),
+        )
+    }
+
+    /// What each token makes of what it was told.
+    fn feed_forward(&mut self, layer: &layout::Layer) -> Done {
+        let (hidden, activation) = (self.model.config.hidden, self.model.config.activation);
+        let Arena {
+            stream,
+            rounded,
+            inner,
+            update,
+            ..
+        } = &mut *self.arena;
+        let mut step = Step {
+            model: self.model,
+            pool: self.pool,
+        };
+        let update = &mut update[..self.tokens * hidden];
+
+        let wide = inner.rows(self.tokens);
+        step.linear(
+            &layer.up,
+            Some(activation),
+            input(rounded.as_ref(), stream),
+            wide,
+        )?;
+        step.linear(&layer.down, None, inner.input(), single(update, hidden))
+    }
+
+    fn add_norm(&mut self, norm: &layout::Norm) -> Done {
+        let hidden = self.model.config.hidden;
+        let Arena {
+            stream,
+            rounded,
+            update,
+            ..
+        } = &mut *self.arena;
+        self.pool.run(&Op::AddNorm(AddNorm {
+            update,
+            norm: self.model.norm(norm),
+            out: Shared::new(&mut stream[..self.tokens * hidden], hidden),
+            rounded: rounded.as_mut().map(|rounded| rounded.rows(self.tokens)),
         }))
     }
 
+    fn sum_up(&mut self, out: &mut [f32]) -> Done {
+        let config = &self.model.config;
+        self.pool.run(&Op::Pooled(Pooled {
+            hidden: &self.arena.stream,
+            spans: &self.arena.spans,
+            pooling: config.pooling,
+            normalize: config.normalize,
+            out: Shared::new(out, config.hidden),
+        }))
+    }
+}
+
+/// What a linear step needs beside its rows.
+struct Step<'a> {
+    model: &'a Model,
+    pool: &'a mut Pool,
+}
+
+impl Step<'_> {
     fn linear(
-        &self,
-        dense: &layout::Dense,
+        &mut self,
+        place: &layout::Dense,
         activation: Option<Activation>,
         input: Input<'_>,
         out: Rows<'_>,
-        pool: &mut Pool,
-    ) -> Result<(), PartPanicked> {
-        let dense = Dense {
-            panels: &self.image[dense.panels.clone()],
-            bias: &self.image[dense.bias.clone()],
+    ) -> Done {
+        let (dense, threads) = (self.model.dense(place), self.pool.threads());
+        let op = match input {
+            Input::Single(rows) => Op::Linear(Linear::new(rows, dense, activation, out, threads)),
+            Input::Half(rows) => Op::LinearHalf(Linear::new(rows, dense, activation, out, threads)),
         };
-        let threads = pool.threads();
-        pool.run(&match input {
-            Input::Single(input) => Op::Linear(Linear::new(input, dense, activation, out, threads)),
-            Input::Half(input) => {
-                Op::LinearHalf(Linear::new(input, dense, activation, out, threads))
-            }
-        })
-    }
-
-    fn add_norm(
-        &self,
-        norm: &layout::Norm,
-        arena: &mut Arena,
-        pool: &mut Pool,
-        tokens: usize,
-    ) -> Result<(), PartPanicked> {
-        let hidden = self.config.hidden;
-        pool.run(&Op::AddNorm(AddNorm {
-            update: &arena.update,
-            norm: self.norm(norm),
-            out: Shared::new(&mut arena.hidden[..tokens * hidden], hidden),
-            rounded: arena.rounded.as_mut().map(|rounded| rounded.rows(tokens)),
-        }))
-    }
-
-    fn norm(&self, norm: &layout::Norm) -> Norm<'_> {
-        Norm {
-            gamma: &self.image[norm.gamma.clone()],
-            beta: &self.image[norm.beta.clone()],
-            eps: self.config.layer_norm_eps,
-        }
+        self.pool.run(&op)
     }
 }
 
 /// The residual stream as linear steps read it.
-fn stream<'a>(rounded: Option<&'a Halves>, hidden: &'a [f32]) -> Input<'a> {
-    rounded.map_or(Input::Single(hidden), Halves::input)
+fn input<'a>(rounded: Option<&'a Halves>, stream: &'a [f32]) -> Input<'a> {
+    rounded.map_or(Input::Single(stream), Halves::input)
 }
 
 fn single(rows: &mut [f32], width: usize) -> Rows<'_> {

@@ -10,7 +10,8 @@ use std::arch::x86_64::*;
 
 use crate::native::memory::Bf16;
 use crate::native::ops::{Op, Scratch};
-use crate::native::simd::{Simd, tile_by_rows};
+use crate::native::simd::Simd;
+use crate::native::tile::tile_by_rows;
 
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());

@@ -11,7 +11,8 @@ use std::mem::transmute;
 
 use crate::native::memory::Bf16;
 use crate::native::ops::{Op, Scratch};
-use crate::native::simd::{Simd, tile_by_rows};
+use crate::native::simd::Simd;
+use crate::native::tile::tile_by_rows;
 
 /// `HALVES` says whether there are instructions for half numbers too.
 #[derive(Clone, Copy)]

@@ -5,7 +5,8 @@
 use std::arch::aarch64::*;
 
 use crate::native::memory::Bf16;
-use crate::native::simd::{Simd, tile_by_rows};
+use crate::native::simd::Simd;
+use crate::native::tile::tile_by_rows;
 
 #[derive(Clone, Copy)]
 pub(super) struct Neon;

@@ -7,7 +7,8 @@ use super::{Rows, tiles};
 use crate::load::EncoderConfig;
 use crate::native::math;
 use crate::native::memory::{Floats, NoMemory};
-use crate::native::simd::{Simd, Sink, Tile};
+use crate::native::simd::Simd;
+use crate::native::tile::{Sink, Tile};
 
 /// Queries whose scores are held at once.
 const BLOCK_ROWS: usize = 48;

@@ -3,7 +3,8 @@
 use super::{Rows, tiles};
 use crate::load::Activation;
 use crate::native::math;
-use crate::native::simd::{Element, Simd, Sink, Tile};
+use crate::native::simd::Simd;
+use crate::native::tile::{Element, Sink, Tile};
 
 /// Rows that go through one panel before the next: with 1536 inputs they fill half of a
 /// second-level cache of 1 MB.

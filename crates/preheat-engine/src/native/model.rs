@@ -1,0 +1,82 @@
+//! A model ready to run: its config, and views of its packed numbers. Shared by all execution
+//! contexts, and never changed.
+
+use std::sync::Arc;
+
+use super::artefact::{self, Identity};
+use super::image::Image;
+use super::isa::{Isa, Kernels};
+use super::layout::{self, Layout};
+use super::ops::{Dense, Norm};
+use super::pack::Checkpoint;
+use crate::load::{ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile};
+
+pub(super) struct Model {
+    pub(super) config: EncoderConfig,
+    pub(super) kernels: Kernels,
+    pub(super) dtype: Dtype,
+    /// In the file of the checkpoint: a request reads a few rows of them.
+    pub(super) words: Tensor,
+    layout: Layout,
+    image: Image,
+}
+
+impl Model {
+    /// `sha256` is the digest of `weights`; it is known wherever artefacts are used.
+    pub(super) fn open(
+        spec: &LoadSpec,
+        config: EncoderConfig,
+        weights: &Arc<WeightsFile>,
+        sha256: Option<&str>,
+    ) -> Result<(Self, ArtefactState), LoadError> {
+        let kernels = Isa::choose(spec.isa)?;
+        let checkpoint = Checkpoint::open(&config, weights)?;
+        let words = checkpoint.words()?;
+        let layout = Layout::of(&config, kernels.panel, spec.dtype);
+        let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
+        let identity = Identity(format!("weights {known} isa {isa} {}", layout.description));
+        let artefacts = spec.artefacts.as_deref().filter(|_| sha256.is_some());
+        let pack = |image: &mut [f32]| checkpoint.pack(&layout, image);
+        let (image, state) = artefact::open(artefacts, &identity, layout.len, pack)?;
+        let dtype = spec.dtype;
+        Ok((
+            Model {
+                config,
+                kernels,
+                dtype,
+                words,
+                layout,
+                image,
+            },
+            state,
+        ))
+    }
+
+    /// What is added to the words of a sequence, a row for each place in it.
+    pub(super) fn positions(&self) -> &[f32] {
+        &self.image[self.layout.positions.clone()]
+    }
+
+    pub(super) fn layers(&self) -> &[layout::Layer] {
+        &self.layout.layers
+    }
+
+    pub(super) fn dense(&self, place: &layout::Dense) -> Dense<'_> {
+        Dense {
+            panels: &self.image[place.panels.clone()],
+            bias: &self.image[place.bias.clone()],
+        }
+    }
+
+    pub(super) fn embedding_norm(&self) -> Norm<'_> {
+        self.norm(&self.layout.embedding_norm)
+    }
+
+    pub(super) fn norm(&self, place: &layout::Norm) -> Norm<'_> {
+        Norm {
+            gamma: &self.image[place.gamma.clone()],
+            beta: &self.image[place.beta.clone()],
+            eps: self.config.layer_norm_eps,
+        }
+    }
+}
