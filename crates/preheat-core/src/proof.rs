@@ -71,7 +71,7 @@ impl FirstRequests {
 }
 
 /// Overlapping requests compared with the same requests one at a time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ConcurrencyEvidence {
     pub requests: usize,
     pub failed: usize,

@@ -6,6 +6,7 @@ mod embed;
 mod errors;
 pub mod layers;
 pub mod meta;
+mod named;
 pub mod oip;
 mod openai;
 mod probes;
@@ -40,7 +41,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/v2/models/{model}/infer", post(oip::infer))
         .route(
             "/v2/models/{model}/versions/{version}/infer",
-            post(oip::infer_version),
+            post(oip::infer),
         )
         .layer(from_fn_with_state(limited, rate::limit))
         .route("/info", get(tei::info))
