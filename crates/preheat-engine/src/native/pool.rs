@@ -89,11 +89,11 @@ impl Pool {
             .settle(self.workers.iter().map(|worker| &worker.state.id));
     }
 
-    /// Runs all parts of `op`.
     pub(super) fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
+    /// Runs all parts of `op`.
     pub(super) fn run(&mut self, op: &Op<'_>) -> Result<(), PartPanicked> {
         let parts = op.parts();
         if parts <= 1 || self.workers.is_empty() {
@@ -164,6 +164,9 @@ unsafe impl Sync for Board {}
 )]
 unsafe impl Send for Board {}
 
+/// The pointer to a step hides from the compiler what it should check.
+fn shared_between_threads<T: Sync>(_: &T) {}
+
 impl Board {
     fn new(kernels: Kernels) -> Self {
         Board {
@@ -178,6 +181,7 @@ impl Board {
 
     #[expect(unsafe_code, reason = "writes the step that no one reads yet")]
     fn publish(&self, op: &Op<'_>, parts: usize) {
+        shared_between_threads(op);
         let generation = (self.ticket.load(SeqCst) >> 32).wrapping_add(1);
         self.finished.store(0, SeqCst);
         let op = Some(std::ptr::from_ref(op).cast());

@@ -58,17 +58,29 @@ impl Attention<'_> {
 
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, s: S, part: usize, scratch: &mut Scratch) {
+        let Scratch {
+            keys,
+            values,
+            scores,
+        } = scratch;
         let (start, end) = self.order[part / self.heads];
-        let head = Head::of(self, part % self.heads, start, end - start);
-        let padded = head.tokens.next_multiple_of(S::PANEL);
-        head.pack_keys::<S>(&mut scratch.keys);
-        head.pack_values::<S>(&mut scratch.values);
-        for first in (0..head.tokens).step_by(BLOCK_ROWS) {
-            let rows = BLOCK_ROWS.min(head.tokens - first);
-            let scores = &mut scratch.scores[..rows * padded];
-            head.scores(s, first, &scratch.keys, scores);
-            let sums = head.weights(s, scores, padded);
-            head.answers(s, first, scores, &sums[..rows], &scratch.values);
+        let tokens = end - start;
+        let padded = tokens.next_multiple_of(S::PANEL);
+        let head = Head {
+            op: self,
+            index: part % self.heads,
+            start,
+            tokens,
+            padded,
+        };
+        head.pack_keys::<S>(keys);
+        head.pack_values::<S>(values);
+        for first in (0..tokens).step_by(BLOCK_ROWS) {
+            let rows = BLOCK_ROWS.min(tokens - first);
+            let scores = &mut scores[..rows * padded];
+            head.scores(s, first, keys, scores);
+            let sums = head.weights(s, scores);
+            head.answers(s, first, scores, &sums[..rows], values);
         }
     }
 }
@@ -79,25 +91,30 @@ struct Head<'a> {
     index: usize,
     start: usize,
     tokens: usize,
-    width: usize,
+    /// Tokens, in whole panels.
+    padded: usize,
 }
 
+/// Their order in a row of `qkv`.
+const QUERY: usize = 0;
+const KEY: usize = 1;
+const VALUE: usize = 2;
+
 impl<'a> Head<'a> {
-    fn of(op: &'a Attention<'a>, index: usize, start: usize, tokens: usize) -> Self {
-        Head {
-            op,
-            index,
-            start,
-            tokens,
-            width: op.width,
-        }
+    /// The rows of `qkv` from a token on, beginning with what this head has there.
+    #[inline(always)]
+    fn rows(&self, what: usize, token: usize) -> &'a [f32] {
+        let Attention {
+            qkv, heads, width, ..
+        } = self.op;
+        let row = (self.start + token) * self.stride();
+        &qkv[row + (what * heads + self.index) * width..]
     }
 
-    /// From the head's first number of `what` (0 query, 1 key, 2 value) of a token on.
+    /// From one row of `qkv` to the next.
     #[inline(always)]
-    fn from(&self, what: usize, token: usize) -> &'a [f32] {
-        let hidden = self.op.heads * self.width;
-        &self.op.qkv[((self.start + token) * 3 + what) * hidden + self.index * self.width..]
+    fn stride(&self) -> usize {
+        3 * self.op.heads * self.op.width
     }
 
     /// Each key becomes a column; columns behind the last key are zero.
@@ -105,7 +122,7 @@ impl<'a> Head<'a> {
     fn pack_keys<S: Simd>(&self, keys: &mut [f32]) {
         let panels = self.tokens.div_ceil(S::PANEL);
         for (panel, lines) in keys
-            .chunks_exact_mut(self.width * S::PANEL)
+            .chunks_exact_mut(self.op.width * S::PANEL)
             .take(panels)
             .enumerate()
         {
@@ -115,7 +132,7 @@ impl<'a> Head<'a> {
                 lines.fill(0.0);
             }
             for column in 0..count {
-                let key = &self.from(1, first + column)[..self.width];
+                let key = &self.rows(KEY, first + column)[..self.op.width];
                 for (line, value) in lines.chunks_exact_mut(S::PANEL).zip(key) {
                     line[column] = *value;
                 }
@@ -128,13 +145,13 @@ impl<'a> Head<'a> {
     fn pack_values<S: Simd>(&self, values: &mut [f32]) {
         for (panel, lines) in values
             .chunks_exact_mut(self.tokens * S::PANEL)
-            .take(self.width.div_ceil(S::PANEL))
+            .take(self.op.width.div_ceil(S::PANEL))
             .enumerate()
         {
             let first = panel * S::PANEL;
-            let count = S::PANEL.min(self.width - first);
+            let count = S::PANEL.min(self.op.width - first);
             for (token, line) in lines.chunks_exact_mut(S::PANEL).enumerate() {
-                line[..count].copy_from_slice(&self.from(2, token)[first..first + count]);
+                line[..count].copy_from_slice(&self.rows(VALUE, token)[first..first + count]);
                 line[count..].fill(0.0);
             }
         }
@@ -143,24 +160,24 @@ impl<'a> Head<'a> {
     /// Rows of `query · key`, each padded to whole panels.
     #[inline(always)]
     fn scores<S: Simd>(&self, s: S, first: usize, keys: &[f32], scores: &mut [f32]) {
-        let padded = self.tokens.next_multiple_of(S::PANEL);
+        let padded = self.padded;
         let panels = keys
-            .chunks_exact(self.width * S::PANEL)
+            .chunks_exact(self.op.width * S::PANEL)
             .take(padded / S::PANEL);
         for (panel, keys) in panels.enumerate() {
             for (row, rows) in tiles(scores.len() / padded, S::ROWS) {
                 let job = Tile {
-                    input: self.from(0, first + row),
-                    stride: 3 * self.op.heads * self.width,
+                    input: self.rows(QUERY, first + row),
+                    stride: self.stride(),
                     rows,
                     panel: keys,
-                    depth: self.width,
+                    depth: self.op.width,
                 };
-                let from = row * padded + panel * S::PANEL;
+                let out = &mut scores[row * padded + panel * S::PANEL..];
                 s.tile(
                     &job,
                     &mut Scores {
-                        out: &mut scores[from..],
+                        out,
                         stride: padded,
                     },
                 );
@@ -170,10 +187,10 @@ impl<'a> Head<'a> {
 
     /// Scores to softmax weights; their sums are divided out at the end.
     #[inline(always)]
-    fn weights<S: Simd>(&self, s: S, scores: &mut [f32], padded: usize) -> [f32; BLOCK_ROWS] {
-        let factor = 1.0 / (self.width as f32).sqrt();
+    fn weights<S: Simd>(&self, s: S, scores: &mut [f32]) -> [f32; BLOCK_ROWS] {
+        let factor = 1.0 / (self.op.width as f32).sqrt();
         let mut sums = [0.0; BLOCK_ROWS];
-        for (row, sum) in scores.chunks_exact_mut(padded).zip(&mut sums) {
+        for (row, sum) in scores.chunks_exact_mut(self.padded).zip(&mut sums) {
             row[self.tokens..].fill(f32::NEG_INFINITY);
             *sum = math::softmax_weights(s, row, factor);
         }
@@ -182,9 +199,9 @@ impl<'a> Head<'a> {
 
     #[inline(always)]
     fn answers<S: Simd>(&self, s: S, first: usize, weights: &[f32], sums: &[f32], values: &[f32]) {
-        let padded = self.tokens.next_multiple_of(S::PANEL);
+        let padded = self.padded;
         let panels = values.chunks_exact(self.tokens * S::PANEL);
-        for (panel, values) in panels.take(self.width.div_ceil(S::PANEL)).enumerate() {
+        for (panel, values) in panels.take(self.op.width.div_ceil(S::PANEL)).enumerate() {
             for (row, rows) in tiles(sums.len(), S::ROWS) {
                 let job = Tile {
                     input: &weights[row * padded..],
@@ -193,15 +210,15 @@ impl<'a> Head<'a> {
                     panel: values,
                     depth: self.tokens,
                 };
-                let row_in_out = self.start + first + row;
-                let column = panel * S::PANEL;
+                let (column, sums) = (panel * S::PANEL, &sums[row..]);
+                let row = self.start + first + row;
                 s.tile(
                     &job,
                     &mut Answers {
                         head: self,
-                        row: row_in_out,
+                        row,
                         column,
-                        sums: &sums[row..],
+                        sums,
                     },
                 );
             }
@@ -238,12 +255,12 @@ impl<S: Simd> Sink<S> for Answers<'_> {
     fn take(&mut self, s: S, row: usize, vector: usize, value: S::V) {
         let head = self.head;
         let column = self.column + vector * S::LANES;
-        let end = head.width.min(column + S::LANES);
+        let end = head.op.width.min(column + S::LANES);
         if column >= end {
             return;
         }
         let value = s.mul(value, s.splat(1.0 / self.sums[row]));
-        let base = head.index * head.width;
+        let base = head.index * head.op.width;
         let (row, cols) = (self.row + row, base + column..base + end);
         // SAFETY: each token and head belong to one part.
         unsafe { head.op.out.store(s, value, row, cols) };
