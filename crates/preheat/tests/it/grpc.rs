@@ -56,11 +56,14 @@ async fn typed_contents_are_taken_and_the_id_comes_back() {
     assert_eq!(answer.outputs[0].shape, [1, 8]);
 }
 
+/// What is wrong with a request that is fine otherwise.
+type Change = fn(&mut ModelInferRequest);
+
 #[tokio::test]
 async fn bad_requests() {
     let replica = Start::with(SIM).ready().await;
     let mut client = client(&replica).await;
-    let cases: [(&str, fn(&mut ModelInferRequest), Code); 8] = [
+    let cases: [(&str, Change, Code); 8] = [
         (
             "another model",
             |r| r.model_name = "other".into(),

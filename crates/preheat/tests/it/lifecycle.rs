@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client;
-use crate::replica::{SIM, Start};
+use crate::replica::{Replica, SIM, Start, model_folder, served_from};
 
 /// Long enough in loading and warming to be seen there.
 const SLOW_START: &str = r#"
@@ -197,9 +197,59 @@ async fn skipped_warmup_serves_and_says_so_everywhere() {
         (answer.status.as_u16(), answer.header("preheat-warm")),
         (200, "skipped")
     );
+    assert_eq!(cold_requests(&replica).await, 1.0);
+}
+
+/// A lazy model is loaded by the first request, which waits for it and counts as the cold one.
+#[tokio::test]
+async fn a_lazy_model_starts_with_the_first_request() {
+    let lazy = SIM.replace("engine = \"sim\"", "engine = \"sim\"\nload = \"lazy\"");
+    let mut replica = Start::with(&lazy).spawn();
+    let waiting = replica.wait_for("an answer", |_| true).await;
+    assert_eq!(waiting.status, 503, "{waiting:?}");
+    assert_eq!(waiting.json()["phase"], "starting");
+    assert_eq!(replica.post("/embed", &json!(["x"])).await.status, 200);
+    assert_eq!(replica.get("/ready").await.status, 200);
+    assert_eq!(cold_requests(&replica).await, 1.0);
+}
+
+/// The rest of a balanced plan is warmed behind the scenes; whoever comes first is not cold.
+#[tokio::test]
+async fn a_balanced_model_is_ready_on_the_smallest_and_largest_case() {
+    let balanced = SIM.replace("engine = \"sim\"", "engine = \"sim\"\nload = \"balanced\"");
+    let replica = Start::with(&balanced).ready().await;
+    let report = replica.report().await;
+    let cases = report["models"][0]["cases"].as_array().unwrap();
+    let engine = cases.iter().filter(|case| case["path"] == "engine").count();
+    assert!(engine >= 2, "{cases:?}");
+    for texts in [json!(["x"]), json!(["x", "y", "z", "x"])] {
+        assert_eq!(replica.post("/embed", &texts).await.status, 200);
+    }
+}
+
+/// Told to retry, a replica comes up as soon as what was missing is there.
+#[tokio::test]
+async fn a_failed_start_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("model");
+    let config = served_from(&late);
+    let mut replica = Start::with(&config)
+        .env("PREHEAT_ON_FAILURE", "retry")
+        .spawn();
+    replica
+        .wait_for("failed", |ready| {
+            !ready.json()["models"][0]["error"].is_null()
+        })
+        .await;
+    std::os::unix::fs::symlink(model_folder(), &late).unwrap();
+    replica.wait_until_ready().await;
+    assert_eq!(replica.post("/embed", &json!(["x"])).await.status, 200);
+}
+
+async fn cold_requests(replica: &Replica) -> f64 {
     let page = replica.get("/metrics").await.text();
-    let cold = page
+    let line = page
         .lines()
         .find(|line| line.starts_with("preheat_cold_requests_total"));
-    assert!(cold.is_some_and(|line| line.ends_with(" 1")), "{cold:?}");
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }

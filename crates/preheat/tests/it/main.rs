@@ -16,6 +16,7 @@ mod client;
 mod reference;
 mod replica;
 
+mod admin;
 mod cli;
 mod clients;
 mod drain;

@@ -1,0 +1,175 @@
+//! What operators see of a replica and may ask of it.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client;
+use crate::replica::{Replica, SIM, Start};
+
+/// A stream that says nothing for as long has ended without saying so.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn ask(replica: &Replica, method: Method, path: &str) -> client::Answer {
+    client::send(replica.admin, client::request(method, path, ""))
+        .await
+        .unwrap()
+}
+
+fn phases(passport: &Value) -> Vec<String> {
+    let phases = passport["phases"].as_array().unwrap();
+    phases
+        .iter()
+        .map(|change| change["phase"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_passport_names_the_replica_and_the_way_it_came() {
+    let replica = Start::with(SIM).ready().await;
+    let passport = ask(&replica, Method::GET, "/v1/replica").await.json();
+    assert_eq!(passport["http"], replica.http.to_string());
+    assert_eq!(passport["grpc"], replica.grpc.to_string());
+    assert_eq!(passport["admin"], replica.admin.to_string());
+    let expected = [
+        "starting", "fetching", "loading", "warming", "proving", "ready",
+    ];
+    assert_eq!(phases(&passport), expected);
+    let times = passport["phases"].as_array().unwrap().iter();
+    let times: Vec<f64> = times
+        .map(|change| change["at_ms"].as_f64().unwrap())
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(passport["report"]["status"], "ready");
+}
+
+/// Two replicas can be told apart even when they are the same in everything else.
+#[tokio::test]
+async fn every_start_is_another_replica() {
+    let one = Start::with(SIM).ready().await;
+    let two = Start::with(SIM).ready().await;
+    let one = ask(&one, Method::GET, "/v1/replica").await.json();
+    let two = ask(&two, Method::GET, "/v1/replica").await.json();
+    assert!(one["id"].as_str().is_some_and(|id| !id.is_empty()));
+    assert_ne!(one["id"], two["id"]);
+}
+
+#[tokio::test]
+async fn events_tell_the_whole_start_in_order() {
+    let mut replica = Start::with(SIM).spawn();
+    replica.wait_for("an answer", |_| true).await;
+    let text = events_until(&replica, 0, "\"phase\":\"ready\"").await;
+    let ids = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id:")?.trim().parse().ok());
+    let ids: Vec<usize> = ids.collect();
+    let expected: Vec<usize> = (1..=ids.len()).collect();
+    assert_eq!(ids, expected, "nothing is missing, nothing comes twice");
+    for kind in ["phase", "stage", "case", "check"] {
+        assert!(
+            text.contains(&format!("event: {kind}\n")),
+            "{kind} in\n{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_replica_is_warmed_and_proven_again_while_it_serves() {
+    let replica = Start::with(SIM).ready().await;
+    let before = ask(&replica, Method::GET, "/v1/replica").await.json();
+    let accepted = ask(&replica, Method::POST, "/v1/rewarm").await;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    assert_eq!(replica.post("/embed", &json!(["x"])).await.status, 200);
+    let after = before["sequence"].as_u64().unwrap();
+    let text = events_until(&replica, after, "\"id\":\"P5\"").await;
+    assert!(text.contains("event: case\n"), "{text}");
+    assert_eq!(replica.get("/ready").await.status, 200);
+}
+
+/// What the event stream tells after an event, up to some words.
+async fn events_until(replica: &Replica, after: u64, words: &str) -> String {
+    let mut stream = TcpStream::connect(replica.admin).await.unwrap();
+    let request =
+        format!("GET /v1/events HTTP/1.1\r\nhost: preheat.test\r\nlast-event-id: {after}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    while !text.contains(words) {
+        let mut bytes = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
+        let count = read.expect("events come").unwrap();
+        assert_ne!(count, 0, "the stream ended before {words}:\n{text}");
+        text += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_replica_can_be_drained_without_a_signal() {
+    let mut replica = Start::with(&format!("[drain]\ndelay = \"0s\"\n{SIM}"))
+        .ready()
+        .await;
+    assert_eq!(ask(&replica, Method::POST, "/v1/drain").await.status, 202);
+    assert_eq!(replica.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn admin_keys_guard_everything_but_probes_and_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "right\n").unwrap();
+    let config = format!("[auth]\nadmin_keys_file = '{}'\n{SIM}", keys.display());
+    let replica = Start::with(&config).ready().await;
+    for path in ["/readyz", "/livez", "/metrics"] {
+        assert_eq!(ask(&replica, Method::GET, path).await.status, 200, "{path}");
+    }
+    let guarded = [
+        (Method::GET, "/v1/replica"),
+        (Method::GET, "/v1/events"),
+        (Method::POST, "/v1/rewarm"),
+        (Method::POST, "/v1/drain"),
+        (Method::POST, "/v2/repository/index"),
+    ];
+    for (method, path) in guarded {
+        assert_eq!(
+            ask(&replica, method.clone(), path).await.status,
+            401,
+            "{path}"
+        );
+        let mut wrong = client::request(method, path, "");
+        wrong
+            .headers_mut()
+            .insert("x-api-key", "wrong".parse().unwrap());
+        assert_eq!(
+            client::send(replica.admin, wrong).await.unwrap().status,
+            403,
+            "{path}"
+        );
+    }
+    let mut right = client::request(Method::GET, "/v1/replica", "");
+    right
+        .headers_mut()
+        .insert("authorization", "Bearer right".parse().unwrap());
+    assert_eq!(
+        client::send(replica.admin, right).await.unwrap().status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn admin_routes_are_not_on_the_data_listener() {
+    let replica = Start::with(SIM).ready().await;
+    for path in ["/v1/replica", "/v1/events"] {
+        assert_eq!(replica.get(path).await.status, 404, "{path}");
+    }
+    for path in ["/v1/rewarm", "/v1/drain", "/v2/repository/index"] {
+        let answer = replica.post(path, &json!({})).await;
+        assert!(
+            [404, 405].contains(&answer.status.as_u16()),
+            "{path}: {answer:?}"
+        );
+    }
+    assert_eq!(replica.get("/ready").await.status, 200);
+}
