@@ -13,7 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use memmap2::{Advice, Mmap};
-use tempfile::NamedTempFile;
 
 use super::image::Image;
 use super::memory::{Floats, NoMemory};
@@ -95,6 +94,8 @@ enum Distrust {
 
 struct Place {
     file: PathBuf,
+    /// What is being written. Only who holds the lock does, so what a crash leaves is found again.
+    new: PathBuf,
     lock: PathBuf,
     /// Numbers in the image.
     len: usize,
@@ -105,6 +106,7 @@ impl Place {
         let name = &hex(identity.0.as_bytes())[..32];
         Place {
             file: dir.join(format!("{name}.packed")),
+            new: dir.join(format!("{name}.new")),
             lock: dir.join(format!("{name}.lock")),
             len,
         }
@@ -158,15 +160,17 @@ impl Place {
     /// One large write leaves large folios in the page cache: fewer entries to map than a file that
     /// grew by small pieces has.
     fn write(&self, packed: &Packed) -> io::Result<()> {
-        let dir = self.file.parent().unwrap_or(Path::new("."));
-        let mut file = NamedTempFile::new_in(dir)?;
+        match fs::remove_file(&self.new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::create_new(&self.new)?;
         file.write_all(packed.0.as_bytes())?;
-        let mut permissions = file.as_file().metadata()?.permissions();
+        let mut permissions = file.metadata()?.permissions();
         permissions.set_readonly(true);
-        file.as_file().set_permissions(permissions)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.file)?;
-        Ok(())
+        file.set_permissions(permissions)?;
+        file.sync_all()?;
+        fs::rename(&self.new, &self.file)
     }
 }
 

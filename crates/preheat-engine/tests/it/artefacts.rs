@@ -242,6 +242,17 @@ fn a_directory_that_cannot_be_used_costs_sharing_and_nothing_else() {
 }
 
 #[test]
+fn what_a_crash_left_is_cleared_away() {
+    let place = Place::new();
+    place.load();
+    let packed = place.packed();
+    let left = packed.with_extension("new");
+    fs::rename(&packed, &left).unwrap();
+    assert_eq!(place.load().artefact, ArtefactState::Built);
+    assert!(!left.exists());
+}
+
+#[test]
 fn replicas_that_start_together_pack_once() {
     let place = Place::new();
     let states: Vec<ArtefactState> = std::thread::scope(|scope| {
