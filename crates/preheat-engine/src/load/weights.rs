@@ -82,6 +82,12 @@ impl<'file> Tensors<'file> {
         })
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors
+            .tensor(&format!("{}{name}", self.prefix))
+            .is_ok()
+    }
+
     /// The tensor of that name, if it has the wanted shape and a float type.
     pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
         let tensor = format!("{}{name}", self.prefix);

@@ -84,8 +84,15 @@ impl<'a> Checkpoint<'a> {
 
     fn norm(&self, name: &str, place: &Norm, image: &mut [f32]) -> Result<(), LoadError> {
         let shape = [self.config.hidden];
-        let gamma = self.tensors.get(&format!("{name}.weight"), &shape)?;
-        let beta = self.tensors.get(&format!("{name}.bias"), &shape)?;
+        // Checkpoints converted from TensorFlow have kept its names.
+        let old = self.tensors.has(&format!("{name}.gamma"));
+        let [gamma, beta] = if old {
+            ["gamma", "beta"]
+        } else {
+            ["weight", "bias"]
+        };
+        let gamma = self.tensors.get(&format!("{name}.{gamma}"), &shape)?;
+        let beta = self.tensors.get(&format!("{name}.{beta}"), &shape)?;
         gamma.read_row(0, &mut image[place.gamma.clone()]);
         beta.read_row(0, &mut image[place.beta.clone()]);
         Ok(())

@@ -84,6 +84,33 @@ fn every_family_pooling_and_instruction_set_follows_the_formulas() {
     check("without pooling and norm", &plain);
 }
 
+/// Prefixes of task models, and the names that TensorFlow gave to norms.
+#[test]
+fn checkpoints_may_use_the_older_names() {
+    let tiny = Tiny::bert();
+    let dir = tiny.write();
+    let answer = |dir: &std::path::Path| {
+        let mut engine = load(&LoadSpec::new(dir))
+            .unwrap()
+            .engine
+            .instance()
+            .unwrap();
+        run(&mut *engine, &[vec![2, 7, 9, 11, 3]]).data
+    };
+    let mut older = Tiny::bert();
+    let rename = |name: String| {
+        let name = name.replace("LayerNorm.weight", "LayerNorm.gamma");
+        format!("bert.{}", name.replace("LayerNorm.bias", "LayerNorm.beta"))
+    };
+    older.tensors = tiny
+        .tensors
+        .clone()
+        .into_iter()
+        .map(|(n, v)| (rename(n), v))
+        .collect();
+    assert_eq!(answer(older.write().path()), answer(dir.path()));
+}
+
 /// Numbers that both formats hold exactly give the same bits from either.
 #[test]
 fn half_precision_checkpoints_are_read_exactly() {
