@@ -58,7 +58,10 @@ pub struct TokenBatch {
 impl TokenBatch {
     #[must_use]
     pub fn new() -> Self {
-        TokenBatch { ids: Vec::new(), offsets: vec![0] }
+        TokenBatch {
+            ids: Vec::new(),
+            offsets: vec![0],
+        }
     }
 
     pub fn push(&mut self, sequence: &[u32]) {

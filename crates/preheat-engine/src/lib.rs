@@ -9,7 +9,9 @@ pub mod source;
 pub mod tokenizer;
 
 pub use engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
-pub use load::{ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, WeightsFacts, load};
+pub use load::{
+    ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, WeightsFacts, load,
+};
 pub use native::Isa;
 pub use source::{FetchError, FetchOptions, Fetched, Progress, SourceRef};
 pub use tokenizer::{Special, Token, TokenizeError, Tokenizer};

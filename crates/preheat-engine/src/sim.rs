@@ -69,7 +69,7 @@ const HANG: Duration = Duration::from_secs(3_600);
 ///
 /// # Errors
 /// [`SimLoadError`] when the spec asks for it.
-pub fn load(spec: SimSpec) -> Result<(Arc<dyn Engine>, Tokenizer, Vec<StageTiming>), SimLoadError> {
+pub fn load(spec: SimSpec) -> Result<SimModel, SimLoadError> {
     let begun = Instant::now();
     thread::sleep(spec.weights.max(spec.tokenizer));
     if spec.fault.is_some_and(|f| f.kind == FaultKind::Load) {
@@ -77,14 +77,32 @@ pub fn load(spec: SimSpec) -> Result<(Arc<dyn Engine>, Tokenizer, Vec<StageTimin
     }
     let built = Instant::now();
     thread::sleep(spec.engine);
-    let stage = |stage, started, took| StageTiming { stage, started, took, bytes: None, cpu: None };
+    let stage = |stage, started, took| StageTiming {
+        stage,
+        started,
+        took,
+        bytes: None,
+        cpu: None,
+    };
     let stages = vec![
         stage("tokenizer", begun, spec.tokenizer),
         stage("weights", begun, spec.weights),
         stage("engine", built, built.elapsed()),
     ];
     let tokenizer = Tokenizer::whitespace(spec.max_tokens, VOCAB);
-    Ok((Arc::new(SimEngine::new(spec)), tokenizer, stages))
+    Ok(SimModel {
+        engine: Arc::new(SimEngine::new(spec)),
+        tokenizer,
+        stages,
+    })
+}
+
+/// What a simulated load leaves.
+#[derive(Debug)]
+pub struct SimModel {
+    pub engine: Arc<dyn Engine>,
+    pub tokenizer: Tokenizer,
+    pub stages: Vec<StageTiming>,
 }
 
 #[derive(Debug)]
@@ -107,7 +125,11 @@ impl SimEngine {
             shape_state: true,
             simulated: true,
         };
-        SimEngine { info, _memory: vec![1; spec.memory], spec: Arc::new(spec) }
+        SimEngine {
+            info,
+            _memory: vec![1; spec.memory],
+            spec: Arc::new(spec),
+        }
     }
 }
 
@@ -117,7 +139,11 @@ impl Engine for SimEngine {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
-        Ok(Box::new(SimInstance { spec: Arc::clone(&self.spec), seen: HashSet::new(), runs: 0 }))
+        Ok(Box::new(SimInstance {
+            spec: Arc::clone(&self.spec),
+            seen: HashSet::new(),
+            runs: 0,
+        }))
     }
 }
 
@@ -135,7 +161,10 @@ impl Instance for SimInstance {
             Some(FaultKind::Run) => return Err(RunError::Engine("fails on demand".into())),
             Some(FaultKind::Hang) => thread::sleep(HANG),
             Some(FaultKind::OutOfMemory) if batch.rows() > 1 => {
-                return Err(RunError::OutOfMemory(format!("{} rows, on demand", batch.rows())));
+                return Err(RunError::OutOfMemory(format!(
+                    "{} rows, on demand",
+                    batch.rows()
+                )));
             }
             _ => {}
         }
@@ -146,7 +175,10 @@ impl Instance for SimInstance {
 
 impl SimInstance {
     fn fault(&self) -> Option<FaultKind> {
-        self.spec.fault.filter(|f| self.runs >= f.after_runs).map(|f| f.kind)
+        self.spec
+            .fault
+            .filter(|f| self.runs >= f.after_runs)
+            .map(|f| f.kind)
     }
 
     fn cost(&mut self, batch: &TokenBatch) -> Duration {
@@ -154,7 +186,11 @@ impl SimInstance {
         let tokens = u32::try_from(batch.tokens()).unwrap_or(u32::MAX);
         let computed = self.spec.run + self.spec.per_token.saturating_mul(tokens);
         let steady = self.spec.shapes.get(&shape).copied().unwrap_or(computed);
-        let first = if self.seen.insert(shape) { self.spec.first_run } else { Duration::ZERO };
+        let first = if self.seen.insert(shape) {
+            self.spec.first_run
+        } else {
+            Duration::ZERO
+        };
         let drift = match self.fault() {
             Some(FaultKind::Drift) => Duration::from_millis(self.runs.saturating_mul(20)),
             _ => Duration::ZERO,
@@ -171,22 +207,35 @@ impl SimInstance {
             Some(FaultKind::Nan) => rows.iter_mut().flatten().for_each(|x| *x = f32::NAN),
             _ => {}
         }
-        Matrix { rows: rows.len(), cols: dim, data: rows.concat() }
+        Matrix {
+            rows: rows.len(),
+            cols: dim,
+            data: rows.concat(),
+        }
     }
 }
 
 /// A vector of length one that depends on the ids alone.
 fn vector(ids: &[u32], dim: usize) -> Vec<f32> {
     let mut state = ids.iter().fold(0x9e37_79b9_7f4a_7c15_u64, |h, &id| {
-        (h ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
+        (h ^ u64::from(id))
+            .wrapping_mul(0x0100_0000_01b3)
+            .rotate_left(23)
     });
     let mut row: Vec<f32> = (0..dim)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         })
         .collect();
-    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+    let length = row
+        .iter()
+        .map(|x| x * x)
+        .sum::<f32>()
+        .sqrt()
+        .max(f32::MIN_POSITIVE);
     row.iter_mut().for_each(|x| *x /= length);
     row
 }
@@ -209,19 +258,22 @@ mod tests {
             dim: 4,
             max_tokens: 64,
             memory: 0,
-            fault: fault.map(|kind| SimFault { kind, after_runs: 0 }),
+            fault: fault.map(|kind| SimFault {
+                kind,
+                after_runs: 0,
+            }),
         }
     }
 
     fn run(fault: Option<FaultKind>) -> Result<Matrix, RunError> {
-        let (engine, _, _) = load(spec(fault)).unwrap();
+        let engine = load(spec(fault)).unwrap().engine;
         let batch: TokenBatch = [&[1, 2, 3][..], &[4]].into_iter().collect();
         engine.instance().unwrap().run(&batch)
     }
 
     #[test]
     fn answers_depend_on_the_tokens_alone() {
-        let (engine, _, _) = load(spec(None)).unwrap();
+        let engine = load(spec(None)).unwrap().engine;
         let alone: TokenBatch = [&[4][..]].into_iter().collect();
         let one = engine.instance().unwrap().run(&alone).unwrap();
         let both = run(None).unwrap();
@@ -233,9 +285,21 @@ mod tests {
     #[test]
     fn each_fault_shows() {
         assert_eq!(load(spec(Some(FaultKind::Load))).unwrap_err(), SimLoadError);
-        assert!(matches!(run(Some(FaultKind::Run)), Err(RunError::Engine(_))));
-        assert!(matches!(run(Some(FaultKind::OutOfMemory)), Err(RunError::OutOfMemory(_))));
-        assert!(run(Some(FaultKind::Nan)).unwrap().data.iter().all(|x| x.is_nan()));
+        assert!(matches!(
+            run(Some(FaultKind::Run)),
+            Err(RunError::Engine(_))
+        ));
+        assert!(matches!(
+            run(Some(FaultKind::OutOfMemory)),
+            Err(RunError::OutOfMemory(_))
+        ));
+        assert!(
+            run(Some(FaultKind::Nan))
+                .unwrap()
+                .data
+                .iter()
+                .all(|x| x.is_nan())
+        );
         assert_eq!(run(Some(FaultKind::Rows)).unwrap().rows, 1);
         assert_eq!(run(Some(FaultKind::Dim)).unwrap().cols, 3);
         let (good, mixed) = (run(None).unwrap(), run(Some(FaultKind::Mix)).unwrap());

@@ -270,18 +270,11 @@ impl Task {
             self.metrics.batch(batch.rows(), met, chosen.real_requests);
         }
         let done = self.done.clone();
-        let mut carried = Some(chosen);
-        let mut report = move |ran| {
-            if let Some(chosen) = carried.take() {
-                // There is one place for each instance, and the task outlives its instances' work.
-                let _ = done.blocking_send((ran, chosen));
-            }
+        let report = move |ran| {
+            // There is one place for each instance; only a task that has ended does not take it.
+            let _ = done.blocking_send((ran, chosen));
         };
-        if self
-            .instances
-            .start(instance, batch, move |ran| report(ran))
-            .is_err()
-        {
+        if self.instances.start(instance, batch, report).is_err() {
             tracing::error!(
                 event = "instance_lost",
                 instance,

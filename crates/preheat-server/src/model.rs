@@ -6,7 +6,7 @@ use std::time::Duration;
 use preheat_core::batching::BatchLimits;
 use preheat_core::shape::Buckets;
 use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
-use preheat_engine::load::{LoadSpec, StageTiming};
+use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming};
 use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
 use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
 use preheat_runtime::Tasks;
@@ -161,6 +161,7 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
                 ..LoadSpec::new(&fetched.dir)
             };
             let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
+            log_artefact(&loaded.artefact);
             let parts = Parts {
                 engine: loaded.engine,
                 tokenizer: loaded.tokenizer,
@@ -190,6 +191,27 @@ fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
         info.name,
         parts.join(", ")
     );
+}
+
+/// Packed weights that could not be kept, or had to be made again, cost the next start time.
+fn log_artefact(artefact: &ArtefactState) {
+    match artefact {
+        ArtefactState::Off | ArtefactState::Mapped | ArtefactState::Built => {}
+        ArtefactState::Rebuilt { reason } => {
+            tracing::warn!(
+                event = "artefact_rebuilt",
+                reason,
+                "the packed weights were made again"
+            );
+        }
+        ArtefactState::Unavailable { reason } => {
+            tracing::warn!(
+                event = "artefact_unavailable",
+                reason,
+                "the packed weights are not kept"
+            );
+        }
+    }
 }
 
 /// What the user said, else what the catalogue pins, else what was recorded when it was fetched.
@@ -222,7 +244,7 @@ fn load_sim(
         memory: usize::try_from(declared.memory.0).unwrap_or(usize::MAX),
         fault: sim.fault,
     };
-    let (engine, tokenizer, stages) = sim::load(spec).map_err(|error| {
+    let loaded = sim::load(spec).map_err(|error| {
         let remedy = "remove model.sim.fault from the configuration";
         Failure::new(
             FailureKind::Load,
@@ -233,11 +255,11 @@ fn load_sim(
     })?;
     Ok((
         Parts {
-            engine,
-            tokenizer: Arc::new(tokenizer),
+            engine: loaded.engine,
+            tokenizer: Arc::new(loaded.tokenizer),
             checksum_ok: None,
         },
-        stages,
+        loaded.stages,
     ))
 }
 

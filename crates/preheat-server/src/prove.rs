@@ -35,6 +35,9 @@ const OVERLAP_TOLERANCE: f32 = 1e-4;
 /// The front doors that a user may come through.
 pub const PATHS: [Path; 2] = [Path::Http, Path::Grpc];
 
+/// A door, what is asked through it, and what must come of it.
+type Ask<'a> = (Path, &'a [String], &'a [Vec<f32>]);
+
 /// What a proof is gathered with.
 pub struct Prover<'a> {
     pub doors: &'a Doors,
@@ -124,7 +127,7 @@ impl Prover<'_> {
             .map_err(|e| failed(&e))?
         {
             let off = difference(&expected, &vectors);
-            if !(off <= OVERLAP_TOLERANCE) {
+            if exceeds(off, OVERLAP_TOLERANCE) {
                 let problem = format!("two routes differ by {off:e}");
                 return Err(wrong(&ready.case.name, Path::Http, &problem));
             }
@@ -171,14 +174,17 @@ impl Prover<'_> {
             let (_, vectors, _) = answer.map_err(|error| refused(ready, path, &error))?;
             alone.extend(vectors);
         }
-        let mut asks: Vec<(Path, &[String], &[Vec<f32>])> = Vec::new();
+        let mut asks: Vec<Ask<'_>> = Vec::new();
         for path in PATHS {
             asks.push((path, texts, &alone));
             let singles = texts.iter().zip(&alone);
             asks.extend(singles.map(|(t, v)| (path, slice::from_ref(t), slice::from_ref(v))));
         }
-        let together =
-            join_all(asks.iter().map(|(path, texts, _)| self.doors.first(*path, texts))).await;
+        let together = join_all(
+            asks.iter()
+                .map(|(path, texts, _)| self.doors.first(*path, texts)),
+        )
+        .await;
         let mut evidence = ConcurrencyEvidence {
             requests: asks.len(),
             tolerance: OVERLAP_TOLERANCE,
@@ -189,7 +195,7 @@ impl Prover<'_> {
                 Ok((_, vectors, _)) => {
                     let off = difference(expected, &vectors);
                     // `max` would lose what is not a number.
-                    if !(off <= evidence.max_difference) {
+                    if exceeds(off, evidence.max_difference) {
                         evidence.max_difference = off;
                     }
                 }
@@ -277,7 +283,12 @@ fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let pairs = a.iter().flatten().zip(b.iter().flatten());
     pairs
         .map(|(x, y)| (x - y).abs())
-        .fold(0.0, |most, off| if off <= most { most } else { off })
+        .fold(0.0, |most, off| if exceeds(off, most) { off } else { most })
+}
+
+/// Also when it is not a number.
+pub fn exceeds(off: f32, limit: f32) -> bool {
+    off.is_nan() || off > limit
 }
 
 fn refused(ready: &Ready, path: Path, error: &DoorError) -> Failure {

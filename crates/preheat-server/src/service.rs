@@ -243,7 +243,13 @@ impl Service {
             let took = arrived.elapsed();
             let start = self.board.clock().at(arrived.into_std());
             let stage = "first_request".to_owned();
-            self.board.span(Span { stage, start, took, bytes: None, cpu: None });
+            self.board.span(Span {
+                stage,
+                start,
+                took,
+                bytes: None,
+                cpu: None,
+            });
             self.metrics.stage("first_request", took);
         }
     }

@@ -263,7 +263,7 @@ fn default_name(source: &str) -> String {
 fn engine(model: &config::Model, cache: &std::path::Path) -> Result<EngineSettings, SettingsError> {
     match model.engine {
         EngineKind::Auto | EngineKind::Native => Ok(EngineSettings::Native {
-            dtype: dtype(model.dtype)?,
+            dtype: dtype(model.dtype),
             artefacts: cache.join("artefacts"),
         }),
         EngineKind::Sim => {
@@ -285,14 +285,10 @@ fn engine(model: &config::Model, cache: &std::path::Path) -> Result<EngineSettin
     }
 }
 
-fn dtype(dtype: config::Dtype) -> Result<Dtype, SettingsError> {
+fn dtype(dtype: config::Dtype) -> Dtype {
     match dtype {
-        config::Dtype::F32 => Ok(Dtype::F32),
-        config::Dtype::Bf16 => Err(SettingsError::new(
-            "model.dtype",
-            "bf16 is not offered by this engine yet",
-            "use f32",
-        )),
+        config::Dtype::F32 => Dtype::F32,
+        config::Dtype::Bf16 => Dtype::Bf16,
     }
 }
 

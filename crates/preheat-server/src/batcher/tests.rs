@@ -36,7 +36,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
             after_runs: 0,
         }),
     };
-    let (engine, _, _) = sim::load(spec).unwrap();
+    let engine = sim::load(spec).unwrap().engine;
     let instances = Instances::open(&*engine, 1).unwrap();
     let metrics = Arc::new(Metrics::new("m", "0"));
     let limits = BatchLimits {

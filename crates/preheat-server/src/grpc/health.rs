@@ -89,9 +89,9 @@ impl Health for Probes {
         };
         let mut last = None;
         let changes = facts.filter_map(move |facts| {
-            let now = asked.map_or_else(|| unknown.clone(), |asked| answer(asked, &facts));
+            let now = asked.map_or(unknown, |asked| answer(asked, &facts));
             let changed = last.as_ref() != Some(&now);
-            last = Some(now.clone());
+            last = Some(now);
             std::future::ready(changed.then_some(Ok(now)))
         });
         // A watch is not a request to wait for: it ends with the drain.

@@ -29,8 +29,9 @@ pub fn with_timing(mut response: Response, embedded: &Embedded) -> Response {
         ("inference", embedded.inference, true),
     ];
     let shown = stages.iter().filter(|(_, _, shown)| *shown);
-    let timing: Vec<_> =
-        shown.map(|(stage, took, _)| format!("{stage};dur={}", millis(*took))).collect();
+    let timing: Vec<_> = shown
+        .map(|(stage, took, _)| format!("{stage};dur={}", millis(*took)))
+        .collect();
     let timing = timing.join(", ");
     if let Ok(value) = HeaderValue::from_str(&timing) {
         response.headers_mut().insert(headers::SERVER_TIMING, value);

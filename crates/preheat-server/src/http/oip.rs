@@ -58,9 +58,14 @@ fn split(call: &Call) -> Result<(Bytes, Bytes), ServeError> {
         return Ok((call.body.clone(), Bytes::new()));
     };
     let length = length.to_str().ok().and_then(|l| l.parse::<usize>().ok());
-    let length = length.filter(|&length| length <= call.body.len()).ok_or_else(|| {
-        ServeError::Malformed(format!("{} is not within the body", headers::INFER_JSON_LENGTH))
-    })?;
+    let length = length
+        .filter(|&length| length <= call.body.len())
+        .ok_or_else(|| {
+            ServeError::Malformed(format!(
+                "{} is not within the body",
+                headers::INFER_JSON_LENGTH
+            ))
+        })?;
     let mut json = call.body.clone();
     let binary = json.split_off(length);
     Ok((json, binary))
@@ -158,18 +163,12 @@ pub async fn server() -> Json<ServerMetadata> {
     Json(oip::server_metadata())
 }
 
-pub async fn model(
-    State(replica): Shared,
-    named: Named,
-) -> Result<Json<ModelMetadata>, Fault> {
+pub async fn model(State(replica): Shared, named: Named) -> Result<Json<ModelMetadata>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
     Ok(Json(oip::model_metadata(&replica.service)))
 }
 
-pub async fn config(
-    State(replica): Shared,
-    named: Named,
-) -> Result<Json<ModelConfig>, Fault> {
+pub async fn config(State(replica): Shared, named: Named) -> Result<Json<ModelConfig>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
     let metadata = oip::model_metadata(&replica.service);
     let tensor = |t: &preheat_api::oip::TensorMetadata| ConfigTensor {
@@ -192,10 +191,7 @@ pub async fn config(
     }))
 }
 
-pub async fn stats(
-    State(replica): Shared,
-    named: Named,
-) -> Result<Json<ModelStatsAnswer>, Fault> {
+pub async fn stats(State(replica): Shared, named: Named) -> Result<Json<ModelStatsAnswer>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
     Ok(Json(statistics(&replica)))
 }
