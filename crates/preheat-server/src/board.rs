@@ -34,6 +34,8 @@ pub struct Facts {
     pub warmup: WarmupReport,
     pub checks: Vec<Check>,
     pub pass: Option<Arc<Pass>>,
+    /// What the first users would have paid on top; of the cold start, whatever is run later.
+    pub saved: Option<Duration>,
     /// What is being done right now, for people: `case 5 of 9: 4x64`.
     pub doing: Option<Doing>,
     /// Case runs that were planned in all, to tell how far the warm-up is.
@@ -94,6 +96,7 @@ impl Board {
             warmup: WarmupReport::default(),
             checks: Vec::new(),
             pass: None,
+            saved: None,
             doing: None,
             planned_runs: 0,
         };
@@ -134,6 +137,7 @@ impl Board {
                 facts.warmup = WarmupReport::default();
                 facts.checks.clear();
                 facts.engine = None;
+                facts.saved = None;
             }
         });
         let detail = self.read(report::detail);

@@ -108,6 +108,7 @@ impl Call {
         let service = &self.replica.service;
         let deadline = self.context.arrived + service.limits.request_timeout;
         let synthetic = self.context.synthetic;
+        let _working = (!synthetic).then(|| self.replica.metrics.working());
         let result = service
             .embed(Ask {
                 inputs,

@@ -48,9 +48,7 @@ pub async fn surround(
         .to_owned();
     let span = request_span(&request, &route, &context);
     request.extensions_mut().insert(context.clone());
-    let working = (!context.synthetic).then(|| replica.metrics.working());
     let mut response = next.run(request).instrument(span.clone()).await;
-    drop(working);
 
     let added = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&context.id) {

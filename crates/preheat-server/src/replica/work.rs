@@ -242,7 +242,10 @@ impl Work for ReplicaWork {
 
     fn open(&self, pass: Pass) {
         let shared = Arc::new(pass.clone());
-        self.replica.board.set(|facts| facts.pass = Some(shared));
+        self.replica.board.set(|facts| {
+            facts.pass = Some(shared);
+            facts.saved.get_or_insert(facts.warmup.saved());
+        });
         let skipped = pass.warmth() == Warmth::Skipped;
         self.replica.service.gate.open(pass);
         self.replica
