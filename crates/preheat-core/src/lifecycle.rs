@@ -28,6 +28,8 @@ pub enum Event {
     /// The proof was judged.
     Judged(Verdict),
     Failed(Failure),
+    /// The time for warming and proving is over; what to say if nothing better is known.
+    TimedOut(Failure),
     /// The pause before another try is over.
     RetryDue,
     /// Someone asked for the warm-up to be run and proven again.
@@ -46,10 +48,8 @@ pub enum Effect {
     Fetch,
     Load,
     Warm,
-    /// Measure against the criteria. `last_call`: there will be no further attempt.
-    Prove {
-        last_call: bool,
-    },
+    /// Measure against the criteria.
+    Prove,
     /// Run the plan again and measure again, while serving.
     Rewarm,
     Open(Pass),
@@ -111,9 +111,14 @@ pub struct Lifecycle {
     history: Vec<(&'static str, Moment)>,
     was_ready: bool,
     tries: u32,
-    /// When the current warm-up began, and the current attempt to prove it.
+    /// When the current warm-up began.
     warming_since: Moment,
-    attempt_since: Moment,
+    /// A replica that serves is being warmed and proven again.
+    rewarming: bool,
+    /// What follows if there is no time for another attempt.
+    otherwise: Option<Outcome>,
+    /// Why a replica that served is leaving.
+    leaving_for: Option<Failure>,
 }
 
 impl Lifecycle {
@@ -126,7 +131,9 @@ impl Lifecycle {
             was_ready: false,
             tries: 0,
             warming_since: Moment::START,
-            attempt_since: Moment::START,
+            rewarming: false,
+            otherwise: None,
+            leaving_for: None,
         }
     }
 
@@ -149,8 +156,8 @@ impl Lifecycle {
     /// When warming and proving must be over; none outside of them.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
-        matches!(self.phase, Phase::Warming | Phase::Proving)
-            .then(|| self.warming_since + self.settings.warmup_timeout)
+        let measuring = matches!(self.phase, Phase::Warming | Phase::Proving) || self.rewarming;
+        measuring.then(|| self.warming_since + self.settings.warmup_timeout)
     }
 
     pub fn step(&mut self, event: Event, now: Moment) -> Vec<Effect> {
@@ -169,24 +176,23 @@ impl Lifecycle {
                 self.warming_since = now;
                 self.enter(Warming, now, vec![Effect::Warm])
             }
-            (Warming, Event::Warmed) => {
-                self.attempt_since = now;
-                self.enter(Proving, now, vec![Effect::Prove { last_call: false }])
-            }
+            (Warming, Event::Warmed) => self.enter(Proving, now, vec![Effect::Prove]),
             (Proving | Ready, Event::Judged(verdict)) => self.judged(verdict, now),
+            (Ready, Event::Rewarm) if self.rewarming => vec![],
             (Ready, Event::Rewarm) => {
                 self.warming_since = now;
-                self.attempt_since = now;
+                self.rewarming = true;
                 vec![Effect::Rewarm]
             }
+            (Warming | Proving | Ready, Event::TimedOut(failure)) => self.timed_out(failure, now),
             (Starting | Fetching | Loading | Warming | Proving | Ready, Event::Failed(failure)) => {
                 self.fail(failure, now)
             }
             (Draining, Event::Drained { cut }) => {
-                let exit = if cut == 0 {
-                    Exit::Drained
-                } else {
-                    Exit::Cut(cut)
+                let exit = match self.leaving_for.take() {
+                    Some(failure) => Exit::Failed(failure),
+                    None if cut == 0 => Exit::Drained,
+                    None => Exit::Cut(cut),
                 };
                 self.enter(Stopped, now, vec![Effect::Exit(exit)])
             }
@@ -205,6 +211,7 @@ impl Lifecycle {
                 | Event::Warmed
                 | Event::Judged(_)
                 | Event::Failed(_)
+                | Event::TimedOut(_)
                 | Event::Rewarm,
             )
             | (Draining | Stopped, Event::RetryDue) => vec![],
@@ -219,6 +226,7 @@ impl Lifecycle {
             | (Starting | Fetching | Warming | Proving | Ready, Event::Loaded)
             | (Starting | Fetching | Loading | Proving | Ready, Event::Warmed)
             | (Starting | Fetching | Loading | Warming, Event::Judged(_))
+            | (Starting | Fetching | Loading, Event::TimedOut(_))
             | (Starting | Fetching | Loading | Warming | Proving | Ready, Event::RetryDue)
             | (
                 Starting | Fetching | Loading | Warming | Proving | Ready | Failed(_) | Stopped,
@@ -229,30 +237,50 @@ impl Lifecycle {
 
     fn judged(&mut self, verdict: Verdict, now: Moment) -> Vec<Effect> {
         match verdict.outcome {
+            Outcome::Again(otherwise) => match self.deadline() {
+                Some(deadline) if now < deadline => {
+                    self.otherwise = Some(*otherwise);
+                    vec![Effect::Prove]
+                }
+                _ => self.settle(*otherwise, now),
+            },
+            outcome => self.settle(outcome, now),
+        }
+    }
+
+    /// An attempt that was under way at the end does not count; the one before it does.
+    fn timed_out(&mut self, failure: Failure, now: Moment) -> Vec<Effect> {
+        match self.otherwise.take() {
+            Some(otherwise) => self.settle(otherwise, now),
+            None if self.phase == Phase::Ready && !self.rewarming => vec![],
+            None => self.fail(failure, now),
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome, now: Moment) -> Vec<Effect> {
+        self.rewarming = false;
+        self.otherwise = None;
+        match outcome {
             Outcome::Proven(proof) if self.phase == Phase::Ready => {
                 vec![Effect::Open(proof.into())]
             }
             Outcome::Proven(proof) => {
                 self.enter(Phase::Ready, now, vec![Effect::Open(proof.into())])
             }
-            Outcome::Again => vec![self.another_attempt(now)],
             Outcome::Failed(failure) => self.fail(failure, now),
-        }
-    }
-
-    /// The next attempt takes about as long as the last one. If another would not fit after it,
-    /// it is the last.
-    fn another_attempt(&mut self, now: Moment) -> Effect {
-        let took = now.since(self.attempt_since);
-        self.attempt_since = now;
-        let deadline = self.warming_since + self.settings.warmup_timeout;
-        Effect::Prove {
-            last_call: now + took.saturating_mul(3) >= deadline,
+            // A verdict holds one level of "again"; a deeper one says nothing more.
+            Outcome::Again(otherwise) => self.settle(*otherwise, now),
         }
     }
 
     fn fail(&mut self, failure: Failure, now: Moment) -> Vec<Effect> {
-        let close = (self.phase == Phase::Ready).then_some(Effect::Close);
+        let serving = self.phase == Phase::Ready;
+        if serving && self.settings.on_failure == OnFailure::Exit {
+            // Whoever was let in is answered before the process ends.
+            self.leaving_for = Some(failure);
+            return self.enter(Phase::Draining, now, vec![Effect::Drain]);
+        }
+        let close = serving.then_some(Effect::Close);
         let then = match self.settings.on_failure {
             OnFailure::Hold => None,
             OnFailure::Exit => Some(Effect::Exit(Exit::Failed(failure.clone()))),
@@ -264,14 +292,13 @@ impl Lifecycle {
                 Some(Effect::RetryAfter(pause))
             }
         };
-        self.enter(
-            Phase::Failed(failure),
-            now,
-            close.into_iter().chain(then).collect(),
-        )
+        let effects = close.into_iter().chain(then).collect();
+        self.enter(Phase::Failed(failure), now, effects)
     }
 
     fn enter(&mut self, phase: Phase, now: Moment, effects: Vec<Effect>) -> Vec<Effect> {
+        self.rewarming = false;
+        self.otherwise = None;
         if phase == Phase::Ready {
             self.was_ready = true;
             self.tries = 0;

@@ -154,8 +154,9 @@ pub struct Verdict {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     Proven(Proof),
-    /// Only latency missed: measure once more.
-    Again,
+    /// Only latency missed, which may be noise: measure once more. Inside is what follows if there
+    /// is no time for that.
+    Again(Box<Outcome>),
     Failed(Failure),
 }
 
@@ -253,33 +254,20 @@ impl From<Proof> for Pass {
 }
 
 impl Criteria {
-    /// Judges a replica. `last_call`: there is no time for another attempt.
+    /// Judges a replica by what was observed.
     #[must_use]
-    pub fn judge(&self, evidence: &Evidence, last_call: bool, now: Moment) -> Verdict {
+    pub fn judge(&self, evidence: &Evidence, now: Moment) -> Verdict {
         let checks = self.checks(evidence);
-        let outcome = match checks.iter().find(|c| !c.ok && !c.latency_only) {
-            Some(missed) => Outcome::Failed(failure(missed)),
-            None => self.by_latency(&checks, evidence, last_call, now),
+        let missed = |excusable| checks.iter().find(|c| !c.ok && c.latency_only == excusable);
+        let outcome = match (missed(false), missed(true)) {
+            (Some(hard), _) => Outcome::Failed(failure(hard)),
+            (None, None) => Outcome::Proven(proof(evidence, now, false)),
+            (None, Some(latency)) => Outcome::Again(Box::new(match self.when_unsettled {
+                WhenUnsettled::Degrade => Outcome::Proven(proof(evidence, now, true)),
+                WhenUnsettled::Fail => Outcome::Failed(failure(latency)),
+            })),
         };
         Verdict { checks, outcome }
-    }
-
-    fn by_latency(
-        &self,
-        checks: &[Check],
-        evidence: &Evidence,
-        last: bool,
-        now: Moment,
-    ) -> Outcome {
-        let missed = checks.iter().find(|c| !c.ok);
-        match missed {
-            None => Outcome::Proven(proof(evidence, now, false)),
-            Some(_) if !last => Outcome::Again,
-            Some(_) if self.when_unsettled == WhenUnsettled::Degrade => {
-                Outcome::Proven(proof(evidence, now, true))
-            }
-            Some(missed) => Outcome::Failed(failure(missed)),
-        }
     }
 
     fn checks(&self, evidence: &Evidence) -> Vec<Check> {
@@ -321,7 +309,10 @@ impl Criteria {
             id: CheckId::P5,
             what: "peak memory",
             ok: memory.headroom() >= self.headroom,
-            value: format!("{:.1} %", used * 100.0),
+            value: match memory.limit_bytes {
+                0 => "the limit is not known".into(),
+                _ => format!("{:.1} %", used * 100.0),
+            },
             limit: format!("{:.1} %", (1.0 - self.headroom) * 100.0),
             latency_only: false,
         }
@@ -372,7 +363,7 @@ fn weights(weights: &WeightsEvidence) -> Check {
     };
     Check {
         id: CheckId::P1,
-        what: "weights on the device, tokenizer ready",
+        what: "weights loaded, checksum right where known, tokenizer ready",
         ok: weights.checksum_ok != Some(false) && weights.tokenizer_ready,
         value: format!("on {}, {checksum}, tokenizer {tokenizer}", weights.device),
         limit: "loaded, checksum right where known".into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event as Sse, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse as SseResponse};
 use axum::routing::{get, post};
@@ -39,7 +39,10 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/metrics", get(meta::metrics))
         .merge(guarded)
         .fallback(|| async { Fault::from(ServeError::NoRoute) })
-        .layer(from_fn(layers::render_faults))
+        .layer(from_fn_with_state(
+            Arc::clone(replica),
+            layers::render_faults,
+        ))
         .with_state(Arc::clone(replica))
 }
 
@@ -113,7 +116,7 @@ fn sse(numbered: &Numbered) -> Sse {
 }
 
 async fn rewarm(State(replica): Shared) -> Result<Response, Fault> {
-    if !replica.service.gate.is_open() {
+    if !replica.board.read(|facts| facts.probes.readiness) {
         return Err(replica.service.not_ready().into());
     }
     let full = |_| ServeError::Full {

@@ -16,7 +16,7 @@ use preheat_core::batching::{BatchLimits, Next};
 use preheat_core::shape::Buckets;
 use preheat_engine::{Matrix, RunError};
 use preheat_runtime::Tasks;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
@@ -79,6 +79,7 @@ pub struct Batcher {
 struct Board {
     /// Requests accepted and not yet submitted: rows that are on their way.
     arriving: AtomicUsize,
+    all_arrived: Notify,
     queued_tokens: AtomicUsize,
     /// Expected time for what is queued, in nanoseconds.
     wait_nanos: AtomicU64,
@@ -92,7 +93,10 @@ pub struct Arriving(Arc<Board>);
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        self.0.arriving.fetch_sub(1, Ordering::Relaxed);
+        if self.0.arriving.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Nobody is left to wait for: rows that did must not sit their patience out.
+            self.0.all_arrived.notify_one();
+        }
     }
 }
 
@@ -140,7 +144,11 @@ impl Batcher {
 
     /// No batch may have more rows than this: more do not fit into memory.
     pub fn cap(&self, rows: usize) {
-        self.board.cap.store(rows, Ordering::Relaxed);
+        let lower = |old| Some(if old == 0 { rows } else { rows.min(old) });
+        let _ = self
+            .board
+            .cap
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
     /// Runs the rows of one request. Dropping the future gives up their places.
@@ -162,11 +170,10 @@ impl Batcher {
             reply,
         };
         let whole = async {
-            self.inbox
-                .send(submission)
-                .await
-                .map_err(|_| BatchError::Gone)?;
+            let place = self.inbox.reserve().await.map_err(|_| BatchError::Gone)?;
+            // Arrived before it is seen: the task must not wait for the very row that it got.
             drop(arriving);
+            place.send(submission);
             Ok(answer.await.map_err(|_| BatchError::Gone)??)
         };
         tokio::time::timeout_at(deadline, whole)
@@ -195,6 +202,7 @@ impl Task {
         mut submissions: mpsc::Receiver<Submission>,
         mut completions: mpsc::Receiver<(Ran, Chosen)>,
     ) {
+        let board = Arc::clone(&self.board);
         loop {
             let look_again = self.dispatch();
             self.publish();
@@ -206,6 +214,7 @@ impl Task {
                     Some(submission) => self.accept(submission),
                     None => return,
                 },
+                () = board.all_arrived.notified(), if look_again.is_some() => {}
                 () = sleep_until(look_again.unwrap_or_else(Instant::now)),
                     if look_again.is_some() => {}
             }
@@ -234,8 +243,9 @@ impl Task {
 
     /// Starts batches as long as an instance is free and rows may run. Answers when to look again.
     fn dispatch(&mut self) -> Option<Instant> {
+        // Also while every instance is busy: a hung engine must not let the queue grow.
+        self.queue.drop_abandoned();
         while let Some(&instance) = self.free.last() {
-            self.queue.drop_abandoned();
             let arriving = self.board.arriving.load(Ordering::Relaxed);
             let now = self.clock.now();
             match self.limits().next(self.queue.waiting(), arriving, now) {
@@ -270,17 +280,10 @@ impl Task {
             self.metrics.batch(batch.rows(), met, chosen.real_requests);
         }
         let done = self.done.clone();
-        let report = move |ran| {
-            // There is one place for each instance; only a task that has ended does not take it.
-            let _ = done.blocking_send((ran, chosen));
-        };
-        if self.instances.start(instance, batch, report).is_err() {
-            tracing::error!(
-                event = "instance_lost",
-                instance,
-                "an instance takes no more work"
-            );
-        }
+        self.instances.start(instance, batch, move |ran| {
+            // Each instance runs one of the task's batches at a time and has a place of its own.
+            let _ = done.try_send((ran, chosen));
+        });
     }
 
     fn finish(&mut self, ran: Ran, chosen: Chosen) {

@@ -21,6 +21,9 @@ use crate::report;
 /// Events that a slow reader may be behind; beyond, it is told that it missed some.
 const EVENTS: usize = 1024;
 
+/// Stages remembered: a cold start has tens; what re-warms add beyond is left out.
+const SPANS: usize = 256;
+
 /// Everything that reports are made from.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -154,6 +157,9 @@ impl Board {
     }
 
     pub fn span(&self, span: Span) {
+        if self.read(|facts| facts.waterfall.spans().len() >= SPANS) {
+            return;
+        }
         let event = Event::Stage(report::stage(&span));
         self.facts.send_modify(|facts| facts.waterfall.push(span));
         self.publish(event);

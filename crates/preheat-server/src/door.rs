@@ -43,12 +43,27 @@ pub enum DoorError {
     #[error("the connection broke: {0}")]
     Broken(String),
     #[error("answered with {status}: {body}")]
-    Refused { status: String, body: String },
+    Refused {
+        status: String,
+        body: String,
+        /// Full, late or cut off: another time it may well answer.
+        busy: bool,
+    },
     #[error("answered what is not an embedding: {0}")]
     Answer(String),
 }
 
 impl DoorError {
+    /// Says more about the crowd in front of the door than about what is behind it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            DoorError::Connect { .. } | DoorError::Broken(_) => true,
+            DoorError::Refused { busy, .. } => *busy,
+            DoorError::Answer(_) => false,
+        }
+    }
+
     /// With its cause.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -89,8 +104,8 @@ impl Doors {
         Ok((connection, vectors, began.elapsed()))
     }
 
-    /// Every other route family answers the same as the first; so that none of them is entered by
-    /// a user before it was entered by us.
+    /// The answers of the other route families, so that none of them meets its first text from a
+    /// user.
     ///
     /// # Errors
     /// When one of them refuses.

@@ -14,8 +14,15 @@ use preheat_api::grpc::DESCRIPTORS;
 use preheat_api::grpc::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use tonic::service::Routes;
 
+use preheat_runtime::Peer;
+
 use crate::http::layers::{check_key, is_synthetic};
+use crate::http::rate;
 use crate::replica::Replica;
+use crate::serve_error::ServeError;
+
+/// Unary calls, which end when their body has come and their deadline has passed.
+const INFERENCE: &str = "/inference.GRPCInferenceService/";
 
 /// All services of the gRPC front door.
 pub fn router(replica: &Arc<Replica>) -> Router {
@@ -32,7 +39,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
     }
     routes
         .into_axum_router()
-        .layer(from_fn_with_state(Arc::clone(replica), keys))
+        .layer(from_fn_with_state(Arc::clone(replica), surround))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {
@@ -41,14 +48,33 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Health is open, like the probes; the rest needs a key where keys are set.
-async fn keys(State(replica): State<Arc<Replica>>, request: Request, next: Next) -> Response {
-    let open = request.uri().path().starts_with("/grpc.health.v1.Health/");
-    if open || is_synthetic(&replica, request.headers()) {
+/// What surrounds every call: when it came, keys, rate, and an end for bodies that never end.
+/// Health is open, like the probes.
+async fn surround(
+    State(replica): State<Arc<Replica>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let synthetic = is_synthetic(&replica, request.headers());
+    request
+        .extensions_mut()
+        .insert(replica.service.arrival(synthetic));
+    if request.uri().path().starts_with("/grpc.health.v1.Health/") {
         return next.run(request).await;
     }
-    match check_key(&replica.settings.api_keys, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => status::of(&error).into_http(),
+    let peer = request.extensions().get::<Peer>();
+    let allowed = check_key(&replica.settings.api_keys, request.headers())
+        .and_then(|()| rate::check(&replica, request.headers(), peer));
+    if let (Err(error), false) = (allowed, synthetic) {
+        replica.metrics.rejected(error.code());
+        return status::of(&error).into_http();
+    }
+    if !request.uri().path().starts_with(INFERENCE) {
+        return next.run(request).await;
+    }
+    let limit = replica.settings.body_timeout + replica.settings.limits.request_timeout;
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => status::of(&ServeError::BodyTooSlow { after: limit }).into_http(),
     }
 }

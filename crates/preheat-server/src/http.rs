@@ -10,14 +10,14 @@ mod named;
 pub mod oip;
 mod openai;
 mod probes;
-mod rate;
+pub mod rate;
 mod tei;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::cors::CorsLayer;
 
@@ -32,7 +32,6 @@ pub fn router(replica: &Arc<Replica>) -> Router {
             .route("/openapi.json", get(meta::openapi))
             .route("/docs", get(meta::docs)),
     );
-    let limited = Arc::new(rate::Rates::new(replica.settings.limits.rate));
     let data = Router::new()
         .route("/", post(tei::embed))
         .route("/embed", post(embed::embed))
@@ -43,7 +42,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
             "/v2/models/{model}/versions/{version}/infer",
             post(oip::infer),
         )
-        .layer(from_fn_with_state(limited, rate::limit))
+        .layer(from_fn_with_state(Arc::clone(replica), rate::limit))
         .route("/info", get(tei::info))
         .route("/v1/models", get(openai::models))
         .route("/v2", get(oip::server))
@@ -68,7 +67,10 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .method_not_allowed_fallback(|| async {
             Fault::from(crate::serve_error::ServeError::Method)
         })
-        .layer(from_fn(layers::render_faults))
+        .layer(from_fn_with_state(
+            Arc::clone(replica),
+            layers::render_faults,
+        ))
         .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
         .with_state(Arc::clone(replica));
     match cors(&replica.settings.cors_origins) {

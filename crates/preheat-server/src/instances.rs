@@ -4,7 +4,7 @@
 //! A panicking engine fails the batch it was given, never the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use preheat_engine::{Engine, Instance, Matrix, RunError, TokenBatch};
@@ -58,42 +58,47 @@ impl Instances {
         self.jobs.len()
     }
 
-    /// Hands a batch to one instance; `done` is called on its thread. Hands the batch back when the
-    /// instance is gone or has as much waiting as it may.
+    /// Hands a batch to one instance; `done` is called on its thread. An instance that is gone, or
+    /// has as much waiting as it may, says so through `done`, at once.
     pub fn start(
         &self,
         instance: usize,
         batch: TokenBatch,
         done: impl FnOnce(Ran) + Send + 'static,
-    ) -> Result<(), TokenBatch> {
-        let Some(jobs) = self.jobs.get(instance) else {
-            return Err(batch);
-        };
-        jobs.try_send(Job {
+    ) {
+        let job = Job {
             batch,
             done: Box::new(done),
-        })
-        .map_err(|e| match e {
-            std::sync::mpsc::TrySendError::Full(job)
-            | std::sync::mpsc::TrySendError::Disconnected(job) => job.batch,
-        })
+        };
+        let refused = match self.jobs.get(instance) {
+            Some(jobs) => jobs.try_send(job).err().map(|error| match error {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+            }),
+            None => Some(job),
+        };
+        if let Some(job) = refused {
+            (job.done)(Ran::failed(instance, "the instance takes no more work"));
+        }
     }
 
     /// Runs a batch on one instance and waits for it.
     pub async fn run(&self, instance: usize, batch: TokenBatch) -> Ran {
         let (done, ran) = oneshot::channel();
-        let started = self.start(instance, batch, move |r| {
+        self.start(instance, batch, move |r| {
             // Whoever asked may have left: nobody misses the answer then.
             let _ = done.send(r);
         });
-        let failed = |why: &str| Ran {
+        ran.await
+            .unwrap_or_else(|_| Ran::failed(instance, "the instance ended"))
+    }
+}
+
+impl Ran {
+    fn failed(instance: usize, why: &str) -> Self {
+        Ran {
             instance,
             took: Duration::ZERO,
             result: Err(RunError::Engine(why.into())),
-        };
-        match started {
-            Ok(()) => ran.await.unwrap_or_else(|_| failed("the instance ended")),
-            Err(_) => failed("the instance takes no more work"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub trait Work: Send + Sync + 'static {
     fn fetch(&self) -> impl Future<Output = Result<(), Failure>> + Send;
     fn load(&self) -> impl Future<Output = Result<(), Failure>> + Send;
     fn warm(&self) -> impl Future<Output = Result<(), Failure>> + Send;
-    fn prove(&self, last_call: bool) -> impl Future<Output = Result<Verdict, Failure>> + Send;
+    fn prove(&self) -> impl Future<Output = Result<Verdict, Failure>> + Send;
     /// Serves users, on this pass.
     fn open(&self, pass: Pass);
     /// Serves nobody any more.
@@ -39,9 +39,11 @@ pub trait Work: Send + Sync + 'static {
 }
 
 /// What others may ask of a running replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     Rewarm,
+    /// Something beside the lifecycle's own work found the replica unfit to serve.
+    Fail(Failure),
 }
 
 /// Requests of others that may wait; more are refused.
@@ -114,9 +116,12 @@ impl<W: Work> Driver<W> {
                     }
                     event
                 }
-                Some(Command::Rewarm) = commands.recv() => Event::Rewarm,
+                Some(command) = commands.recv() => match command {
+                    Command::Rewarm => Event::Rewarm,
+                    Command::Fail(failure) => Event::Failed(failure),
+                },
                 () = sleep_until(deadline.unwrap_or_else(tokio::time::Instant::now)),
-                    if deadline.is_some() => Event::Failed(self.too_slow()),
+                    if deadline.is_some() => Event::TimedOut(self.too_slow()),
             };
             if let Some(exit) = self.step(event) {
                 return exit;
@@ -164,12 +169,12 @@ impl<W: Work> Driver<W> {
                 "warm",
                 async move { ended(work.warm().await, Event::Warmed) },
             ),
-            Effect::Prove { last_call } => {
-                self.start("prove", async move { judged(work.prove(last_call).await) });
+            Effect::Prove => {
+                self.start("prove", async move { judged(work.prove().await) });
             }
             Effect::Rewarm => self.start("rewarm", async move {
                 match work.warm().await {
-                    Ok(()) => judged(work.prove(false).await),
+                    Ok(()) => judged(work.prove().await),
                     Err(failure) => Event::Failed(failure),
                 }
             }),

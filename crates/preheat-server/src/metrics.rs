@@ -252,9 +252,9 @@ impl Metrics {
         }
     }
 
-    pub fn request(&self, route: &str, code: u16, took: Duration) {
+    pub fn request(&self, route: &str, code: &str, took: Duration) {
         let route = ("route", route.to_owned());
-        let labels = self.labels([route.clone(), ("code", code.to_string())]);
+        let labels = self.labels([route.clone(), ("code", code.to_owned())]);
         self.requests.get_or_create(&labels).inc();
         self.request_seconds
             .get_or_create(&self.labels([route]))

@@ -14,23 +14,28 @@ pub struct Ready {
     pub rows: Vec<Vec<u32>>,
 }
 
+impl Ready {
+    /// At most so many rows of it: what fits into one request of a client.
+    #[must_use]
+    pub fn cut(&self, rows: usize) -> Self {
+        let mut cut = self.clone();
+        cut.texts.truncate(rows);
+        cut.rows.truncate(rows);
+        if let Some(golden) = &mut cut.case.expect.golden {
+            golden.rows.truncate(rows);
+        }
+        cut
+    }
+}
+
 /// The cases to run, and what was changed to make them fit.
 ///
 /// # Errors
 /// When a text of a case cannot be tokenised: the text and why.
-pub fn ready(
-    model: &ModelSettings,
-    loaded: &Loaded,
-    client_batch: usize,
-) -> Result<(Vec<Ready>, Vec<String>), String> {
-    let mut limits = loaded.limits;
-    // A case goes through the front door as one request.
-    limits.max_batch = limits.max_batch.min(client_batch);
+pub fn ready(model: &ModelSettings, loaded: &Loaded) -> Result<(Vec<Ready>, Vec<String>), String> {
+    let limits = loaded.limits;
     let plan = if model.cases.is_empty() {
-        let mut plan = WarmupPlan::derive(&limits, &loaded.buckets);
-        plan.cases
-            .retain(|case| case.input.rows() <= limits.max_batch);
-        plan
+        WarmupPlan::derive(&limits, &loaded.buckets)
     } else {
         WarmupPlan::given(model.cases.clone(), &limits)
     };
@@ -68,7 +73,7 @@ const WORDS: &[&str] = &[
 
 /// `count` texts of `tokens` tokens each, special tokens included, no two alike as far as the words
 /// reach. A vocabulary that splits the words gives longer texts, which are cut as a user's would be.
-fn generate(tokenizer: &Tokenizer, count: usize, tokens: usize) -> Vec<String> {
+pub fn generate(tokenizer: &Tokenizer, count: usize, tokens: usize) -> Vec<String> {
     let specials = tokenizer.encode("").map_or(0, |row| row.len());
     let words = tokens.saturating_sub(specials).max(1);
     (0..count)

@@ -69,13 +69,14 @@ impl Preparer {
     pub async fn rows(
         &self,
         tokenizer: &Arc<Tokenizer>,
+        vocab: usize,
         inputs: Inputs,
         too_long: TooLong,
     ) -> Result<Vec<Vec<u32>>, ServeError> {
         match inputs {
             Inputs::Tokens(rows) => rows
                 .into_iter()
-                .map(|row| fit(row, tokenizer.max_tokens(), too_long))
+                .map(|row| fit(row, vocab, tokenizer.max_tokens(), too_long))
                 .collect(),
             Inputs::Texts(texts)
                 if texts.iter().map(String::len).sum::<usize>() <= INLINE_BYTES =>
@@ -138,7 +139,17 @@ fn encode(
         .collect()
 }
 
-fn fit(mut row: Vec<u32>, limit: usize, too_long: TooLong) -> Result<Vec<u32>, ServeError> {
+fn fit(
+    mut row: Vec<u32>,
+    vocab: usize,
+    limit: usize,
+    too_long: TooLong,
+) -> Result<Vec<u32>, ServeError> {
+    // Checked here: in a batch it would fail the requests beside it.
+    if let Some(id) = row.iter().find(|&&id| id as usize >= vocab) {
+        let why = format!("token id {id} is not in the vocabulary of {vocab}");
+        return Err(ServeError::Malformed(why));
+    }
     match too_long {
         _ if row.is_empty() => Err(ServeError::NoInput),
         TooLong::Refuse if row.len() > limit => Err(ServeError::TooLong {

@@ -38,6 +38,15 @@ pub const PATHS: [Path; 2] = [Path::Http, Path::Grpc];
 /// A door, what is asked through it, and what must come of it.
 type Ask<'a> = (Path, &'a [String], &'a [Vec<f32>]);
 
+/// Why there is no evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trouble {
+    /// A door did not answer this time.
+    Disturbed(Failure),
+    /// An answer is wrong, or refused for good. Never excused.
+    Wrong(Failure),
+}
+
 /// What a proof is gathered with.
 pub struct Prover<'a> {
     pub doors: &'a Doors,
@@ -45,6 +54,8 @@ pub struct Prover<'a> {
     pub loaded: &'a Loaded,
     pub policy: RoundPolicy,
     pub load: Option<LoadTest>,
+    /// Texts of our own, no two alike, for plans that have none.
+    pub distinct: Vec<String>,
     pub board: &'a Arc<Board>,
 }
 
@@ -53,7 +64,7 @@ impl Prover<'_> {
     ///
     /// # Errors
     /// A door that refuses or answers wrongly: never excused.
-    pub async fn evidence(&self, memory: impl Fn() -> MemoryEvidence) -> Result<Evidence, Failure> {
+    pub async fn evidence(&self, memory: impl Fn() -> MemoryEvidence) -> Result<Evidence, Trouble> {
         for path in PATHS {
             for ready in self.cases {
                 self.case(ready, path).await?;
@@ -86,7 +97,7 @@ impl Prover<'_> {
     }
 
     /// One case through one door, each round on a fresh connection.
-    async fn case(&self, ready: &Ready, path: Path) -> Result<(), Failure> {
+    async fn case(&self, ready: &Ready, path: Path) -> Result<(), Trouble> {
         let shape = warm::shape(ready, self.loaded);
         let mut rounds: Vec<Duration> = Vec::new();
         let (settled, output) = loop {
@@ -110,7 +121,7 @@ impl Prover<'_> {
     }
 
     /// Every family of routes gives the same answer.
-    async fn families(&self) -> Result<(), Failure> {
+    async fn families(&self) -> Result<(), Trouble> {
         let Some(ready) = self.cases.first() else {
             return Ok(());
         };
@@ -136,7 +147,7 @@ impl Prover<'_> {
     }
 
     /// The smallest case: where a ratio shows the most.
-    async fn first_requests(&self, path: Path) -> Result<FirstRequests, Failure> {
+    async fn first_requests(&self, path: Path) -> Result<FirstRequests, Trouble> {
         let mut measured = FirstRequests {
             path,
             first: Vec::new(),
@@ -163,11 +174,18 @@ impl Prover<'_> {
     /// Texts one at a time, each in a request of its own; then all at once: each alone again, and
     /// all in one request, through both doors. Whatever an engine does with a batch, a text's
     /// answer must be the one that it gets alone.
-    async fn overlap(&self) -> Result<ConcurrencyEvidence, Failure> {
+    async fn overlap(&self) -> Result<ConcurrencyEvidence, Trouble> {
         let Some(ready) = self.cases.iter().max_by_key(|ready| ready.texts.len()) else {
             return Ok(ConcurrencyEvidence::default());
         };
-        let texts = &ready.texts[..ready.texts.len().min(OVERLAPPING)];
+        // One text, or the same one several times, could be swapped with itself unnoticed.
+        let distinct = ready.texts.iter().any(|text| *text != ready.texts[0]);
+        let own = if distinct {
+            &ready.texts
+        } else {
+            &self.distinct
+        };
+        let texts = &own[..own.len().min(OVERLAPPING)];
         let mut alone = Vectors::new();
         for (text, path) in texts.iter().zip(PATHS.into_iter().cycle()) {
             let answer = self.doors.first(path, slice::from_ref(text)).await;
@@ -206,7 +224,7 @@ impl Prover<'_> {
     }
 
     /// So many requests of the first case, so many at a time.
-    async fn load(&self, test: LoadTest) -> Result<LoadEvidence, Failure> {
+    async fn load(&self, test: LoadTest) -> Result<LoadEvidence, Trouble> {
         let Some(ready) = self.cases.first() else {
             return Ok(LoadEvidence::default());
         };
@@ -291,8 +309,8 @@ pub fn exceeds(off: f32, limit: f32) -> bool {
     off.is_nan() || off > limit
 }
 
-fn refused(ready: &Ready, path: Path, error: &DoorError) -> Failure {
-    Failure::new(
+fn refused(ready: &Ready, path: Path, error: &DoorError) -> Trouble {
+    let failure = Failure::new(
         FailureKind::Proof,
         &Phase::Proving,
         format!(
@@ -302,11 +320,15 @@ fn refused(ready: &Ready, path: Path, error: &DoorError) -> Failure {
             error.chain()
         ),
         "look at the log for what the front door met; check limits, keys and certificates",
-    )
+    );
+    match error.is_passing() {
+        true => Trouble::Disturbed(failure),
+        false => Trouble::Wrong(failure),
+    }
 }
 
-fn wrong(case: &str, path: Path, problem: &str) -> Failure {
-    Failure::new(
+fn wrong(case: &str, path: Path, problem: &str) -> Trouble {
+    Trouble::Wrong(Failure::new(
         FailureKind::Proof,
         &Phase::Proving,
         format!(
@@ -314,5 +336,5 @@ fn wrong(case: &str, path: Path, problem: &str) -> Failure {
             path.name()
         ),
         "the front door changes answers: report it with the configuration",
-    )
+    ))
 }

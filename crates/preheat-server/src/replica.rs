@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::door::Doors;
 use crate::grpc;
 use crate::http;
+use crate::http::rate::Rates;
 use crate::lifecycle::{COMMANDS, Command, Driver};
 use crate::metrics::Metrics;
 use crate::report::Surroundings;
@@ -44,6 +45,7 @@ pub struct Replica {
     pub memory_limit: u64,
     pub addresses: Addresses,
     pub secret: String,
+    pub rates: Rates,
     pub commands: mpsc::Sender<Command>,
     pub shutdown: Shutdown,
 }
@@ -220,6 +222,7 @@ fn replica(
     Ok(Arc::new(Replica {
         id: random()?,
         secret: random()?,
+        rates: Rates::new(settings.limits.rate),
         memory_limit: settings.memory_limit.unwrap_or_else(limit),
         connections: Arc::clone(&shell.connections),
         service,

@@ -79,6 +79,20 @@ impl ServeError {
         }
     }
 
+    /// The request was in order; it is this replica that does not serve it, or not now.
+    #[must_use]
+    pub const fn turns_away(&self) -> bool {
+        matches!(
+            self,
+            ServeError::NotReady { .. }
+                | ServeError::Draining
+                | ServeError::Full { .. }
+                | ServeError::Rate { .. }
+                | ServeError::NoKey
+                | ServeError::WrongKey
+        )
+    }
+
     /// When it makes sense to come back.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

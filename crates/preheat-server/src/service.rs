@@ -56,9 +56,18 @@ pub struct Lazy {
 pub struct Ask {
     pub inputs: Inputs,
     pub too_long: TooLong,
+    pub arrival: Arrival,
+    pub deadline: Instant,
+}
+
+/// What was so when a request's head arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    pub at: Instant,
     /// Part of the warm-up: passes the closed gate and is not counted.
     pub synthetic: bool,
-    pub deadline: Instant,
+    /// The replica had begun to refuse. Who came before that is served, however long its body took.
+    pub refused: bool,
 }
 
 /// The answer, and where its time went.
@@ -142,14 +151,48 @@ impl Service {
     /// # Errors
     /// [`ServeError`]; what was refused was not run.
     pub async fn embed(&self, ask: Ask) -> Result<Embedded, ServeError> {
-        self.check(&ask.inputs)?;
-        let budget = ask.deadline.saturating_duration_since(Instant::now());
-        let whole = self.admitted(ask);
-        tokio::time::timeout(budget, whole)
+        self.check(ask.inputs.len())?;
+        let deadline = ask.deadline;
+        self.within(deadline, self.run(ask)).await
+    }
+
+    /// Whether a request need not even be read: what it will be told anyway.
+    ///
+    /// # Errors
+    /// [`ServeError::NotReady`] and [`ServeError::Draining`].
+    pub fn check_open(&self, arrival: &Arrival) -> Result<(), ServeError> {
+        if arrival.refused {
+            return Err(ServeError::Draining);
+        }
+        if arrival.synthetic || self.lazy.enabled || self.gate.is_open() {
+            return Ok(());
+        }
+        Err(self.not_ready())
+    }
+
+    /// A request whose head is here now.
+    #[must_use]
+    pub fn arrival(&self, synthetic: bool) -> Arrival {
+        Arrival {
+            at: Instant::now(),
+            synthetic,
+            refused: self.draining.stage() >= Stage::Refusing,
+        }
+    }
+
+    /// `work`, or the answer that it took too long.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`ServeError::Deadline`].
+    pub async fn within<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, ServeError>>,
+    ) -> Result<T, ServeError> {
+        let limit = self.limits.request_timeout;
+        tokio::time::timeout_at(deadline, work)
             .await
-            .unwrap_or(Err(ServeError::Deadline {
-                limit: self.limits.request_timeout,
-            }))
+            .unwrap_or(Err(ServeError::Deadline { limit }))
     }
 
     /// Every token of each text.
@@ -160,21 +203,19 @@ impl Service {
         &self,
         texts: Vec<String>,
         special: Special,
+        arrival: Arrival,
     ) -> Result<Vec<Vec<Token>>, ServeError> {
-        self.check(&Inputs::Texts(texts.clone()))?;
-        let loaded = self.enter(false).await?;
-        let work = move || {
-            texts
-                .iter()
-                .map(|t| {
-                    loaded
-                        .tokenizer
-                        .encode_detail(t, special)
-                        .map_err(no_tokens)
-                })
-                .collect()
+        self.check(texts.len())?;
+        let deadline = arrival.at + self.limits.request_timeout;
+        let whole = async {
+            let (loaded, _inside) = self.enter(arrival, deadline).await?;
+            let tokenizer = loaded.tokenizer;
+            let tokens =
+                move |text: &String| tokenizer.encode_detail(text, special).map_err(no_tokens);
+            self.elsewhere(move || texts.iter().map(tokens).collect())
+                .await
         };
-        self.preparer.elsewhere(work).await
+        self.within(deadline, whole).await
     }
 
     /// Runs heavy work on a request's data off the event loop, a few at a time.
@@ -188,20 +229,20 @@ impl Service {
         self.preparer.elsewhere(work).await
     }
 
-    fn check(&self, inputs: &Inputs) -> Result<(), ServeError> {
+    fn check(&self, inputs: usize) -> Result<(), ServeError> {
         let limit = self.limits.client_batch;
-        match inputs.len() {
+        match inputs {
             0 => Err(ServeError::NoInput),
             got if got > limit => Err(ServeError::TooManyInputs { got, limit }),
             _ => Ok(()),
         }
     }
 
-    async fn admitted(&self, ask: Ask) -> Result<Embedded, ServeError> {
-        let arrived = Instant::now();
-        let loaded = self.enter(ask.synthetic).await?;
-        let started = arrived.elapsed();
-        let _inside = self.admit(&loaded, &ask)?;
+    async fn run(&self, ask: Ask) -> Result<Embedded, ServeError> {
+        let Arrival { at, synthetic, .. } = ask.arrival;
+        let entering = Instant::now();
+        let (loaded, _inside) = self.enter(ask.arrival, ask.deadline).await?;
+        let started = entering.elapsed();
         let _place = self
             .places
             .acquire()
@@ -211,21 +252,26 @@ impl Service {
         let began = Instant::now();
         let rows = self
             .preparer
-            .rows(&loaded.tokenizer, ask.inputs, ask.too_long)
+            .rows(
+                &loaded.tokenizer,
+                loaded.info.vocab,
+                ask.inputs,
+                ask.too_long,
+            )
             .await?;
         let prepared = began.elapsed();
         let tokens = rows.iter().map(Vec::len).sum();
         let answer = loaded
             .batcher
-            .run(rows, ask.synthetic, ask.deadline, arriving)
+            .run(rows, synthetic, ask.deadline, arriving)
             .await
             .map_err(|error| self.refused(error))?;
         if !answer.matrix.data.iter().all(|x| x.is_finite()) {
             return Err(self.refused(RunError::Engine("an answer is not a number".into()).into()));
         }
-        if !ask.synthetic {
+        if !synthetic {
             self.metrics.queued(answer.queued);
-            self.meet_user(arrived);
+            self.meet_user(at);
         }
         Ok(Embedded {
             matrix: answer.matrix,
@@ -254,15 +300,20 @@ impl Service {
         }
     }
 
-    /// Through the gate: who comes without a pass being there is told what the replica is doing.
-    async fn enter(&self, synthetic: bool) -> Result<Loaded, ServeError> {
-        if self.draining.stage() >= Stage::Refusing {
-            return Err(ServeError::Draining);
-        }
-        if !synthetic && !self.gate.is_open() {
+    /// Admission, then the gate: who comes without a pass being there is told what the replica is
+    /// doing, or waits for it if its model is loaded lazily.
+    async fn enter(
+        &self,
+        arrival: Arrival,
+        deadline: Instant,
+    ) -> Result<(Loaded, Inside<'_>), ServeError> {
+        self.check_open(&arrival)?;
+        let inside = self.admit(arrival.synthetic, deadline)?;
+        if !arrival.synthetic && !self.gate.is_open() {
             self.knock().await?;
         }
-        self.loaded().ok_or_else(|| self.not_ready())
+        let loaded = self.loaded().ok_or_else(|| self.not_ready())?;
+        Ok((loaded, inside))
     }
 
     /// The first request to a lazy model starts it and waits for it.
@@ -293,29 +344,28 @@ impl Service {
         })
     }
 
-    fn admit(&self, loaded: &Loaded, ask: &Ask) -> Result<Inside<'_>, ServeError> {
+    fn admit(&self, synthetic: bool, deadline: Instant) -> Result<Inside<'_>, ServeError> {
         // Counted before looking, so that two who look at once cannot both take the last place.
         let inside = Inside(&self.inside);
         let before = self.inside.fetch_add(1, Ordering::Relaxed);
-        if ask.synthetic {
+        if synthetic {
             return Ok(inside);
         }
         let load = Load {
             inside: before,
             concurrency: self.limits.concurrency,
             queue: self.limits.queue,
-            expected_wait: loaded.batcher.expected_wait(),
-            budget: ask.deadline.saturating_duration_since(Instant::now()),
+            expected_wait: self
+                .loaded()
+                .map_or(Duration::ZERO, |loaded| loaded.batcher.expected_wait()),
+            budget: deadline.saturating_duration_since(Instant::now()),
         };
         match load.admit() {
             Admit::Run | Admit::Wait { .. } => Ok(inside),
-            Admit::Shed { why, retry_after } => {
-                self.metrics.rejected(why.name());
-                Err(ServeError::Full {
-                    reason: why.name(),
-                    retry_after,
-                })
-            }
+            Admit::Shed { why, retry_after } => Err(ServeError::Full {
+                reason: why.name(),
+                retry_after,
+            }),
         }
     }
 
@@ -324,7 +374,6 @@ impl Service {
             BatchError::Deadline => ServeError::Deadline {
                 limit: self.limits.request_timeout,
             },
-            BatchError::Run(RunError::Input(why)) => ServeError::Malformed(why),
             BatchError::Run(error) => {
                 tracing::error!(event = "run_failed", %error, model = %self.name, "a batch failed");
                 ServeError::Engine(error.to_string())

@@ -55,7 +55,7 @@ pub async fn run(
 }
 
 /// One case on one instance, stepping its batch down where memory does not suffice.
-async fn case(
+pub async fn case(
     ready: &mut Ready,
     instance: usize,
     loaded: &Loaded,
@@ -165,11 +165,7 @@ fn step_down(ready: &mut Ready, why: &str, loaded: &Loaded, board: &Board) -> Re
         ));
     }
     let fewer = rows / 2;
-    ready.rows.truncate(fewer);
-    ready.texts.truncate(fewer);
-    if let Some(golden) = &mut ready.case.expect.golden {
-        golden.rows.truncate(fewer);
-    }
+    *ready = ready.cut(fewer);
     loaded.batcher.cap(fewer);
     let note = format!(
         "case {}: out of memory with {rows} rows, stepped down to {fewer}",
@@ -261,7 +257,7 @@ pub fn checked(matrix: &Matrix, ready: &Ready, model_dim: usize) -> Result<(), S
             .iter()
             .zip(known)
             .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+            .fold(0.0, |most, off| if exceeds(off, most) { off } else { most });
         if exceeds(off, golden.tolerance) {
             return Err(format!("row {row} is off its known vector by {off:e}"));
         }

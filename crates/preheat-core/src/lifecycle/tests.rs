@@ -21,7 +21,7 @@ fn at(secs: u64) -> Moment {
 }
 
 /// A verdict over evidence that is good, of unsettled latency, or wrong.
-fn verdict(settled: bool, right: bool, last_call: bool) -> Verdict {
+fn verdict(settled: bool, right: bool) -> Verdict {
     let took = vec![Duration::from_millis(3); 3];
     let evidence = Evidence {
         weights: WeightsEvidence {
@@ -68,7 +68,7 @@ fn verdict(settled: bool, right: bool, last_call: bool) -> Verdict {
         slo_p95: Duration::from_secs(1),
         when_unsettled: WhenUnsettled::Degrade,
     };
-    criteria.judge(&evidence, last_call, Moment::START)
+    criteria.judge(&evidence, Moment::START)
 }
 
 fn failure() -> Failure {
@@ -92,7 +92,7 @@ fn a_life_without_trouble() {
         Event::Fetched,
         Event::Loaded,
         Event::Warmed,
-        Event::Judged(verdict(true, true, false)),
+        Event::Judged(verdict(true, true)),
         Event::Drain,
         Event::Drained { cut: 0 },
     ];
@@ -110,7 +110,7 @@ fn a_life_without_trouble() {
         (fetch, load, warm),
         (&Effect::Fetch, &Effect::Load, &Effect::Warm)
     );
-    assert_eq!(prove, &Effect::Prove { last_call: false });
+    assert_eq!(prove, &Effect::Prove);
     assert!(matches!(open, Effect::Open(pass) if pass.proof().is_some()));
     assert_eq!(drain, &Effect::Drain);
     assert_eq!(exit, &Effect::Exit(Exit::Drained));
@@ -132,32 +132,69 @@ fn skipping_the_warm_up_opens_the_gate_with_a_pass_that_says_so() {
     assert_eq!(pass.warmth(), crate::Warmth::Skipped);
 }
 
-#[test]
-fn unsettled_latency_is_measured_again_until_the_last_call() {
+/// A replica that has come to proving at second 0, with 120 s for it.
+fn proving() -> Lifecycle {
     let mut life = Lifecycle::new(settings(OnFailure::Hold));
     for event in [Event::Begun, Event::Fetched, Event::Loaded, Event::Warmed] {
         life.step(event, at(0));
     }
-    let again = |life: &mut Lifecycle, secs, last| {
-        life.step(Event::Judged(verdict(false, true, last)), at(secs))
-    };
+    life
+}
+
+fn degraded(effects: &[Effect]) -> bool {
+    matches!(effects, [Effect::Open(pass)] if pass.warmth() == crate::Warmth::Degraded)
+}
+
+#[test]
+fn unsettled_latency_is_measured_again_until_the_time_is_over() {
+    let mut life = proving();
+    let unsettled = || Event::Judged(verdict(false, true));
+    for second in [20, 60, 119] {
+        assert_eq!(life.step(unsettled(), at(second)), [Effect::Prove]);
+    }
+    assert!(degraded(&life.step(unsettled(), at(120))));
+}
+
+#[test]
+fn an_attempt_cut_short_leaves_the_verdict_before_it() {
+    let mut life = proving();
+    life.step(Event::Judged(verdict(false, true)), at(60));
+    assert!(degraded(&life.step(Event::TimedOut(failure()), at(120))));
+
+    let mut life = proving();
+    life.step(Event::TimedOut(failure()), at(120));
     assert_eq!(
-        again(&mut life, 20, false),
-        [Effect::Prove { last_call: false }]
+        life.phase(),
+        &Phase::Failed(failure()),
+        "nothing was ever judged"
     );
-    assert_eq!(
-        again(&mut life, 40, false),
-        [Effect::Prove { last_call: false }]
-    );
-    assert_eq!(
-        again(&mut life, 60, false),
-        [Effect::Prove { last_call: true }]
-    );
-    let effects = again(&mut life, 80, true);
-    let [Effect::Open(pass)] = &effects[..] else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(pass.warmth(), crate::Warmth::Degraded);
+}
+
+#[test]
+fn one_rewarm_at_a_time_and_none_for_ever() {
+    let mut life = proving();
+    life.step(Event::Judged(verdict(true, true)), at(1));
+    assert_eq!(life.deadline(), None);
+    assert_eq!(life.step(Event::Rewarm, at(10)), [Effect::Rewarm]);
+    assert_eq!(life.step(Event::Rewarm, at(11)), []);
+    assert_eq!(life.deadline(), Some(at(130)));
+    assert_eq!(life.phase(), &Phase::Ready, "users are served meanwhile");
+    assert!(opened(
+        &life.step(Event::Judged(verdict(true, true)), at(12))
+    ));
+    assert_eq!(life.step(Event::Rewarm, at(13)), [Effect::Rewarm]);
+}
+
+#[test]
+fn a_replica_that_fails_while_serving_answers_whom_it_let_in() {
+    let mut life = Lifecycle::new(settings(OnFailure::Exit));
+    for event in [Event::Begun, Event::Fetched, Event::Loaded, Event::Warmed] {
+        life.step(event, at(0));
+    }
+    life.step(Event::Judged(verdict(true, true)), at(1));
+    assert_eq!(life.step(Event::Failed(failure()), at(2)), [Effect::Drain]);
+    let effects = life.step(Event::Drained { cut: 0 }, at(3));
+    assert_eq!(effects, [Effect::Exit(Exit::Failed(failure()))]);
 }
 
 #[test]
@@ -199,8 +236,9 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Fetched),
         Just(Event::Loaded),
         Just(Event::Warmed),
-        (any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(settled, right, last)| Event::Judged(verdict(settled, right, last))),
+        (any::<bool>(), any::<bool>())
+            .prop_map(|(settled, right)| Event::Judged(verdict(settled, right))),
+        Just(Event::TimedOut(failure())),
         Just(Event::Failed(failure())),
         Just(Event::RetryDue),
         Just(Event::Rewarm),
@@ -232,11 +270,14 @@ proptest! {
     ) {
         let mut life = Lifecycle::new(settings);
         let mut open = false;
+        let mut excusable = false;
         for (second, event) in (0..).zip(events) {
+            excusable |= matches!(&event, Event::Judged(v) if matches!(v.outcome, Outcome::Again(_)));
+            let excused = excusable && matches!(event, Event::TimedOut(_));
             let proven = matches!(&event, Event::Judged(v) if matches!(v.outcome, Outcome::Proven(_)));
             let skipped = settings.skip_warmup && event == Event::Loaded;
             let effects = life.step(event, at(second));
-            prop_assert!(!opened(&effects) || proven || skipped);
+            prop_assert!(!opened(&effects) || proven || excused || skipped);
             open = (open || opened(&effects)) && !effects.contains(&Effect::Close);
             let ready = life.phase() == &Phase::Ready;
             let leaving = matches!(life.phase(), Phase::Draining | Phase::Stopped);

@@ -140,18 +140,27 @@ fn load(evidence: &mut Evidence, errors: usize, p95_ms: u64) {
     load.p95 = load.p95.max(Duration::from_millis(p95_ms));
 }
 
-fn outcome(verdict: &Verdict) -> &'static str {
-    match &verdict.outcome {
+fn name(outcome: &Outcome) -> &'static str {
+    match outcome {
         Outcome::Proven(p) if p.degraded() => "degraded",
         Outcome::Proven(_) => "proven",
-        Outcome::Again => "again",
+        Outcome::Again(_) => "again",
         Outcome::Failed(_) => "failed",
     }
 }
 
+/// What follows while there is time, and what when there is none.
+fn outcomes(verdict: &Verdict) -> (&'static str, &'static str) {
+    let last = match &verdict.outcome {
+        Outcome::Again(last) => last,
+        other => other,
+    };
+    (name(&verdict.outcome), name(last))
+}
+
 #[test]
 fn good_evidence_makes_a_proof_that_remembers_its_figures() {
-    let verdict = criteria().judge(&good(), false, NOW);
+    let verdict = criteria().judge(&good(), NOW);
     let Outcome::Proven(proof) = verdict.outcome else {
         panic!("{verdict:?}")
     };
@@ -170,16 +179,8 @@ fn each_fault_keeps_the_gate_shut_or_is_plainly_marked() {
     for (what, spoil, early, last) in FAULTS {
         let mut evidence = good();
         spoil(&mut evidence);
-        assert_eq!(
-            outcome(&criteria().judge(&evidence, false, NOW)),
-            *early,
-            "{what}"
-        );
-        assert_eq!(
-            outcome(&criteria().judge(&evidence, true, NOW)),
-            *last,
-            "{what}, last call"
-        );
+        let verdict = criteria().judge(&evidence, NOW);
+        assert_eq!(outcomes(&verdict), (*early, *last), "{what}");
     }
 }
 
@@ -191,7 +192,10 @@ fn by_setting_an_unsettled_replica_fails() {
     };
     let mut evidence = good();
     evidence.cases[0].settled = false;
-    assert_eq!(outcome(&criteria.judge(&evidence, true, NOW)), "failed");
+    assert_eq!(
+        outcomes(&criteria.judge(&evidence, NOW)),
+        ("again", "failed")
+    );
 }
 
 #[test]
@@ -199,14 +203,17 @@ fn a_small_absolute_difference_is_never_held_against_a_fast_model() {
     let mut evidence = good();
     evidence.first_requests[0].first = vec![Duration::from_micros(400)];
     evidence.first_requests[0].steady = vec![Duration::from_micros(100)];
-    assert_eq!(outcome(&criteria().judge(&evidence, false, NOW)), "proven");
+    assert_eq!(
+        outcomes(&criteria().judge(&evidence, NOW)),
+        ("proven", "proven")
+    );
 }
 
 proptest! {
     /// Wrong output, errors and memory are never excused, whatever else is wrong with them.
     #[test]
     fn nothing_but_latency_is_ever_excused(
-        faults in prop::collection::btree_set(0..FAULTS.len(), 1..4), last: bool,
+        faults in prop::collection::btree_set(0..FAULTS.len(), 1..4),
     ) {
         let mut evidence = good();
         let mut hard = false;
@@ -221,8 +228,9 @@ proptest! {
             spoil(&mut evidence);
             hard |= early == "failed";
         }
-        let verdict = criteria().judge(&evidence, last, NOW);
-        prop_assert_eq!(outcome(&verdict) == "failed", hard);
-        prop_assert_ne!(outcome(&verdict), "proven");
+        let (now, last) = outcomes(&criteria().judge(&evidence, NOW));
+        prop_assert_eq!(now == "failed", hard);
+        prop_assert_eq!(last == "failed", hard);
+        prop_assert_ne!(now, "proven");
     }
 }

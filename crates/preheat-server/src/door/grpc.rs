@@ -5,9 +5,9 @@ use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceSe
 use preheat_api::grpc::inference::model_infer_request::InferInputTensor;
 use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest};
 use preheat_api::{headers, oip};
-use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
 use tower::service_fn;
 
 use super::{DoorError, Doors, Vectors, dial};
@@ -86,9 +86,14 @@ impl GrpcConnection {
 }
 
 fn refused(status: tonic::Status) -> DoorError {
+    let busy = matches!(
+        status.code(),
+        Code::ResourceExhausted | Code::Unavailable | Code::DeadlineExceeded
+    );
     DoorError::Refused {
         status: status.code().to_string(),
         body: status.message().to_owned(),
+        busy,
     }
 }
 

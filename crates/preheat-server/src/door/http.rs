@@ -67,6 +67,7 @@ impl HttpConnection {
         Err(DoorError::Refused {
             status: status.to_string(),
             body,
+            busy: matches!(status.as_u16(), 429 | 503 | 504),
         })
     }
 }

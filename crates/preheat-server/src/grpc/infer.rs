@@ -21,17 +21,16 @@ use preheat_api::headers;
 use preheat_api::oip::{DurationStat, MODEL_VERSION};
 use tokio::time::Instant;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::status;
 use crate::admin::repository_item;
-use crate::http::layers::is_synthetic;
 use crate::http::oip::statistics;
 use crate::oip;
 use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
-use crate::service::Ask;
+use crate::service::{Arrival, Ask};
 
 pub(super) struct Inference {
     replica: Arc<Replica>,
@@ -53,7 +52,7 @@ impl Inference {
     async fn run(
         &self,
         ask: ModelInferRequest,
-        synthetic: bool,
+        arrival: Arrival,
         deadline: Instant,
     ) -> Result<ModelInferResponse, ServeError> {
         let service = &self.replica.service;
@@ -67,7 +66,7 @@ impl Inference {
             .embed(Ask {
                 inputs,
                 too_long,
-                synthetic,
+                arrival,
                 deadline,
             })
             .await?;
@@ -87,12 +86,12 @@ impl Inference {
         })
     }
 
-    fn deadline(&self, metadata: &MetadataMap) -> Instant {
+    fn deadline(&self, arrived: Instant, metadata: &MetadataMap) -> Instant {
         let own = self.replica.settings.limits.request_timeout;
         let asked = metadata
             .get("grpc-timeout")
             .and_then(|t| timeout(t.to_str().ok()?));
-        Instant::now() + asked.map_or(own, |asked| asked.min(own))
+        arrived + asked.map_or(own, |asked| asked.min(own))
     }
 }
 
@@ -145,22 +144,29 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let began = Instant::now();
-        let synthetic = is_synthetic(&self.replica, request.metadata().as_ref());
-        let deadline = self.deadline(request.metadata());
+        let arrival = request.extensions().get::<Arrival>().copied();
+        let arrival = arrival.unwrap_or_else(|| self.replica.service.arrival(false));
+        let synthetic = arrival.synthetic;
+        let deadline = self.deadline(arrival.at, request.metadata());
         let working = (!synthetic).then(|| self.replica.metrics.working());
-        let result = self.run(request.into_inner(), synthetic, deadline).await;
+        let result = self.run(request.into_inner(), arrival, deadline).await;
         drop(working);
-        let result = result.map_err(|error| status::of(&error));
+        let result = result.map_err(|error| {
+            if error.turns_away() && !synthetic {
+                self.replica.metrics.rejected(error.code());
+            }
+            status::of(&error)
+        });
         if !synthetic {
-            let code = result
-                .as_ref()
-                .err()
-                .map_or(0, |status| status.code() as u16);
-            self.replica.metrics.served(result.is_ok(), began.elapsed());
+            let code = result.as_ref().err().map_or(Code::Ok, Status::code);
             self.replica
                 .metrics
-                .request("grpc ModelInfer", code, began.elapsed());
+                .served(result.is_ok(), arrival.at.elapsed());
+            self.replica.metrics.request(
+                "grpc ModelInfer",
+                &format!("{code:?}"),
+                arrival.at.elapsed(),
+            );
         }
         let mut response = Response::new(result?);
         if let Some(warmth) = self.replica.service.warmth() {

@@ -32,17 +32,15 @@ impl FromRequest<Arc<Replica>> for Call {
 
     async fn from_request(request: Request, replica: &Arc<Replica>) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
+        let context = parts.extensions.get::<Context>().cloned();
+        let context = context.unwrap_or_else(|| Context {
+            id: String::new(),
+            arrival: replica.service.arrival(false),
+        });
+        // Before the body: a replica that serves nobody reads nothing.
+        replica.service.check_open(&context.arrival)?;
         check_media_type(&parts.headers)?;
         let body = read(body, replica).await?;
-        let context = parts
-            .extensions
-            .get::<Context>()
-            .cloned()
-            .unwrap_or_else(|| Context {
-                id: String::new(),
-                arrived: Instant::now(),
-                synthetic: false,
-            });
         Ok(Call {
             replica: Arc::clone(replica),
             context,
@@ -97,7 +95,13 @@ impl Call {
         if part.len() <= INLINE_BYTES {
             return parse(&part);
         }
-        self.replica.service.elsewhere(move || parse(&part)).await
+        let service = &self.replica.service;
+        let work = service.elsewhere(move || parse(&part));
+        service.within(self.deadline(), work).await
+    }
+
+    fn deadline(&self) -> Instant {
+        self.context.arrival.at + self.replica.service.limits.request_timeout
     }
 
     /// Runs the inputs; what it costs is bounded by the request's deadline.
@@ -106,21 +110,21 @@ impl Call {
     /// Those of the service.
     pub async fn embed(&self, inputs: Inputs, too_long: TooLong) -> Result<Embedded, ServeError> {
         let service = &self.replica.service;
-        let deadline = self.context.arrived + service.limits.request_timeout;
-        let synthetic = self.context.synthetic;
+        let arrival = self.context.arrival;
+        let synthetic = arrival.synthetic;
         let _working = (!synthetic).then(|| self.replica.metrics.working());
         let result = service
             .embed(Ask {
                 inputs,
                 too_long,
-                synthetic,
-                deadline,
+                arrival,
+                deadline: self.deadline(),
             })
             .await;
         if !synthetic {
             self.replica
                 .metrics
-                .served(result.is_ok(), self.context.arrived.elapsed());
+                .served(result.is_ok(), arrival.at.elapsed());
         }
         result
     }

@@ -64,11 +64,11 @@ impl IntoResponse for Fault {
     }
 }
 
-/// The answer to a request that failed. `kept` are headers that an inner layer had set.
-pub fn render(fault: &Fault, path: &str, request_id: &str) -> Response {
+/// The answer to a request that failed.
+pub fn render(fault: &Fault, path: &str, model: &str, request_id: &str) -> Response {
     let family = fault.family.unwrap_or_else(|| Family::of(path));
     let status = status(&fault.error, family);
-    let mut response = (status, body(fault, family, status, request_id)).into_response();
+    let mut response = (status, body(fault, family, status, model, request_id)).into_response();
     if family == Family::Problem {
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
@@ -116,11 +116,17 @@ fn status(error: &ServeError, family: Family) -> StatusCode {
     }
 }
 
-fn body(fault: &Fault, family: Family, status: StatusCode, request_id: &str) -> Response {
+fn body(
+    fault: &Fault,
+    family: Family,
+    status: StatusCode,
+    model: &str,
+    request_id: &str,
+) -> Response {
     let error = &fault.error;
     let message = error.to_string();
     match family {
-        Family::Problem => Json(problem(error, status, request_id)).into_response(),
+        Family::Problem => Json(problem(error, status, model, request_id)).into_response(),
         Family::Oip => Json(OipError { error: message }).into_response(),
         Family::Tei => {
             let kind = match error {
@@ -158,15 +164,15 @@ fn body(fault: &Fault, family: Family, status: StatusCode, request_id: &str) -> 
     }
 }
 
-fn problem(error: &ServeError, status: StatusCode, request_id: &str) -> Problem {
+fn problem(error: &ServeError, status: StatusCode, model: &str, request_id: &str) -> Problem {
     let (phase, eta) = match error {
         ServeError::NotReady { phase, eta, .. } => (Some((*phase).to_owned()), *eta),
         ServeError::Draining => (Some("draining".to_owned()), None),
         _ => (None, None),
     };
     let model = match error {
-        ServeError::UnknownModel(model) => Some(model.clone()),
-        _ => None,
+        ServeError::UnknownModel(asked) => asked.clone(),
+        _ => model.to_owned(),
     };
     Problem {
         kind: "about:blank".into(),
@@ -174,7 +180,7 @@ fn problem(error: &ServeError, status: StatusCode, request_id: &str) -> Problem 
         status: status.as_u16(),
         detail: error.to_string(),
         code: error.code().into(),
-        model,
+        model: Some(model),
         phase,
         eta_ms: eta.map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
         request_id: Some(request_id.to_owned()),

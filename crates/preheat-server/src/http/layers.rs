@@ -10,21 +10,19 @@ use axum::response::{IntoResponse, Response};
 use preheat_api::headers;
 use preheat_runtime::telemetry;
 use subtle::ConstantTimeEq;
-use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 use super::errors::{self, Fault};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
+use crate::service::Arrival;
 use crate::settings::Keys;
 
 /// What the layers know of a request and the routes want to know too.
 #[derive(Debug, Clone)]
 pub struct Context {
     pub id: String,
-    pub arrived: Instant,
-    /// Part of this process's own warm-up.
-    pub synthetic: bool,
+    pub arrival: Arrival,
 }
 
 /// Longest request id that is taken over from a client.
@@ -38,8 +36,9 @@ pub async fn surround(
 ) -> Response {
     let context = Context {
         id: request_id(&replica, request.headers()),
-        arrived: Instant::now(),
-        synthetic: is_synthetic(&replica, request.headers()),
+        arrival: replica
+            .service
+            .arrival(is_synthetic(&replica, request.headers())),
     };
     let route = request
         .extensions()
@@ -57,11 +56,11 @@ pub async fn surround(
     if let Some(warmth) = replica.service.warmth() {
         added.insert(headers::WARM, HeaderValue::from_static(warmth.name()));
     }
-    if !context.synthetic {
-        let took = context.arrived.elapsed();
+    if !context.arrival.synthetic {
+        let took = context.arrival.at.elapsed();
         let status = response.status();
         span.record("http.response.status_code", status.as_u16());
-        replica.metrics.request(&route, status.as_u16(), took);
+        replica.metrics.request(&route, status.as_str(), took);
     }
     response
 }
@@ -77,25 +76,30 @@ fn request_span(request: &Request, route: &str, context: &Context) -> Span {
         http.response.status_code = tracing::field::Empty,
         request_id = context.id,
         trace_id = tracing::field::Empty,
-        preheat.synthetic = context.synthetic,
+        preheat.synthetic = context.arrival.synthetic,
     );
     telemetry::continue_trace(&span, request.headers());
     span
 }
 
-/// Gives errors the style of their route.
-pub async fn render_faults(request: Request, next: Next) -> Response {
+/// Gives errors the style of their route, and counts who was turned away.
+pub async fn render_faults(
+    State(replica): State<Arc<Replica>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path().to_owned();
-    let id = request
-        .extensions()
-        .get::<Context>()
-        .map(|c| c.id.clone())
-        .unwrap_or_default();
+    let context = request.extensions().get::<Context>().cloned();
     let response = next.run(request).await;
     let Some(fault) = response.extensions().get::<Fault>() else {
         return response;
     };
-    let mut rendered = errors::render(fault, &path, &id);
+    let id = context.as_ref().map_or("", |context| &context.id);
+    let model = replica.service.name.as_str();
+    let mut rendered = errors::render(fault, &path, model, id);
+    if fault.error.turns_away() && !context.is_some_and(|c| c.arrival.synthetic) {
+        replica.metrics.rejected(fault.error.code());
+    }
     // Which methods a route takes is the router's to say.
     if let Some(allow) = response.headers().get(header::ALLOW) {
         rendered.headers_mut().insert(header::ALLOW, allow.clone());

@@ -1,5 +1,6 @@
 //! How many requests a second one key, or one address without a key, may send.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock as _, DefaultClock};
@@ -15,6 +17,7 @@ use preheat_runtime::Peer;
 
 use super::errors::Fault;
 use super::layers::{Context, offered_key};
+use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
 /// One budget for each caller; none at all without a limit.
@@ -32,6 +35,13 @@ enum Caller {
 
 /// After so many requests, callers with a full budget are forgotten.
 const FORGET_EVERY: u64 = 4096;
+
+impl fmt::Debug for Rates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = self.limit.as_ref().map(|(rate, _)| rate);
+        f.debug_struct("Rates").field("limit", &limit).finish()
+    }
+}
 
 impl Rates {
     /// `rate`: requests a second; bursts of one second's worth are let through.
@@ -68,25 +78,36 @@ impl Rates {
     }
 }
 
-pub async fn limit(State(rates): State<Arc<Rates>>, request: Request, next: Next) -> Response {
-    let synthetic = request
-        .extensions()
-        .get::<Context>()
-        .is_some_and(|c| c.synthetic);
-    match rates.check(&caller(&request)) {
-        Err(error) if !synthetic => Fault::from(error).into_response(),
-        _ => next.run(request).await,
+/// Refuses callers that have spent their budget.
+///
+/// # Errors
+/// [`ServeError::Rate`] with the time until the next request is let through.
+pub fn check(
+    replica: &Replica,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<(), ServeError> {
+    replica.rates.check(&caller(replica, headers, peer))
+}
+
+pub async fn limit(State(replica): State<Arc<Replica>>, request: Request, next: Next) -> Response {
+    let context = request.extensions().get::<Context>();
+    if context.is_some_and(|c| c.arrival.synthetic) {
+        return next.run(request).await;
+    }
+    let peer = request.extensions().get::<Peer>();
+    match check(&replica, request.headers(), peer) {
+        Err(error) => Fault::from(error).into_response(),
+        Ok(()) => next.run(request).await,
     }
 }
 
-/// Keys were checked before, so a caller cannot get a new budget by inventing one.
-fn caller(request: &Request) -> Caller {
-    if let Some(key) = offered_key(request.headers()) {
+/// By key only where keys are checked: else a caller would get a new budget by inventing one.
+fn caller(replica: &Replica, headers: &HeaderMap, peer: Option<&Peer>) -> Caller {
+    let keyed = replica.settings.api_keys.required();
+    if let Some(key) = offered_key(headers).filter(|_| keyed) {
         return Caller::Key(key.to_vec());
     }
-    let address = request
-        .extensions()
-        .get::<Peer>()
-        .and_then(|peer| peer.address);
+    let address = peer.and_then(|peer| peer.address);
     address.map_or(Caller::Local, |address| Caller::Address(address.ip()))
 }

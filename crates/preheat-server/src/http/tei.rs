@@ -40,7 +40,11 @@ pub async fn tokenize(call: Call) -> Result<Response, Fault> {
         Special::Omit
     };
     let texts = ask.inputs.into_vec();
-    let tokens = call.replica.service.tokenize(texts, special).await?;
+    let tokens = call
+        .replica
+        .service
+        .tokenize(texts, special, call.context.arrival)
+        .await?;
     let tokens: Vec<Vec<Token>> = tokens
         .into_iter()
         .map(|row| row.into_iter().map(token).collect())

@@ -88,10 +88,10 @@ impl Work for Script {
         Ok(())
     }
 
-    async fn prove(&self, last_call: bool) -> Result<Verdict, Failure> {
+    async fn prove(&self) -> Result<Verdict, Failure> {
         sleep(self.prove).await;
         let settled = !count_down(&self.unsettled);
-        Ok(criteria().judge(&evidence(settled), last_call, self.clock.now()))
+        Ok(criteria().judge(&evidence(settled), self.clock.now()))
     }
 
     fn open(&self, pass: Pass) {

@@ -1,10 +1,11 @@
 //! The real work behind a lifecycle.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use preheat_api::config::LoadMode;
-use preheat_core::proof::Verdict;
-use preheat_core::warmup::RoundPolicy;
+use preheat_core::proof::{Outcome, Verdict};
+use preheat_core::warmup::{CaseReport, RoundPolicy};
 use preheat_core::{Failure, FailureKind, Lifecycle, Pass, Phase, Span, Warmth};
 use preheat_engine::source::Fetched;
 use preheat_runtime::{Drain, Tasks};
@@ -14,10 +15,10 @@ use crate::board::Doing;
 use crate::clock::millis;
 use crate::door::Doors;
 use crate::human;
-use crate::lifecycle::Work;
+use crate::lifecycle::{Command, Work};
 use crate::model::{self, Loaded};
 use crate::plan::{self, Ready};
-use crate::prove::{PATHS, Prover};
+use crate::prove::{PATHS, Prover, Trouble};
 use crate::report::summary;
 use crate::warm;
 
@@ -26,8 +27,15 @@ pub(super) struct ReplicaWork {
     doors: Doors,
     drain: Arc<Drain>,
     tasks: Tasks,
-    found: Mutex<Found>,
+    found: Arc<Mutex<Found>>,
 }
+
+/// Texts of our own for the concurrency check: so many, of so many tokens.
+const DISTINCT_TEXTS: usize = 4;
+const DISTINCT_TOKENS: usize = 16;
+
+/// A crowd in front of the doors is given this long to pass.
+const AFTER_DISTURBANCE: Duration = Duration::from_millis(100);
 
 /// What one stage leaves for the next.
 #[derive(Default)]
@@ -52,12 +60,12 @@ impl ReplicaWork {
             doors,
             drain,
             tasks,
-            found: Mutex::default(),
+            found: Arc::default(),
         }
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.found)
     }
 
     fn policy(&self, loaded: &Loaded) -> RoundPolicy {
@@ -90,22 +98,92 @@ impl ReplicaWork {
         (cases, later)
     }
 
+    /// What is found wrong here is found late, and closes the gate all the same.
     fn warm_the_rest(&self) {
         let mut later = std::mem::take(&mut self.found().later);
         let Ok(loaded) = self.loaded() else { return };
         if later.is_empty() {
             return;
         }
-        let (policy, board) = (self.policy(&loaded), Arc::clone(&self.replica.board));
+        let (replica, found) = (Arc::clone(&self.replica), Arc::clone(&self.found));
+        let policy = self.policy(&loaded);
         self.tasks.spawn("warm the rest", async move {
-            match warm::run(&mut later, &loaded, policy, &board).await {
-                Ok(()) => tracing::info!(event = "warmed_rest", "the rest of the plan is warm"),
+            match warm::run(&mut later, &loaded, policy, &replica.board).await {
+                Ok(()) => {
+                    tracing::info!(event = "warmed_rest", "the rest of the plan is warm");
+                    replica
+                        .board
+                        .read(|facts| replica.metrics.warmup(&facts.warmup));
+                    lock(&found).cases.append(&mut later);
+                }
                 Err(failure) => {
-                    tracing::error!(event = "warm_rest_failed", %failure, "a rare shape stays cold")
+                    // Full only if others ask for a re-warm all the time; that finds it too.
+                    let _ = replica.commands.try_send(Command::Fail(failure));
                 }
             }
         });
     }
+
+    /// Cases that had not settled on an instance get a fresh chance.
+    async fn warm_unsettled(&self, loaded: &Loaded) -> Result<(), Failure> {
+        let board = &self.replica.board;
+        let unsettled = |report: &CaseReport| {
+            let instance = report.instance.filter(|_| !report.settled)?;
+            Some((report.name.clone(), instance))
+        };
+        let again: Vec<_> =
+            board.read(|facts| facts.warmup.cases.iter().filter_map(unsettled).collect());
+        let cases = self.found().cases.clone();
+        for (name, instance) in again {
+            for ready in cases.iter().filter(|ready| ready.case.name == name) {
+                warm::case(
+                    &mut ready.clone(),
+                    instance,
+                    loaded,
+                    self.policy(loaded),
+                    board,
+                )
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt; what disturbed it says nothing about the replica.
+    async fn attempt(&self, loaded: &Loaded) -> Result<Verdict, Failure> {
+        self.warm_unsettled(loaded).await?;
+        let settings = &self.replica.settings;
+        let largest = settings.limits.client_batch;
+        let cases: Vec<Ready> = self.found().cases.iter().map(|c| c.cut(largest)).collect();
+        let texts = largest.min(DISTINCT_TEXTS);
+        let prover = Prover {
+            doors: &self.doors,
+            cases: &cases,
+            loaded,
+            policy: self.policy(loaded),
+            load: settings.load,
+            distinct: plan::generate(&loaded.tokenizer, texts, DISTINCT_TOKENS),
+            board: &self.replica.board,
+        };
+        match prover.evidence(|| self.replica.memory()).await {
+            Ok(evidence) => {
+                let now = self.replica.board.clock().now();
+                Ok(settings.criteria.judge(&evidence, now))
+            }
+            Err(Trouble::Wrong(failure)) => Err(failure),
+            Err(Trouble::Disturbed(failure)) => {
+                tracing::warn!(event = "proof_disturbed", %failure, "measuring again");
+                tokio::time::sleep(AFTER_DISTURBANCE).await;
+                let outcome = Outcome::Again(Box::new(Outcome::Failed(failure)));
+                let checks = Vec::new();
+                Ok(Verdict { checks, outcome })
+            }
+        }
+    }
+}
+
+fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Work for ReplicaWork {
@@ -147,13 +225,15 @@ impl Work for ReplicaWork {
         let (parts, replica) = job.await.map_err(panicked)??;
         let clock = replica.board.clock();
         let loaded = parts.start(&replica.settings.model, &replica.metrics, clock, &tasks)?;
-        let client_batch = replica.settings.limits.client_batch;
-        let (cases, notes) =
-            plan::ready(&replica.settings.model, &loaded, client_batch).map_err(|cause| {
-                let remedy = "correct the warm-up plan";
-                Failure::new(FailureKind::Warmup, &Phase::Loading, cause, remedy)
-            })?;
+        let (cases, notes) = plan::ready(&replica.settings.model, &loaded).map_err(|cause| {
+            let remedy = "correct the warm-up plan";
+            Failure::new(FailureKind::Warmup, &Phase::Loading, cause, remedy)
+        })?;
         let (cases, later) = self.split(cases);
+        let mut notes = notes;
+        if !later.is_empty() {
+            notes.push(format!("{} cases follow after ready", later.len()));
+        }
         replica.board.set(|facts| {
             facts.warmup.notes = notes;
             facts.planned_runs = cases.len() * (loaded.instances.count() + PATHS.len());
@@ -178,10 +258,9 @@ impl Work for ReplicaWork {
         Ok(())
     }
 
-    async fn prove(&self, last_call: bool) -> Result<Verdict, Failure> {
+    async fn prove(&self) -> Result<Verdict, Failure> {
         let board = &self.replica.board;
         let loaded = self.loaded()?;
-        let cases = self.found().cases.clone();
         let number = {
             let mut found = self.found();
             found.attempts += 1;
@@ -189,21 +268,8 @@ impl Work for ReplicaWork {
         };
         board.set(|facts| facts.doing = Some(Doing::Attempt { number }));
         let began = board.clock().now();
-        let prover = Prover {
-            doors: &self.doors,
-            cases: &cases,
-            loaded: &loaded,
-            policy: self.policy(&loaded),
-            load: self.replica.settings.load,
-            board,
-        };
-        let evidence = prover.evidence(|| self.replica.memory()).await?;
+        let verdict = self.attempt(&loaded).await?;
         let now = board.clock().now();
-        let verdict = self
-            .replica
-            .settings
-            .criteria
-            .judge(&evidence, last_call, now);
         let took = now - began;
         board.span(Span {
             stage: "prove".into(),
@@ -212,6 +278,9 @@ impl Work for ReplicaWork {
             bytes: None,
             cpu: None,
         });
+        if verdict.checks.is_empty() {
+            return Ok(verdict);
+        }
         board.judged(&verdict.checks);
         let held = verdict.checks.iter().filter(|check| check.ok).count();
         tracing::info!(

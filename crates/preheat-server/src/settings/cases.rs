@@ -1,5 +1,6 @@
 //! Warm-up cases as written → as run; recorded requests are read from their files.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 
 use preheat_api::config::CaseConfig;
@@ -55,6 +56,14 @@ pub(super) fn read(cases: &[CaseConfig]) -> Result<Vec<Case>, SettingsError> {
                 return Err(fault(&name, "has no input, or more than one", remedy));
             }
         }
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = all.iter().find(|case| !names.insert(case.name.as_str())) {
+        return Err(fault(
+            &twice.name,
+            "stands twice",
+            "give each case a name of its own",
+        ));
     }
     Ok(all)
 }

@@ -73,6 +73,7 @@ fn facts(phases: &[&'static str], doing: Option<Doing>) -> Facts {
             })
             .to_vec(),
         pass: None,
+        saved: None,
         doing,
         planned_runs: 0,
     }
