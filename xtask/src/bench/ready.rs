@@ -1,5 +1,6 @@
 //! Readiness probes while every core computes: a probe that starves gets a healthy replica killed.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -17,8 +18,9 @@ const PROBES: usize = 1000;
 
 pub(super) fn run(setup: &Setup) -> Result<Table> {
     let server = setup.ready()?;
-    let idle = probe(&server)?;
-    let (busy, served) = saturated(&server)?;
+    let idle = probe(server.admin)?;
+    let (busy, served) = saturated(&server, server.admin)?;
+    let (front, _) = saturated(&server, server.http)?;
     let row = |name: &str, times: &[f64]| {
         vec![
             name.to_owned(),
@@ -30,22 +32,27 @@ pub(super) fn run(setup: &Setup) -> Result<Table> {
     Ok(Table {
         name: "Readiness under saturation",
         about: format!(
-            "{PROBES} times GET /readyz on the admin port, each on a new connection: idle, and \
-             while {CLIENTS} clients send batches of 32 without pause ({served} served meanwhile)."
+            "{PROBES} times GET /readyz, each on a new connection: on the admin port idle, then on \
+             both ports while {CLIENTS} clients send batches of 32 without pause ({served} served \
+             meanwhile)."
         ),
         columns: &["", "median ms", "p99 ms", "worst ms"],
-        rows: vec![row("idle", &idle), row("saturated", &busy)],
-        samples: json!({"idle_ms": idle, "saturated_ms": busy}),
+        rows: vec![
+            row("admin port, idle", &idle),
+            row("admin port, saturated", &busy),
+            row("front door, saturated", &front),
+        ],
+        samples: json!({"idle_ms": idle, "saturated_ms": busy, "front_door_ms": front}),
     })
 }
 
 /// Probes while the other clients keep every instance busy.
-fn saturated(server: &Server) -> Result<(Vec<f64>, usize)> {
+fn saturated(server: &Server, probed: SocketAddr) -> Result<(Vec<f64>, usize)> {
     let shapes = shapes();
     let batch = shapes.last().expect("there are shapes");
     let stop = AtomicBool::new(false);
     let served = AtomicUsize::new(0);
-    let probed = thread::scope(|scope| {
+    let times = thread::scope(|scope| {
         let load = || -> Result<()> {
             let mut client = Client::connect(server.http)?;
             while !stop.load(Ordering::Relaxed) {
@@ -59,22 +66,22 @@ fn saturated(server: &Server) -> Result<(Vec<f64>, usize)> {
         while served.load(Ordering::Relaxed) == 0 && !clients.iter().any(|c| c.is_finished()) {
             thread::yield_now();
         }
-        let probed = probe(server);
+        let times = probe(probed);
         stop.store(true, Ordering::Relaxed);
         for client in clients {
             client.join().expect("a client does not panic")?;
         }
-        probed
+        times
     });
-    Ok((probed?, served.into_inner()))
+    Ok((times?, served.into_inner()))
 }
 
 /// As a kubelet does it: a connection for each probe, and its set-up counts.
-fn probe(server: &Server) -> Result<Vec<f64>> {
+fn probe(address: SocketAddr) -> Result<Vec<f64>> {
     let request = client::get("/readyz");
     let one = |_| {
         let start = std::time::Instant::now();
-        Client::connect(server.admin)?.time(&request)?;
+        Client::connect(address)?.time(&request)?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     };
     (0..PROBES).map(one).collect()
