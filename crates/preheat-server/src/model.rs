@@ -156,6 +156,7 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
             let spec = LoadSpec {
                 dtype: *dtype,
                 threads: model.threads,
+                pin: model.pin,
                 artefacts: Some(artefacts.clone()),
                 expected_sha256: expected_sha256(model, fetched),
                 ..LoadSpec::new(&fetched.dir)

@@ -56,6 +56,9 @@ pub struct ModelSettings {
     pub engine: EngineSettings,
     pub instances: usize,
     pub threads: NonZeroUsize,
+    /// Keep compute threads apart, each on a CPU of its own: for a replica that may take them all.
+    /// After a pause the kernel tends to wake them where their caller runs, and they would wait.
+    pub pin: bool,
     pub load: LoadMode,
     pub batching: config::Batching,
     /// Given by the user; empty: derived.
@@ -239,6 +242,7 @@ fn model(
         engine: engine(&model, cache)?,
         instances: model.instances,
         threads: NonZeroUsize::new(model.threads).unwrap_or(share),
+        pin: model.threads == 0 && model.instances == 1,
         load: model.load,
         cases: cases::read(&model.warmup.case)?,
         batching: model.batching,
