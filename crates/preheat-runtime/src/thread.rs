@@ -14,3 +14,15 @@ where
 {
     Builder::new().name(name.to_owned()).spawn(f)
 }
+
+/// Enough for threads that answer to be put first, little enough not to starve beside strangers.
+const GIVE_WAY: i32 = 5;
+
+/// Puts the calling thread, which computes, behind those that answer; threads that it starts
+/// inherit that. On Linux the priority is each thread's own; elsewhere nothing changes.
+pub fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, GIVE_WAY) {
+        tracing::debug!(event = "give_way", %error, "a compute thread runs at ordinary priority");
+    }
+}

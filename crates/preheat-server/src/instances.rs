@@ -4,11 +4,12 @@
 //! A panicking engine fails the batch it was given, never the process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use preheat_engine::{Engine, Instance, Matrix, RunError, TokenBatch};
-use preheat_runtime::thread::spawn_named;
+use preheat_runtime::thread;
 use tokio::sync::oneshot;
 
 /// Batches that may wait on one instance: the batcher's and a warm-up's.
@@ -34,19 +35,34 @@ struct Job {
 }
 
 impl Instances {
-    /// Opens `count` contexts.
+    /// Opens `count` contexts, each on the thread that it will run on. That thread, and those that
+    /// the engine starts from it, give way to threads that answer: a probe must not wait for a
+    /// batch.
     ///
     /// # Errors
     /// When the engine cannot open one, or the system has no thread left.
-    pub fn open(engine: &dyn Engine, count: usize) -> Result<Self, RunError> {
+    pub fn open(engine: &Arc<dyn Engine>, count: usize) -> Result<Self, RunError> {
         let jobs = (0..count.max(1))
             .map(|index| {
-                let instance = engine.instance()?;
                 let (jobs, inbox) = sync_channel(WAITING);
-                spawn_named(&format!("instance-{index}"), move || {
-                    run_all(index, instance, &inbox)
-                })
-                .map_err(|e| RunError::Engine(format!("no thread for an instance: {e}")))?;
+                let (opened, answer) = sync_channel(1);
+                let engine = Arc::clone(engine);
+                let body = move || {
+                    thread::give_way();
+                    match engine.instance() {
+                        Ok(instance) => {
+                            let _ = opened.send(Ok(()));
+                            run_all(index, instance, &inbox);
+                        }
+                        Err(error) => {
+                            let _ = opened.send(Err(error));
+                        }
+                    }
+                };
+                thread::spawn_named(&format!("instance-{index}"), body)
+                    .map_err(|e| RunError::Engine(format!("no thread for an instance: {e}")))?;
+                let ended = |_| RunError::Engine("an instance ended while it opened".into());
+                answer.recv().map_err(ended)??;
                 Ok(jobs)
             })
             .collect::<Result<_, RunError>>()?;

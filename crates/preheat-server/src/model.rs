@@ -311,7 +311,7 @@ impl Parts {
         tasks: &Tasks,
     ) -> Result<Loaded, Failure> {
         let info = self.engine.info().clone();
-        let instances = Instances::open(&*self.engine, model.instances).map_err(no_instance)?;
+        let instances = Instances::open(&self.engine, model.instances).map_err(no_instance)?;
         let batching = &model.batching;
         let limits = ModelLimits {
             max_batch: batching.max_batch,

@@ -37,7 +37,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
         }),
     };
     let engine = sim::load(spec).unwrap().engine;
-    let instances = Instances::open(&*engine, 1).unwrap();
+    let instances = Instances::open(&engine, 1).unwrap();
     let metrics = Arc::new(Metrics::new("m", "0"));
     let limits = BatchLimits {
         max_rows,
