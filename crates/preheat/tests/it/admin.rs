@@ -48,6 +48,25 @@ async fn the_passport_names_the_replica_and_the_way_it_came() {
 
 /// Two replicas can be told apart even when they are the same in everything else.
 #[tokio::test]
+async fn memory_in_the_report_is_the_kernels_own() {
+    let replica = Start::with(SIM).ready().await;
+    let passport = ask(&replica, Method::GET, "/v1/replica").await.json();
+    let reported = &passport["report"]["models"][0]["memory"];
+    let status = std::fs::read_to_string(format!("/proc/{}/status", passport["pid"])).unwrap();
+    for (key, line) in [("resident_bytes", "VmRSS:"), ("peak_bytes", "VmHWM:")] {
+        let kernel = status.lines().find_map(|l| l.strip_prefix(line)).unwrap();
+        let kernel = kernel
+            .trim()
+            .trim_end_matches(" kB")
+            .parse::<f64>()
+            .unwrap()
+            * 1024.0;
+        let ratio = reported[key].as_f64().unwrap() / kernel;
+        assert!((0.95..=1.05).contains(&ratio), "{key}: {ratio}");
+    }
+}
+
+#[tokio::test]
 async fn every_start_is_another_replica() {
     let one = Start::with(SIM).ready().await;
     let two = Start::with(SIM).ready().await;
