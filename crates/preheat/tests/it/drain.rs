@@ -1,5 +1,6 @@
 //! Stopping under load: nothing that was accepted is lost, and what had to be cut is told.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,11 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use http::{Method, Version};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tonic::Code;
 
 use crate::client::{self, Connection};
-use crate::replica::{SIM, Start};
+use crate::grpc;
+use crate::replica::{Replica, SIM, Start};
 
 const CLIENTS: usize = 32;
+
+/// Stops of each door. The race between a signal and a request has many outcomes; few stops see few
+/// of them.
+const STOPS: usize = 17;
 
 /// What the clients saw together.
 #[derive(Default)]
@@ -23,23 +30,28 @@ struct Seen {
 
 #[tokio::test]
 async fn http1_clients_lose_nothing() {
-    lose_nothing(Version::HTTP_11).await;
+    lose_nothing(Door::Http(Version::HTTP_11)).await;
 }
 
 #[tokio::test]
 async fn http2_clients_lose_nothing() {
-    lose_nothing(Version::HTTP_2).await;
+    lose_nothing(Door::Http(Version::HTTP_2)).await;
 }
 
-async fn lose_nothing(version: Version) {
-    // The race between the signal and a request has many outcomes; one stop sees few of them.
-    for _ in 0..3 {
+#[tokio::test]
+async fn grpc_clients_lose_nothing() {
+    lose_nothing(Door::Grpc).await;
+}
+
+async fn lose_nothing(door: Door) {
+    for _ in 0..STOPS {
         let config = format!("[drain]\ndelay = \"300ms\"\ntimeout = \"20s\"\n{SIM}");
         let mut replica = Start::with(&config).ready().await;
+        let address = door.address(&replica);
         let seen = Arc::new(Seen::default());
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
-            clients.spawn(ask_until_stopped(replica.http, version, seen.clone()));
+            clients.spawn(ask_until_stopped(address, door, seen.clone()));
         }
         while seen.served.load(Ordering::SeqCst) < 10 * CLIENTS {
             tokio::task::yield_now().await;
@@ -58,53 +70,125 @@ async fn lose_nothing(version: Version) {
 }
 
 /// Sends one request after another until the replica is gone; panics when one is lost.
-async fn ask_until_stopped(address: SocketAddr, version: Version, seen: Arc<Seen>) {
+async fn ask_until_stopped(address: SocketAddr, door: Door, seen: Arc<Seen>) {
     loop {
-        let Ok(mut connection) = Connection::open(address, version).await else {
+        let Ok(mut line) = door.open(address).await else {
             assert!(
                 seen.stopping.load(Ordering::SeqCst),
                 "refused a connection before the stop"
             );
             return;
         };
-        if !ask_until_closed(&mut connection, &seen).await {
+        if !ask_until_closed(&mut line, &seen).await {
             return;
         }
     }
 }
 
 /// Uses one connection as long as it lasts. False: the replica did not take it any more.
-async fn ask_until_closed(connection: &mut Connection, seen: &Seen) -> bool {
+async fn ask_until_closed(line: &mut Line, seen: &Seen) -> bool {
     let mut answered = false;
     loop {
-        if !connection.is_usable().await {
+        if !line.is_usable().await {
             // Never taken from the listener's backlog, or closed when nothing was under way.
             return answered;
         }
-        let request = client::request(Method::POST, "/embed", json!(["x"]).to_string());
-        match connection.send(request).await {
-            Ok(answer) if answer.status == 200 => {
+        let outcome = line.ask().await;
+        let stopping = seen.stopping.load(Ordering::SeqCst);
+        match outcome {
+            Outcome::Served { last } => {
                 seen.served.fetch_add(1, Ordering::SeqCst);
                 answered = true;
-                if answer.header("connection") == "close" {
+                if last {
                     return true;
                 }
             }
-            Ok(answer) => {
-                assert_eq!(answer.status, 503, "{answer:?}");
-                assert!(
-                    seen.stopping.load(Ordering::SeqCst),
-                    "refused before the stop"
-                );
-                assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+            Outcome::Refused => {
+                assert!(stopping, "refused before the stop");
                 return false;
             }
-            Err(error) => {
-                let stopping = seen.stopping.load(Ordering::SeqCst);
-                assert!(stopping && !answered, "lost a request: {error} ({error:?})");
+            Outcome::Broken(error) => {
+                assert!(stopping && !answered, "lost a request: {error}");
                 return false;
             }
         }
+    }
+}
+
+/// A way into the replica.
+#[derive(Clone, Copy)]
+enum Door {
+    Http(Version),
+    Grpc,
+}
+
+/// One connection through it.
+enum Line {
+    Http(Connection),
+    Grpc(grpc::Connection),
+}
+
+/// What came of one request.
+enum Outcome {
+    Served {
+        /// The replica said that it will close the connection.
+        last: bool,
+    },
+    Refused,
+    Broken(String),
+}
+
+impl Door {
+    fn address(self, replica: &Replica) -> SocketAddr {
+        match self {
+            Door::Http(_) => replica.http,
+            Door::Grpc => replica.grpc,
+        }
+    }
+
+    async fn open(self, address: SocketAddr) -> Result<Line, client::Error> {
+        Ok(match self {
+            Door::Http(version) => Line::Http(Connection::open(address, version).await?),
+            Door::Grpc => Line::Grpc(grpc::Connection::open(address).await?),
+        })
+    }
+}
+
+impl Line {
+    async fn is_usable(&mut self) -> bool {
+        match self {
+            Line::Http(connection) => connection.is_usable().await,
+            Line::Grpc(connection) => connection.is_usable().await,
+        }
+    }
+
+    async fn ask(&mut self) -> Outcome {
+        match self {
+            Line::Http(connection) => ask_http(connection).await,
+            Line::Grpc(connection) => match connection.infer("x").await {
+                Ok(()) => Outcome::Served { last: false },
+                // Without a source: the replica's own word, not what broke on the way to it.
+                Err(status) if status.code() == Code::Unavailable && status.source().is_none() => {
+                    Outcome::Refused
+                }
+                Err(status) => Outcome::Broken(format!("{status:?}")),
+            },
+        }
+    }
+}
+
+async fn ask_http(connection: &mut Connection) -> Outcome {
+    let request = client::request(Method::POST, "/embed", json!(["x"]).to_string());
+    match connection.send(request).await {
+        Ok(answer) if answer.status == 200 => Outcome::Served {
+            last: answer.header("connection") == "close",
+        },
+        Ok(answer) => {
+            assert_eq!(answer.status, 503, "{answer:?}");
+            assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+            Outcome::Refused
+        }
+        Err(error) => Outcome::Broken(format!("{error} ({error:?})")),
     }
 }
 

@@ -1,14 +1,22 @@
 //! The gRPC front door: its refusals in gRPC's own codes, and its part in a drain.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Uri;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use preheat_api::grpc::inference::infer_parameter::ParameterChoice;
 use preheat_api::grpc::inference::model_infer_request::InferInputTensor;
 use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest, ServerReadyRequest};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
+use tower::service_fn;
 
+use crate::client;
 use crate::replica::{Replica, SIM, Start};
 
 type Client = GrpcInferenceServiceClient<Channel>;
@@ -33,6 +41,43 @@ fn infer(text: &str) -> ModelInferRequest {
             ..InferInputTensor::default()
         }],
         ..ModelInferRequest::default()
+    }
+}
+
+/// One connection that opens no other by itself, as a channel would: when it ends, that is seen.
+pub struct Connection {
+    sender: http2::SendRequest<tonic::body::Body>,
+    origin: Uri,
+    /// Drives the connection; ends with it.
+    _driver: JoinSet<()>,
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Result<Self, client::Error> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = handshake.await?;
+        let mut driver = JoinSet::new();
+        // How the connection ends shows in the answers, or in their absence.
+        driver.spawn(async { drop(connection.await) });
+        Ok(Connection {
+            sender,
+            origin: format!("http://{address}").parse()?,
+            _driver: driver,
+        })
+    }
+
+    /// Whether one more call may be made; false once either side has closed.
+    pub async fn is_usable(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    pub async fn infer(&self, text: &str) -> Result<(), Status> {
+        let sender = self.sender.clone();
+        let service = service_fn(move |request| sender.clone().send_request(request));
+        let mut client = GrpcInferenceServiceClient::with_origin(service, self.origin.clone());
+        client.model_infer(infer(text)).await.map(drop)
     }
 }
 
