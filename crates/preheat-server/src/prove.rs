@@ -20,8 +20,8 @@ use crate::plan::Ready;
 use crate::settings::LoadTest;
 use crate::warm;
 
-/// Fresh connections whose first request is timed, for each door.
-const FRESH: usize = 5;
+/// Fresh connections at least, for each door, whose first request is compared with steady ones.
+const FRESH: usize = 3;
 
 /// Further requests on each of them, for the steady figure.
 const STEADY: usize = 2;
@@ -65,16 +65,17 @@ impl Prover<'_> {
     /// # Errors
     /// A door that refuses or answers wrongly: never excused.
     pub async fn evidence(&self, memory: impl Fn() -> MemoryEvidence) -> Result<Evidence, Trouble> {
+        let mut first_requests = Vec::new();
         for path in PATHS {
-            for ready in self.cases {
-                self.case(ready, path).await?;
+            // The smallest case is where a first request shows the most.
+            if let Some((smallest, others)) = self.cases.split_first() {
+                first_requests.push(self.case(smallest, path, FRESH, STEADY).await?);
+                for ready in others {
+                    self.case(ready, path, self.least(), 0).await?;
+                }
             }
         }
         self.families().await?;
-        let mut first_requests = Vec::new();
-        for path in PATHS {
-            first_requests.push(self.first_requests(path).await?);
-        }
         let concurrency = Some(self.overlap().await?);
         let load = match self.load {
             Some(test) => Some(self.load(test).await?),
@@ -96,28 +97,60 @@ impl Prover<'_> {
         })
     }
 
-    /// One case through one door, each round on a fresh connection.
-    async fn case(&self, ready: &Ready, path: Path) -> Result<(), Trouble> {
+    /// How often a case goes through a door at least. The engine has settled it by itself; what a
+    /// door adds has a state for each shape only where the engine has.
+    fn least(&self) -> usize {
+        match self.loaded.info.shape_state {
+            true => self.policy.min,
+            false => 1,
+        }
+    }
+
+    /// One case through one door, each round on a fresh connection, with `further` requests on it
+    /// after the first.
+    async fn case(
+        &self,
+        ready: &Ready,
+        path: Path,
+        least: usize,
+        further: usize,
+    ) -> Result<FirstRequests, Trouble> {
+        let refused = |error: DoorError| refused(ready, path, &error);
         let shape = warm::shape(ready, self.loaded);
+        let policy = RoundPolicy {
+            min: least,
+            ..self.policy
+        };
         let mut rounds: Vec<Duration> = Vec::new();
+        let mut steady: Vec<Duration> = Vec::new();
         let (settled, output) = loop {
             let first = self.doors.first(path, &ready.texts).await;
-            let (_, vectors, took) = first.map_err(|error| refused(ready, path, &error))?;
+            let (mut door, vectors, took) = first.map_err(refused)?;
             rounds.push(took);
+            for _ in 0..further {
+                let began = Instant::now();
+                door.embed(&ready.texts).await.map_err(refused)?;
+                steady.push(began.elapsed());
+            }
             self.board
                 .round(&ready.case.name, shape, path, rounds.len(), took);
             let matrix = matrix(vectors);
             warm::checked(&matrix, ready, self.loaded.info.dim)
                 .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
-            match self.policy.next(&rounds) {
+            match policy.next(&rounds) {
                 Rounds::Again => {}
                 next => break (next == Rounds::Settled, warm::facts(&matrix)),
             }
         };
+        let first = rounds.clone();
         self.board.case(warm::report(
             ready, shape, None, path, rounds, settled, output,
         ));
-        Ok(())
+        Ok(FirstRequests {
+            path,
+            first,
+            steady,
+        })
     }
 
     /// Every family of routes gives the same answer.
@@ -144,31 +177,6 @@ impl Prover<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The smallest case: where a ratio shows the most.
-    async fn first_requests(&self, path: Path) -> Result<FirstRequests, Trouble> {
-        let mut measured = FirstRequests {
-            path,
-            first: Vec::new(),
-            steady: Vec::new(),
-        };
-        let Some(ready) = self.cases.first() else {
-            return Ok(measured);
-        };
-        for _ in 0..FRESH {
-            let first = self.doors.first(path, &ready.texts).await;
-            let (mut door, _, took) = first.map_err(|e| refused(ready, path, &e))?;
-            measured.first.push(took);
-            for _ in 0..STEADY {
-                let began = Instant::now();
-                door.embed(&ready.texts)
-                    .await
-                    .map_err(|e| refused(ready, path, &e))?;
-                measured.steady.push(began.elapsed());
-            }
-        }
-        Ok(measured)
     }
 
     /// Texts one at a time, each in a request of its own; then all at once: each alone again, and
