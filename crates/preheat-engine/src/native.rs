@@ -110,6 +110,11 @@ impl Engine for NativeEngine {
             pool,
         }))
     }
+
+    fn reread(&self, piece: usize) -> bool {
+        self.model.reread(piece);
+        true
+    }
 }
 
 impl fmt::Debug for NativeEngine {

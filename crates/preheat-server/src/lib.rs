@@ -11,6 +11,7 @@ pub mod replica;
 
 mod board;
 mod door;
+mod keep_near;
 mod model;
 mod plan;
 mod prove;

@@ -23,6 +23,7 @@ use crate::settings::{EngineSettings, ModelSettings, SimSettings};
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub info: EngineInfo,
+    pub engine: Arc<dyn Engine>,
     pub tokenizer: Arc<Tokenizer>,
     pub instances: Instances,
     pub batcher: Batcher,
@@ -343,6 +344,7 @@ impl Parts {
         Ok(Loaded {
             tokenizer: self.tokenizer,
             checksum_ok: self.checksum_ok,
+            engine: self.engine,
             info,
             instances,
             batcher,

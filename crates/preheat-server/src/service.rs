@@ -40,6 +40,8 @@ pub struct Service {
     places: Semaphore,
     inside: AtomicUsize,
     lazy: Lazy,
+    /// A user has come in.
+    visited: AtomicBool,
     /// A user has been answered.
     met_user: AtomicBool,
 }
@@ -105,6 +107,7 @@ impl Service {
             loaded: RwLock::new(None),
             places: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
             inside: AtomicUsize::new(0),
+            visited: AtomicBool::new(false),
             met_user: AtomicBool::new(false),
             lazy: Lazy {
                 enabled: lazy,
@@ -144,6 +147,12 @@ impl Service {
     #[must_use]
     pub fn warmth(&self) -> Option<Warmth> {
         self.gate.get().map(|pass| pass.warmth())
+    }
+
+    /// Whether any user has come in yet.
+    #[must_use]
+    pub fn has_visitor(&self) -> bool {
+        self.visited.load(Ordering::Relaxed)
     }
 
     /// Runs one request.
@@ -313,6 +322,9 @@ impl Service {
             self.knock().await?;
         }
         let loaded = self.loaded().ok_or_else(|| self.not_ready())?;
+        if !arrival.synthetic {
+            self.visited.store(true, Ordering::Relaxed);
+        }
         Ok((loaded, inside))
     }
 

@@ -15,6 +15,7 @@ use crate::board::Doing;
 use crate::clock::millis;
 use crate::door::Doors;
 use crate::human;
+use crate::keep_near;
 use crate::lifecycle::{Command, Work};
 use crate::model::{self, Loaded};
 use crate::plan::{self, Ready};
@@ -322,6 +323,10 @@ impl Work for ReplicaWork {
             .read(|facts| self.replica.metrics.warmup(&facts.warmup));
         if !skipped {
             self.warm_the_rest();
+            if let Ok(loaded) = self.loaded() {
+                let service = Arc::clone(&self.replica.service);
+                keep_near::until_first_user(loaded.engine, service);
+            }
         }
     }
 
