@@ -1,12 +1,13 @@
 //! A model as this replica holds it: fetched, loaded, with its instances and its batcher.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use preheat_core::batching::BatchLimits;
 use preheat_core::shape::Buckets;
 use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
-use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming};
+use preheat_engine::load::{ArtefactState, Dtype, LoadSpec, StageTiming, TokenizerForm};
 use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
 use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
 use preheat_runtime::Tasks;
@@ -153,16 +154,10 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
     let (parts, stages) = match &model.engine {
         EngineSettings::Sim(sim) => load_sim(model, sim)?,
         EngineSettings::Native { dtype, artefacts } => {
-            let spec = LoadSpec {
-                dtype: *dtype,
-                threads: model.threads,
-                pin: model.pin,
-                artefacts: Some(artefacts.clone()),
-                expected_sha256: expected_sha256(model, fetched),
-                ..LoadSpec::new(&fetched.dir)
-            };
+            let spec = native_spec(model, *dtype, artefacts, fetched);
             let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
-            log_artefact(&loaded.artefact);
+            log_artefact("packed weights", &loaded.artefact);
+            log_tokenizer(&loaded.tokenizer_form);
             let parts = Parts {
                 engine: loaded.engine,
                 tokenizer: loaded.tokenizer,
@@ -180,6 +175,34 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
     Ok(parts)
 }
 
+/// How the native engine is to load this model; none for other engines.
+#[must_use]
+pub fn load_spec(model: &ModelSettings, fetched: &Fetched) -> Option<LoadSpec> {
+    match &model.engine {
+        EngineSettings::Native { dtype, artefacts } => {
+            Some(native_spec(model, *dtype, artefacts, fetched))
+        }
+        EngineSettings::Sim(_) => None,
+    }
+}
+
+fn native_spec(
+    model: &ModelSettings,
+    dtype: Dtype,
+    artefacts: &Path,
+    fetched: &Fetched,
+) -> LoadSpec {
+    LoadSpec {
+        dtype,
+        threads: model.threads,
+        pin: model.pin,
+        artefacts: Some(artefacts.to_owned()),
+        expected_sha256: expected_sha256(model, fetched),
+        trust_baked: model.sha256.is_none(),
+        ..LoadSpec::new(&fetched.dir)
+    }
+}
+
 fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
     let parts: Vec<String> = stages
         .iter()
@@ -194,22 +217,41 @@ fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
     );
 }
 
-/// Packed weights that could not be kept, or had to be made again, cost the next start time.
-fn log_artefact(artefact: &ArtefactState) {
+/// What could not be kept, or had to be made again, costs the next start time.
+fn log_artefact(what: &'static str, artefact: &ArtefactState) {
     match artefact {
         ArtefactState::Off | ArtefactState::Mapped | ArtefactState::Built => {}
         ArtefactState::Rebuilt { reason } => {
             tracing::warn!(
                 event = "artefact_rebuilt",
+                what,
                 reason,
-                "the packed weights were made again"
+                "{what}: made again"
             );
         }
         ArtefactState::Unavailable { reason } => {
             tracing::warn!(
                 event = "artefact_unavailable",
+                what,
                 reason,
-                "the packed weights are not kept"
+                "{what}: not kept"
+            );
+        }
+    }
+}
+
+/// Which of the two ways to token ids runs.
+fn log_tokenizer(form: &TokenizerForm) {
+    match form {
+        TokenizerForm::Compiled(artefact) => log_artefact("compiled tokenizer", artefact),
+        TokenizerForm::Library { reason: None } => {}
+        TokenizerForm::Library {
+            reason: Some(reason),
+        } => {
+            tracing::info!(
+                event = "tokenizer_not_compiled",
+                reason,
+                "the tokenizer is read anew at every start: {reason}"
             );
         }
     }
@@ -217,12 +259,9 @@ fn log_artefact(artefact: &ArtefactState) {
 
 /// What the user said, else what the catalogue pins, else what was recorded when it was fetched.
 fn expected_sha256(model: &ModelSettings, fetched: &Fetched) -> Option<String> {
-    const WEIGHTS: &str = "model.safetensors";
-    let pinned = || source::pinned_sha256(&model.source, WEIGHTS).map(str::to_owned);
-    let recorded = || {
-        let weights = fetched.files.iter().find(|file| file.name == WEIGHTS)?;
-        Some(weights.sha256.clone()).filter(|digest| !digest.is_empty())
-    };
+    let weights = source::weights(fetched);
+    let pinned = || source::pinned_sha256(&model.source, &weights?.name).map(str::to_owned);
+    let recorded = || Some(weights?.sha256.clone()).filter(|digest| !digest.is_empty());
     model.sha256.clone().or_else(pinned).or_else(recorded)
 }
 
