@@ -1,13 +1,12 @@
 //! A model as this replica holds it: fetched, loaded, with its instances and its batcher.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use preheat_core::batching::BatchLimits;
 use preheat_core::shape::Buckets;
 use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
-use preheat_engine::load::{ArtefactState, Dtype, LoadSpec, StageTiming, TokenizerForm};
+use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming, TokenizerForm};
 use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
 use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
 use preheat_runtime::Tasks;
@@ -18,7 +17,7 @@ use crate::clock::{Clock, millis};
 use crate::human;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
-use crate::settings::{EngineSettings, ModelSettings, SimSettings};
+use crate::settings::{EngineSettings, ModelSettings, NativeSettings, SimSettings};
 
 /// Everything that a request needs of a loaded model. Clones share it.
 #[derive(Debug, Clone)]
@@ -153,8 +152,8 @@ pub struct Parts {
 pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<Parts, Failure> {
     let (parts, stages) = match &model.engine {
         EngineSettings::Sim(sim) => load_sim(model, sim)?,
-        EngineSettings::Native { dtype, artefacts } => {
-            let spec = native_spec(model, *dtype, artefacts, fetched);
+        EngineSettings::Native(native) => {
+            let spec = native_spec(model, native, fetched);
             let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
             log_artefact("packed weights", &loaded.artefact);
             log_tokenizer(&loaded.tokenizer_form);
@@ -179,25 +178,20 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
 #[must_use]
 pub fn load_spec(model: &ModelSettings, fetched: &Fetched) -> Option<LoadSpec> {
     match &model.engine {
-        EngineSettings::Native { dtype, artefacts } => {
-            Some(native_spec(model, *dtype, artefacts, fetched))
-        }
+        EngineSettings::Native(native) => Some(native_spec(model, native, fetched)),
         EngineSettings::Sim(_) => None,
     }
 }
 
-fn native_spec(
-    model: &ModelSettings,
-    dtype: Dtype,
-    artefacts: &Path,
-    fetched: &Fetched,
-) -> LoadSpec {
+fn native_spec(model: &ModelSettings, native: &NativeSettings, fetched: &Fetched) -> LoadSpec {
     LoadSpec {
-        dtype,
+        dtype: native.dtype,
         threads: model.threads,
         pin: model.pin,
-        artefacts: Some(artefacts.to_owned()),
+        artefacts: Some(native.artefacts.clone()),
+        artefacts_limit: native.artefacts_limit,
         expected_sha256: expected_sha256(model, fetched),
+        // Who names a digest wants the bytes read.
         trust_baked: model.sha256.is_none(),
         ..LoadSpec::new(&fetched.dir)
     }

@@ -5,9 +5,9 @@
 //! kernel sets and no one can set back. That is the kernel's word and not a reading: bits that rot
 //! on the disk below it are found by `preheat models verify`, which reads everything.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::bake::Baked;
@@ -94,7 +94,10 @@ pub(crate) fn digest<E>(
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    // Replicas of other users may share the directory.
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o644))
+        .tempfile_in(dir)?;
     file.write_all(text.as_bytes())?;
     file.persist(path)?;
     Ok(())
