@@ -68,7 +68,7 @@ impl Default for Cache {
     fn default() -> Self {
         Cache {
             dir: String::new(),
-            artefacts_size: Size(32 << 30),
+            artefacts_size: Size(32_000_000_000),
             offline: false,
             python: String::new(),
             store: BTreeMap::new(),

@@ -31,7 +31,7 @@ use crate::tokenizer::{self, Tokenizer};
 use files::ModelFiles;
 
 /// Most bytes of artefacts where nobody says otherwise.
-pub const ARTEFACTS_LIMIT: u64 = 32 << 30;
+pub const ARTEFACTS_LIMIT: u64 = 32_000_000_000;
 
 /// What to load and how.
 #[derive(Debug, Clone)]

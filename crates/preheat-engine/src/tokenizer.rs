@@ -21,8 +21,6 @@ use tokenizers::Tokenizer as Library;
 use compiled::Compiled;
 use open::Source;
 
-#[doc(hidden)]
-pub use open::Opened;
 pub(crate) use open::open;
 
 /// A text that cannot be tokenised. The client's fault, as far as anyone can tell.
@@ -53,7 +51,7 @@ pub struct Tokenizer {
 
 enum Kind {
     Compiled {
-        compiled: Compiled,
+        compiled: Box<Compiled>,
         /// For what the compiled form does not tell: where in the text a token came from.
         source: Source,
     },
@@ -95,7 +93,7 @@ impl Tokenizer {
         match &self.kind {
             Kind::Compiled { compiled, .. } => {
                 let cut = compiled.stops_at_spaces();
-                self.from_head(text, cut, |head| {
+                self.encode_head(text, cut, |head| {
                     let ids = compiled.encode(head, self.max_tokens);
                     let count = ids.len();
                     Ok((ids, count))
@@ -104,7 +102,7 @@ impl Tokenizer {
             Kind::Library {
                 library,
                 stops_at_spaces,
-            } => self.from_head(text, *stops_at_spaces, |head| {
+            } => self.encode_head(text, *stops_at_spaces, |head| {
                 library::encode(library, head, self.max_tokens)
             }),
             Kind::Whitespace { vocab } => {
@@ -118,7 +116,7 @@ impl Tokenizer {
 
     /// Tokenises no more of the text than it takes to fill [`Tokenizer::max_tokens`], where its
     /// beginning can be tokenised by itself. `encode` gives the ids and how many there were.
-    fn from_head(
+    fn encode_head(
         &self,
         text: &str,
         cut: bool,

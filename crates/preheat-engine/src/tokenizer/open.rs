@@ -14,9 +14,9 @@ use crate::store::{self, Identity, Places, stamp};
 
 /// A tokenizer and how it came to be.
 #[derive(Debug)]
-pub struct Opened {
-    pub tokenizer: Tokenizer,
-    pub form: TokenizerForm,
+pub(crate) struct Opened {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) form: TokenizerForm,
 }
 
 /// The model's own tokenizer: its compiled form, where there is a place to keep one and the file
@@ -90,7 +90,10 @@ fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), Lo
                 library: OnceLock::new(),
             };
             (
-                Kind::Compiled { compiled, source },
+                Kind::Compiled {
+                    compiled: Box::new(compiled),
+                    source,
+                },
                 TokenizerForm::Compiled(state),
             )
         }

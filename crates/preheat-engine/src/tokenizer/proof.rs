@@ -49,7 +49,7 @@ const TEXTS: [&str; 40] = [
     "xx qq zz jj kqxz wvbq \u{fb01}\u{fb02}\u{132} \u{1c4}\u{1c5} \u{390}\u{3b0} \u{149} \u{1f52}",
 ];
 
-/// Every how manieth character, and how many of them in one text.
+/// The distance between two characters, and how many of them are in one text.
 const STRIDE: u32 = 29;
 const RUN: usize = 61;
 /// How many tokens of the vocabulary are put into texts.

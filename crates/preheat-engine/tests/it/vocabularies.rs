@@ -134,10 +134,10 @@ fn place(keys: &[(&[u8], u32)], depth: usize, at: usize, units: &mut Vec<Option<
     let mut labels: Vec<usize> = keys.iter().map(|(key, _)| label(key, depth)).collect();
     labels.dedup();
     let is_free = |base: &usize| labels.iter().all(|label| units[base ^ label].is_none());
-    let base = (1..units.len() - 256)
+    let mut bases = (1..units.len() - 256)
         .map(|base| base ^ at)
         .filter(|base| *base < units.len() - 256);
-    let base = base.into_iter().find(is_free).unwrap();
+    let base = bases.find(is_free).unwrap();
     let has_leaf = labels.contains(&0);
     let unit = units[at].unwrap() | ((at ^ base) as u32) << 10 | u32::from(has_leaf) << 8;
     units[at] = Some(unit);

@@ -90,7 +90,7 @@ impl<'a> WordPiece<'a> {
             hash = hash.with(byte);
             let end = at + 1;
             if rest.is_char_boundary(end)
-                && let Some(id) = self.tokens.find(hash, prefix, rest[..end].as_bytes())
+                && let Some(id) = self.tokens.find(hash, prefix, &rest.as_bytes()[..end])
             {
                 longest = Some((id, end));
             }
@@ -217,7 +217,7 @@ impl Unigram {
                 if !rest.is_char_boundary(len) {
                     continue;
                 }
-                let Some(id) = tokens.find(hash, b"", rest[..len].as_bytes()) else {
+                let Some(id) = tokens.find(hash, b"", &rest.as_bytes()[..len]) else {
                     continue;
                 };
                 let [low, high] = scores.entry::<2>(id as usize);

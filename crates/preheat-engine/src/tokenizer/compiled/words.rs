@@ -142,7 +142,7 @@ impl<'t> Gpt2<'t> {
     /// Bytes of the piece that begins here.
     fn piece(&self) -> usize {
         let starts = |contraction: &&str| self.rest.starts_with(*contraction);
-        if let Some(contraction) = CONTRACTIONS.into_iter().find(|c| starts(&c)) {
+        if let Some(contraction) = CONTRACTIONS.into_iter().find(starts) {
             return contraction.len();
         }
         let word = self.rest.strip_prefix(' ').unwrap_or(self.rest);
