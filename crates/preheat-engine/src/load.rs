@@ -5,6 +5,7 @@ mod config;
 mod digest;
 mod error;
 mod files;
+mod state;
 mod weights;
 
 use std::num::NonZeroUsize;
@@ -19,17 +20,23 @@ pub use error::LoadError;
 
 pub(crate) use config::{Activation, EncoderConfig, Family, Pooling};
 pub(crate) use digest::hex;
+pub(crate) use files::WEIGHTS;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};
 
+use crate::bake::Baked;
 use crate::engine::Engine;
 use crate::native::{Isa, NativeEngine};
-use crate::tokenizer::Tokenizer;
+use crate::store::Places;
+use crate::tokenizer::{self, Tokenizer};
 use files::ModelFiles;
+
+/// Most bytes of artefacts where nobody says otherwise.
+pub const ARTEFACTS_LIMIT: u64 = 32_000_000_000;
 
 /// What to load and how.
 #[derive(Debug, Clone)]
 pub struct LoadSpec {
-    /// Directory with `config.json`, `tokenizer.json` and `model.safetensors`.
+    /// Directory with `config.json`, `tokenizer.json` and weights.
     pub dir: PathBuf,
     pub dtype: Dtype,
     /// Threads that compute one batch, the caller's included.
@@ -39,10 +46,16 @@ pub struct LoadSpec {
     pub pin: bool,
     /// Lowers the model's own limit; never raises it.
     pub max_tokens: Option<usize>,
-    /// Where compiled weights are kept between starts and shared between processes.
+    /// Where packed weights and compiled tokenizers are kept between starts and shared between
+    /// processes.
     pub artefacts: Option<PathBuf>,
-    /// Of `model.safetensors`, in hexadecimal.
+    /// Most bytes there. What was used longest ago goes first, and nothing that is in use.
+    pub artefacts_limit: u64,
+    /// Of the weights file, in hexadecimal.
     pub expected_sha256: Option<String>,
+    /// Believes the digests of a baked directory. Wrong where a person has named the digest: then
+    /// the file is read.
+    pub trust_baked: bool,
     /// Forces an instruction set; otherwise the best one this CPU has.
     pub isa: Option<Isa>,
 }
@@ -58,7 +71,9 @@ impl LoadSpec {
             pin: false,
             max_tokens: None,
             artefacts: None,
+            artefacts_limit: ARTEFACTS_LIMIT,
             expected_sha256: None,
+            trust_baked: true,
             isa: None,
         }
     }
@@ -95,6 +110,16 @@ pub struct LoadedModel {
     pub stages: Vec<StageTiming>,
     pub weights: WeightsFacts,
     pub artefact: ArtefactState,
+    pub tokenizer_form: TokenizerForm,
+}
+
+/// Which of the two ways to token ids runs. Both give the same ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenizerForm {
+    /// The compiled one, mapped.
+    Compiled(ArtefactState),
+    /// The `tokenizers` crate; and why, where the compiled one was wanted.
+    Library { reason: Option<String> },
 }
 
 /// Where the packed weights of a loaded model are.
@@ -145,9 +170,15 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
         let config = EncoderConfig::read(&files, spec.max_tokens)?;
         Ok((files, config))
     })?;
+    let baked = Baked::read(&spec.dir).filter(|_| spec.trust_baked);
+    let places = Places {
+        baked: baked.as_ref(),
+        store: spec.artefacts.as_deref(),
+        limit: spec.artefacts_limit,
+    };
     thread::scope(|scope| {
         let tokenizer = spawn(scope, "tokenizer", || {
-            Tokenizer::from_file(&files.tokenizer, config.max_tokens)
+            tokenizer::open(&files.tokenizer, config.max_tokens, places)
         })?;
         let mut stages = vec![config_stage];
         let mut note = |stage: StageTiming| stages.push(stage);
@@ -155,21 +186,22 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
         let (weights, stage) = timed("weights", || WeightsFile::map(&files.weights).map(Arc::new))?;
         let bytes = Some(weights.bytes().len() as u64);
         note(StageTiming { bytes, ..stage });
-        let (sha256, stage) = timed("checksum", || sha256(spec, &weights))?;
+        let (sha256, stage) = timed("checksum", || sha256(spec, &weights, places.baked))?;
         if sha256.is_some() {
             note(StageTiming { bytes, ..stage });
         }
         let ((engine, artefact), stage) = timed("engine", || {
-            NativeEngine::open(spec, config.clone(), &weights, sha256.as_deref())
+            NativeEngine::open(spec, config.clone(), &weights, sha256.as_deref(), places)
         })?;
         note(stage);
-        let (tokenizer, stage) = join(tokenizer)?;
+        let (opened, stage) = join(tokenizer)?;
         note(stage);
 
         stages.sort_by_key(|stage| stage.started);
         Ok(LoadedModel {
             engine: Arc::new(engine),
-            tokenizer: Arc::new(tokenizer),
+            tokenizer: Arc::new(opened.tokenizer),
+            tokenizer_form: opened.form,
             stages,
             weights: WeightsFacts {
                 path: files.weights.clone(),
@@ -183,11 +215,15 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
 }
 
 /// The digest of the weights, if anyone asked for it, and the right one, if anyone said which.
-fn sha256(spec: &LoadSpec, weights: &WeightsFile) -> Result<Option<String>, LoadError> {
-    if spec.artefacts.is_none() && spec.expected_sha256.is_none() {
+fn sha256(
+    spec: &LoadSpec,
+    weights: &WeightsFile,
+    baked: Option<&Baked>,
+) -> Result<Option<String>, LoadError> {
+    if spec.artefacts.is_none() && spec.expected_sha256.is_none() && baked.is_none() {
         return Ok(None);
     }
-    let found = digest::digest(weights, spec.artefacts.as_deref());
+    let found = digest::digest(weights, spec.artefacts.as_deref(), baked);
     if let Some(expected) = &spec.expected_sha256 {
         digest::compare(weights, &found, expected)?;
     }

@@ -12,13 +12,12 @@
 //! | functions of single numbers (exp, GELU) | `math.rs` |
 //! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
 //! | where a weight lies in memory | `layout.rs`; how it gets there: `model.rs`, `pack.rs`, `names.rs` |
-//! | the packed image and its file on disk | `image.rs`, `artefact.rs` |
+//! | the packed image | `image.rs`; its file on disk: `crate::store` |
 //! | what is refused, and how large batches are cut | `group.rs` |
 //! | memory of one execution context | `arena.rs` |
 //! | its threads | `pool.rs`, and where they run: `pool/placement.rs` |
 
 mod arena;
-mod artefact;
 mod forward;
 mod group;
 mod image;
@@ -42,6 +41,7 @@ pub use isa::Isa;
 
 use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
 use crate::load::{ArtefactState, EncoderConfig, LoadError, LoadSpec, WeightsFile};
+use crate::store::Places;
 use arena::Arena;
 use forward::Pass;
 use group::{check, groups};
@@ -64,6 +64,7 @@ impl NativeEngine {
         config: EncoderConfig,
         weights: &Arc<WeightsFile>,
         sha256: Option<&str>,
+        places: Places<'_>,
     ) -> Result<(Self, ArtefactState), LoadError> {
         let info = EngineInfo {
             name: "native-cpu".to_owned(),
@@ -75,7 +76,7 @@ impl NativeEngine {
             shape_state: false,
             simulated: false,
         };
-        let (model, artefact) = Model::open(spec, config, weights, sha256)?;
+        let (model, artefact) = Model::open(spec, config, weights, sha256, places)?;
         let (threads, pin) = (spec.threads, spec.pin);
         Ok((
             NativeEngine {

@@ -75,6 +75,15 @@ pub fn pinned_sha256(source: &SourceRef, file: &str) -> Option<&'static str> {
     }
 }
 
+/// The weights among the files of a model.
+#[must_use]
+pub fn weights(fetched: &Fetched) -> Option<&FileFacts> {
+    fetched
+        .files
+        .iter()
+        .find(|file| files::is_weights(&file.name))
+}
+
 /// Takes the first origin that is on this machine, else the first that can be fetched.
 async fn fetch_entry(
     entry: &'static Entry,

@@ -1,12 +1,27 @@
 //! Text to token ids, cut to what the model can read. One text at a time on the caller's thread:
 //! never pads, never starts threads.
+//!
+//! There are two ways to the same ids: a compiled form that is mapped and used where it lies
+//! (`compiled.rs`), and the `tokenizers` crate (`library.rs`), which reads every tokenizer.json. The
+//! compiled form is made from the crate's (`compile.rs`), and used only after both gave the same
+//! ids for a corpus (`proof.rs`).
+
+mod compile;
+mod compiled;
+mod library;
+mod open;
+mod proof;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::path::Path;
 
-use tokenizers::{Encoding, NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Library};
+use tokenizers::Tokenizer as Library;
 
-use crate::load::LoadError;
+use compiled::Compiled;
+use open::Source;
+
+pub(crate) use open::open;
 
 /// A text that cannot be tokenised. The client's fault, as far as anyone can tell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +50,12 @@ pub struct Tokenizer {
 }
 
 enum Kind {
-    Model {
+    Compiled {
+        compiled: Box<Compiled>,
+        /// For what the compiled form does not tell: where in the text a token came from.
+        source: Source,
+    },
+    Library {
         library: Box<Library>,
         /// Whether tokens never reach over a space, so that the tokens of a text up to a space are
         /// the first tokens of the whole text.
@@ -47,38 +67,6 @@ enum Kind {
 }
 
 impl Tokenizer {
-    /// The model's own tokenizer. What its file says about padding and truncation is ignored:
-    /// it is advice for training scripts, and often shorter than the model's true limit.
-    pub(crate) fn from_file(path: &Path, max_tokens: usize) -> Result<Self, LoadError> {
-        let reject = |reason: String| LoadError::Tokenizer {
-            path: path.to_owned(),
-            reason,
-        };
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut library = Library::from_bytes(bytes).map_err(|error| reject(error.to_string()))?;
-        library.with_padding(None);
-        library
-            .with_truncation(None)
-            .map_err(|error| reject(error.to_string()))?;
-        let stops_at_spaces = stops_at_spaces(&library);
-        let kind = Kind::Model {
-            library: Box::new(library),
-            stops_at_spaces,
-        };
-        let tokenizer = Tokenizer { kind, max_tokens };
-        let empty = tokenizer.encode("").map_err(|error| reject(error.reason))?;
-        if empty.len() >= max_tokens {
-            return Err(reject(format!(
-                "its {} special tokens leave no room in {max_tokens}",
-                empty.len()
-            )));
-        }
-        Ok(tokenizer)
-    }
-
     /// One token for each word, ids below `vocab`. For engines that have no model.
     #[must_use]
     pub fn whitespace(max_tokens: usize, vocab: u32) -> Self {
@@ -103,26 +91,20 @@ impl Tokenizer {
     /// When the tokenizer has no tokens for this text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizeError> {
         match &self.kind {
-            Kind::Model {
+            Kind::Compiled { compiled, .. } => {
+                let cut = compiled.stops_at_spaces();
+                self.encode_head(text, cut, |head| {
+                    let ids = compiled.encode(head, self.max_tokens);
+                    let count = ids.len();
+                    Ok((ids, count))
+                })
+            }
+            Kind::Library {
                 library,
                 stops_at_spaces,
-            } => {
-                let mut bytes = if *stops_at_spaces {
-                    8 * self.max_tokens
-                } else {
-                    text.len()
-                };
-                loop {
-                    let head = up_to_space(text, bytes);
-                    let encoding = library
-                        .encode_fast(head, true)
-                        .map_err(TokenizeError::new)?;
-                    if encoding.len() >= self.max_tokens || head.len() == text.len() {
-                        return Ok(truncated(&encoding, self.max_tokens));
-                    }
-                    bytes *= 4;
-                }
-            }
+            } => self.encode_head(text, *stops_at_spaces, |head| {
+                library::encode(library, head, self.max_tokens)
+            }),
             Kind::Whitespace { vocab } => {
                 let words = text.split_whitespace().take(self.max_tokens);
                 let ids: Vec<u32> = words.map(|word| id(word, *vocab)).collect();
@@ -132,16 +114,44 @@ impl Tokenizer {
         }
     }
 
+    /// Tokenises no more of the text than it takes to fill [`Tokenizer::max_tokens`], where its
+    /// beginning can be tokenised by itself. `encode` gives the ids and how many there were.
+    fn encode_head(
+        &self,
+        text: &str,
+        cut: bool,
+        encode: impl Fn(&str) -> Result<(Vec<u32>, usize), TokenizeError>,
+    ) -> Result<Vec<u32>, TokenizeError> {
+        let mut bytes = if cut { 8 * self.max_tokens } else { text.len() };
+        loop {
+            let head = up_to_space(text, bytes);
+            let (ids, count) = encode(head)?;
+            if count >= self.max_tokens || head.len() == text.len() {
+                return Ok(ids);
+            }
+            bytes *= 4;
+        }
+    }
+
+    /// How many tokens the whole text has, special ones included, however many the model reads.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::encode`].
+    pub fn count(&self, text: &str) -> Result<usize, TokenizeError> {
+        match &self.kind {
+            Kind::Compiled { compiled, .. } => Ok(compiled.encode(text, usize::MAX).len()),
+            _ => Ok(self.encode_detail(text, Special::Add)?.len()),
+        }
+    }
+
     /// Every token of the text, however long it is.
     ///
     /// # Errors
     /// As for [`Tokenizer::encode`].
     pub fn encode_detail(&self, text: &str, special: Special) -> Result<Vec<Token>, TokenizeError> {
         match &self.kind {
-            Kind::Model { library, .. } => library
-                .encode_char_offsets(text, special == Special::Add)
-                .map(|encoding| tokens(&encoding))
-                .map_err(TokenizeError::new),
+            Kind::Compiled { source, .. } => library::details(source.library()?, text, special),
+            Kind::Library { library, .. } => library::details(library, text, special),
             Kind::Whitespace { vocab } => Ok(words(text, *vocab)),
         }
     }
@@ -152,21 +162,6 @@ impl Tokenizer {
 pub enum Special {
     Add,
     Omit,
-}
-
-/// BERT's normalizer and pre-tokenizer treat each character by itself and end every word at a
-/// space. An added token that has one inside would reach over it.
-fn stops_at_spaces(library: &Library) -> bool {
-    let added = library.get_added_tokens_decoder();
-    matches!(
-        library.get_normalizer(),
-        Some(NormalizerWrapper::BertNormalizer(_))
-    ) && matches!(
-        library.get_pre_tokenizer(),
-        Some(PreTokenizerWrapper::BertPreTokenizer(_))
-    ) && !added
-        .values()
-        .any(|token| token.content.contains(char::is_whitespace))
 }
 
 /// The text up to the first space behind its first `bytes` bytes; a megabyte is not tokenised for
@@ -180,43 +175,6 @@ fn up_to_space(text: &str, bytes: usize) -> &str {
         Some(space) => &text[..bytes + space],
         None => text,
     }
-}
-
-/// Drops tokens of the text from its end until special tokens and text fit together.
-///
-/// This is what truncating before the special tokens are added gives, because they do not depend
-/// on the text.
-fn truncated(encoding: &Encoding, max_tokens: usize) -> Vec<u32> {
-    let (ids, special) = (encoding.get_ids(), encoding.get_special_tokens_mask());
-    if ids.len() <= max_tokens {
-        return ids.to_vec();
-    }
-    let added = special.iter().filter(|&&mask| mask == 1).count();
-    let mut room = max_tokens.saturating_sub(added);
-    let mut fits = |mask: u32| {
-        let keep = mask == 1 || room > 0;
-        room = room.saturating_sub(usize::from(mask == 0));
-        keep
-    };
-    let pairs = ids.iter().zip(special);
-    pairs
-        .filter(|&(_, &mask)| fits(mask))
-        .map(|(&id, _)| id)
-        .collect()
-}
-
-fn tokens(encoding: &Encoding) -> Vec<Token> {
-    let ids = encoding.get_ids().iter().zip(encoding.get_tokens());
-    ids.zip(encoding.get_special_tokens_mask())
-        .zip(encoding.get_offsets())
-        .map(|(((&id, text), &mask), &(start, stop))| Token {
-            id,
-            text: text.clone(),
-            special: mask == 1,
-            start,
-            stop,
-        })
-        .collect()
 }
 
 fn words(text: &str, vocab: u32) -> Vec<Token> {
@@ -258,7 +216,8 @@ impl TokenizeError {
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Model { .. } => "model",
+            Kind::Compiled { .. } => "compiled",
+            Kind::Library { .. } => "library",
             Kind::Whitespace { .. } => "whitespace",
         };
         f.debug_struct("Tokenizer")

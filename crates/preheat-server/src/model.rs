@@ -6,7 +6,7 @@ use std::time::Duration;
 use preheat_core::batching::BatchLimits;
 use preheat_core::shape::Buckets;
 use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
-use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming};
+use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming, TokenizerForm};
 use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
 use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
 use preheat_runtime::Tasks;
@@ -17,7 +17,7 @@ use crate::clock::{Clock, millis};
 use crate::human;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
-use crate::settings::{EngineSettings, ModelSettings, SimSettings};
+use crate::settings::{EngineSettings, ModelSettings, NativeSettings, SimSettings};
 
 /// Everything that a request needs of a loaded model. Clones share it.
 #[derive(Debug, Clone)]
@@ -153,17 +153,11 @@ pub struct Parts {
 pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<Parts, Failure> {
     let (parts, stages) = match &model.engine {
         EngineSettings::Sim(sim) => load_sim(model, sim)?,
-        EngineSettings::Native { dtype, artefacts } => {
-            let spec = LoadSpec {
-                dtype: *dtype,
-                threads: model.threads,
-                pin: model.pin,
-                artefacts: Some(artefacts.clone()),
-                expected_sha256: expected_sha256(model, fetched),
-                ..LoadSpec::new(&fetched.dir)
-            };
+        EngineSettings::Native(native) => {
+            let spec = native_spec(model, native, fetched);
             let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
-            log_artefact(&loaded.artefact);
+            log_artefact("packed weights", &loaded.artefact);
+            log_tokenizer(&loaded.tokenizer_form);
             let parts = Parts {
                 engine: loaded.engine,
                 tokenizer: loaded.tokenizer,
@@ -181,6 +175,29 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
     Ok(parts)
 }
 
+/// How the native engine is to load this model; none for other engines.
+#[must_use]
+pub fn load_spec(model: &ModelSettings, fetched: &Fetched) -> Option<LoadSpec> {
+    match &model.engine {
+        EngineSettings::Native(native) => Some(native_spec(model, native, fetched)),
+        EngineSettings::Sim(_) => None,
+    }
+}
+
+fn native_spec(model: &ModelSettings, native: &NativeSettings, fetched: &Fetched) -> LoadSpec {
+    LoadSpec {
+        dtype: native.dtype,
+        threads: model.threads,
+        pin: model.pin,
+        artefacts: Some(native.artefacts.clone()),
+        artefacts_limit: native.artefacts_limit,
+        expected_sha256: expected_sha256(model, fetched),
+        // Who names a digest wants the bytes read.
+        trust_baked: model.sha256.is_none(),
+        ..LoadSpec::new(&fetched.dir)
+    }
+}
+
 fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
     let parts: Vec<String> = stages
         .iter()
@@ -195,22 +212,41 @@ fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
     );
 }
 
-/// Packed weights that could not be kept, or had to be made again, cost the next start time.
-fn log_artefact(artefact: &ArtefactState) {
+/// What could not be kept, or had to be made again, costs the next start time.
+fn log_artefact(what: &'static str, artefact: &ArtefactState) {
     match artefact {
         ArtefactState::Off | ArtefactState::Mapped | ArtefactState::Built => {}
         ArtefactState::Rebuilt { reason } => {
             tracing::warn!(
                 event = "artefact_rebuilt",
+                what,
                 reason,
-                "the packed weights were made again"
+                "{what}: made again"
             );
         }
         ArtefactState::Unavailable { reason } => {
             tracing::warn!(
                 event = "artefact_unavailable",
+                what,
                 reason,
-                "the packed weights are not kept"
+                "{what}: not kept"
+            );
+        }
+    }
+}
+
+/// Which of the two ways to token ids runs.
+fn log_tokenizer(form: &TokenizerForm) {
+    match form {
+        TokenizerForm::Compiled(artefact) => log_artefact("compiled tokenizer", artefact),
+        TokenizerForm::Library { reason: None } => {}
+        TokenizerForm::Library {
+            reason: Some(reason),
+        } => {
+            tracing::info!(
+                event = "tokenizer_not_compiled",
+                reason,
+                "the tokenizer is read anew at every start: {reason}"
             );
         }
     }
@@ -218,12 +254,9 @@ fn log_artefact(artefact: &ArtefactState) {
 
 /// What the user said, else what the catalogue pins, else what was recorded when it was fetched.
 fn expected_sha256(model: &ModelSettings, fetched: &Fetched) -> Option<String> {
-    const WEIGHTS: &str = "model.safetensors";
-    let pinned = || source::pinned_sha256(&model.source, WEIGHTS).map(str::to_owned);
-    let recorded = || {
-        let weights = fetched.files.iter().find(|file| file.name == WEIGHTS)?;
-        Some(weights.sha256.clone()).filter(|digest| !digest.is_empty())
-    };
+    let weights = source::weights(fetched);
+    let pinned = || source::pinned_sha256(&model.source, &weights?.name).map(str::to_owned);
+    let recorded = || Some(weights?.sha256.clone()).filter(|digest| !digest.is_empty());
     model.sha256.clone().or_else(pinned).or_else(recorded)
 }
 

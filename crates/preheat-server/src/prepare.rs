@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use preheat_engine::tokenizer::Special;
 use preheat_engine::{TokenizeError, Tokenizer};
 use preheat_runtime::Tasks;
 use tokio::sync::Semaphore;
@@ -123,15 +122,12 @@ fn encode(
             let row = tokenizer.encode(text).map_err(no_tokens)?;
             // Only a row that is full can have been cut.
             if too_long == TooLong::Refuse && row.len() == tokenizer.max_tokens() {
-                let whole = tokenizer
-                    .encode_detail(text, Special::Add)
-                    .map_err(no_tokens)?;
-                if whole.len() > tokenizer.max_tokens() {
-                    let limit = tokenizer.max_tokens();
-                    return Err(ServeError::TooLong {
-                        got: whole.len(),
-                        limit,
-                    });
+                let (got, limit) = (
+                    tokenizer.count(text).map_err(no_tokens)?,
+                    tokenizer.max_tokens(),
+                );
+                if got > limit {
+                    return Err(ServeError::TooLong { got, limit });
                 }
             }
             Ok(row)

@@ -67,8 +67,17 @@ pub struct ModelSettings {
 
 #[derive(Debug, Clone)]
 pub enum EngineSettings {
-    Native { dtype: Dtype, artefacts: PathBuf },
+    Native(NativeSettings),
     Sim(SimSettings),
+}
+
+/// How the native engine computes, and where it keeps what it makes.
+#[derive(Debug, Clone)]
+pub struct NativeSettings {
+    pub dtype: Dtype,
+    pub artefacts: PathBuf,
+    /// Most bytes there.
+    pub artefacts_limit: u64,
 }
 
 /// The sim engine's declared behaviour, shape names read.
@@ -239,7 +248,7 @@ fn model(
         name: ModelName::new(name),
         source,
         sha256: (!model.sha256.is_empty()).then(|| model.sha256.clone()),
-        engine: engine(&model, cache)?,
+        engine: engine(&model, cache, &config.cache)?,
         instances: model.instances,
         threads: NonZeroUsize::new(model.threads).unwrap_or(share),
         pin: model.threads == 0 && model.instances == 1,
@@ -264,12 +273,17 @@ fn default_name(source: &str) -> String {
     }
 }
 
-fn engine(model: &config::Model, cache: &std::path::Path) -> Result<EngineSettings, SettingsError> {
+fn engine(
+    model: &config::Model,
+    dir: &std::path::Path,
+    cache: &config::Cache,
+) -> Result<EngineSettings, SettingsError> {
     match model.engine {
-        EngineKind::Auto | EngineKind::Native => Ok(EngineSettings::Native {
+        EngineKind::Auto | EngineKind::Native => Ok(EngineSettings::Native(NativeSettings {
             dtype: dtype(model.dtype),
-            artefacts: cache.join("artefacts"),
-        }),
+            artefacts: dir.join("artefacts"),
+            artefacts_limit: cache.artefacts_size.0,
+        })),
         EngineKind::Sim => {
             let shapes = model
                 .sim

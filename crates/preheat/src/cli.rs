@@ -136,10 +136,23 @@ pub enum ModelsVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a model into the cache and check it
+    /// Fetch a model into the cache, check it, and make its artefacts for this CPU
     Pull {
         #[command(flatten)]
         configured: Configured,
+    },
+    /// Write a model and its artefacts for this CPU to a directory: a volume or a layer of an image
+    Bake {
+        /// Empty or not there; serve it by its path
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        #[command(flatten)]
+        configured: Configured,
+    },
+    /// Read every byte of the cached models and artefacts and compare it with what is recorded
+    Verify {
+        #[command(flatten)]
+        cache: CacheArgs,
     },
     /// Remove a model from the cache
     Rm {

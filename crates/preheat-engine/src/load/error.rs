@@ -49,6 +49,10 @@ pub enum LoadError {
         bytes: u64,
         source: safetensors::SafeTensorError,
     },
+    #[error("{path} is not a state dict that can be read: {reason}")]
+    StateDict { path: PathBuf, reason: String },
+    #[error("{path} is refused: its pickle asks for `{name}`, which is no part of a state dict")]
+    Pickle { path: PathBuf, name: String },
     #[error("{path} has sha256 {found}, expected {expected}")]
     Checksum {
         path: PathBuf,
@@ -95,7 +99,8 @@ impl LoadError {
             LoadError::UnknownArchitecture { .. } => "architecture_unknown",
             LoadError::Unsupported { .. } => "unsupported",
             LoadError::Tokenizer { .. } => "tokenizer_invalid",
-            LoadError::Corrupt { .. } => "weights_corrupt",
+            LoadError::Corrupt { .. } | LoadError::StateDict { .. } => "weights_corrupt",
+            LoadError::Pickle { .. } => "pickle_refused",
             LoadError::Checksum { .. } => "checksum_wrong",
             LoadError::MissingTensor { .. }
             | LoadError::Shape { .. }
@@ -136,6 +141,15 @@ impl LoadError {
             LoadError::Corrupt { path, .. } => {
                 format!("delete {} and fetch it again", path.display())
             }
+            LoadError::StateDict { path, .. } => format!(
+                "fetch {} again, or convert it to safetensors",
+                path.display()
+            ),
+            LoadError::Pickle { path, .. } => format!(
+                "do not load {} with Python unless you trust its maker; ask for the weights as \
+                 safetensors",
+                path.display()
+            ),
             LoadError::Checksum { path, .. } => format!(
                 "delete {} and fetch it again, or correct the expected checksum",
                 path.display()

@@ -8,6 +8,14 @@ use serde_json::Value;
 
 use super::LoadError;
 
+/// The first one that is there is loaded.
+pub(crate) const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.pt",
+    "model.pth",
+];
+
 /// Paths inside one model directory. Required ones were there when it was looked at.
 #[derive(Debug)]
 pub(super) struct ModelFiles {
@@ -30,10 +38,14 @@ impl ModelFiles {
                 false => Err(LoadError::MissingFile { path }),
             }
         };
+        let weights = WEIGHTS
+            .iter()
+            .map(|name| dir.join(name))
+            .find(|path| path.is_file());
         Ok(ModelFiles {
             config: required("config.json")?,
             tokenizer: required("tokenizer.json")?,
-            weights: required("model.safetensors")?,
+            weights: weights.map_or_else(|| required(WEIGHTS[0]), Ok)?,
             dir: dir.to_owned(),
         })
     }

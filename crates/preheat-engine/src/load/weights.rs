@@ -1,9 +1,9 @@
-//! A safetensors file mapped read-only, and its tensors checked against what the config asks for.
+//! A weights file mapped read-only, safetensors or a PyTorch state dict, and its tensors checked
+//! against what the config asks for.
 //! The pages belong to the page cache, so all processes of one machine share them.
 #![expect(unsafe_code, reason = "mapping a file has no safe form")]
 
-use std::fs::{File, Metadata};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
 use super::LoadError;
+use super::state::{self, Element, Fault, StateDict, View};
 
 /// The bytes of one weights file.
 #[derive(Debug)]
@@ -42,9 +43,9 @@ impl WeightsFile {
         &self.path
     }
 
-    /// Of the file that is mapped, whatever its path leads to by now.
-    pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        self.file.metadata()
+    /// The one that is mapped, whatever its path leads to by now.
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -55,8 +56,62 @@ impl WeightsFile {
 /// The tensors of one weights file, found by name.
 pub(crate) struct Tensors<'file> {
     file: &'file Arc<WeightsFile>,
-    tensors: SafeTensors<'file>,
+    container: Container<'file>,
     prefix: &'static str,
+}
+
+enum Container<'file> {
+    Safetensors(SafeTensors<'file>),
+    State(StateDict),
+}
+
+impl<'file> Container<'file> {
+    fn parse(file: &'file WeightsFile) -> Result<Self, LoadError> {
+        let (path, bytes) = (|| file.path.clone(), file.bytes());
+        if file
+            .path
+            .extension()
+            .is_some_and(|kind| kind == "safetensors")
+        {
+            let tensors = SafeTensors::deserialize(bytes).map_err(|source| LoadError::Corrupt {
+                path: path(),
+                bytes: bytes.len() as u64,
+                source,
+            })?;
+            return Ok(Container::Safetensors(tensors));
+        }
+        match state::read(bytes) {
+            Ok(state) => Ok(Container::State(state)),
+            Err(Fault::Refused(name)) => Err(LoadError::Pickle { path: path(), name }),
+            Err(Fault::Unreadable(reason)) => Err(LoadError::StateDict {
+                path: path(),
+                reason,
+            }),
+        }
+    }
+
+    fn view(&self, file: &WeightsFile, name: &str) -> Option<Result<View, String>> {
+        match self {
+            Container::State(state) => state.get(name).cloned(),
+            Container::Safetensors(tensors) => {
+                let view = tensors.tensor(name).ok()?;
+                Some(Ok(View {
+                    dtype: element(view.dtype()),
+                    shape: view.shape().to_vec(),
+                    start: view.data().as_ptr().addr() - file.bytes().as_ptr().addr(),
+                }))
+            }
+        }
+    }
+}
+
+fn element(dtype: Dtype) -> Element {
+    match dtype {
+        Dtype::F32 => Element::F32,
+        Dtype::F16 => Element::F16,
+        Dtype::BF16 => Element::Bf16,
+        other => Element::Other(format!("{other:?}")),
+    }
 }
 
 impl<'file> Tensors<'file> {
@@ -67,39 +122,50 @@ impl<'file> Tensors<'file> {
         prefixes: &[&'static str],
         probe: &str,
     ) -> Result<Self, LoadError> {
-        let tensors =
-            SafeTensors::deserialize(file.bytes()).map_err(|source| LoadError::Corrupt {
-                path: file.path.clone(),
-                bytes: file.bytes().len() as u64,
-                source,
-            })?;
-        let known = |prefix: &&&str| tensors.tensor(&format!("{prefix}{probe}")).is_ok();
+        let container = Container::parse(file)?;
+        let known = |prefix: &&&str| container.view(file, &format!("{prefix}{probe}")).is_some();
         let prefix = prefixes.iter().find(known).copied().unwrap_or_default();
         Ok(Tensors {
             file,
-            tensors,
+            container,
             prefix,
         })
     }
 
+    fn view(&self, name: &str) -> Option<Result<View, String>> {
+        self.container.view(self.file, name)
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.tensors
-            .tensor(&format!("{}{name}", self.prefix))
-            .is_ok()
+        self.view(&format!("{}{name}", self.prefix)).is_some()
     }
 
     /// The tensor of that name, if it has the wanted shape and a float type.
     pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
         let tensor = format!("{}{name}", self.prefix);
         let path = || self.file.path.clone();
-        let Ok(view) = self.tensors.tensor(&tensor) else {
-            return Err(LoadError::MissingTensor {
-                path: path(),
-                tensor,
-            });
+        let View {
+            dtype,
+            shape: found,
+            start,
+        } = match self.view(&tensor) {
+            Some(Ok(view)) => view,
+            Some(Err(reason)) => {
+                let reason = format!("tensor `{tensor}` {reason}");
+                return Err(LoadError::StateDict {
+                    path: path(),
+                    reason,
+                });
+            }
+            None => {
+                return Err(LoadError::MissingTensor {
+                    path: path(),
+                    tensor,
+                });
+            }
         };
-        if view.shape() != shape {
-            let (expected, found) = (shape.to_vec(), view.shape().to_vec());
+        if found != shape {
+            let expected = shape.to_vec();
             return Err(LoadError::Shape {
                 path: path(),
                 tensor,
@@ -107,12 +173,11 @@ impl<'file> Tensors<'file> {
                 found,
             });
         }
-        let float = match view.dtype() {
-            Dtype::F32 => Float::F32,
-            Dtype::F16 => Float::F16,
-            Dtype::BF16 => Float::Bf16,
-            other => {
-                let found = format!("{other:?}");
+        let float = match dtype {
+            Element::F32 => Float::F32,
+            Element::F16 => Float::F16,
+            Element::Bf16 => Float::Bf16,
+            Element::Other(found) => {
                 return Err(LoadError::TensorDtype {
                     path: path(),
                     tensor,
@@ -120,7 +185,6 @@ impl<'file> Tensors<'file> {
                 });
             }
         };
-        let start = view.data().as_ptr().addr() - self.file.bytes().as_ptr().addr();
         Ok(Tensor {
             file: Arc::clone(self.file),
             start,

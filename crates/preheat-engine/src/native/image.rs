@@ -1,60 +1,66 @@
-//! The packed numbers of a model: in memory of this process alone, or in a file that all processes
-//! of the machine map.
+//! The packed numbers of a model: in memory of this process alone, or in a file of the artefact
+//! store that all processes of the machine map.
 
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 
-use memmap2::Mmap;
+use super::memory::{Floats, NoMemory};
+use crate::load::{ArtefactState, LoadError};
+use crate::store::{self, Content, HEADER, Identity, Made, Mapped, Places};
 
-use super::memory::Floats;
+const HEADER_FLOATS: usize = HEADER / size_of::<f32>();
 
-pub(super) struct Image {
-    memory: Memory,
-    /// The numbers, behind the header.
-    numbers: Range<usize>,
-}
+pub(super) struct Image(Content<Packed>);
 
-enum Memory {
-    Private(Floats),
-    Shared(Mmap),
+/// A page for the header and the numbers behind it.
+struct Packed(Floats);
+
+impl Made for Packed {
+    fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.as_bytes_mut()
+    }
 }
 
 impl Image {
-    pub(super) fn private(memory: Floats, numbers: Range<usize>) -> Self {
-        Image {
-            memory: Memory::Private(memory),
-            numbers,
-        }
-    }
-
-    /// `numbers` counts floats from the beginning of the file.
-    pub(super) fn shared(map: Mmap, numbers: Range<usize>) -> Self {
-        assert!(
-            numbers.end * size_of::<f32>() <= map.len(),
-            "the file holds all numbers"
-        );
-        Image {
-            memory: Memory::Shared(map),
-            numbers,
-        }
+    /// `len` numbers; `pack` fills them in, all zeros before, when they are not in the store.
+    pub(super) fn open(
+        places: Places<'_>,
+        identity: &Identity,
+        len: usize,
+        pack: impl FnOnce(&mut [f32]) -> Result<(), LoadError>,
+    ) -> Result<(Self, ArtefactState), LoadError> {
+        let floats = HEADER_FLOATS.saturating_add(len);
+        let bytes = floats.saturating_mul(size_of::<f32>());
+        let (content, state) = store::open(places, identity, Some(bytes), || {
+            let mut memory =
+                Floats::zeroed(floats).map_err(|NoMemory { bytes }| LoadError::OutOfMemory {
+                    what: "the packed weights",
+                    bytes,
+                })?;
+            pack(&mut memory[HEADER_FLOATS..])?;
+            Ok(Packed(memory))
+        })?;
+        Ok((Image(content), state))
     }
 }
 
 impl Deref for Image {
     type Target = [f32];
 
-    #[expect(unsafe_code, reason = "a mapped file is bytes to the compiler")]
     fn deref(&self) -> &[f32] {
-        match &self.memory {
-            Memory::Private(floats) => &floats[self.numbers.clone()],
-            Memory::Shared(map) => {
-                let Range { start, end } = self.numbers;
-                // SAFETY: the map begins on a page and was found long enough; every pattern of bits
-                // is a float.
-                unsafe {
-                    let floats = map.as_ptr().cast::<f32>().add(start);
-                    std::slice::from_raw_parts(floats, end - start)
-                }
-            }
+        match &self.0 {
+            Content::Private(Packed(floats)) => &floats[HEADER_FLOATS..],
+            Content::Shared(mapped) => numbers(mapped),
         }
     }
+}
+
+#[expect(unsafe_code, reason = "a mapped file is bytes to the compiler")]
+fn numbers(mapped: &Mapped) -> &[f32] {
+    let (_, body) = mapped.bytes().split_at(HEADER);
+    // SAFETY: the map begins on a page and the header is one; every pattern of bits is a float.
+    unsafe { std::slice::from_raw_parts(body.as_ptr().cast(), body.len() / size_of::<f32>()) }
 }

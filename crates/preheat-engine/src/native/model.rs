@@ -4,7 +4,6 @@
 use std::hint;
 use std::sync::Arc;
 
-use super::artefact::{self, Identity};
 use super::image::Image;
 use super::isa::{Isa, Kernels};
 use super::layout::{self, Layout};
@@ -12,6 +11,7 @@ use super::memory::LINE_FLOATS;
 use super::ops::{Dense, Norm};
 use super::pack::Checkpoint;
 use crate::load::{ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile};
+use crate::store::{Identity, Kind, Places};
 
 /// Numbers that are read again at once: 64 KiB.
 const PIECE: usize = 16 * 1024;
@@ -33,16 +33,19 @@ impl Model {
         config: EncoderConfig,
         weights: &Arc<WeightsFile>,
         sha256: Option<&str>,
+        places: Places<'_>,
     ) -> Result<(Self, ArtefactState), LoadError> {
         let kernels = Isa::choose(spec.isa)?;
         let checkpoint = Checkpoint::open(&config, weights)?;
         let words = checkpoint.words()?;
         let layout = Layout::of(&config, kernels.panel, spec.dtype);
         let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
-        let identity = Identity(format!("weights {known} isa {isa} {}", layout.description));
-        let artefacts = spec.artefacts.as_deref().filter(|_| sha256.is_some());
+        let identity = Identity {
+            kind: Kind::Weights,
+            text: format!("weights {known} isa {isa} {}", layout.description),
+        };
         let pack = |image: &mut [f32]| checkpoint.pack(&layout, image);
-        let (image, state) = artefact::open(artefacts, &identity, layout.len, pack)?;
+        let (image, state) = Image::open(places, &identity, layout.len, pack)?;
         let dtype = spec.dtype;
         Ok((
             Model {

@@ -13,7 +13,7 @@ pub struct FileFacts {
 }
 
 /// In order of preference; one is fetched.
-const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const WEIGHTS: [&str; 4] = crate::load::WEIGHTS;
 const CONFIG: &str = "config.json";
 const OTHERS: [&str; 7] = [
     "tokenizer.json",

@@ -3,7 +3,7 @@
 //!
 //! Their digests are remembered in `<cache>/digests/`, so that only the first start after a change
 //! reads every byte. A file counts as unchanged while its size, its time of change and its inode
-//! are the same.
+//! are the same. What was baked (`crate::bake`) brings its digests along.
 
 use std::fs;
 use std::io;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::error::FetchError;
 use super::files::{self, FileFacts};
 use super::{Fetch, Fetched, HubRepo, blocking, digest, hub};
+use crate::bake::Baked;
 
 /// Opens a directory as a model.
 pub(super) async fn open(
@@ -97,6 +98,7 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
 
     let memory = Memory::of(cache, &dir);
     let mut known = memory.read();
+    let baked = Baked::read(&dir);
     let mut changed = false;
     let mut facts = Vec::with_capacity(found.len());
     for (name, stamp) in found {
@@ -104,10 +106,7 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
             Some(at) => known.swap_remove(at).2,
             None => {
                 changed = true;
-                let path = dir.join(name);
-                digest::of_file(&path)
-                    .map_err(|error| FetchError::io("read", &path, error))?
-                    .1
+                digest_of(&dir, name, baked.as_ref())?
             }
         };
         facts.push((name.to_owned(), stamp, sha256));
@@ -123,6 +122,17 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
             sha256,
         })
         .collect())
+}
+
+fn digest_of(dir: &Path, name: &str, baked: Option<&Baked>) -> Result<String, FetchError> {
+    let path = dir.join(name);
+    let read = |error| FetchError::io("read", &path, error);
+    if let Some(baked) = baked
+        && let Some(sha256) = baked.digest(name, &fs::metadata(&path).map_err(read)?)
+    {
+        return Ok(sha256.to_owned());
+    }
+    Ok(digest::of_file(&path).map_err(read)?.1)
 }
 
 /// What changes when a file's content does.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use preheat_engine::load::ArtefactState;
+use preheat_engine::store::{list, verify};
 use preheat_engine::{LoadSpec, LoadedModel, load};
 use tempfile::TempDir;
 
@@ -184,13 +185,13 @@ fn whatever_changes_the_numbers_changes_the_artefact() {
 fn a_remembered_digest_is_that_of_the_file() {
     let place = Place::new();
     let sha256 = place.load().weights.sha256;
-    let memory = place.files("sha256");
+    let mut memory = place.files("sha256");
+    assert_eq!(memory.len(), 2, "of the weights and of the tokenizer");
+    memory.retain(|file| {
+        let text = fs::read_to_string(file).unwrap();
+        text.contains(sha256.as_deref().unwrap())
+    });
     assert_eq!(memory.len(), 1);
-    assert!(
-        fs::read_to_string(&memory[0])
-            .unwrap()
-            .contains(sha256.as_deref().unwrap())
-    );
 
     let right = LoadSpec {
         expected_sha256: sha256.clone(),
@@ -250,6 +251,101 @@ fn what_a_crash_left_is_cleared_away() {
     fs::rename(&packed, &left).unwrap();
     assert_eq!(place.load().artefact, ArtefactState::Built);
     assert!(!left.exists());
+}
+
+#[test]
+fn what_was_read_once_is_read_again_only_when_the_file_is_another() {
+    let place = Place::new();
+    let expected = answer(&place.load());
+    let seal = |kind: &str| {
+        let [file] = &place.files(kind)[..] else {
+            panic!("one {kind}")
+        };
+        (file.clone(), file.with_extension("seal"))
+    };
+    for kind in ["packed", "tokenizer"] {
+        let (file, seal) = seal(kind);
+        let sealed = fs::read_to_string(&seal).unwrap();
+        // A seal that someone else wrote, of another file or another checksum, is not believed.
+        for other in [
+            "",
+            "nonsense",
+            &sealed.replace("inode ", "inode 1"),
+            &sealed[..sealed.len() - 2],
+        ] {
+            fs::write(&seal, other).unwrap();
+            assert_eq!(place.load().artefact, ArtefactState::Mapped);
+            assert_eq!(fs::read_to_string(&seal).unwrap(), sealed, "{other:?}");
+        }
+        // Damage behind an intact seal: the file is another one, and is read.
+        let mut bytes = fs::read(&file).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        replace(&file, &bytes, true);
+        let model = place.load();
+        assert_eq!(answer(&model), expected);
+        assert_ne!(fs::read(&file).unwrap(), bytes, "it was made again");
+    }
+}
+
+#[test]
+fn the_store_keeps_within_its_size_and_keeps_what_is_in_use() {
+    let place = Place::new();
+    let in_use = place.load();
+    let size = fs::metadata(place.packed()).unwrap().len();
+    let limit = 3 * size;
+    let load_another = |number: u8| {
+        let dir = TempDir::new().unwrap();
+        let mut tiny = Tiny::bert();
+        let bias = tiny.tensors.get_mut("embeddings.LayerNorm.bias").unwrap();
+        bias.data.fill(f32::from(number));
+        tiny.write_to(dir.path());
+        let model = load(&LoadSpec {
+            artefacts: place.spec().artefacts,
+            artefacts_limit: limit,
+            ..LoadSpec::new(dir.path())
+        })
+        .unwrap();
+        assert_eq!(model.artefact, ArtefactState::Built);
+    };
+    let first = place.packed();
+    for number in 0..6 {
+        load_another(number);
+        assert!(first.exists(), "it is mapped");
+    }
+    let found = list(&place.spec().artefacts.unwrap()).unwrap();
+    assert!(found.iter().map(|artefact| artefact.bytes).sum::<u64>() <= limit);
+    assert!(found.len() >= 2);
+    let mapped = found
+        .iter()
+        .find(|artefact| artefact.path == first)
+        .unwrap();
+    assert!(mapped.in_use && verify(mapped).unwrap());
+    let made_from = mapped.made_from.as_deref().unwrap();
+    assert!(
+        made_from.contains(in_use.weights.sha256.as_deref().unwrap()),
+        "{made_from}"
+    );
+
+    drop(in_use);
+    load_another(7);
+    assert!(!first.exists(), "it was used longest ago");
+}
+
+#[test]
+fn verification_reads_everything() {
+    let place = Place::new();
+    place.load();
+    let dir = place.spec().artefacts.unwrap();
+    for artefact in list(&dir).unwrap() {
+        assert!(verify(&artefact).unwrap());
+        let mut bytes = fs::read(&artefact.path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        replace(&artefact.path, &bytes, true);
+        assert!(!verify(&artefact).unwrap());
+    }
+    assert_eq!(list(&dir.join("nowhere")).unwrap(), []);
 }
 
 #[test]

@@ -5,10 +5,15 @@
 )]
 
 mod artefacts;
+mod baked;
 mod batches;
+mod compiled;
 mod faults;
 mod model;
+mod mutations;
 mod reference;
+mod state_dicts;
 mod tiny;
 mod tokenizer;
 mod vectors;
+mod vocabularies;

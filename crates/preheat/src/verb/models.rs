@@ -1,12 +1,16 @@
 //! `preheat models`: what is in the cache, into it, out of it.
 
+mod artefacts;
+mod bake;
 mod pull;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use preheat_core::{Failure, FailureKind};
 use preheat_engine::source::{self, CachedModel, FetchError};
+use preheat_engine::store::Artefact;
 use preheat_server::human;
 use serde_json::{Value, json};
 
@@ -24,6 +28,8 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode, Failure> {
     match &args.what {
         ModelsVerb::List { cache, json } => list(&dir(cache)?, *json),
         ModelsVerb::Pull { configured } => pull::run(configured),
+        ModelsVerb::Bake { dir, configured } => bake::run(dir, configured),
+        ModelsVerb::Verify { cache } => verify::run(&dir(cache)?),
         ModelsVerb::Rm { name, cache } => remove(&dir(cache)?, name),
     }
 }
@@ -44,10 +50,17 @@ fn dir(args: &CacheArgs) -> Result<PathBuf, Failure> {
 
 fn list(cache: &Path, json: bool) -> Result<ExitCode, Failure> {
     let models = source::list(cache).map_err(|error| failed("models list", &error))?;
+    let artefacts = artefacts::list(cache)?;
     if json {
-        out::json(&models.iter().map(as_json).collect())?;
-    } else if !models.is_empty() {
-        out::print(&as_table(&models).to_string())?;
+        let with_artefacts = |model| as_json(model, &artefacts);
+        out::json(&models.iter().map(with_artefacts).collect())?;
+    } else {
+        if !models.is_empty() {
+            out::print(&as_table(&models).to_string())?;
+        }
+        if !artefacts.is_empty() {
+            out::print(&format!("\n{}", artefacts::as_table(&artefacts, &models)))?;
+        }
     }
     if models.is_empty() {
         say(&format!(
@@ -77,7 +90,7 @@ fn as_table(models: &[CachedModel]) -> Table {
     table
 }
 
-fn as_json(model: &CachedModel) -> Value {
+fn as_json(model: &CachedModel, artefacts: &[Artefact]) -> Value {
     let file = |file: &source::FileFacts| json!({ "name": file.name, "bytes": file.bytes, "sha256": file.sha256 });
     json!({
         "name": model.key,
@@ -87,6 +100,7 @@ fn as_json(model: &CachedModel) -> Value {
         "bytes": model.bytes,
         "dir": model.dir,
         "files": model.files.iter().map(file).collect::<Vec<_>>(),
+        "artefacts": artefacts::of(model, artefacts).map(artefacts::as_json).collect::<Vec<_>>(),
     })
 }
 

@@ -1,4 +1,5 @@
-//! `preheat models pull`: a model brought into the cache, and every byte of it checked.
+//! `preheat models pull`: a model brought into the cache, every byte of it checked, and its artefacts
+//! made.
 
 use std::io::{Stderr, stderr};
 use std::process::ExitCode;
@@ -6,9 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use preheat_core::{Failure, FailureKind};
+use preheat_engine::load::{ArtefactState, LoadSpec, TokenizerForm, load};
 use preheat_engine::source::{self, FetchOptions, Fetched, Progress};
 use preheat_runtime::Urgency;
-use preheat_server::human;
+use preheat_server::{Settings, human};
 
 use super::failed;
 use crate::cli::Configured;
@@ -25,6 +27,50 @@ const STAGE: &str = "models pull";
 const FRAME: Duration = Duration::from_millis(100);
 
 pub fn run(args: &Configured) -> Result<ExitCode, Failure> {
+    let Pulled { settings, fetched } = fetch(args)?;
+    if let Some(spec) = preheat_server::load_spec(&settings.model, &fetched) {
+        make_artefacts(&spec);
+    }
+    crate::out::print(&format!("{}\n", fetched.dir.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the first start would make otherwise. A model that this engine cannot load is pulled all the
+/// same: it may be meant for another one.
+fn make_artefacts(spec: &LoadSpec) {
+    let began = Instant::now();
+    match load(spec) {
+        Ok(loaded) => {
+            let took = human::time(began.elapsed());
+            let tokenizer = match loaded.tokenizer_form {
+                TokenizerForm::Compiled(state) => state,
+                TokenizerForm::Library { reason } => {
+                    let reason = reason.unwrap_or_default();
+                    say(&format!(
+                        "the tokenizer is not compiled: {}",
+                        plain(&reason)
+                    ));
+                    ArtefactState::Off
+                }
+            };
+            let is_new =
+                [&loaded.artefact, &tokenizer].map(|state| *state != ArtefactState::Mapped);
+            say(&match is_new.contains(&true) {
+                true => format!("artefacts for this CPU made in {took}"),
+                false => "artefacts for this CPU were there".to_owned(),
+            });
+        }
+        Err(error) => say(&format!("no artefacts: {}", plain(&error.to_string()))),
+    }
+}
+
+/// A model on this machine, whole, and the settings that asked for it.
+pub struct Pulled {
+    pub settings: Settings,
+    pub fetched: Fetched,
+}
+
+pub fn fetch(args: &Configured) -> Result<Pulled, Failure> {
     let effective = process::effective(args)?;
     let is_shown = process::is_shown(&effective);
     let mut config = effective.config;
@@ -55,8 +101,7 @@ pub fn run(args: &Configured) -> Result<ExitCode, Failure> {
         ),
     };
     say(&format!("{source}: {how}; revision {revision}"));
-    crate::out::print(&format!("{}\n", fetched.dir.display()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Pulled { settings, fetched })
 }
 
 /// What came over the network was checked on its way; what was in the cache is read again.

@@ -112,3 +112,64 @@ fn what_cannot_be_had_is_11_with_cause_and_remedy() {
     assert!(pulled.stderr.contains("models pull failed: "), "{pulled:?}");
     assert!(pulled.stderr.contains("what to do: "), "{pulled:?}");
 }
+
+#[test]
+fn artefacts_are_made_listed_checked_and_baked() {
+    let shell = Shell::new();
+    let model = crate::replica::model_folder();
+    let model = model.to_str().unwrap();
+    let pulled = shell.call(["models", "pull", model, "--cache-dir", "cache"]);
+    assert_eq!(pulled.code, 0, "{pulled:?}");
+    assert!(
+        pulled.stderr.contains("artefacts for this CPU made in "),
+        "{pulled:?}"
+    );
+    let again = shell.call(["models", "pull", model, "--cache-dir", "cache"]);
+    assert!(
+        again.stderr.contains("artefacts for this CPU were there"),
+        "{again:?}"
+    );
+
+    let list = shell.call(["models", "list", "--cache-dir", "cache"]);
+    for kind in ["weights", "tokenizer"] {
+        assert!(list.stdout.contains(kind), "{list:?}");
+    }
+    let whole = shell.call(["models", "verify", "--cache-dir", "cache"]);
+    assert_eq!(
+        (whole.code, whole.stdout.matches("whole").count()),
+        (0, 2),
+        "{whole:?}"
+    );
+
+    let baked = shell.call(["models", "bake", "baked", model, "--cache-dir", "cache"]);
+    assert_eq!(
+        (baked.code, baked.stdout.as_str()),
+        (0, "baked\n"),
+        "{baked:?}"
+    );
+    let twice = shell.call(["models", "bake", "baked", model, "--cache-dir", "cache"]);
+    assert!(
+        twice.code == 12 && twice.stderr.contains("is not empty"),
+        "{twice:?}"
+    );
+    // Another cache, as on another machine: nothing is made there.
+    let served = shell.call(["models", "pull", "./baked", "--cache-dir", "other"]);
+    assert!(
+        served.stderr.contains("artefacts for this CPU were there"),
+        "{served:?}"
+    );
+
+    let artefacts = shell.path().join("cache/artefacts");
+    let mut files = std::fs::read_dir(artefacts)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let tokenizer = files.find(|path| path.extension().is_some_and(|kind| kind == "tokenizer"));
+    let tokenizer = tokenizer.unwrap();
+    let mut bytes = std::fs::read(&tokenizer).unwrap();
+    bytes[9000] ^= 1;
+    std::fs::remove_file(&tokenizer).unwrap();
+    std::fs::write(&tokenizer, bytes).unwrap();
+    let damaged = shell.call(["models", "verify", "--cache-dir", "cache"]);
+    assert_eq!(damaged.code, 11, "{damaged:?}");
+    assert!(damaged.stdout.contains("damaged"), "{damaged:?}");
+}

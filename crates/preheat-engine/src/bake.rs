@@ -1,0 +1,170 @@
+//! A model and what is made of it in one directory, for a volume or a layer of an image: whoever
+//! serves it maps everything, and makes nothing.
+//!
+//! ```text
+//! <dir>/config.json, model.safetensors, …   the model, as it was fetched
+//! <dir>/artefacts/                          packed weights and compiled tokenizer, for this CPU
+//! <dir>/baked.json                          names, lengths, dates and digests; written last
+//! ```
+//!
+//! A copy of the directory has other inodes, so the digests that were computed here are believed by
+//! name, length and date (to the second, which is what archives keep). A file that is changed later
+//! has another date, and is read.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::load::{LoadError, LoadSpec, hex, load};
+use crate::source::Fetched;
+
+const RECORD: &str = "baked.json";
+const ARTEFACTS: &str = "artefacts";
+/// Raised when an older reader would misread a newer file; others are not believed.
+const VERSION: u64 = 1;
+
+/// Why a model could not be baked.
+#[derive(Debug, thiserror::Error)]
+pub enum BakeError {
+    #[error("{path} is not empty")]
+    NotEmpty { path: PathBuf },
+    #[error("{path} cannot be written or read")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{file} changed while it was copied")]
+    Changed { file: String },
+    #[error("the model cannot be loaded: {0}")]
+    Load(#[source] LoadError),
+}
+
+impl BakeError {
+    /// What to do next.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            BakeError::NotEmpty { .. } => "name a directory that is empty or not there".to_owned(),
+            BakeError::Io { path, .. } => {
+                format!(
+                    "check the permissions of {} and the disk it is on",
+                    path.display()
+                )
+            }
+            BakeError::Changed { .. } => "verify the model, and bake it again".to_owned(),
+            BakeError::Load(error) => error.remedy(),
+        }
+    }
+}
+
+/// Copies the model to `dir`, which is empty or not there, and makes its artefacts there. `spec` says
+/// how it will be loaded; its directories are those of `dir`. Returns the bytes of everything.
+///
+/// # Errors
+/// What could not be copied or made. The directory then has no record, and is not believed.
+pub fn bake(fetched: &Fetched, spec: &LoadSpec, dir: &Path) -> Result<u64, BakeError> {
+    let artefacts = dir.join(ARTEFACTS);
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BakeError::Io { path, source }
+    };
+    fs::create_dir_all(dir).map_err(io(dir))?;
+    if fs::read_dir(dir).map_err(io(dir))?.next().is_some() {
+        return Err(BakeError::NotEmpty {
+            path: dir.to_owned(),
+        });
+    }
+    let mut files = Vec::with_capacity(fetched.files.len());
+    for file in &fetched.files {
+        let (from, to) = (fetched.dir.join(&file.name), dir.join(&file.name));
+        let parent = to.parent().unwrap_or(dir);
+        fs::create_dir_all(parent).map_err(io(parent))?;
+        let bytes = fs::read(&from).map_err(io(&from))?;
+        let sha256 = hex(&bytes);
+        if !file.sha256.is_empty() && file.sha256 != sha256 {
+            return Err(BakeError::Changed {
+                file: file.name.clone(),
+            });
+        }
+        fs::write(&to, &bytes).map_err(io(&to))?;
+        files.push((file.name.clone(), to, sha256));
+    }
+    let spec = LoadSpec {
+        dir: dir.to_owned(),
+        artefacts: Some(artefacts.clone()),
+        artefacts_limit: u64::MAX,
+        expected_sha256: None,
+        ..spec.clone()
+    };
+    load(&spec).map_err(BakeError::Load)?;
+    let mut total = tidy(&artefacts).map_err(io(&artefacts))?;
+    let mut listed = Vec::with_capacity(files.len());
+    for (name, path, sha256) in files {
+        let facts = fs::metadata(&path).map_err(io(&path))?;
+        total += facts.len();
+        listed.push(json!({
+            "name": name, "bytes": facts.len(), "modified": facts.mtime(), "sha256": sha256,
+        }));
+    }
+    let record = json!({ "version": VERSION, "revision": fetched.revision, "files": listed });
+    let path = dir.join(RECORD);
+    fs::write(&path, format!("{record:#}\n"))
+        .and_then(|()| File::open(&path)?.sync_all())
+        .map_err(io(&path))?;
+    Ok(total)
+}
+
+/// Locks and memories are of this machine. Returns the bytes of what stays.
+fn tidy(artefacts: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    for entry in fs::read_dir(artefacts)? {
+        let entry = entry?;
+        let facts = entry.metadata()?;
+        match facts.permissions().readonly() {
+            true => total += facts.len(),
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(total)
+}
+
+/// What a baked directory says about its files.
+#[derive(Debug)]
+pub(crate) struct Baked {
+    pub(crate) artefacts: PathBuf,
+    files: Vec<(String, u64, i64, String)>,
+}
+
+impl Baked {
+    /// None when the directory is not a baked one.
+    pub(crate) fn read(dir: &Path) -> Option<Self> {
+        let record: Value = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
+        if record["version"] != VERSION {
+            return None;
+        }
+        let files = record["files"].as_array()?.iter().map(|file| {
+            let sha256 = file["sha256"]
+                .as_str()
+                .filter(|digest| digest.len() == 64)?;
+            Some((
+                file["name"].as_str()?.to_owned(),
+                file["bytes"].as_u64()?,
+                file["modified"].as_i64()?,
+                sha256.to_owned(),
+            ))
+        });
+        Some(Baked {
+            artefacts: dir.join(ARTEFACTS),
+            files: files.collect::<Option<_>>()?,
+        })
+    }
+
+    /// The digest that this file had, while it looks as it did.
+    pub(crate) fn digest(&self, name: &str, facts: &Metadata) -> Option<&str> {
+        let mut files = self.files.iter();
+        let found = files.find(|(file, bytes, modified, _)| {
+            file == name && *bytes == facts.len() && *modified == facts.mtime()
+        });
+        found.map(|(_, _, _, sha256)| &sha256[..])
+    }
+}

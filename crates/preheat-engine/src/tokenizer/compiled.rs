@@ -1,0 +1,108 @@
+//! A tokenizer that is used where it lies: nothing is parsed when it is opened, and all processes of
+//! a machine share its pages. What it cannot do is not compiled, see `compile.rs`.
+//!
+//! | to change | look in |
+//! |---|---|
+//! | where things lie in the file | `blob.rs`; lookups in it: `table.rs` |
+//! | which steps there are | `recipe.rs` |
+//! | a step | `added.rs`, `normalize.rs` and `charsmap.rs`, `words.rs`, `model.rs` |
+
+pub(super) mod added;
+pub(super) mod blob;
+mod charsmap;
+mod model;
+mod normalize;
+pub(super) mod recipe;
+pub(super) mod table;
+mod words;
+
+use added::{Added, Enough, Part};
+use blob::{Blob, Section};
+use recipe::Recipe;
+
+pub(super) use normalize::normalized;
+
+pub(super) struct Compiled {
+    blob: Blob,
+    recipe: Recipe,
+    /// Looked for in the raw text.
+    raw: Added,
+    /// Looked for in the normalised text.
+    normalized: Added,
+}
+
+impl Compiled {
+    /// # Errors
+    /// Why there is no compiled tokenizer in these bytes.
+    pub(super) fn open(blob: Blob) -> Result<Self, String> {
+        let refusal = blob.section(Section::Refusal);
+        if !refusal.is_empty() {
+            return Err(String::from_utf8_lossy(refusal).into_owned());
+        }
+        let read = || {
+            Some((
+                Recipe::read(blob.words(Section::Recipe))?,
+                Added::read(&blob, false)?,
+                Added::read(&blob, true)?,
+            ))
+        };
+        let (recipe, raw, normalized) = read().ok_or("its compiled form makes no sense")?;
+        Ok(Compiled {
+            blob,
+            recipe,
+            raw,
+            normalized,
+        })
+    }
+
+    /// Special tokens around every text.
+    pub(super) fn specials(&self) -> usize {
+        self.recipe.before.len() + self.recipe.after.len()
+    }
+
+    /// Whether the tokens of a text up to a space are the first tokens of the whole text.
+    pub(super) fn stops_at_spaces(&self) -> bool {
+        self.recipe.stops_at_spaces
+    }
+
+    /// Ids with special tokens, at most `max_tokens`: the end of the text is lost, special tokens
+    /// are not.
+    pub(super) fn encode(&self, text: &str, max_tokens: usize) -> Vec<u32> {
+        let room = max_tokens.saturating_sub(self.specials());
+        let mut ids = self.recipe.before.clone();
+        self.add_text(text, ids.len().saturating_add(room), &mut ids);
+        ids.extend(&self.recipe.after);
+        ids
+    }
+
+    /// Stops at `limit` ids.
+    fn add_text(&self, text: &str, limit: usize, ids: &mut Vec<u32>) {
+        let enough = |ids: &Vec<u32>| match ids.len() >= limit {
+            true => Enough::Yes,
+            false => Enough::No,
+        };
+        self.raw.split(&self.blob, text, |part| {
+            match part {
+                Part::Token(id) => ids.push(id),
+                Part::Text(text) => {
+                    let text = normalized(&self.recipe.normalizers, &self.blob, text);
+                    self.normalized.split(&self.blob, &text, |part| {
+                        match part {
+                            Part::Token(id) => ids.push(id),
+                            Part::Text(text) => {
+                                let (splits, model) = (&self.recipe.splits, self.recipe.model);
+                                words::pieces(splits, &self.blob, text, &mut |piece| {
+                                    model.encode(&self.blob, piece, ids);
+                                    enough(ids)
+                                });
+                            }
+                        }
+                        enough(ids)
+                    });
+                }
+            }
+            enough(ids)
+        });
+        ids.truncate(limit);
+    }
+}

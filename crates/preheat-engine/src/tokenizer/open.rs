@@ -1,0 +1,151 @@
+//! Which of the two tokenizers runs, and where it comes from.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use tokenizers::Tokenizer as Library;
+
+use super::compiled::Compiled;
+use super::compiled::blob::{Blob, Bytes, VERSION};
+use super::{Kind, TokenizeError, Tokenizer, compile, library, proof};
+use crate::load::{LoadError, TokenizerForm, hex};
+use crate::store::{self, Identity, Places, stamp};
+
+/// A tokenizer and how it came to be.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) form: TokenizerForm,
+}
+
+/// The model's own tokenizer: its compiled form, where there is a place to keep one and the file
+/// has one, else the `tokenizers` crate.
+pub(crate) fn open(
+    path: &Path,
+    max_tokens: usize,
+    places: Places<'_>,
+) -> Result<Opened, LoadError> {
+    let (kind, form) = match places.baked.is_some() || places.store.is_some() {
+        true => compiled(path, places)?,
+        false => (
+            uncompiled(library::read(path)?),
+            TokenizerForm::Library { reason: None },
+        ),
+    };
+    let tokenizer = Tokenizer { kind, max_tokens };
+    let reject = |reason| LoadError::Tokenizer {
+        path: path.to_owned(),
+        reason,
+    };
+    let empty = tokenizer.encode("").map_err(|error| reject(error.reason))?;
+    if empty.len() >= max_tokens {
+        return Err(reject(format!(
+            "its {} special tokens leave no room in {max_tokens}",
+            empty.len()
+        )));
+    }
+    Ok(Opened { tokenizer, form })
+}
+
+fn uncompiled(library: Library) -> Kind {
+    Kind::Library {
+        stops_at_spaces: library::stops_at_spaces(&library),
+        library: Box::new(library),
+    }
+}
+
+fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), LoadError> {
+    let unreadable = |source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let sha256 = stamp::digest(&file, path, places.store, places.baked, || {
+        fs::read(path).map(|bytes| hex(&bytes))
+    })
+    .map_err(unreadable)?;
+    let identity = Identity {
+        kind: store::Kind::Tokenizer,
+        text: format!(
+            "tokenizer {sha256} form {VERSION} by {}",
+            env!("CARGO_PKG_VERSION")
+        ),
+    };
+    let mut parsed = None;
+    let (content, state) = store::open(places, &identity, None, || {
+        let library = library::read(path)?;
+        let bytes = make(&library);
+        parsed = Some(library);
+        Ok(bytes)
+    })?;
+    let opened = Blob::open(content)
+        .ok_or_else(|| "its compiled form makes no sense".to_owned())
+        .and_then(Compiled::open);
+    Ok(match opened {
+        Ok(compiled) => {
+            let source = Source {
+                path: path.to_owned(),
+                sha256,
+                library: OnceLock::new(),
+            };
+            (
+                Kind::Compiled {
+                    compiled: Box::new(compiled),
+                    source,
+                },
+                TokenizerForm::Compiled(state),
+            )
+        }
+        Err(reason) => {
+            let library = parsed.map_or_else(|| library::read(path), Ok)?;
+            (
+                uncompiled(library),
+                TokenizerForm::Library {
+                    reason: Some(reason),
+                },
+            )
+        }
+    })
+}
+
+/// The compiled form, proven equal, or why there is none.
+fn make(library: &Library) -> Bytes {
+    let proven = |bytes: Bytes| {
+        let blob = Blob::open(store::Content::Private(bytes.clone()));
+        let compiled = Compiled::open(blob.ok_or("it cannot be read back")?)?;
+        proof::equal(&compiled, library)?;
+        Ok(bytes)
+    };
+    compile::compile(library)
+        .map_err(|refusal| format!("it has {refusal}"))
+        .and_then(proven)
+        .unwrap_or_else(|reason: String| compile::refused(&reason))
+}
+
+/// The file that a compiled tokenizer was made from; read again when someone needs more than ids.
+pub(super) struct Source {
+    path: PathBuf,
+    sha256: String,
+    library: OnceLock<Result<Box<Library>, TokenizeError>>,
+}
+
+impl Source {
+    pub(super) fn library(&self) -> Result<&Library, TokenizeError> {
+        let library = self.library.get_or_init(|| self.read().map(Box::new));
+        library.as_deref().map_err(Clone::clone)
+    }
+
+    fn read(&self) -> Result<Library, TokenizeError> {
+        let reject = |reason: String| TokenizeError { reason };
+        let bytes = fs::read(&self.path)
+            .map_err(|error| reject(format!("{} cannot be read: {error}", self.path.display())))?;
+        if hex(&bytes) != self.sha256 {
+            let path = self.path.display();
+            return Err(reject(format!(
+                "{path} was changed while the model was served"
+            )));
+        }
+        library::parse(&bytes).map_err(reject)
+    }
+}

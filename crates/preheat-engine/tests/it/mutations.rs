@@ -1,0 +1,147 @@
+//! Thousands of damaged files, the same ones in every run: each is refused with a reason or does no
+//! harm. None crashes, none hangs.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use preheat_engine::{LoadError, LoadSpec, load};
+use tempfile::TempDir;
+
+use crate::state_dicts::{F32, legacy, pickle, zipped};
+use crate::tiny::Tiny;
+
+/// No damage makes a load of a tiny model take longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % limit.max(1)
+    }
+
+    /// A few bytes changed, put in, taken out or doubled, mostly where a file says what it holds.
+    fn mutated(&mut self, whole: &[u8], head: usize) -> Vec<u8> {
+        let mut bytes = whole.to_vec();
+        for _ in 0..=self.below(3) {
+            if bytes.is_empty() {
+                return bytes;
+            }
+            let within = if self.below(4) == 0 {
+                bytes.len()
+            } else {
+                bytes.len().min(head)
+            };
+            let at = self.below(within);
+            let until = (at + 1 + self.below(16)).min(bytes.len());
+            match self.below(8) {
+                0 => bytes[at] = 0xff,
+                1 => bytes[at] = 0,
+                2 => bytes[at] ^= 1 << self.below(8),
+                3 => bytes[at] = self.below(256) as u8,
+                4 => drop(bytes.drain(at..until)),
+                5 => {
+                    let copy = bytes[at..until].to_vec();
+                    bytes.splice(at..at, copy);
+                }
+                6 => bytes[at..until].fill(b'9'),
+                _ => bytes.truncate(bytes.len() - self.below(bytes.len().min(200))),
+            }
+        }
+        bytes
+    }
+}
+
+/// Loads the model with `count` damaged forms of one of its files; how many were refused.
+fn refused(dir: &Path, file: &str, head: usize, count: usize) -> usize {
+    let path = dir.join(file);
+    let whole = fs::read(&path).unwrap();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ whole.len() as u64);
+    let mut refused = 0;
+    for number in 0..count {
+        fs::write(&path, random.mutated(&whole, head)).unwrap();
+        let began = Instant::now();
+        match load(&LoadSpec::new(dir)) {
+            Ok(model) => {
+                // What could be loaded can be used.
+                let _ = model.tokenizer.encode("a cold model, warming!");
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().is_empty() && !error.remedy().is_empty());
+                let is_ours = file != "tokenizer.json";
+                assert!(
+                    !(is_ours && matches!(error, LoadError::Panicked { .. })),
+                    "{file} {number}"
+                );
+            }
+        }
+        assert!(began.elapsed() < PATIENCE, "{file} {number}");
+    }
+    fs::write(&path, whole).unwrap();
+    refused
+}
+
+#[test]
+fn damaged_safetensors_are_refused_or_harmless() {
+    let dir = Tiny::bert().write();
+    assert!(refused(dir.path(), "model.safetensors", 3000, 2500) > 1200);
+}
+
+#[test]
+fn damaged_tokenizer_files_are_refused_or_harmless() {
+    let dir = Tiny::bert().write();
+    assert!(refused(dir.path(), "tokenizer.json", 4000, 1500) > 700);
+}
+
+#[test]
+fn damaged_state_dicts_are_refused_or_harmless() {
+    let tiny = Tiny::bert();
+    let pickle = pickle(&tiny, F32, "");
+    let zip = zipped(&tiny, F32, &pickle);
+    let old = legacy(&tiny, F32, &pickle);
+    for (bytes, head) in [(zip, pickle.len() + 60), (old, pickle.len() + 60)] {
+        let dir = tiny.write();
+        fs::remove_file(dir.path().join("model.safetensors")).unwrap();
+        fs::write(dir.path().join("pytorch_model.bin"), &bytes).unwrap();
+        assert!(refused(dir.path(), "pytorch_model.bin", head, 1500) > 500);
+    }
+}
+
+#[test]
+fn damaged_artefacts_are_made_again() {
+    let (dir, artefacts) = (Tiny::bert().write(), TempDir::new().unwrap());
+    let spec = LoadSpec {
+        artefacts: Some(artefacts.path().to_owned()),
+        ..LoadSpec::new(dir.path())
+    };
+    let expected = load(&spec)
+        .unwrap()
+        .tokenizer
+        .encode("a cold model")
+        .unwrap();
+    let mut random = Random(7);
+    for kind in ["packed", "tokenizer"] {
+        let entries = fs::read_dir(artefacts.path()).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        let path = paths
+            .find(|path| path.extension().is_some_and(|found| found == kind))
+            .unwrap();
+        let whole = fs::read(&path).unwrap();
+        for number in 0..100 {
+            let damaged = random.mutated(&whole, 5000);
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, &damaged).unwrap();
+            let mut permissions = fs::metadata(&path).unwrap().permissions();
+            permissions.set_readonly(true);
+            fs::set_permissions(&path, permissions).unwrap();
+            let model = load(&spec).unwrap();
+            assert_eq!(model.tokenizer.encode("a cold model").unwrap(), expected);
+            assert_eq!(fs::read(&path).unwrap(), whole, "{kind} {number}");
+        }
+    }
+}
