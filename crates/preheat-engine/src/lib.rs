@@ -4,11 +4,15 @@
 pub mod engine;
 pub mod load;
 mod native;
+pub mod onnx;
 pub mod sim;
 pub mod source;
 pub mod tokenizer;
 
-pub use engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
+pub use engine::{
+    Batch, Element, Engine, EngineInfo, Instance, Matrix, Output, RunError, Signature, Task, Tensor,
+    TensorError, TensorSpec, TokenBatch,
+};
 pub use load::{
     ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, WeightsFacts, load,
 };
