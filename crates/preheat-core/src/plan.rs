@@ -182,12 +182,21 @@ fn planned(spec: &TensorSpec, batched: bool, rows: usize) -> Result<PlannedTenso
     let dim = |(place, dim): (usize, &Option<usize>)| match dim {
         _ if batched && place == 0 => Ok(rows),
         Some(dim) => Ok(*dim),
-        None => Err(format!("input '{}' may have any size in dimension {place}", spec.name)),
+        None => Err(format!(
+            "input '{}' may have any size in dimension {place}",
+            spec.name
+        )),
     };
     Ok(PlannedTensor {
         name: spec.name.clone(),
         element: Some(spec.element),
-        shape: spec.shape.iter().flatten().enumerate().map(dim).collect::<Result<_, _>>()?,
+        shape: spec
+            .shape
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(dim)
+            .collect::<Result<_, _>>()?,
         fill: Fill::Random,
     })
 }
@@ -197,7 +206,12 @@ fn shapes(case: &Case) -> Option<Vec<(String, Vec<usize>)>> {
     let CaseInput::Tensors(tensors) = &case.input else {
         return None;
     };
-    Some(tensors.iter().map(|t| (t.name.clone(), t.shape.clone())).collect())
+    Some(
+        tensors
+            .iter()
+            .map(|t| (t.name.clone(), t.shape.clone()))
+            .collect(),
+    )
 }
 
 /// Makes a case fit, and says so. Lengths of literal texts are cut by the tokenizer as they would

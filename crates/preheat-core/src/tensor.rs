@@ -98,24 +98,34 @@ impl TensorSpec {
             return Ok(());
         };
         let fits = shape.len() == wanted.len()
-            && shape.iter().zip(wanted).all(|(have, want)| want.is_none_or(|w| w == *have));
+            && shape
+                .iter()
+                .zip(wanted)
+                .all(|(have, want)| want.is_none_or(|w| w == *have));
         match fits {
             true => Ok(()),
-            false => Err(format!("'{name}' has shape {shape:?}, expected {}", shown(wanted))),
+            false => Err(format!(
+                "'{name}' has shape {shape:?}, expected {}",
+                shown(wanted)
+            )),
         }
     }
 
     /// Whether any number of rows may stand in the first dimension.
     #[must_use]
     pub fn has_rows(&self) -> bool {
-        self.shape.as_ref().is_some_and(|shape| shape.first() == Some(&None))
+        self.shape
+            .as_ref()
+            .is_some_and(|shape| shape.first() == Some(&None))
     }
 
     /// Elements of one row, where nothing but the number of rows is left open.
     #[must_use]
     pub fn row_size(&self, batched: bool) -> Option<usize> {
         let inner = self.shape.as_ref()?.get(usize::from(batched)..)?;
-        inner.iter().try_fold(1usize, |size, dim| size.checked_mul((*dim)?))
+        inner
+            .iter()
+            .try_fold(1usize, |size, dim| size.checked_mul((*dim)?))
     }
 }
 
@@ -152,7 +162,9 @@ pub enum Fill {
 pub fn row_size<'a>(shapes: impl IntoIterator<Item = &'a [usize]>, batched: bool) -> usize {
     let row = |shape: &[usize]| {
         let inner = shape.get(usize::from(batched)..).unwrap_or_default();
-        inner.iter().fold(1usize, |size, dim| size.saturating_mul(*dim))
+        inner
+            .iter()
+            .fold(1usize, |size, dim| size.saturating_mul(*dim))
     };
     shapes.into_iter().map(row).fold(0, usize::saturating_add)
 }
@@ -169,7 +181,10 @@ mod tests {
             shape: Some(vec![None, Some(3)]),
         };
         assert_eq!(spec.fits(Element::F32, &[7, 3]), Ok(()));
-        assert_eq!(spec.fits(Element::F64, &[7, 3]).unwrap_err(), "'x' is f32, not f64");
+        assert_eq!(
+            spec.fits(Element::F64, &[7, 3]).unwrap_err(),
+            "'x' is f32, not f64"
+        );
         let wrong = spec.fits(Element::F32, &[7, 4]).unwrap_err();
         assert_eq!(wrong, "'x' has shape [7, 4], expected [-1, 3]");
         assert!(spec.fits(Element::F32, &[3]).is_err());
@@ -178,7 +193,11 @@ mod tests {
 
     #[test]
     fn every_kind_is_found_by_its_name() {
-        assert!(Element::ALL.iter().all(|e| Element::of_name(e.name()) == Some(*e)));
+        assert!(
+            Element::ALL
+                .iter()
+                .all(|e| Element::of_name(e.name()) == Some(*e))
+        );
         assert_eq!(Element::of_name("f16"), None);
     }
 }

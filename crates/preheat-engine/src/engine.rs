@@ -29,7 +29,9 @@ pub trait Instance: Send {
     /// [`RunError::Input`] when the batch itself is at fault, anything else when the engine is.
     fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
         let _ = batch;
-        Err(RunError::Input("this model takes tensors, not texts".into()))
+        Err(RunError::Input(
+            "this model takes tensors, not texts".into(),
+        ))
     }
 
     /// Runs the declared inputs, and returns the declared outputs in the order of the declaration.
@@ -38,7 +40,9 @@ pub trait Instance: Send {
     /// As for [`run`](Self::run).
     fn infer(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
         let _ = inputs;
-        Err(RunError::Input("this model takes texts, not tensors".into()))
+        Err(RunError::Input(
+            "this model takes texts, not tensors".into(),
+        ))
     }
 }
 

@@ -5,13 +5,14 @@ pub mod engine;
 pub mod load;
 mod native;
 pub mod onnx;
+pub mod picture;
 pub mod sim;
 pub mod source;
 pub mod tokenizer;
 
 pub use engine::{
-    Batch, Element, Engine, EngineInfo, Instance, Matrix, Output, RunError, Signature, Task, Tensor,
-    TensorError, TensorSpec, TokenBatch,
+    Batch, Element, Engine, EngineInfo, Instance, Matrix, Output, RunError, Signature, Task,
+    Tensor, TensorError, TensorSpec, TokenBatch,
 };
 pub use load::{
     ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, WeightsFacts, load,

@@ -205,7 +205,10 @@ pub(crate) fn verify(path: &Path, expected: Option<&str>) -> Result<WeightsFile,
 
 pub(crate) type Timed<T> = Result<(T, StageTiming), LoadError>;
 
-pub(crate) fn timed<T>(stage: &'static str, work: impl FnOnce() -> Result<T, LoadError>) -> Timed<T> {
+pub(crate) fn timed<T>(
+    stage: &'static str,
+    work: impl FnOnce() -> Result<T, LoadError>,
+) -> Timed<T> {
     let (started, cpu) = (Instant::now(), thread_cpu());
     let value = work()?;
     let cpu = Some(thread_cpu().saturating_sub(cpu));

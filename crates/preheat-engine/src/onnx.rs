@@ -87,13 +87,16 @@ pub fn find(dir: &Path) -> Result<PathBuf, LoadError> {
         source,
     })?;
     let is_onnx = |path: &PathBuf| path.extension().is_some_and(|e| e == "onnx");
-    let mut found = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_onnx);
+    let mut found = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(is_onnx);
     match (found.next(), found.next()) {
         (Some(file), None) => Ok(file),
         (None, _) => Err(LoadError::MissingFile { path: usual }),
         (Some(one), Some(_)) => Err(LoadError::Onnx {
             path: one,
-            reason: "is not the only ONNX file: say which with model.onnx.file".into(),
+            reason: "is not the only ONNX file: give the path of one of them as the source".into(),
         }),
     }
 }
@@ -107,7 +110,9 @@ pub fn load(spec: &OnnxSpec) -> Result<LoadedOnnx, LoadError> {
     let (declared, environment) = thread::scope(|scope| {
         let environment = spec.library.as_deref().map(|library| {
             let body = move || timed("runtime", || library::environment(library));
-            thread::Builder::new().name("load-runtime".into()).spawn_scoped(scope, body)
+            thread::Builder::new()
+                .name("load-runtime".into())
+                .spawn_scoped(scope, body)
         });
         let declared = timed("declaration", || declared(spec))?;
         let environment = match environment {
@@ -182,11 +187,18 @@ impl OnnxEngine {
             (_, Some(provider)) => format!("onnx-{}", provider.name()),
         };
         let all = || declared.inputs.iter().chain(&declared.outputs);
-        let row = declared.outputs.first().and_then(|o| o.row_size(all().all(|t| t.has_rows())));
+        let row = declared
+            .outputs
+            .first()
+            .and_then(|o| o.row_size(all().all(|t| t.has_rows())));
         Ok(OnnxEngine {
             info: EngineInfo {
                 name,
-                dtype: declared.outputs.first().map_or("f32", |o| o.element.name()).to_owned(),
+                dtype: declared
+                    .outputs
+                    .first()
+                    .map_or("f32", |o| o.element.name())
+                    .to_owned(),
                 pooling: String::new(),
                 dim: row.unwrap_or(0),
                 max_tokens: 0,
@@ -233,7 +245,9 @@ impl Engine for OnnxEngine {
 
 impl fmt::Debug for OnnxEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnnxEngine").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("OnnxEngine")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,6 +15,7 @@ mod model;
 mod plan;
 mod prove;
 mod report;
+mod sample;
 mod warm;
 
 mod batcher;
@@ -22,6 +23,7 @@ mod instances;
 mod prepare;
 mod serve_error;
 mod service;
+mod tensors;
 
 mod admin;
 mod grpc;

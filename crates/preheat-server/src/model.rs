@@ -1,29 +1,37 @@
 //! A model as this replica holds it: fetched, loaded, with its instances and its batcher.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use preheat_api::config::OnnxRuntime;
 use preheat_core::batching::BatchLimits;
 use preheat_core::shape::Buckets;
-use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
-use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming};
+use preheat_core::tensor;
+use preheat_core::{CaseInput, Failure, FailureKind, ModelLimits, Phase, Span};
+use preheat_engine::load::{ArtefactState, Dtype, LoadSpec, StageTiming};
+use preheat_engine::onnx::{self, OnnxSpec};
+use preheat_engine::picture::Pictures;
 use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
-use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
+use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Task, Tokenizer, sim};
 use preheat_runtime::Tasks;
 
-use crate::batcher::{Batcher, BatcherConfig, Coverage};
+use crate::batcher::{Batcher, BatcherConfig, Coverage, Grouping};
 use crate::board::{Board, Doing};
 use crate::clock::{Clock, millis};
 use crate::human;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
-use crate::settings::{EngineSettings, ModelSettings, SimSettings};
+use crate::settings::{EngineSettings, ModelSettings, OnnxSettings, SimSettings};
 
 /// Everything that a request needs of a loaded model. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    pub info: EngineInfo,
-    pub tokenizer: Arc<Tokenizer>,
+    pub info: Arc<EngineInfo>,
+    /// Of models that take texts.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+    /// Of models that take images.
+    pub pictures: Option<Arc<ImageWay>>,
     pub instances: Instances,
     pub batcher: Batcher,
     pub coverage: Coverage,
@@ -33,7 +41,31 @@ pub struct Loaded {
     pub checksum_ok: Option<bool>,
 }
 
-/// Brings the model's files here.
+/// How an image becomes numbers, and the model's numbers an answer.
+#[derive(Debug)]
+pub struct ImageWay {
+    pub reader: Pictures,
+    pub softmax: bool,
+}
+
+/// What fetching left here.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    fetched: Fetched,
+    /// ONNX Runtime, where the model is to run on it.
+    library: Option<PathBuf>,
+}
+
+impl Brought {
+    /// The ONNX file among the model's files.
+    fn onnx(&self) -> Option<PathBuf> {
+        let mut files = self.fetched.files.iter();
+        let file = files.find(|file| file.name.ends_with(".onnx"))?;
+        Some(self.fetched.dir.join(&file.name))
+    }
+}
+
+/// Brings the model's files here, and the library that they run on.
 ///
 /// # Errors
 /// As a failure of the fetching phase.
@@ -41,7 +73,7 @@ pub async fn fetch(
     model: &ModelSettings,
     options: &FetchOptions,
     board: &Arc<Board>,
-) -> Result<Fetched, Failure> {
+) -> Result<Brought, Failure> {
     let began = board.clock().now();
     if let EngineSettings::Sim(sim) = &model.engine {
         tokio::time::sleep(sim.declared.fetch.0).await;
@@ -54,7 +86,10 @@ pub async fn fetch(
             bytes: None,
             cpu: None,
         });
-        return Ok(simulated());
+        return Ok(Brought {
+            fetched: simulated(),
+            library: None,
+        });
     }
     let progress = BoardProgress {
         board: Arc::clone(board),
@@ -77,7 +112,45 @@ pub async fn fetch(
         facts.revision = Some(fetched.revision.clone());
         facts.doing = None;
     });
-    Ok(fetched)
+    let mut brought = Brought {
+        fetched,
+        library: None,
+    };
+    let onnx = match &model.engine {
+        EngineSettings::Onnx(onnx) | EngineSettings::Auto { onnx, .. } => Some(onnx),
+        _ => None,
+    };
+    if let Some(onnx) = onnx.filter(|_| brought.onnx().is_some()) {
+        brought.library = library(onnx, options, &progress).await?;
+        board.set(|facts| facts.doing = None);
+    }
+    Ok(brought)
+}
+
+/// ONNX Runtime's library, or none where Rust is to do.
+async fn library(
+    onnx: &OnnxSettings,
+    options: &FetchOptions,
+    progress: &BoardProgress,
+) -> Result<Option<PathBuf>, Failure> {
+    match (onnx.runtime, &onnx.library) {
+        (OnnxRuntime::Rust, _) => return Ok(None),
+        (_, Some(path)) => return Ok(Some(path.clone())),
+        _ => {}
+    }
+    match source::onnx_runtime(options, progress).await {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if onnx.runtime == OnnxRuntime::Auto && onnx.providers.is_empty() => {
+            let cause = error.chain();
+            tracing::warn!(
+                event = "onnx_without_library",
+                cause,
+                "ONNX Runtime is not to be had, so rten computes: {cause}"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(not_fetched(error)),
+    }
 }
 
 fn log_fetched(fetched: &Fetched, took: Duration) {
@@ -141,7 +214,7 @@ impl Progress for BoardProgress {
 /// What loading left behind, before anything runs.
 pub struct Parts {
     engine: Arc<dyn Engine>,
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
     checksum_ok: Option<bool>,
 }
 
@@ -149,27 +222,19 @@ pub struct Parts {
 ///
 /// # Errors
 /// As a failure of the loading phase.
-pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<Parts, Failure> {
+pub fn load(model: &ModelSettings, brought: &Brought, board: &Board) -> Result<Parts, Failure> {
     let (parts, stages) = match &model.engine {
         EngineSettings::Sim(sim) => load_sim(model, sim)?,
         EngineSettings::Native { dtype, artefacts } => {
-            let spec = LoadSpec {
-                dtype: *dtype,
-                threads: model.threads,
-                pin: model.pin,
-                artefacts: Some(artefacts.clone()),
-                expected_sha256: expected_sha256(model, fetched),
-                ..LoadSpec::new(&fetched.dir)
-            };
-            let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
-            log_artefact(&loaded.artefact);
-            let parts = Parts {
-                engine: loaded.engine,
-                tokenizer: loaded.tokenizer,
-                checksum_ok: loaded.weights.checked.then_some(true),
-            };
-            (parts, loaded.stages)
+            load_native(model, brought, *dtype, artefacts.clone())?
         }
+        EngineSettings::Onnx(onnx) => load_onnx(model, brought, onnx)?,
+        EngineSettings::Auto { onnx, .. } if brought.onnx().is_some() => {
+            load_onnx(model, brought, onnx)?
+        }
+        EngineSettings::Auto {
+            dtype, artefacts, ..
+        } => load_native(model, brought, *dtype, artefacts.clone())?,
     };
     let info = parts.engine.info().clone();
     log_loaded(&info, &stages);
@@ -178,6 +243,78 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
     }
     board.set(|facts| facts.engine = Some(info));
     Ok(parts)
+}
+
+type LoadedParts = (Parts, Vec<StageTiming>);
+
+fn load_native(
+    model: &ModelSettings,
+    brought: &Brought,
+    dtype: Dtype,
+    artefacts: PathBuf,
+) -> Result<LoadedParts, Failure> {
+    let fetched = &brought.fetched;
+    let spec = LoadSpec {
+        dtype,
+        threads: model.threads,
+        pin: model.pin,
+        artefacts: Some(artefacts),
+        expected_sha256: expected_sha256(model, fetched, "model.safetensors"),
+        ..LoadSpec::new(&fetched.dir)
+    };
+    let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
+    log_artefact(&loaded.artefact);
+    let parts = Parts {
+        engine: loaded.engine,
+        tokenizer: Some(loaded.tokenizer),
+        checksum_ok: loaded.weights.checked.then_some(true),
+    };
+    Ok((parts, loaded.stages))
+}
+
+fn load_onnx(
+    model: &ModelSettings,
+    brought: &Brought,
+    onnx: &OnnxSettings,
+) -> Result<LoadedParts, Failure> {
+    let file = match brought.onnx() {
+        Some(file) => file,
+        None => onnx::find(&brought.fetched.dir).map_err(not_loaded)?,
+    };
+    let name = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let spec = OnnxSpec {
+        file,
+        threads: model.threads,
+        library: brought.library.clone(),
+        providers: onnx.providers.clone(),
+        expected_sha256: expected_sha256(model, &brought.fetched, &name),
+        task: match model.task {
+            None | Some(Task::Tensors) => Task::Tensors,
+            Some(Task::Image) => Task::Image,
+            Some(other) => return Err(no_such_task(other)),
+        },
+        labels: model.labels.clone(),
+    };
+    let loaded = onnx::load(&spec).map_err(not_loaded)?;
+    let parts = Parts {
+        engine: loaded.engine,
+        tokenizer: None,
+        checksum_ok: loaded.checked.then_some(true),
+    };
+    Ok((parts, loaded.stages))
+}
+
+fn no_such_task(task: Task) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        &Phase::Loading,
+        format!("an ONNX file cannot be asked to {}", task.name()),
+        "set model.task to tensors or image, or leave it out",
+    )
 }
 
 fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
@@ -216,11 +353,10 @@ fn log_artefact(artefact: &ArtefactState) {
 }
 
 /// What the user said, else what the catalogue pins, else what was recorded when it was fetched.
-fn expected_sha256(model: &ModelSettings, fetched: &Fetched) -> Option<String> {
-    const WEIGHTS: &str = "model.safetensors";
-    let pinned = || source::pinned_sha256(&model.source, WEIGHTS).map(str::to_owned);
+fn expected_sha256(model: &ModelSettings, fetched: &Fetched, weights: &str) -> Option<String> {
+    let pinned = || source::pinned_sha256(&model.source, weights).map(str::to_owned);
     let recorded = || {
-        let weights = fetched.files.iter().find(|file| file.name == WEIGHTS)?;
+        let weights = fetched.files.iter().find(|file| file.name == weights)?;
         Some(weights.sha256.clone()).filter(|digest| !digest.is_empty())
     };
     model.sha256.clone().or_else(pinned).or_else(recorded)
@@ -257,7 +393,7 @@ fn load_sim(
     Ok((
         Parts {
             engine: loaded.engine,
-            tokenizer: Arc::new(loaded.tokenizer),
+            tokenizer: Some(Arc::new(loaded.tokenizer)),
             checksum_ok: None,
         },
         loaded.stages,
@@ -298,6 +434,64 @@ fn buckets(model: &ModelSettings, max_tokens: usize) -> Buckets {
     )
 }
 
+/// The classes of rows of tensors: one for the declared size where all of it is declared, and
+/// one for each size that the plan speaks of.
+fn row_buckets(model: &ModelSettings, info: &EngineInfo) -> Buckets {
+    let batched = info.signature.batched;
+    let declared: Option<usize> = info
+        .signature
+        .inputs
+        .iter()
+        .map(|input| input.row_size(batched))
+        .sum();
+    let planned = model.cases.iter().filter_map(|case| match &case.input {
+        CaseInput::Tensors(tensors) => Some(tensor::row_size(
+            tensors.iter().map(|t| t.shape.as_slice()),
+            batched,
+        )),
+        _ => None,
+    });
+    let sizes: Vec<usize> = planned.chain(declared).collect();
+    let largest = sizes.iter().copied().max().unwrap_or(1);
+    let (batch, most) = match batched {
+        true => (
+            model.batching.buckets.batch.as_slice(),
+            model.batching.max_batch,
+        ),
+        false => (&[][..], 1),
+    };
+    Buckets::new(batch, &sizes, most, largest)
+}
+
+fn image_way(model: &ModelSettings, info: &EngineInfo) -> Result<Option<ImageWay>, Failure> {
+    if info.signature.task != Task::Image {
+        return Ok(None);
+    }
+    let not_images = |why: String| {
+        let remedy = "leave model.task out to serve the model's tensors as they are";
+        Failure::new(FailureKind::Load, &Phase::Loading, why, remedy)
+    };
+    let [output] = &info.signature.outputs[..] else {
+        return Err(not_images(
+            "a model of images gives one tensor of scores".into(),
+        ));
+    };
+    let scores = output.row_size(true).filter(|_| info.signature.batched);
+    let labels = info.signature.labels.len();
+    if let Some(scores) = scores
+        && labels > 0
+        && labels != scores
+    {
+        return Err(not_images(format!(
+            "there are {labels} labels for {scores} scores"
+        )));
+    }
+    let reader = Pictures::new(model.picture.spec.clone(), &info.signature.inputs)
+        .map_err(|why| not_images(format!("the model {why}")))?;
+    let softmax = model.picture.softmax;
+    Ok(Some(ImageWay { reader, softmax }))
+}
+
 impl Parts {
     /// Opens the instances and starts the batcher.
     ///
@@ -311,6 +505,7 @@ impl Parts {
         tasks: &Tasks,
     ) -> Result<Loaded, Failure> {
         let info = self.engine.info().clone();
+        let pictures = image_way(model, &info)?;
         let instances = Instances::open(&self.engine, model.instances).map_err(no_instance)?;
         let batching = &model.batching;
         let limits = ModelLimits {
@@ -320,17 +515,31 @@ impl Parts {
             max_volume: batching.max_tokens.max(info.max_tokens),
             shape_state: info.shape_state,
         };
-        let buckets = buckets(model, info.max_tokens);
+        let texts = info.signature.task.takes_texts();
+        let buckets = match texts {
+            true => buckets(model, info.max_tokens),
+            false => row_buckets(model, &info),
+        };
         let coverage = Coverage::new(info.shape_state);
         let config = BatcherConfig {
             limits: BatchLimits {
-                max_rows: limits.max_batch,
-                max_cost: limits.max_volume,
+                // A request's tensors wait as one, and count by their rows.
+                max_rows: if texts { limits.max_batch } else { usize::MAX },
+                max_cost: if texts {
+                    limits.max_volume
+                } else {
+                    limits.max_batch
+                },
                 max_delay: batching.max_delay.0.min(Duration::from_secs(1)),
             },
             buckets: buckets.clone(),
-            // Without per-shape state there is nothing to pad for: lengths run together.
-            mixed_lengths: !info.shape_state,
+            grouping: match (texts, info.shape_state) {
+                // Without per-shape state there is nothing to pad for: lengths run together.
+                (true, false) => Grouping::Mixed,
+                (true, true) => Grouping::ByLength,
+                (false, _) if info.signature.batched => Grouping::ByShape,
+                (false, _) => Grouping::Alone,
+            },
         };
         let batcher = Batcher::start(
             config,
@@ -342,8 +551,9 @@ impl Parts {
         );
         Ok(Loaded {
             tokenizer: self.tokenizer,
+            pictures: pictures.map(Arc::new),
             checksum_ok: self.checksum_ok,
-            info,
+            info: Arc::new(info),
             instances,
             batcher,
             coverage,

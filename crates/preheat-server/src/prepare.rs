@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use preheat_engine::tokenizer::Special;
-use preheat_engine::{TokenizeError, Tokenizer};
+use preheat_engine::{Tensor, TokenizeError, Tokenizer};
 use preheat_runtime::Tasks;
 use tokio::sync::Semaphore;
 
@@ -15,6 +16,10 @@ pub enum Inputs {
     Texts(Vec<String>),
     /// Token ids, used as they are.
     Tokens(Vec<Vec<u32>>),
+    /// Named tensors, in any order.
+    Tensors(Vec<Tensor>),
+    /// One encoded image.
+    Image(Bytes),
 }
 
 impl Inputs {
@@ -23,6 +28,8 @@ impl Inputs {
         match self {
             Inputs::Texts(texts) => texts.len(),
             Inputs::Tokens(rows) => rows.len(),
+            Inputs::Tensors(tensors) => tensors.len().min(1),
+            Inputs::Image(encoded) => encoded.len().min(1),
         }
     }
 
@@ -74,6 +81,7 @@ impl Preparer {
         too_long: TooLong,
     ) -> Result<Vec<Vec<u32>>, ServeError> {
         match inputs {
+            Inputs::Tensors(_) | Inputs::Image(_) => Err(ServeError::NoInput),
             Inputs::Tokens(rows) => rows
                 .into_iter()
                 .map(|row| fit(row, vocab, tokenizer.max_tokens(), too_long))

@@ -15,7 +15,9 @@ pub struct Tensor {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TensorError {
-    #[error("tensor '{name}': the shape {shape:?} takes {wanted} bytes of {element}, the data has {found}")]
+    #[error(
+        "tensor '{name}': the shape {shape:?} takes {wanted} bytes of {element}, the data has {found}"
+    )]
     Length {
         name: String,
         element: Element,
@@ -112,7 +114,9 @@ impl Tensor {
     /// Every element as the nearest f32.
     pub fn numbers(&self) -> impl Iterator<Item = f32> + '_ {
         let read = reader(self.element);
-        self.data.chunks_exact(self.element.size()).map(move |b| read(b) as f32)
+        self.data
+            .chunks_exact(self.element.size())
+            .map(move |b| read(b) as f32)
     }
 
     /// Whether no element is an infinity or not a number.
@@ -201,7 +205,11 @@ mod tests {
     fn data_is_exactly_as_long_as_the_shape_says() {
         assert!(Tensor::new("x", Element::I16, vec![2, 3], vec![0; 12]).is_ok());
         let short = Tensor::new("x", Element::I16, vec![2, 3], vec![0; 11]).unwrap_err();
-        assert!(short.to_string().contains("takes 12 bytes of i16, the data has 11"));
+        assert!(
+            short
+                .to_string()
+                .contains("takes 12 bytes of i16, the data has 11")
+        );
         let huge = Tensor::new("x", Element::F64, vec![usize::MAX, 2], vec![]).unwrap_err();
         assert!(matches!(huge, TensorError::TooLarge { .. }));
         assert!(Tensor::new("x", Element::F64, vec![usize::MAX, 0], vec![]).is_ok());

@@ -58,7 +58,10 @@ pub(super) fn read(file: &[u8]) -> Result<Declaration, String> {
     inputs.retain(|info| !is_weight(info));
     let inputs: Vec<TensorSpec> = inputs.into_iter().map(spec).collect::<Result<_, _>>()?;
     if let Some(open) = inputs.iter().find(|input| input.shape.is_none()) {
-        return Err(format!("does not say how many dimensions input `{}` has", open.name));
+        return Err(format!(
+            "does not say how many dimensions input `{}` has",
+            open.name
+        ));
     }
     let outputs: Vec<TensorSpec> = outputs.into_iter().map(spec).collect::<Result<_, _>>()?;
     match inputs.is_empty() || outputs.is_empty() {
@@ -103,7 +106,9 @@ fn dims(shape: &[u8]) -> Result<Vec<Option<usize>>, String> {
         for item in fields(dim) {
             if let (field::DIM_VALUE, Value::Number(number)) = item? {
                 // Some exporters write 0 or -1 for what is open.
-                known = usize::try_from(number.cast_signed()).ok().filter(|&dim| dim > 0);
+                known = usize::try_from(number.cast_signed())
+                    .ok()
+                    .filter(|&dim| dim > 0);
             }
         }
         dims.push(known);
@@ -209,8 +214,14 @@ mod tests {
 
     fn bytes(number: u64, content: &[u8]) -> Vec<u8> {
         // Lengths below 128 take one byte.
-        [&[u8::try_from(number << 3 | 2).unwrap(), u8::try_from(content.len()).unwrap()], content]
-            .concat()
+        [
+            &[
+                u8::try_from(number << 3 | 2).unwrap(),
+                u8::try_from(content.len()).unwrap(),
+            ],
+            content,
+        ]
+        .concat()
     }
 
     fn number(field: u64, value: u8) -> Vec<u8> {
@@ -218,11 +229,17 @@ mod tests {
     }
 
     fn info(name: &str, element: u8, dims: &[u8]) -> Vec<u8> {
-        let dims: Vec<u8> =
-            dims.iter().flat_map(|&dim| bytes(field::DIM, &number(field::DIM_VALUE, dim))).collect();
+        let dims: Vec<u8> = dims
+            .iter()
+            .flat_map(|&dim| bytes(field::DIM, &number(field::DIM_VALUE, dim)))
+            .collect();
         let tensor = [number(field::ELEMENT, element), bytes(field::SHAPE, &dims)].concat();
         let kind = bytes(field::TENSOR, &tensor);
-        [bytes(field::NAME, name.as_bytes()), bytes(field::TYPE, &kind)].concat()
+        [
+            bytes(field::NAME, name.as_bytes()),
+            bytes(field::TYPE, &kind),
+        ]
+        .concat()
     }
 
     fn model(element: u8) -> Vec<u8> {
@@ -251,7 +268,10 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_named() {
-        assert!(read(&model(8)).unwrap_err().contains("`x`"), "texts inside a graph");
+        assert!(
+            read(&model(8)).unwrap_err().contains("`x`"),
+            "texts inside a graph"
+        );
         assert!(read(b"").unwrap_err().contains("no graph"));
     }
 

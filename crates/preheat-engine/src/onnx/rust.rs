@@ -35,10 +35,23 @@ impl Graph {
         };
         let mut options = rten::ModelOptions::with_all_ops();
         options.prepack_weights(true);
-        let model = options.load_file(file).map_err(|error| fault(error.to_string()))?;
-        let node = |name: &str| model.node_id(name).map_err(|error| fault(error.to_string()));
-        let inputs = declared.inputs.iter().map(|i| node(&i.name)).collect::<Result<_, _>>()?;
-        let outputs = declared.outputs.iter().map(|o| Ok((node(&o.name)?, o.clone())));
+        let model = options
+            .load_file(file)
+            .map_err(|error| fault(error.to_string()))?;
+        let node = |name: &str| {
+            model
+                .node_id(name)
+                .map_err(|error| fault(error.to_string()))
+        };
+        let inputs = declared
+            .inputs
+            .iter()
+            .map(|i| node(&i.name))
+            .collect::<Result<_, _>>()?;
+        let outputs = declared
+            .outputs
+            .iter()
+            .map(|o| Ok((node(&o.name)?, o.clone())));
         Ok(Graph {
             inputs,
             outputs: outputs.collect::<Result<_, LoadError>>()?,
@@ -60,7 +73,11 @@ impl Instance for Graph {
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
         let computed = self.model.run(inputs, &wanted, Some(options));
         let computed = computed.map_err(|error| RunError::Engine(error.to_string()))?;
-        self.outputs.iter().zip(computed).map(|((_, spec), value)| tensor(spec, value)).collect()
+        self.outputs
+            .iter()
+            .zip(computed)
+            .map(|((_, spec), value)| tensor(spec, value))
+            .collect()
     }
 }
 
@@ -80,8 +97,12 @@ fn value(tensor: &Tensor) -> Result<Value, RunError> {
     }
     Ok(match tensor.element() {
         Element::F32 => {
-            let elements: Vec<f32> =
-                data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let elements: Vec<f32> = data
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect();
             Value::FloatTensor(Array::from_data(shape, elements))
         }
         Element::U8 => Value::UInt8Tensor(Array::from_data(shape, data.to_vec())),
@@ -105,26 +126,45 @@ fn value(tensor: &Tensor) -> Result<Value, RunError> {
 
 fn tensor(spec: &TensorSpec, value: Value) -> Result<Tensor, RunError> {
     let odd = |kind: ValueType| {
-        RunError::Engine(format!("output '{}' came as {kind:?}, not as declared", spec.name))
+        RunError::Engine(format!(
+            "output '{}' came as {kind:?}, not as declared",
+            spec.name
+        ))
     };
     let (shape, data): (Vec<usize>, Vec<u8>) = match (spec.element, value) {
-        (Element::F32, Value::FloatTensor(array)) => {
-            (array.shape().to_vec(), array.to_vec().iter().flat_map(|x| x.to_le_bytes()).collect())
-        }
+        (Element::F32, Value::FloatTensor(array)) => (
+            array.shape().to_vec(),
+            array
+                .to_vec()
+                .iter()
+                .flat_map(|x| x.to_le_bytes())
+                .collect(),
+        ),
         (Element::U8, Value::UInt8Tensor(array)) => (array.shape().to_vec(), array.to_vec()),
-        (Element::I8, Value::Int8Tensor(array)) => {
-            (array.shape().to_vec(), array.to_vec().iter().map(|x| x.cast_unsigned()).collect())
-        }
-        (Element::I32, Value::Int32Tensor(array)) => {
-            (array.shape().to_vec(), array.to_vec().iter().flat_map(|x| x.to_le_bytes()).collect())
-        }
+        (Element::I8, Value::Int8Tensor(array)) => (
+            array.shape().to_vec(),
+            array.to_vec().iter().map(|x| x.cast_unsigned()).collect(),
+        ),
+        (Element::I32, Value::Int32Tensor(array)) => (
+            array.shape().to_vec(),
+            array
+                .to_vec()
+                .iter()
+                .flat_map(|x| x.to_le_bytes())
+                .collect(),
+        ),
         (Element::I64, Value::Int32Tensor(array)) => {
-            let data = array.to_vec().iter().flat_map(|x| i64::from(*x).to_le_bytes()).collect();
+            let data = array
+                .to_vec()
+                .iter()
+                .flat_map(|x| i64::from(*x).to_le_bytes())
+                .collect();
             (array.shape().to_vec(), data)
         }
-        (Element::Bool, Value::Int32Tensor(array)) => {
-            (array.shape().to_vec(), array.to_vec().iter().map(|x| u8::from(*x != 0)).collect())
-        }
+        (Element::Bool, Value::Int32Tensor(array)) => (
+            array.shape().to_vec(),
+            array.to_vec().iter().map(|x| u8::from(*x != 0)).collect(),
+        ),
         (_, value) => return Err(odd(value.dtype())),
     };
     Tensor::new(&spec.name, spec.element, shape, data)

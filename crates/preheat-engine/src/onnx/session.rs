@@ -48,7 +48,10 @@ fn providers(spec: &OnnxSpec) -> Vec<ExecutionProviderDispatch> {
         Provider::OpenVino => ort::ep::OpenVINO::default().build(),
     };
     // Asked for and not there is an error, never a silent fall back to the CPU.
-    spec.providers.iter().map(|p| dispatch(p).error_on_failure()).collect()
+    spec.providers
+        .iter()
+        .map(|p| dispatch(p).error_on_failure())
+        .collect()
 }
 
 pub(super) fn run(
@@ -86,7 +89,10 @@ fn value(tensor: &Tensor) -> Result<DynValue, ort::Error> {
     macro_rules! of {
         ($kind:ty) => {{
             let (elements, _) = tensor.data().as_chunks::<{ size_of::<$kind>() }>();
-            let elements: Vec<$kind> = elements.iter().map(|b| <$kind>::from_le_bytes(*b)).collect();
+            let elements: Vec<$kind> = elements
+                .iter()
+                .map(|b| <$kind>::from_le_bytes(*b))
+                .collect();
             Ok(Value::from_array((shape, elements))?.into_dyn())
         }};
     }
@@ -135,6 +141,9 @@ fn tensor(name: &str, value: &DynValue) -> Result<Tensor, RunError> {
         Some(TensorElementType::Float64) => of!(f64, Element::F64),
         other => return Err(RunError::Engine(format!("output '{name}' is {other:?}"))),
     };
-    let shape = shape.into_iter().map(|dim| usize::try_from(dim).unwrap_or(0)).collect();
+    let shape = shape
+        .into_iter()
+        .map(|dim| usize::try_from(dim).unwrap_or(0))
+        .collect();
     Tensor::new(name, element, shape, data).map_err(|error| RunError::Engine(error.to_string()))
 }

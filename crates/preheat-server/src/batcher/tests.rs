@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use preheat_engine::TokenBatch;
 use preheat_engine::sim::{self, FaultKind, SimFault, SimSpec};
+use preheat_engine::{Matrix, TokenBatch};
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
     let config = BatcherConfig {
         limits,
         buckets,
-        mixed_lengths: false,
+        grouping: Grouping::ByLength,
     };
     let tasks = Tasks::new();
     let clock = Clock::started_at(std::time::Instant::now());
@@ -79,12 +79,19 @@ impl Bench {
 
     async fn alone(&self, row: &[u32]) -> Vec<f32> {
         let batch: TokenBatch = [row].into_iter().collect();
-        self.instances.run(0, batch).await.result.unwrap().data
+        rows(self.instances.run(0, batch).await.result.unwrap()).data
     }
 
     fn batches(&self) -> u64 {
         self.metrics.totals.batches.load(Ordering::Relaxed)
     }
+}
+
+fn rows(output: Output) -> Matrix {
+    let Output::Rows(matrix) = output else {
+        panic!("tensors for texts")
+    };
+    matrix
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -98,7 +105,7 @@ async fn each_request_gets_its_own_rows_in_its_own_order() {
     let asks = rows.chunks(4).map(|chunk| {
         let chunk: Vec<&[u32]> = chunk.iter().map(Vec::as_slice).collect();
         let bench = &bench;
-        async move { bench.ask(&chunk, SOON).await.unwrap().matrix.data }
+        async move { rows(bench.ask(&chunk, SOON).await.unwrap().output).data }
     });
     let answers = join_all(asks).await;
     for (chunk, answer) in rows.chunks(4).zip(answers) {
@@ -132,8 +139,9 @@ async fn a_request_larger_than_a_batch_is_put_together_again() {
         .ask(&[&[1], &[2], &[3], &[4], &[5]], SOON)
         .await
         .unwrap();
-    assert_eq!(answer.matrix.rows, 5);
-    assert_eq!(answer.matrix.data[12..], bench.alone(&[5]).await);
+    let matrix = rows(answer.output);
+    assert_eq!(matrix.rows, 5);
+    assert_eq!(matrix.data[12..], bench.alone(&[5]).await);
     assert!(bench.batches() >= 3);
 }
 
