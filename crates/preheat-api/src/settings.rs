@@ -65,7 +65,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "model.0.source" "model" "PREHEAT_MODEL" "Where the model comes from"
     "model.0.sha256" "sha256" "PREHEAT_SHA256" "Expected SHA-256 of the weights"
     "model.0.engine" "engine" "PREHEAT_ENGINE" "auto, native, onnx or sim"
-    "model.0.task" "task" "PREHEAT_TASK" "auto, embed, classify, rerank, image or tensors"
+    "model.0.task" "task" "PREHEAT_TASK" "auto, embed, image or tensors"
     "model.0.device" "device" "PREHEAT_DEVICE" "auto, cpu or cuda"
     "model.0.dtype" "dtype" "PREHEAT_DTYPE" "f32 or bf16"
     "model.0.instances" "instances" "PREHEAT_INSTANCES" "Execution contexts over one copy of the weights"

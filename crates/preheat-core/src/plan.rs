@@ -197,7 +197,7 @@ fn planned(spec: &TensorSpec, batched: bool, rows: usize) -> Result<PlannedTenso
             .enumerate()
             .map(dim)
             .collect::<Result<_, _>>()?,
-        fill: Fill::Random,
+        fill: Fill::RANDOM,
     })
 }
 

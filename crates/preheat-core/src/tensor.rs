@@ -150,11 +150,18 @@ pub struct PlannedTensor {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fill {
-    /// Fractions from -1 to 1; whole numbers are 0 or 1, which any table of a model has.
-    Random,
+    /// Fractions from -1 to 1, whole numbers from 0 to below this one.
+    Random {
+        below: u32,
+    },
     Zeros,
     /// Every element is this number.
     Value(f64),
+}
+
+impl Fill {
+    /// 0 and 1 are places that any table of a model has.
+    pub const RANDOM: Fill = Fill::Random { below: 2 };
 }
 
 /// Elements of one row of all these shapes together.

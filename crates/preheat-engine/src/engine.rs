@@ -79,16 +79,12 @@ impl From<TokenBatch> for Batch {
     }
 }
 
-/// What a model is for. Everything but [`Task::Tensors`] and [`Task::Image`] takes texts.
+/// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Task {
     /// A vector for each text.
     #[default]
     Embed,
-    /// A score for each label, for each text.
-    Classify,
-    /// One score for each pair of texts.
-    Rerank,
     /// A score for each label, for each image.
     Image,
     /// Named tensors in, named tensors out; what they mean is the caller's business.
@@ -100,8 +96,6 @@ impl Task {
     pub const fn name(self) -> &'static str {
         match self {
             Task::Embed => "embed",
-            Task::Classify => "classify",
-            Task::Rerank => "rerank",
             Task::Image => "image",
             Task::Tensors => "tensors",
         }
@@ -109,7 +103,7 @@ impl Task {
 
     #[must_use]
     pub const fn takes_texts(self) -> bool {
-        matches!(self, Task::Embed | Task::Classify | Task::Rerank)
+        matches!(self, Task::Embed)
     }
 }
 

@@ -173,7 +173,7 @@ impl OnnxEngine {
     ) -> Result<Self, LoadError> {
         let backend = match environment {
             Some(environment) => {
-                let first = session::open(session::builder(&environment, spec), &spec.file)?;
+                let first = session::open(&environment, spec)?;
                 Backend::Library {
                     environment,
                     first: Mutex::new(Some(first)),
@@ -233,7 +233,7 @@ impl Engine for OnnxEngine {
         let built = first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let session = match built {
             Some(session) => session,
-            None => session::open(session::builder(environment, &self.spec), &self.spec.file)
+            None => session::open(environment, &self.spec)
                 .map_err(|error| RunError::Engine(error.to_string()))?,
         };
         Ok(Box::new(LibraryInstance {

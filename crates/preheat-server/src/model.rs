@@ -253,6 +253,9 @@ fn load_native(
     dtype: Dtype,
     artefacts: PathBuf,
 ) -> Result<LoadedParts, Failure> {
+    if let Some(task) = model.task.filter(|task| !task.takes_texts()) {
+        return Err(no_such_task(task, "an encoder"));
+    }
     let fetched = &brought.fetched;
     let spec = LoadSpec {
         dtype,
@@ -295,7 +298,7 @@ fn load_onnx(
         task: match model.task {
             None | Some(Task::Tensors) => Task::Tensors,
             Some(Task::Image) => Task::Image,
-            Some(other) => return Err(no_such_task(other)),
+            Some(task @ Task::Embed) => return Err(no_such_task(task, "an ONNX file")),
         },
         labels: model.labels.clone(),
     };
@@ -308,12 +311,12 @@ fn load_onnx(
     Ok((parts, loaded.stages))
 }
 
-fn no_such_task(task: Task) -> Failure {
+fn no_such_task(task: Task, model: &str) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         &Phase::Loading,
-        format!("an ONNX file cannot be asked to {}", task.name()),
-        "set model.task to tensors or image, or leave it out",
+        format!("{model} does not serve the task {}", task.name()),
+        "set model.task to embed for encoders, to tensors or image for ONNX files, or leave it out",
     )
 }
 
@@ -366,6 +369,9 @@ fn load_sim(
     model: &ModelSettings,
     sim: &SimSettings,
 ) -> Result<(Parts, Vec<StageTiming>), Failure> {
+    if let Some(task) = model.task.filter(|task| !task.takes_texts()) {
+        return Err(no_such_task(task, "the sim engine"));
+    }
     let declared = &sim.declared;
     let spec = sim::SimSpec {
         weights: declared.weights.0,

@@ -146,14 +146,14 @@ fn fill(planned: &PlannedTensor, element: Element, seed: u64) -> Vec<u8> {
     let mut next = || match planned.fill {
         Fill::Zeros => 0.0,
         Fill::Value(value) => value,
-        Fill::Random => {
+        Fill::Random { below } => {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             let fraction = (state >> 40) as f64 / f64::from(1u32 << 23) - 1.0;
             match element {
                 Element::F32 | Element::F64 => fraction,
-                _ => f64::from(u8::from(fraction > 0.0)),
+                _ => ((fraction + 1.0) / 2.0 * f64::from(below.max(1))).floor(),
             }
         }
     };
@@ -223,7 +223,7 @@ mod tests {
     fn planned_tensors_come_in_the_order_of_the_declaration_and_fit_it() {
         let plan = [
             planned("b", &[3, 2], Fill::Value(7.0)),
-            planned("a", &[3, 2], Fill::Random),
+            planned("a", &[3, 2], Fill::RANDOM),
         ];
         let made = tensors(&plan, &signature(), 0).unwrap();
         assert_eq!(made[0].name(), "a");

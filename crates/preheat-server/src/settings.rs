@@ -359,8 +359,6 @@ fn task(task: config::TaskKind) -> Option<Task> {
     match task {
         config::TaskKind::Auto => None,
         config::TaskKind::Embed => Some(Task::Embed),
-        config::TaskKind::Classify => Some(Task::Classify),
-        config::TaskKind::Rerank => Some(Task::Rerank),
         config::TaskKind::Image => Some(Task::Image),
         config::TaskKind::Tensors => Some(Task::Tensors),
     }

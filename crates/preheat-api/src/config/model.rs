@@ -28,7 +28,7 @@ pub struct Model {
     pub load: LoadMode,
     pub batching: Batching,
     pub warmup: CaseWarmup,
-    /// What the scores of a classifier are called; empty: what its files say, else numbers.
+    /// What the scores of a classifier are called, in order; empty: numbers.
     pub labels: Vec<String>,
     pub onnx: Onnx,
     pub image: ImageInput,
@@ -62,10 +62,6 @@ pub enum TaskKind {
     Auto,
     /// A vector for each text.
     Embed,
-    /// A score for each label, for each text.
-    Classify,
-    /// A score for each pair of texts.
-    Rerank,
     /// A score for each label, for each image.
     Image,
     /// Named tensors in and out.
@@ -274,6 +270,13 @@ pub struct InputConfig {
     pub dtype: Option<String>,
     #[serde(default)]
     pub data: InputData,
+    /// Random whole numbers are from 0 to below this.
+    #[serde(default = "two")]
+    pub below: u32,
+}
+
+const fn two() -> u32 {
+    2
 }
 
 /// `"random"`, `"zeros"`, or the number that every element is.

@@ -137,7 +137,7 @@ impl Tensor {
     pub fn slice(&self, from: usize, to: usize) -> Self {
         let rows = self.rows();
         let (from, to) = (from.min(rows), to.min(rows));
-        let row = if rows == 0 { 0 } else { self.data.len() / rows };
+        let row = self.data.len().checked_div(rows).unwrap_or(0);
         let mut shape = self.shape.clone();
         if let Some(first) = shape.first_mut() {
             *first = to.saturating_sub(from);

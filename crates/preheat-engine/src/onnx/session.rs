@@ -1,7 +1,5 @@
 //! A session of ONNX Runtime: built for a device, run on tensors.
 
-use std::path::Path;
-
 use ort::environment::Environment;
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -12,46 +10,45 @@ use super::{OnnxSpec, Provider};
 use crate::engine::{Element, RunError, Tensor, TensorSpec};
 use crate::load::LoadError;
 
-/// Settings of a session, and what to build it from.
-pub(super) fn builder(
-    environment: &Environment,
-    spec: &OnnxSpec,
-) -> Result<SessionBuilder, ort::Error> {
-    let threads = spec.threads.get();
+/// # Errors
+/// [`LoadError::Provider`] for a device that the library does not know, [`LoadError::Onnx`] for the
+/// file.
+pub(super) fn open(environment: &Environment, spec: &OnnxSpec) -> Result<Session, LoadError> {
+    let fault = |error: ort::Error| LoadError::Onnx {
+        path: spec.file.clone(),
+        reason: error.to_string(),
+    };
+    let mut builder = builder(environment, spec).map_err(fault)?;
+    for provider in &spec.providers {
+        builder = builder
+            .with_execution_providers([dispatch(*provider)])
+            .map_err(|error| LoadError::Provider {
+                provider: provider.name(),
+                reason: error.to_string(),
+            })?;
+    }
+    builder.commit_from_file(&spec.file).map_err(fault)
+}
+
+fn builder(environment: &Environment, spec: &OnnxSpec) -> Result<SessionBuilder, ort::Error> {
     Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?
+        .with_intra_threads(spec.threads.get())?
         .with_inter_threads(1)?
         // Threads that wait for the next batch must not hold the CPU meanwhile.
         .with_intra_op_spinning(false)?
         // A plan of memory for each exact shape would make every new one cost extra.
-        .with_memory_pattern(false)?
-        .with_execution_providers(providers(spec))?)
+        .with_memory_pattern(false)?)
 }
 
-pub(super) fn open(
-    builder: Result<SessionBuilder, ort::Error>,
-    file: &Path,
-) -> Result<Session, LoadError> {
-    builder
-        .and_then(|mut builder| builder.commit_from_file(file))
-        .map_err(|error| LoadError::Onnx {
-            path: file.to_owned(),
-            reason: error.to_string(),
-        })
-}
-
-fn providers(spec: &OnnxSpec) -> Vec<ExecutionProviderDispatch> {
-    let dispatch = |provider: &Provider| match provider {
+/// Asked for and not there is an error, never a silent fall back to the CPU.
+fn dispatch(provider: Provider) -> ExecutionProviderDispatch {
+    let dispatch = match provider {
         Provider::Cuda => ort::ep::CUDA::default().build(),
         Provider::TensorRt => ort::ep::TensorRT::default().build(),
         Provider::OpenVino => ort::ep::OpenVINO::default().build(),
     };
-    // Asked for and not there is an error, never a silent fall back to the CPU.
-    spec.providers
-        .iter()
-        .map(|p| dispatch(p).error_on_failure())
-        .collect()
+    dispatch.error_on_failure()
 }
 
 pub(super) fn run(

@@ -8,6 +8,7 @@ mod artefacts;
 mod batches;
 mod faults;
 mod model;
+mod onnx;
 mod reference;
 mod tiny;
 mod tokenizer;

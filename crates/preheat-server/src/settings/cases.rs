@@ -166,7 +166,9 @@ fn tensor(case: &str, name: &str, config: &InputConfig) -> Result<PlannedTensor,
         element: element.transpose()?,
         shape: config.shape.clone(),
         fill: match config.data {
-            InputData::Named(NamedData::Random) => Fill::Random,
+            InputData::Named(NamedData::Random) => Fill::Random {
+                below: config.below,
+            },
             InputData::Named(NamedData::Zeros) => Fill::Zeros,
             InputData::Value(value) => Fill::Value(value),
         },
