@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use preheat_engine::sim::{self, FaultKind, SimFault, SimSpec};
-use preheat_engine::{Matrix, TokenBatch};
+use preheat_engine::{
+    Element, Engine, EngineInfo, Instance, Matrix, Signature, Task, TensorSpec, TokenBatch,
+};
 
 use super::*;
 
@@ -200,4 +202,102 @@ async fn cold_shapes_are_counted_once_for_each_instance() {
         "{page}"
     );
     drop(bench.tasks);
+}
+
+/// Doubles a tensor, slowly enough for others to come while it does.
+#[derive(Debug)]
+struct Doubler(EngineInfo);
+
+struct Doubling;
+
+impl Engine for Doubler {
+    fn info(&self) -> &EngineInfo {
+        &self.0
+    }
+
+    fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
+        Ok(Box::new(Doubling))
+    }
+}
+
+impl Instance for Doubling {
+    fn infer(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        std::thread::sleep(Duration::from_millis(20));
+        let doubled: Vec<f32> = inputs[0].numbers().map(|x| 2.0 * x).collect();
+        Ok(vec![
+            Tensor::of_f32("y", inputs[0].shape().to_vec(), &doubled).unwrap(),
+        ])
+    }
+}
+
+fn doubler() -> Arc<dyn Engine> {
+    let spec = |name: &str| TensorSpec {
+        name: name.into(),
+        element: Element::F32,
+        shape: Some(vec![None, None]),
+    };
+    Arc::new(Doubler(EngineInfo {
+        name: "doubler".into(),
+        dtype: "f32".into(),
+        pooling: String::new(),
+        dim: 0,
+        max_tokens: 0,
+        vocab: 0,
+        shape_state: true,
+        simulated: false,
+        signature: Signature {
+            task: Task::Tensors,
+            inputs: vec![spec("x")],
+            outputs: vec![spec("y")],
+            batched: true,
+            labels: Vec::new(),
+        },
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tensors_of_one_shape_run_together_and_each_request_gets_its_own() {
+    let instances = Instances::open(&doubler(), 1).unwrap();
+    let metrics = Arc::new(Metrics::new("m", "0"));
+    let config = BatcherConfig {
+        limits: BatchLimits {
+            max_rows: usize::MAX,
+            max_cost: 8,
+            max_delay: Duration::from_millis(2),
+        },
+        buckets: Buckets::new(&[1, 4], &[2, 3], 8, 3),
+        grouping: Grouping::ByShape,
+    };
+    let tasks = Tasks::new();
+    let batcher = Batcher::start(
+        config,
+        instances,
+        Coverage::new(true),
+        Arc::clone(&metrics),
+        Clock::started_at(std::time::Instant::now()),
+        &tasks,
+    );
+    let asks = (0..12usize).map(|n| {
+        let batcher = &batcher;
+        async move {
+            let (rows, cols) = (1 + n % 2, 2 + n % 2);
+            let numbers: Vec<f32> = (0..rows * cols).map(|i| (10 * n + i) as f32).collect();
+            let tensor = Tensor::of_f32("x", vec![rows, cols], &numbers).unwrap();
+            let deadline = Instant::now() + SOON;
+            let arriving = batcher.arriving();
+            let answer = batcher.run(vec![tensor], false, deadline, arriving).await;
+            let Output::Tensors(outputs) = answer.unwrap().output else {
+                panic!("rows for tensors")
+            };
+            assert_eq!(outputs[0].shape(), [rows, cols]);
+            let doubled: Vec<f32> = numbers.iter().map(|x| 2.0 * x).collect();
+            assert_eq!(outputs[0].numbers().collect::<Vec<_>>(), doubled);
+        }
+    });
+    join_all(asks).await;
+    let batches = metrics.totals.batches.load(Ordering::Relaxed);
+    assert!(
+        (2..12).contains(&batches),
+        "{batches} batches for 12 requests of two shapes"
+    );
 }

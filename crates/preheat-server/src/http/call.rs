@@ -150,6 +150,24 @@ impl Call {
         service.within(self.deadline(), work).await
     }
 
+    /// Work on this call's data, off the event loop where it is heavy.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`ServeError::Deadline`].
+    pub async fn work<T: Send + 'static>(
+        &self,
+        heavy: bool,
+        work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+    ) -> Result<T, ServeError> {
+        if !heavy {
+            return work();
+        }
+        let service = &self.replica.service;
+        service
+            .within(self.deadline(), service.elsewhere(work))
+            .await
+    }
+
     pub fn deadline(&self) -> Instant {
         self.context.arrival.at + self.replica.service.limits.request_timeout
     }

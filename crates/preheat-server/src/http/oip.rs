@@ -27,6 +27,9 @@ use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
+/// Tensors beyond this are not read or written where requests are waited for.
+const HEAVY_BYTES: usize = 64 * 1024;
+
 type Shared = State<Arc<Replica>>;
 
 pub async fn infer(named: Named, call: Call) -> Result<Response, Fault> {
@@ -44,17 +47,8 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
         .signature(call.context.arrival, deadline)
         .await?;
     if !signature.task.takes_texts() {
-        let names: Vec<&str> = ask
-            .outputs
-            .iter()
-            .map(|output| output.name.as_str())
-            .collect();
-        oip::check_outputs(&signature.outputs, &names)?;
-        let tensors = tensors(&ask, binary)?;
-        let inferred = call.infer(tensors).await?;
-        let outputs = oip::chosen(inferred.tensors, &names)?;
-        let response = respond(&call, &ask, &outputs)?;
-        return Ok(answer::with_timing(response, &inferred.times));
+        oip::check_outputs(&signature.outputs, &asked(&ask))?;
+        return infer_tensors(call, ask, binary).await;
     }
     for output in &ask.outputs {
         oip::check_output(&output.name)?;
@@ -70,9 +64,43 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
     let output = Tensor::of_f32(preheat_api::oip::EMBEDDING_OUTPUT, shape, &matrix.data)
         .map_err(|error| ServeError::Engine(error.to_string()))?;
     Ok(answer::with_timing(
-        respond(&call, &ask, &[output])?,
+        respond(name(&call), &ask, &[output])?,
         &rows.times,
     ))
+}
+
+/// Numbers in JSON take time to read and to write: many of them do so off the event loop.
+async fn infer_tensors(
+    call: Call,
+    ask: InferRequest,
+    binary: Bytes,
+) -> Result<Response, ServeError> {
+    let heavy = call.body.len() > HEAVY_BYTES;
+    let read = move || tensors(&ask, binary).map(|tensors| (ask, tensors));
+    let (ask, tensors) = call.work(heavy, read).await?;
+    let inferred = call.infer(tensors).await?;
+    let outputs = oip::chosen(inferred.tensors, &asked(&ask))?;
+    let heavy = outputs
+        .iter()
+        .map(|tensor| tensor.data().len())
+        .sum::<usize>()
+        > HEAVY_BYTES;
+    let name = name(&call);
+    let response = call
+        .work(heavy, move || respond(name, &ask, &outputs))
+        .await?;
+    Ok(answer::with_timing(response, &inferred.times))
+}
+
+fn asked(ask: &InferRequest) -> Vec<&str> {
+    ask.outputs
+        .iter()
+        .map(|output| output.name.as_str())
+        .collect()
+}
+
+fn name(call: &Call) -> String {
+    call.replica.service.name.as_str().to_owned()
 }
 
 /// The input tensors; those in binary lie behind the JSON in the order in which it names them.
@@ -162,7 +190,11 @@ fn flag(parameters: &Parameters, name: &str) -> Option<bool> {
     parameters.get(name).and_then(Value::as_bool)
 }
 
-fn respond(call: &Call, ask: &InferRequest, outputs: &[Tensor]) -> Result<Response, ServeError> {
+fn respond(
+    model_name: String,
+    ask: &InferRequest,
+    outputs: &[Tensor],
+) -> Result<Response, ServeError> {
     let all_binary = flag(&ask.parameters, "binary_data_output").unwrap_or(false);
     let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let mut raw = Vec::new();
@@ -187,7 +219,7 @@ fn respond(call: &Call, ask: &InferRequest, outputs: &[Tensor]) -> Result<Respon
         }
     });
     let body = InferAnswer {
-        model_name: call.replica.service.name.as_str().to_owned(),
+        model_name,
         model_version: MODEL_VERSION.into(),
         id: ask.id.clone(),
         outputs: described.collect(),
