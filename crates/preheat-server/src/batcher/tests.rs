@@ -72,7 +72,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
 
 impl Bench {
     async fn ask(&self, rows: &[&[u32]], limit: Duration) -> Result<Answer, BatchError> {
-        let rows = rows.iter().map(|r| r.to_vec()).collect();
+        let rows: Vec<Vec<u32>> = rows.iter().map(|r| r.to_vec()).collect();
         let deadline = Instant::now() + limit;
         self.batcher
             .run(rows, false, deadline, self.batcher.arriving())
@@ -81,7 +81,7 @@ impl Bench {
 
     async fn alone(&self, row: &[u32]) -> Vec<f32> {
         let batch: TokenBatch = [row].into_iter().collect();
-        rows(self.instances.run(0, batch).await.result.unwrap()).data
+        matrix(self.instances.run(0, batch).await.result.unwrap()).data
     }
 
     fn batches(&self) -> u64 {
@@ -89,7 +89,7 @@ impl Bench {
     }
 }
 
-fn rows(output: Output) -> Matrix {
+fn matrix(output: Output) -> Matrix {
     let Output::Rows(matrix) = output else {
         panic!("tensors for texts")
     };
@@ -107,7 +107,7 @@ async fn each_request_gets_its_own_rows_in_its_own_order() {
     let asks = rows.chunks(4).map(|chunk| {
         let chunk: Vec<&[u32]> = chunk.iter().map(Vec::as_slice).collect();
         let bench = &bench;
-        async move { rows(bench.ask(&chunk, SOON).await.unwrap().output).data }
+        async move { matrix(bench.ask(&chunk, SOON).await.unwrap().output).data }
     });
     let answers = join_all(asks).await;
     for (chunk, answer) in rows.chunks(4).zip(answers) {
@@ -141,7 +141,7 @@ async fn a_request_larger_than_a_batch_is_put_together_again() {
         .ask(&[&[1], &[2], &[3], &[4], &[5]], SOON)
         .await
         .unwrap();
-    let matrix = rows(answer.output);
+    let matrix = matrix(answer.output);
     assert_eq!(matrix.rows, 5);
     assert_eq!(matrix.data[12..], bench.alone(&[5]).await);
     assert!(bench.batches() >= 3);
