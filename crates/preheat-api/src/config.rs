@@ -14,7 +14,8 @@ mod model;
 
 pub use model::{
     Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
-    LoadMode, Model, Sim, SimFault, SimFaultKind,
+    ImageChannels, ImageFit, ImageInput, InputConfig, InputData, LoadMode, Model, NamedData, Onnx,
+    OnnxProvider, OnnxRuntime, Sim, SimFault, SimFaultKind, TaskKind,
 };
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@
 //! Only this crate derives `Serialize` and `Deserialize`. Core types are converted by hand at the
 //! edge, so that neither side can change the other by accident.
 
+pub mod classify;
 pub mod config;
 pub mod embed;
 pub mod grpc;

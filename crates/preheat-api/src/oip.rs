@@ -55,7 +55,32 @@ pub struct OutputTensor {
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Vec<f32>>,
+    pub data: Option<Data>,
+}
+
+/// Elements of an output tensor, flat, each as what it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Data {
+    Booleans(Vec<bool>),
+    Positive(Vec<u64>),
+    Whole(Vec<i64>),
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
+impl Data {
+    /// Every element as the nearest of these.
+    #[must_use]
+    pub fn into_f32(self) -> Vec<f32> {
+        match self {
+            Data::Booleans(all) => all.into_iter().map(|x| f32::from(u8::from(x))).collect(),
+            Data::Positive(all) => all.into_iter().map(|x| x as f32).collect(),
+            Data::Whole(all) => all.into_iter().map(|x| x as f32).collect(),
+            Data::Single(all) => all,
+            Data::Double(all) => all.into_iter().map(|x| x as f32).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -23,7 +23,8 @@ use schemas::Schemas;
 
 /// What holds for all routes.
 const ABOUT: &str = "\
-    Embeddings from a model that was warmed, and proven warm, before the first request is let in. \
+    Answers of a model that was warmed, and proven warm, before the first request is let in. Which \
+    routes serve it depends on its task; the others answer 404. \
     Until then, and while it drains, a replica answers 503 and says when to come back. Numbers of \
     inputs are those of the default configuration (`limits.client_batch`). Requests that break \
     HTTP itself are refused with 400, 414 or 431 before a route is looked for.";
@@ -148,10 +149,16 @@ fn request_body(body: &Body, schemas: &mut Schemas) -> Value {
         })
         .collect();
     let schema = schemas.request(body.schema);
-    json!({
-        "required": true,
-        "content": { "application/json": { "schema": schema, "examples": examples } },
-    })
+    let mut media = json!({ "schema": schema });
+    if !examples.is_empty() {
+        media["examples"] = examples.into();
+    }
+    let content: Map<String, Value> = body
+        .media
+        .iter()
+        .map(|name| ((*name).to_owned(), media.clone()))
+        .collect();
+    json!({ "required": true, "content": content })
 }
 
 fn response(answer: &Answer, schemas: &mut Schemas) -> Value {

@@ -14,6 +14,7 @@ pub mod phase;
 pub mod plan;
 pub mod proof;
 pub mod shape;
+pub mod tensor;
 pub mod warmup;
 pub mod waterfall;
 
@@ -26,5 +27,6 @@ pub use phase::{Phase, PhaseGroup, Probes};
 pub use plan::{Case, CaseInput, Expectation, ModelLimits, WarmupPlan};
 pub use proof::{Check, CheckId, Criteria, Evidence, Pass, Proof, Verdict, Warmth};
 pub use shape::{Buckets, ShapeBucket};
+pub use tensor::{Element, Fill, PlannedTensor, TensorSpec};
 pub use warmup::{CaseReport, OutputFacts, Path, RoundPolicy, Rounds, WarmupReport};
 pub use waterfall::{Span, Waterfall};

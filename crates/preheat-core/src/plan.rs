@@ -1,6 +1,7 @@
 //! What is run before anyone is served.
 
 use crate::shape::{Buckets, ShapeBucket};
+use crate::tensor::{Fill, PlannedTensor, TensorSpec};
 
 /// One thing to run, and what must come of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +11,7 @@ pub struct Case {
     pub expect: Expectation,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum CaseInput {
     Texts(Vec<String>),
     /// So many texts of so many tokens each, special tokens included.
@@ -18,14 +19,23 @@ pub enum CaseInput {
         texts: usize,
         tokens: usize,
     },
+    Tensors(Vec<PlannedTensor>),
+    /// One encoded image, as a client would send it.
+    Image(Vec<u8>),
 }
 
 impl CaseInput {
+    /// Tensors count by the first dimension of the first of them.
     #[must_use]
     pub fn rows(&self) -> usize {
         match self {
             CaseInput::Texts(texts) => texts.len(),
             CaseInput::Generate { texts, .. } => *texts,
+            CaseInput::Tensors(tensors) => {
+                let first = tensors.first().and_then(|tensor| tensor.shape.first());
+                first.copied().unwrap_or(1)
+            }
+            CaseInput::Image(_) => 1,
         }
     }
 }
@@ -35,6 +45,8 @@ impl CaseInput {
 pub struct Expectation {
     pub dim: Option<usize>,
     pub golden: Option<Golden>,
+    /// Shapes of output tensors, by name.
+    pub shapes: Vec<(String, Vec<usize>)>,
 }
 
 /// Known answers: one row of numbers for each text, each number within `tolerance`.
@@ -101,6 +113,53 @@ impl WarmupPlan {
         }
     }
 
+    /// A plan for a model of tensors: its declared inputs, once for each edge of the batch classes.
+    ///
+    /// # Errors
+    /// Names the first dimension, besides that of the rows, that is not declared.
+    pub fn tensors(inputs: &[TensorSpec], batched: bool, edges: &[usize]) -> Result<Self, String> {
+        let edges = if batched { edges } else { &[1] };
+        let cases = edges.iter().map(|&rows| {
+            let tensors = inputs.iter().map(|spec| planned(spec, batched, rows));
+            Ok(Case {
+                name: format!("{rows}-row{}", if rows == 1 { "" } else { "s" }),
+                input: CaseInput::Tensors(tensors.collect::<Result<_, String>>()?),
+                expect: Expectation::default(),
+            })
+        });
+        Ok(WarmupPlan {
+            cases: cases.collect::<Result<_, String>>()?,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Adds to each case of tensors the batch sizes that it does not speak of: users ask for them
+    /// whether the plan does or not.
+    pub fn every_batch(&mut self, edges: &[usize]) {
+        let mut known: Vec<_> = self.cases.iter().filter_map(shapes).collect();
+        for case in self.cases.clone() {
+            let CaseInput::Tensors(tensors) = &case.input else {
+                continue;
+            };
+            for &rows in edges {
+                let mut tensors = tensors.clone();
+                let firsts = tensors.iter_mut().filter_map(|t| t.shape.first_mut());
+                firsts.for_each(|first| *first = rows);
+                let more = Case {
+                    name: format!("{}@{rows}", case.name),
+                    input: CaseInput::Tensors(tensors),
+                    expect: Expectation::default(),
+                };
+                let shapes = shapes(&more).unwrap_or_default();
+                if !known.contains(&shapes) {
+                    known.push(shapes);
+                    self.cases.push(more);
+                }
+            }
+        }
+        self.cases.sort_by_key(|case| case.input.rows());
+    }
+
     /// A plan that the user gave, made to fit.
     #[must_use]
     pub fn given(cases: Vec<Case>, limits: &ModelLimits) -> Self {
@@ -125,6 +184,42 @@ fn derived(shape: ShapeBucket, tokens: usize) -> Case {
     }
 }
 
+fn planned(spec: &TensorSpec, batched: bool, rows: usize) -> Result<PlannedTensor, String> {
+    let dim = |(place, dim): (usize, &Option<usize>)| match dim {
+        _ if batched && place == 0 => Ok(rows),
+        Some(dim) => Ok(*dim),
+        None => Err(format!(
+            "input '{}' may have any size in dimension {place}",
+            spec.name
+        )),
+    };
+    Ok(PlannedTensor {
+        name: spec.name.clone(),
+        element: Some(spec.element),
+        shape: spec
+            .shape
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(dim)
+            .collect::<Result<_, _>>()?,
+        fill: Fill::RANDOM,
+    })
+}
+
+/// What tells one case of tensors from another, as far as warmth goes.
+fn shapes(case: &Case) -> Option<Vec<(String, Vec<usize>)>> {
+    let CaseInput::Tensors(tensors) = &case.input else {
+        return None;
+    };
+    Some(
+        tensors
+            .iter()
+            .map(|t| (t.name.clone(), t.shape.clone()))
+            .collect(),
+    )
+}
+
 /// Makes a case fit, and says so. Lengths of literal texts are cut by the tokenizer as they would
 /// be for a user, so only counts matter for those.
 fn clamp(case: &mut Case, limits: &ModelLimits) -> Option<String> {
@@ -142,7 +237,7 @@ fn clamp(case: &mut Case, limits: &ModelLimits) -> Option<String> {
             }
             Some(note)
         }
-        CaseInput::Texts(_) => None,
+        CaseInput::Texts(_) | CaseInput::Tensors(_) | CaseInput::Image(_) => None,
         CaseInput::Generate { texts, tokens } => {
             let asked = ShapeBucket::new(*texts, *tokens);
             *tokens = (*tokens).clamp(1, limits.max_tokens);
@@ -229,6 +324,31 @@ mod tests {
             }
         );
         assert_eq!(plan.cases[1].input.rows(), 32);
+    }
+
+    #[test]
+    fn a_model_of_tensors_is_warmed_at_every_batch_size() {
+        let spec = |shape| TensorSpec {
+            name: "x".into(),
+            element: crate::Element::F32,
+            shape: Some(shape),
+        };
+        let plan = WarmupPlan::tensors(&[spec(vec![None, Some(3)])], true, &[1, 4]).unwrap();
+        let rows: Vec<_> = plan.cases.iter().map(|c| c.input.rows()).collect();
+        assert_eq!(rows, [1, 4]);
+        let open = WarmupPlan::tensors(&[spec(vec![None, None])], true, &[1]).unwrap_err();
+        assert_eq!(open, "input 'x' may have any size in dimension 1");
+
+        let mut given = WarmupPlan {
+            cases: plan.cases[1..].to_vec(),
+            notes: Vec::new(),
+        };
+        given.cases[0].name = "mine".into();
+        given.every_batch(&[1, 4, 8]);
+        let names: Vec<_> = given.cases.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["mine@1", "mine", "mine@8"]);
+        given.every_batch(&[1, 4, 8]);
+        assert_eq!(given.cases.len(), 3, "nothing is planned twice");
     }
 
     proptest! {

@@ -455,7 +455,8 @@ fn failure(missed: &Check) -> Failure {
         ),
         CheckId::P4 => (
             FailureKind::Proof,
-            "the engine mixes up overlapping requests: set instances = 1 and report it",
+            "the engine mixes up overlapping requests, or its answers depend on what runs beside them: set \
+             instances = 1 and batching.max_batch = 1, and report it",
         ),
         CheckId::P5 => (
             FailureKind::Memory,

@@ -61,6 +61,18 @@ impl Buckets {
         at_least(&self.tokens, length)
     }
 
+    /// The classes by number of rows.
+    #[must_use]
+    pub fn batches(&self) -> &[usize] {
+        &self.batch
+    }
+
+    /// The largest row that a class is for.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        self.tokens.last().copied().unwrap_or(0)
+    }
+
     /// Every class, smallest volume first.
     #[must_use]
     pub fn all(&self) -> Vec<ShapeBucket> {

@@ -5,7 +5,11 @@
 //! and runs one batch at a time on whatever thread calls it. Everything above this seam is the same
 //! for a CPU kernel, a GPU, a Python worker or an upstream server.
 
+mod tensor;
+
 use std::fmt;
+
+pub use tensor::{Element, Tensor, TensorError, TensorSpec};
 
 /// A loaded model. Cheap to share; owns the weights.
 pub trait Engine: Send + Sync + fmt::Debug {
@@ -23,12 +27,104 @@ pub trait Engine: Send + Sync + fmt::Debug {
 }
 
 /// One execution context. Blocking: callers run it on a thread of its own.
+///
+/// An engine implements the way in that its [`Signature`] declares, and refuses the other.
 pub trait Instance: Send {
     /// Runs one batch and returns one row for each sequence, in order.
     ///
     /// # Errors
     /// [`RunError::Input`] when the batch itself is at fault, anything else when the engine is.
-    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError>;
+    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
+        let _ = batch;
+        Err(RunError::Input(
+            "this model takes tensors, not texts".into(),
+        ))
+    }
+
+    /// Runs the declared inputs, and returns the declared outputs in the order of the declaration.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    fn infer(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        let _ = inputs;
+        Err(RunError::Input(
+            "this model takes texts, not tensors".into(),
+        ))
+    }
+}
+
+/// What goes in, in one of the two ways.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Batch {
+    Tokens(TokenBatch),
+    Tensors(Vec<Tensor>),
+}
+
+/// What comes out, in the way of what went in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    Rows(Matrix),
+    Tensors(Vec<Tensor>),
+}
+
+impl Batch {
+    /// Runs this on an instance.
+    ///
+    /// # Errors
+    /// Those of the instance.
+    pub fn run_on(&self, instance: &mut dyn Instance) -> Result<Output, RunError> {
+        match self {
+            Batch::Tokens(batch) => instance.run(batch).map(Output::Rows),
+            Batch::Tensors(tensors) => instance.infer(tensors).map(Output::Tensors),
+        }
+    }
+}
+
+impl From<TokenBatch> for Batch {
+    fn from(batch: TokenBatch) -> Self {
+        Batch::Tokens(batch)
+    }
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Task {
+    /// A vector for each text.
+    #[default]
+    Embed,
+    /// A score for each label, for each image.
+    Image,
+    /// Named tensors in, named tensors out; what they mean is the caller's business.
+    Tensors,
+}
+
+impl Task {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Task::Embed => "embed",
+            Task::Image => "image",
+            Task::Tensors => "tensors",
+        }
+    }
+
+    #[must_use]
+    pub const fn takes_texts(self) -> bool {
+        matches!(self, Task::Embed)
+    }
+}
+
+/// What a model takes and gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signature {
+    pub task: Task,
+    /// Tensors of models that do not take texts; none for those that do.
+    pub inputs: Vec<TensorSpec>,
+    pub outputs: Vec<TensorSpec>,
+    /// The first dimension of every tensor counts independent rows: requests may run together.
+    pub batched: bool,
+    /// What the scores of a classifier are called, in order.
+    pub labels: Vec<String>,
 }
 
 /// What an engine says about itself. It is reported as it is, so it must be true.
@@ -51,6 +147,7 @@ pub struct EngineInfo {
     pub shape_state: bool,
     /// Sleeps instead of computing; shown wherever a figure of it is shown.
     pub simulated: bool,
+    pub signature: Signature,
 }
 
 /// Token ids of several sequences, one after the other, without padding.

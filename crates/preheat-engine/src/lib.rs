@@ -5,12 +5,17 @@ pub mod bake;
 pub mod engine;
 pub mod load;
 mod native;
+pub mod onnx;
+pub mod picture;
 pub mod sim;
 pub mod source;
 pub mod store;
 pub mod tokenizer;
 
-pub use engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
+pub use engine::{
+    Batch, Element, Engine, EngineInfo, Instance, Matrix, Output, RunError, Signature, Task,
+    Tensor, TensorError, TensorSpec, TokenBatch,
+};
 pub use load::{
     ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, TokenizerForm,
     WeightsFacts, load,

@@ -9,7 +9,7 @@ mod state;
 mod weights;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -230,9 +230,21 @@ fn sha256(
     Ok(Some(found))
 }
 
-type Timed<T> = Result<(T, StageTiming), LoadError>;
+/// Maps a file, and compares its digest where one is expected.
+pub(crate) fn verify(path: &Path, expected: Option<&str>) -> Result<WeightsFile, LoadError> {
+    let file = WeightsFile::map(path)?;
+    if let Some(expected) = expected {
+        digest::compare(&file, &digest::digest(&file, None, None), expected)?;
+    }
+    Ok(file)
+}
 
-fn timed<T>(stage: &'static str, work: impl FnOnce() -> Result<T, LoadError>) -> Timed<T> {
+pub(crate) type Timed<T> = Result<(T, StageTiming), LoadError>;
+
+pub(crate) fn timed<T>(
+    stage: &'static str,
+    work: impl FnOnce() -> Result<T, LoadError>,
+) -> Timed<T> {
     let (started, cpu) = (Instant::now(), thread_cpu());
     let value = work()?;
     let cpu = Some(thread_cpu().saturating_sub(cpu));

@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 pub use isa::Isa;
 
-use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
+use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, Signature, TokenBatch};
 use crate::load::{ArtefactState, EncoderConfig, LoadError, LoadSpec, WeightsFile};
 use crate::store::Places;
 use arena::Arena;
@@ -75,6 +75,7 @@ impl NativeEngine {
             vocab: config.vocab,
             shape_state: false,
             simulated: false,
+            signature: Signature::default(),
         };
         let (model, artefact) = Model::open(spec, config, weights, sha256, places)?;
         let (threads, pin) = (spec.threads, spec.pin);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use preheat_core::shape::{Buckets, ShapeBucket};
 
-use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, TokenBatch};
+use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, Signature, TokenBatch};
 use crate::load::StageTiming;
 use crate::tokenizer::Tokenizer;
 
@@ -124,6 +124,7 @@ impl SimEngine {
             vocab: VOCAB as usize,
             shape_state: true,
             simulated: true,
+            signature: Signature::default(),
         };
         SimEngine {
             info,

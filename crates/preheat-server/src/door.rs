@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use preheat_core::warmup::Path;
+use preheat_engine::{Output, Tensor};
 use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,6 +19,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::sample::{Sample, flat};
 
 /// Both doors and the key to them.
 #[derive(Clone)]
@@ -49,7 +52,7 @@ pub enum DoorError {
         /// Full, late or cut off: another time it may well answer.
         busy: bool,
     },
-    #[error("answered what is not an embedding: {0}")]
+    #[error("answered what cannot be read: {0}")]
     Answer(String),
 }
 
@@ -74,7 +77,7 @@ impl DoorError {
     }
 }
 
-/// Vectors, one for each text.
+/// Vectors, one for each row that was put in.
 pub type Vectors = Vec<Vec<f32>>;
 
 impl Doors {
@@ -96,11 +99,11 @@ impl Doors {
     pub async fn first(
         &self,
         path: Path,
-        texts: &[String],
+        sample: &Sample,
     ) -> Result<(Connection, Vectors, Duration), DoorError> {
         let began = Instant::now();
         let mut connection = self.connect(path).await?;
-        let vectors = connection.embed(texts).await?;
+        let vectors = connection.ask(sample).await?;
         Ok((connection, vectors, began.elapsed()))
     }
 
@@ -109,20 +112,30 @@ impl Doors {
     ///
     /// # Errors
     /// When one of them refuses.
-    pub async fn other_families(&self, texts: &[String]) -> Result<Vec<Vectors>, DoorError> {
-        http::other_families(self, texts).await
+    pub async fn other_families(&self, sample: &Sample) -> Result<Vec<Vectors>, DoorError> {
+        http::other_families(self, sample).await
     }
 }
 
 impl Connection {
     /// # Errors
     /// When the connection breaks, or the door refuses.
-    pub async fn embed(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
+    pub async fn ask(&mut self, sample: &Sample) -> Result<Vectors, DoorError> {
         match self {
-            Connection::Http(connection) => connection.embed(texts).await,
-            Connection::Grpc(connection) => connection.embed(texts).await,
+            Connection::Http(connection) => connection.ask(sample).await,
+            Connection::Grpc(connection) => connection.ask(sample).await,
         }
     }
+}
+
+/// Output tensors as vectors, one for each row that was put in.
+fn vectors(tensors: Vec<Tensor>, batched: bool) -> Vectors {
+    let matrix = flat(Output::Tensors(tensors), batched);
+    matrix.iter().map(<[f32]>::to_vec).collect()
+}
+
+fn size(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -2,6 +2,7 @@
 
 mod answer;
 mod call;
+mod classify;
 mod embed;
 mod errors;
 pub mod layers;
@@ -35,6 +36,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
     let data = Router::new()
         .route("/", post(tei::embed))
         .route("/embed", post(embed::embed))
+        .route("/classify/image", post(classify::image))
         .route("/tokenize", post(tei::tokenize))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v2/models/{model}/infer", post(oip::infer))

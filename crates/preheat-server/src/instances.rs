@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use preheat_engine::{Engine, Instance, Matrix, RunError, TokenBatch};
+use preheat_engine::{Batch, Engine, Instance, Output, RunError, Signature, Tensor};
 use preheat_runtime::thread;
 use tokio::sync::oneshot;
 
@@ -26,11 +26,11 @@ pub struct Instances {
 pub struct Ran {
     pub instance: usize,
     pub took: Duration,
-    pub result: Result<Matrix, RunError>,
+    pub result: Result<Output, RunError>,
 }
 
 struct Job {
-    batch: TokenBatch,
+    batch: Batch,
     done: Box<dyn FnOnce(Ran) + Send>,
 }
 
@@ -47,12 +47,13 @@ impl Instances {
                 let (jobs, inbox) = sync_channel(WAITING);
                 let (opened, answer) = sync_channel(1);
                 let engine = Arc::clone(engine);
+                let signature = engine.info().signature.clone();
                 let body = move || {
                     thread::give_way();
                     match engine.instance() {
                         Ok(instance) => {
                             let _ = opened.send(Ok(()));
-                            run_all(index, instance, &inbox);
+                            run_all(index, instance, &signature, &inbox);
                         }
                         Err(error) => {
                             let _ = opened.send(Err(error));
@@ -79,11 +80,11 @@ impl Instances {
     pub fn start(
         &self,
         instance: usize,
-        batch: TokenBatch,
+        batch: impl Into<Batch>,
         done: impl FnOnce(Ran) + Send + 'static,
     ) {
         let job = Job {
-            batch,
+            batch: batch.into(),
             done: Box::new(done),
         };
         let refused = match self.jobs.get(instance) {
@@ -98,7 +99,7 @@ impl Instances {
     }
 
     /// Runs a batch on one instance and waits for it.
-    pub async fn run(&self, instance: usize, batch: TokenBatch) -> Ran {
+    pub async fn run(&self, instance: usize, batch: impl Into<Batch>) -> Ran {
         let (done, ran) = oneshot::channel();
         self.start(instance, batch, move |r| {
             // Whoever asked may have left: nobody misses the answer then.
@@ -119,12 +120,17 @@ impl Ran {
     }
 }
 
-fn run_all(index: usize, mut instance: Box<dyn Instance>, inbox: &Receiver<Job>) {
+fn run_all(
+    index: usize,
+    mut instance: Box<dyn Instance>,
+    signature: &Signature,
+    inbox: &Receiver<Job>,
+) {
     while let Ok(Job { batch, done }) = inbox.recv() {
         let began = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| instance.run(&batch)))
+        let result = catch_unwind(AssertUnwindSafe(|| batch.run_on(&mut *instance)))
             .unwrap_or_else(|_| Err(RunError::Engine("the engine panicked".into())));
-        let result = result.and_then(|matrix| check(&batch, matrix));
+        let result = result.and_then(|output| check(&batch, output, signature));
         done(Ran {
             instance: index,
             took: began.elapsed(),
@@ -134,14 +140,40 @@ fn run_all(index: usize, mut instance: Box<dyn Instance>, inbox: &Receiver<Job>)
 }
 
 /// An engine that answers too little must never reach a user's answer by index.
-fn check(batch: &TokenBatch, matrix: Matrix) -> Result<Matrix, RunError> {
-    let wanted = batch.rows();
-    if matrix.rows == wanted && matrix.data.len() == matrix.rows * matrix.cols {
-        Ok(matrix)
-    } else {
-        let found = matrix.rows;
-        Err(RunError::Engine(format!(
-            "{found} rows of output for {wanted} rows of input"
-        )))
+fn check(batch: &Batch, output: Output, signature: &Signature) -> Result<Output, RunError> {
+    let problem = match (batch, &output) {
+        (Batch::Tokens(batch), Output::Rows(matrix)) => {
+            let (found, wanted) = (matrix.rows, batch.rows());
+            let whole = found == wanted && matrix.data.len() == matrix.rows * matrix.cols;
+            (!whole).then(|| format!("{found} rows of output for {wanted} rows of input"))
+        }
+        (Batch::Tensors(inputs), Output::Tensors(outputs)) => {
+            let rows = inputs
+                .first()
+                .filter(|_| signature.batched)
+                .map(Tensor::rows);
+            undeclared(outputs, signature, rows)
+        }
+        _ => Some("an output of another kind than its input".into()),
+    };
+    match problem {
+        None => Ok(output),
+        Some(problem) => Err(RunError::Engine(problem)),
     }
+}
+
+fn undeclared(outputs: &[Tensor], signature: &Signature, rows: Option<usize>) -> Option<String> {
+    let (found, wanted) = (outputs.len(), signature.outputs.len());
+    if found != wanted {
+        return Some(format!("{found} outputs, {wanted} are declared"));
+    }
+    signature
+        .outputs
+        .iter()
+        .zip(outputs)
+        .find_map(|(spec, tensor)| {
+            let unfit = spec.fits(tensor.element(), tensor.shape()).err();
+            let short = rows.filter(|&rows| rows != tensor.rows());
+            unfit.or_else(|| Some(format!("{} rows of output for {}", tensor.rows(), short?)))
+        })
 }

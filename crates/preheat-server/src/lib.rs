@@ -16,6 +16,7 @@ mod model;
 mod plan;
 mod prove;
 mod report;
+mod sample;
 mod warm;
 
 mod batcher;
@@ -23,6 +24,7 @@ mod instances;
 mod prepare;
 mod serve_error;
 mod service;
+mod tensors;
 
 mod admin;
 mod grpc;

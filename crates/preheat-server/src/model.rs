@@ -1,30 +1,38 @@
 //! A model as this replica holds it: fetched, loaded, with its instances and its batcher.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use preheat_api::config::OnnxRuntime;
 use preheat_core::batching::BatchLimits;
 use preheat_core::shape::Buckets;
-use preheat_core::{Failure, FailureKind, ModelLimits, Phase, Span};
+use preheat_core::tensor;
+use preheat_core::{CaseInput, Failure, FailureKind, ModelLimits, Phase, Span};
 use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming, TokenizerForm};
+use preheat_engine::onnx::{self, OnnxSpec};
+use preheat_engine::picture::Pictures;
 use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
-use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Tokenizer, sim};
+use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Task, Tokenizer, sim};
 use preheat_runtime::Tasks;
 
-use crate::batcher::{Batcher, BatcherConfig, Coverage};
+use crate::batcher::{Batcher, BatcherConfig, Coverage, Grouping};
 use crate::board::{Board, Doing};
 use crate::clock::{Clock, millis};
 use crate::human;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
-use crate::settings::{EngineSettings, ModelSettings, NativeSettings, SimSettings};
+use crate::settings::{EngineSettings, ModelSettings, NativeSettings, OnnxSettings, SimSettings};
 
 /// Everything that a request needs of a loaded model. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    pub info: EngineInfo,
+    pub info: Arc<EngineInfo>,
     pub engine: Arc<dyn Engine>,
-    pub tokenizer: Arc<Tokenizer>,
+    /// Of models that take texts.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+    /// Of models that take images.
+    pub pictures: Option<Arc<ImageWay>>,
     pub instances: Instances,
     pub batcher: Batcher,
     pub coverage: Coverage,
@@ -34,7 +42,35 @@ pub struct Loaded {
     pub checksum_ok: Option<bool>,
 }
 
-/// Brings the model's files here.
+/// How an image becomes numbers, and the model's numbers an answer.
+#[derive(Debug)]
+pub struct ImageWay {
+    pub reader: Pictures,
+    pub softmax: bool,
+}
+
+/// What fetching left here.
+#[derive(Debug, Clone)]
+pub struct Brought {
+    fetched: Fetched,
+    /// ONNX Runtime, where the model is to run on it.
+    library: Option<PathBuf>,
+}
+
+impl Brought {
+    fn onnx(&self) -> Option<PathBuf> {
+        onnx_file(&self.fetched)
+    }
+}
+
+/// The ONNX file among a model's files.
+fn onnx_file(fetched: &Fetched) -> Option<PathBuf> {
+    let mut files = fetched.files.iter();
+    let file = files.find(|file| file.name.ends_with(".onnx"))?;
+    Some(fetched.dir.join(&file.name))
+}
+
+/// Brings the model's files here, and the library that they run on.
 ///
 /// # Errors
 /// As a failure of the fetching phase.
@@ -42,7 +78,7 @@ pub async fn fetch(
     model: &ModelSettings,
     options: &FetchOptions,
     board: &Arc<Board>,
-) -> Result<Fetched, Failure> {
+) -> Result<Brought, Failure> {
     let began = board.clock().now();
     if let EngineSettings::Sim(sim) = &model.engine {
         tokio::time::sleep(sim.declared.fetch.0).await;
@@ -55,7 +91,10 @@ pub async fn fetch(
             bytes: None,
             cpu: None,
         });
-        return Ok(simulated());
+        return Ok(Brought {
+            fetched: simulated(),
+            library: None,
+        });
     }
     let progress = BoardProgress {
         board: Arc::clone(board),
@@ -78,7 +117,45 @@ pub async fn fetch(
         facts.revision = Some(fetched.revision.clone());
         facts.doing = None;
     });
-    Ok(fetched)
+    let mut brought = Brought {
+        fetched,
+        library: None,
+    };
+    let onnx = match &model.engine {
+        EngineSettings::Onnx(onnx) | EngineSettings::Auto { onnx, .. } => Some(onnx),
+        _ => None,
+    };
+    if let Some(onnx) = onnx.filter(|_| brought.onnx().is_some()) {
+        brought.library = library(onnx, options, &progress).await?;
+        board.set(|facts| facts.doing = None);
+    }
+    Ok(brought)
+}
+
+/// ONNX Runtime's library, or none where Rust is to do.
+async fn library(
+    onnx: &OnnxSettings,
+    options: &FetchOptions,
+    progress: &BoardProgress,
+) -> Result<Option<PathBuf>, Failure> {
+    match (onnx.runtime, &onnx.library) {
+        (OnnxRuntime::Rust, _) => return Ok(None),
+        (_, Some(path)) => return Ok(Some(path.clone())),
+        _ => {}
+    }
+    match source::onnx_runtime(options, progress).await {
+        Ok(path) => Ok(Some(path)),
+        Err(error) if onnx.runtime == OnnxRuntime::Auto && onnx.providers.is_empty() => {
+            let cause = error.chain();
+            tracing::warn!(
+                event = "onnx_without_library",
+                cause,
+                "ONNX Runtime is not to be had, so rten computes: {cause}"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(not_fetched(error)),
+    }
 }
 
 fn log_fetched(fetched: &Fetched, took: Duration) {
@@ -142,7 +219,7 @@ impl Progress for BoardProgress {
 /// What loading left behind, before anything runs.
 pub struct Parts {
     engine: Arc<dyn Engine>,
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
     checksum_ok: Option<bool>,
 }
 
@@ -150,21 +227,15 @@ pub struct Parts {
 ///
 /// # Errors
 /// As a failure of the loading phase.
-pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<Parts, Failure> {
+pub fn load(model: &ModelSettings, brought: &Brought, board: &Board) -> Result<Parts, Failure> {
     let (parts, stages) = match &model.engine {
         EngineSettings::Sim(sim) => load_sim(model, sim)?,
-        EngineSettings::Native(native) => {
-            let spec = native_spec(model, native, fetched);
-            let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
-            log_artefact("packed weights", &loaded.artefact);
-            log_tokenizer(&loaded.tokenizer_form);
-            let parts = Parts {
-                engine: loaded.engine,
-                tokenizer: loaded.tokenizer,
-                checksum_ok: loaded.weights.checked.then_some(true),
-            };
-            (parts, loaded.stages)
+        EngineSettings::Native(native) => load_native(model, brought, native)?,
+        EngineSettings::Onnx(onnx) => load_onnx(model, brought, onnx)?,
+        EngineSettings::Auto { onnx, .. } if brought.onnx().is_some() => {
+            load_onnx(model, brought, onnx)?
         }
+        EngineSettings::Auto { native, .. } => load_native(model, brought, native)?,
     };
     let info = parts.engine.info().clone();
     log_loaded(&info, &stages);
@@ -180,22 +251,93 @@ pub fn load(model: &ModelSettings, fetched: &Fetched, board: &Board) -> Result<P
 pub fn load_spec(model: &ModelSettings, fetched: &Fetched) -> Option<LoadSpec> {
     match &model.engine {
         EngineSettings::Native(native) => Some(native_spec(model, native, fetched)),
-        EngineSettings::Sim(_) => None,
+        EngineSettings::Auto { native, .. } if onnx_file(fetched).is_none() => {
+            Some(native_spec(model, native, fetched))
+        }
+        EngineSettings::Auto { .. } | EngineSettings::Onnx(_) | EngineSettings::Sim(_) => None,
     }
 }
 
 fn native_spec(model: &ModelSettings, native: &NativeSettings, fetched: &Fetched) -> LoadSpec {
+    let weights = source::weights(fetched);
     LoadSpec {
         dtype: native.dtype,
         threads: model.threads,
         pin: model.pin,
         artefacts: Some(native.artefacts.clone()),
         artefacts_limit: native.artefacts_limit,
-        expected_sha256: expected_sha256(model, fetched),
+        expected_sha256: weights.and_then(|file| expected_sha256(model, fetched, &file.name)),
         // Who names a digest wants the bytes read.
         trust_baked: model.sha256.is_none(),
         ..LoadSpec::new(&fetched.dir)
     }
+}
+
+type LoadedParts = (Parts, Vec<StageTiming>);
+
+fn load_native(
+    model: &ModelSettings,
+    brought: &Brought,
+    native: &NativeSettings,
+) -> Result<LoadedParts, Failure> {
+    if let Some(task) = model.task.filter(|task| !task.takes_texts()) {
+        return Err(no_such_task(task, "an encoder"));
+    }
+    let spec = native_spec(model, native, &brought.fetched);
+    let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
+    log_artefact("packed weights", &loaded.artefact);
+    log_tokenizer(&loaded.tokenizer_form);
+    let parts = Parts {
+        engine: loaded.engine,
+        tokenizer: Some(loaded.tokenizer),
+        checksum_ok: loaded.weights.checked.then_some(true),
+    };
+    Ok((parts, loaded.stages))
+}
+
+fn load_onnx(
+    model: &ModelSettings,
+    brought: &Brought,
+    onnx: &OnnxSettings,
+) -> Result<LoadedParts, Failure> {
+    let file = match brought.onnx() {
+        Some(file) => file,
+        None => onnx::find(&brought.fetched.dir).map_err(not_loaded)?,
+    };
+    let name = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let spec = OnnxSpec {
+        file,
+        threads: model.threads,
+        library: brought.library.clone(),
+        providers: onnx.providers.clone(),
+        expected_sha256: expected_sha256(model, &brought.fetched, &name),
+        task: match model.task {
+            None | Some(Task::Tensors) => Task::Tensors,
+            Some(Task::Image) => Task::Image,
+            Some(task @ Task::Embed) => return Err(no_such_task(task, "an ONNX file")),
+        },
+        labels: model.labels.clone(),
+    };
+    let loaded = onnx::load(&spec).map_err(not_loaded)?;
+    let parts = Parts {
+        engine: loaded.engine,
+        tokenizer: None,
+        checksum_ok: loaded.checked.then_some(true),
+    };
+    Ok((parts, loaded.stages))
+}
+
+fn no_such_task(task: Task, model: &str) -> Failure {
+    Failure::new(
+        FailureKind::Configuration,
+        &Phase::Loading,
+        format!("{model} does not serve the task {}", task.name()),
+        "set model.task to embed for encoders, to tensors or image for ONNX files, or leave it out",
+    )
 }
 
 fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
@@ -253,10 +395,12 @@ fn log_tokenizer(form: &TokenizerForm) {
 }
 
 /// What the user said, else what the catalogue pins, else what was recorded when it was fetched.
-fn expected_sha256(model: &ModelSettings, fetched: &Fetched) -> Option<String> {
-    let weights = source::weights(fetched);
-    let pinned = || source::pinned_sha256(&model.source, &weights?.name).map(str::to_owned);
-    let recorded = || Some(weights?.sha256.clone()).filter(|digest| !digest.is_empty());
+fn expected_sha256(model: &ModelSettings, fetched: &Fetched, weights: &str) -> Option<String> {
+    let pinned = || source::pinned_sha256(&model.source, weights).map(str::to_owned);
+    let recorded = || {
+        let weights = fetched.files.iter().find(|file| file.name == weights)?;
+        Some(weights.sha256.clone()).filter(|digest| !digest.is_empty())
+    };
     model.sha256.clone().or_else(pinned).or_else(recorded)
 }
 
@@ -264,6 +408,9 @@ fn load_sim(
     model: &ModelSettings,
     sim: &SimSettings,
 ) -> Result<(Parts, Vec<StageTiming>), Failure> {
+    if let Some(task) = model.task.filter(|task| !task.takes_texts()) {
+        return Err(no_such_task(task, "the sim engine"));
+    }
     let declared = &sim.declared;
     let spec = sim::SimSpec {
         weights: declared.weights.0,
@@ -291,7 +438,7 @@ fn load_sim(
     Ok((
         Parts {
             engine: loaded.engine,
-            tokenizer: Arc::new(loaded.tokenizer),
+            tokenizer: Some(Arc::new(loaded.tokenizer)),
             checksum_ok: None,
         },
         loaded.stages,
@@ -332,6 +479,64 @@ fn buckets(model: &ModelSettings, max_tokens: usize) -> Buckets {
     )
 }
 
+/// The classes of rows of tensors: one for the declared size where all of it is declared, and
+/// one for each size that the plan speaks of.
+fn row_buckets(model: &ModelSettings, info: &EngineInfo) -> Buckets {
+    let batched = info.signature.batched;
+    let declared: Option<usize> = info
+        .signature
+        .inputs
+        .iter()
+        .map(|input| input.row_size(batched))
+        .sum();
+    let planned = model.cases.iter().filter_map(|case| match &case.input {
+        CaseInput::Tensors(tensors) => Some(tensor::row_size(
+            tensors.iter().map(|t| t.shape.as_slice()),
+            batched,
+        )),
+        _ => None,
+    });
+    let sizes: Vec<usize> = planned.chain(declared).collect();
+    let largest = sizes.iter().copied().max().unwrap_or(1);
+    let (batch, most) = match batched {
+        true => (
+            model.batching.buckets.batch.as_slice(),
+            model.batching.max_batch,
+        ),
+        false => (&[][..], 1),
+    };
+    Buckets::new(batch, &sizes, most, largest)
+}
+
+fn image_way(model: &ModelSettings, info: &EngineInfo) -> Result<Option<ImageWay>, Failure> {
+    if info.signature.task != Task::Image {
+        return Ok(None);
+    }
+    let not_images = |why: String| {
+        let remedy = "leave model.task out to serve the model's tensors as they are";
+        Failure::new(FailureKind::Load, &Phase::Loading, why, remedy)
+    };
+    let [output] = &info.signature.outputs[..] else {
+        return Err(not_images(
+            "a model of images gives one tensor of scores".into(),
+        ));
+    };
+    let scores = output.row_size(true).filter(|_| info.signature.batched);
+    let labels = info.signature.labels.len();
+    if let Some(scores) = scores
+        && labels > 0
+        && labels != scores
+    {
+        return Err(not_images(format!(
+            "there are {labels} labels for {scores} scores"
+        )));
+    }
+    let reader = Pictures::new(model.picture.spec.clone(), &info.signature.inputs)
+        .map_err(|why| not_images(format!("the model {why}")))?;
+    let softmax = model.picture.softmax;
+    Ok(Some(ImageWay { reader, softmax }))
+}
+
 impl Parts {
     /// Opens the instances and starts the batcher.
     ///
@@ -345,6 +550,7 @@ impl Parts {
         tasks: &Tasks,
     ) -> Result<Loaded, Failure> {
         let info = self.engine.info().clone();
+        let pictures = image_way(model, &info)?;
         let instances = Instances::open(&self.engine, model.instances).map_err(no_instance)?;
         let batching = &model.batching;
         let limits = ModelLimits {
@@ -354,17 +560,31 @@ impl Parts {
             max_volume: batching.max_tokens.max(info.max_tokens),
             shape_state: info.shape_state,
         };
-        let buckets = buckets(model, info.max_tokens);
+        let texts = info.signature.task.takes_texts();
+        let buckets = match texts {
+            true => buckets(model, info.max_tokens),
+            false => row_buckets(model, &info),
+        };
         let coverage = Coverage::new(info.shape_state);
         let config = BatcherConfig {
             limits: BatchLimits {
-                max_rows: limits.max_batch,
-                max_cost: limits.max_volume,
+                // A request's tensors wait as one, and count by their rows.
+                max_rows: if texts { limits.max_batch } else { usize::MAX },
+                max_cost: if texts {
+                    limits.max_volume
+                } else {
+                    limits.max_batch
+                },
                 max_delay: batching.max_delay.0.min(Duration::from_secs(1)),
             },
             buckets: buckets.clone(),
-            // Without per-shape state there is nothing to pad for: lengths run together.
-            mixed_lengths: !info.shape_state,
+            grouping: match (texts, info.shape_state) {
+                // Without per-shape state there is nothing to pad for: lengths run together.
+                (true, false) => Grouping::Mixed,
+                (true, true) => Grouping::ByLength,
+                (false, _) if info.signature.batched => Grouping::ByShape,
+                (false, _) => Grouping::Alone,
+            },
         };
         let batcher = Batcher::start(
             config,
@@ -376,9 +596,10 @@ impl Parts {
         );
         Ok(Loaded {
             tokenizer: self.tokenizer,
+            pictures: pictures.map(Arc::new),
             checksum_ok: self.checksum_ok,
             engine: self.engine,
-            info,
+            info: Arc::new(info),
             instances,
             batcher,
             coverage,

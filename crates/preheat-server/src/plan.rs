@@ -1,28 +1,46 @@
 //! From a plan to things that can be run: texts for every case.
 
-use preheat_core::{Case, CaseInput, WarmupPlan};
-use preheat_engine::Tokenizer;
+use preheat_core::{Case, CaseInput, Expectation, WarmupPlan};
+use preheat_engine::picture::drawn;
+use preheat_engine::{Batch, Task, Tokenizer};
 
 use crate::model::Loaded;
+use crate::sample::{self, Sample};
 use crate::settings::ModelSettings;
 
-/// A case with its texts and their tokens.
+/// A case with what is asked for and what runs for it.
 #[derive(Debug, Clone)]
 pub struct Ready {
     pub case: Case,
-    pub texts: Vec<String>,
-    pub rows: Vec<Vec<u32>>,
+    pub sample: Sample,
+    /// The tokens of its texts.
+    tokens: Vec<Vec<u32>>,
 }
 
 impl Ready {
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.sample.rows()
+    }
+
+    #[must_use]
+    pub fn batch(&self) -> Batch {
+        sample::batch(&self.sample, &self.tokens)
+    }
+
     /// At most so many rows of it: what fits into one request of a client.
     #[must_use]
     pub fn cut(&self, rows: usize) -> Self {
         let mut cut = self.clone();
-        cut.texts.truncate(rows);
-        cut.rows.truncate(rows);
+        cut.sample = self.sample.part(0, rows);
+        cut.tokens.truncate(rows);
         if let Some(golden) = &mut cut.case.expect.golden {
             golden.rows.truncate(rows);
+        }
+        if rows < self.rows() {
+            for (_, shape) in &mut cut.case.expect.shapes {
+                shape.iter_mut().take(1).for_each(|first| *first = rows);
+            }
         }
         cut
     }
@@ -31,37 +49,113 @@ impl Ready {
 /// The cases to run, and what was changed to make them fit.
 ///
 /// # Errors
-/// When a text of a case cannot be tokenised: the text and why.
+/// When a case cannot be prepared: which, and why.
 pub fn ready(model: &ModelSettings, loaded: &Loaded) -> Result<(Vec<Ready>, Vec<String>), String> {
+    let plan = plan(model, loaded)?;
+    let mut notes = plan.notes;
+    let mut cases = Vec::with_capacity(plan.cases.len());
+    for (number, case) in plan.cases.into_iter().enumerate() {
+        let name = case.name.clone();
+        let of_case = |problem| format!("case {name}: {problem}");
+        let mut ready = prepared(case, number, loaded).map_err(of_case)?;
+        let (rows, most) = (ready.rows(), loaded.limits.max_batch);
+        if rows > most {
+            notes.push(format!("case {name}: {rows} rows cut to {most}"));
+            ready = ready.cut(most);
+        }
+        cases.push(ready);
+    }
+    Ok((cases, notes))
+}
+
+fn plan(model: &ModelSettings, loaded: &Loaded) -> Result<WarmupPlan, String> {
     let limits = loaded.limits;
-    let plan = if model.cases.is_empty() {
-        WarmupPlan::derive(&limits, &loaded.buckets)
-    } else {
-        WarmupPlan::given(model.cases.clone(), &limits)
+    let given = !model.cases.is_empty();
+    let signature = &loaded.info.signature;
+    if signature.task.takes_texts() {
+        return Ok(match given {
+            true => WarmupPlan::given(model.cases.clone(), &limits),
+            false => WarmupPlan::derive(&limits, &loaded.buckets),
+        });
+    }
+    let batches = loaded.buckets.batches();
+    let mut plan = match given {
+        true => WarmupPlan::given(model.cases.clone(), &limits),
+        false => WarmupPlan::tensors(&signature.inputs, signature.batched, batches)
+            .map_err(|open| format!("{open}: give a warm-up case with its shape"))?,
     };
-    let cases = plan
+    if given && signature.batched {
+        plan.every_batch(batches);
+    }
+    let has_image = plan
         .cases
-        .into_iter()
-        .map(|case| {
-            let texts = match &case.input {
-                CaseInput::Texts(texts) => texts.clone(),
-                CaseInput::Generate { texts, tokens } => {
-                    generate(&loaded.tokenizer, *texts, *tokens)
-                }
-            };
-            let rows = texts
-                .iter()
-                .map(|text| {
-                    loaded
-                        .tokenizer
-                        .encode(text)
-                        .map_err(|e| format!("case {}: {e}", case.name))
-                })
-                .collect::<Result<_, _>>()?;
-            Ok(Ready { case, texts, rows })
-        })
-        .collect::<Result<_, String>>()?;
-    Ok((cases, plan.notes))
+        .iter()
+        .any(|case| matches!(case.input, CaseInput::Image(_)));
+    if signature.task == Task::Image && !has_image {
+        for (name, jpeg) in [("png", false), ("jpeg", true)] {
+            plan.cases.push(Case {
+                name: name.into(),
+                input: CaseInput::Image(drawn(1, jpeg).map_err(|e| e.to_string())?),
+                expect: Expectation::default(),
+            });
+        }
+    }
+    Ok(plan)
+}
+
+fn prepared(case: Case, number: usize, loaded: &Loaded) -> Result<Ready, String> {
+    let signature = &loaded.info.signature;
+    let sample = match (&case.input, &loaded.tokenizer) {
+        (CaseInput::Texts(texts), Some(_)) => Sample::Texts(texts.clone()),
+        (CaseInput::Generate { texts, tokens }, Some(tokenizer)) => {
+            Sample::Texts(generate(tokenizer, *texts, *tokens))
+        }
+        (CaseInput::Tensors(planned), None) => Sample::Tensors {
+            tensors: sample::tensors(planned, signature, number as u64)?,
+            batched: signature.batched,
+        },
+        (CaseInput::Image(encoded), None) => {
+            let pictures = loaded
+                .pictures
+                .as_ref()
+                .ok_or("the model takes no images")?;
+            let tensor = pictures
+                .reader
+                .read(encoded)
+                .map_err(|error| error.to_string())?;
+            Sample::Image {
+                encoded: encoded.clone().into(),
+                tensors: vec![tensor],
+                softmax: pictures.softmax,
+            }
+        }
+        (CaseInput::Texts(_) | CaseInput::Generate { .. }, None) => {
+            return Err("the model takes tensors, not texts".into());
+        }
+        (CaseInput::Tensors(_) | CaseInput::Image(_), Some(_)) => {
+            return Err("the model takes texts".into());
+        }
+    };
+    let mut tokens = Vec::new();
+    if let (Sample::Texts(texts), Some(tokenizer)) = (&sample, &loaded.tokenizer) {
+        let rows = texts.iter().map(|text| tokenizer.encode(text));
+        tokens = rows
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(Ready {
+        case,
+        sample,
+        tokens,
+    })
+}
+
+/// Texts of our own, no two alike, for a check that must notice when answers are swapped. Nothing
+/// for models of tensors: what is in those, only a plan can know.
+#[must_use]
+pub fn distinct(loaded: &Loaded, rows: usize, tokens: usize) -> Option<Sample> {
+    let tokenizer = loaded.tokenizer.as_ref()?;
+    Some(Sample::Texts(generate(tokenizer, rows, tokens)))
 }
 
 /// Words that most vocabularies hold whole, so that one word is one token; mixed, so that a case

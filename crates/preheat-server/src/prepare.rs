@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use preheat_engine::{TokenizeError, Tokenizer};
+use bytes::Bytes;
+use preheat_engine::{Tensor, TokenizeError, Tokenizer};
 use preheat_runtime::Tasks;
 use tokio::sync::Semaphore;
 
@@ -14,6 +15,10 @@ pub enum Inputs {
     Texts(Vec<String>),
     /// Token ids, used as they are.
     Tokens(Vec<Vec<u32>>),
+    /// Named tensors, in any order.
+    Tensors(Vec<Tensor>),
+    /// One encoded image.
+    Image(Bytes),
 }
 
 impl Inputs {
@@ -22,6 +27,8 @@ impl Inputs {
         match self {
             Inputs::Texts(texts) => texts.len(),
             Inputs::Tokens(rows) => rows.len(),
+            Inputs::Tensors(tensors) => tensors.len().min(1),
+            Inputs::Image(encoded) => encoded.len().min(1),
         }
     }
 
@@ -73,6 +80,7 @@ impl Preparer {
         too_long: TooLong,
     ) -> Result<Vec<Vec<u32>>, ServeError> {
         match inputs {
+            Inputs::Tensors(_) | Inputs::Image(_) => Err(ServeError::NoInput),
             Inputs::Tokens(rows) => rows
                 .into_iter()
                 .map(|row| fit(row, vocab, tokenizer.max_tokens(), too_long))

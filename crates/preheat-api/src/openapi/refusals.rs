@@ -10,6 +10,8 @@ use crate::problem::{OipError, OpenAiError, Problem, TeiError};
 pub(super) const KEY: &[u16] = &[401, 403];
 /// A request that names a model.
 pub(super) const MODEL: &[u16] = &[404];
+/// A route that only models of one task serve.
+pub(super) const TASK: &[u16] = &[404];
 pub(super) const BODY: &[u16] = &[400, 408, 413, 415];
 /// As [`BODY`], in the family that calls a malformed body unprocessable.
 pub(super) const TEI_BODY: &[u16] = &[408, 413, 415, 422];
@@ -68,7 +70,7 @@ fn family(path: &str, status: u16) -> Family {
         // Which of its two forms it was asked in is known only from the body.
         "/embed" => match status {
             422 => TEI,
-            429 | 500.. => EITHER,
+            404 | 429 | 500.. => EITHER,
             _ => PROBLEM,
         },
         "/" | "/tokenize" | "/info" => TEI,
@@ -99,10 +101,10 @@ fn meaning(status: u16) -> &'static str {
         400 | 422 => "The request is malformed; the message says where.",
         401 => "A key is required.",
         403 => "This key is not accepted.",
-        404 => "No such model.",
+        404 => "No such model, or not a task of this one.",
         408 => "The body took too long to arrive.",
-        413 => "The body is too large.",
-        415 => "The body is not JSON by its content type.",
+        413 => "The body, or the image in it, is too large.",
+        415 => "The body is of another kind, by its content type, than the route takes.",
         429 => "Full, or over the rate.",
         500 => "The model failed to run the batch.",
         503 => "Not ready, or draining.",

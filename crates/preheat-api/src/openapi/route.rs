@@ -16,9 +16,21 @@ pub(super) struct Route {
 }
 
 pub(super) struct Body {
+    pub(super) media: &'static [&'static str],
     pub(super) schema: MakeSchema,
     /// Name and JSON text.
     pub(super) examples: &'static [(&'static str, &'static str)],
+}
+
+pub(super) const fn json_body(
+    schema: MakeSchema,
+    examples: &'static [(&'static str, &'static str)],
+) -> Body {
+    Body {
+        media: &["application/json"],
+        schema,
+        examples,
+    }
 }
 
 pub(super) struct Answer {

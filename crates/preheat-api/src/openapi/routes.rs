@@ -2,11 +2,12 @@
 
 use schemars::SchemaGenerator;
 
-use super::refusals::{BODY, GATE, KEY, MODEL, RATE, RUN, TEI_BODY};
+use super::refusals::{BODY, GATE, KEY, MODEL, RATE, RUN, TASK, TEI_BODY};
 use super::route::{
-    Answer, Body, Content, GET, POST, Route, answer, computed, content, json, json_of,
+    Answer, Body, Content, GET, POST, Route, answer, computed, content, json, json_body, json_of,
 };
 use super::schemas;
+use crate::classify::Score;
 use crate::embed::{EmbedBody, Health};
 use crate::oip::{
     InferAnswer, InferRequest, ModelConfig, ModelMetadata, ModelStatsAnswer, ServerMetadata,
@@ -33,15 +34,17 @@ const READINESS: &[Answer] = &[
 ];
 
 const EMBEDDINGS: &str = "Embeddings";
+const CLASSIFIERS: &str = "Classifiers";
 const OIP: &str = "Open Inference Protocol";
 const PROBES: &str = "Probes";
 const ABOUT: &str = "About";
 
-pub(super) const TAGS: [(&str, &str); 4] = [
+pub(super) const TAGS: [(&str, &str); 5] = [
     (
         EMBEDDINGS,
         "Vectors of texts, in the bodies that existing clients speak.",
     ),
+    (CLASSIFIERS, "A score for each label."),
     (OIP, "Version 2, as Triton's clients speak it."),
     (
         PROBES,
@@ -56,70 +59,70 @@ pub(super) const ROUTES: &[Route] = &[
         tag: EMBEDDINGS,
         summary: "One vector for each text. A list of texts answers an object, the object form of \
                   text-embeddings-inference a bare list.",
-        body: Some(Body {
-            schema: SchemaGenerator::subschema_for::<EmbedBody>,
-            examples: &[
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<EmbedBody>,
+            &[
                 ("list", r#"["a short text", "another one"]"#),
                 (
                     "object",
                     r#"{"inputs": ["a short text"], "truncate": true}"#,
                 ),
             ],
-        }),
+        )),
         answers: &[computed(
             "The vectors, in order.",
             &[json_of(schemas::either_embed_answer)],
         )],
-        refusals: &[KEY, BODY, TEI_BODY, RATE, RUN, GATE],
+        refusals: &[KEY, TASK, BODY, TEI_BODY, RATE, RUN, GATE],
         ..POST
     },
     Route {
         paths: &["/"],
         tag: EMBEDDINGS,
         summary: "The object form of /embed, where Hugging Face's clients look for it.",
-        body: Some(Body {
-            schema: SchemaGenerator::subschema_for::<EmbedRequest>,
-            examples: &[
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<EmbedRequest>,
+            &[
                 ("one", r#"{"inputs": "a short text"}"#),
                 (
                     "shortened",
                     r#"{"inputs": ["a short text"], "dimensions": 8}"#,
                 ),
             ],
-        }),
+        )),
         answers: &[computed(
             "The vectors, in order.",
             &[json::<Vec<Vec<f32>>>()],
         )],
-        refusals: &[KEY, TEI_BODY, RATE, RUN, GATE],
+        refusals: &[KEY, TASK, TEI_BODY, RATE, RUN, GATE],
         ..POST
     },
     Route {
         paths: &["/tokenize"],
         tag: EMBEDDINGS,
         summary: "The tokens of each text, as the model sees them.",
-        body: Some(Body {
-            schema: SchemaGenerator::subschema_for::<TokenizeRequest>,
-            examples: &[(
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<TokenizeRequest>,
+            &[(
                 "one",
                 r#"{"inputs": "a short text", "add_special_tokens": false}"#,
             )],
-        }),
+        )),
         answers: &[answer(
             200,
             "The tokens of each text.",
             &[json::<Vec<Vec<Token>>>()],
         )],
-        refusals: &[KEY, TEI_BODY, RATE, &[500], GATE],
+        refusals: &[KEY, TASK, TEI_BODY, RATE, &[500], GATE],
         ..POST
     },
     Route {
         paths: &["/v1/embeddings"],
         tag: EMBEDDINGS,
         summary: "OpenAI's embeddings, as numbers or base64.",
-        body: Some(Body {
-            schema: SchemaGenerator::subschema_for::<EmbeddingsRequest>,
-            examples: &[
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<EmbeddingsRequest>,
+            &[
                 (
                     "own",
                     r#"{"model": "all-MiniLM-L6-v2", "input": ["a short text"]}"#,
@@ -133,12 +136,25 @@ pub(super) const ROUTES: &[Route] = &[
                     r#"{"model": "embedder", "input": [[101, 2460, 102]]}"#,
                 ),
             ],
-        }),
+        )),
         answers: &[computed(
             "The vectors, in order.",
             &[json::<EmbeddingsAnswer>()],
         )],
         refusals: &[KEY, MODEL, BODY, RATE, RUN, GATE],
+        ..POST
+    },
+    Route {
+        paths: &["/classify/image"],
+        tag: CLASSIFIERS,
+        summary: "Every label with its score for one JPEG or PNG image, the best first.",
+        body: Some(Body {
+            media: &["image/jpeg", "image/png"],
+            schema: schemas::bytes,
+            examples: &[],
+        }),
+        answers: &[computed("The scores.", &[json::<Vec<Score>>()])],
+        refusals: &[KEY, TASK, BODY, RATE, RUN, GATE],
         ..POST
     },
     Route {
@@ -163,20 +179,20 @@ pub(super) const ROUTES: &[Route] = &[
             "/v2/models/{model}/versions/{version}/infer",
         ],
         tag: OIP,
-        summary: "One vector for each text of the BYTES tensor `text`. With the binary extension \
-                  tensors follow the JSON, whose length `inference-header-content-length` says, in \
+        summary: "The model's tensors, as its metadata declares them; for models of texts, one row \
+                  for each text of the BYTES tensor `text`. With the binary extension tensors follow the JSON, whose length `inference-header-content-length` says, in \
                   the request, the answer or both.",
-        body: Some(Body {
-            schema: SchemaGenerator::subschema_for::<InferRequest>,
-            examples: &[(
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<InferRequest>,
+            &[(
                 "texts",
                 r#"{"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2],
                     "data": ["a short text", "another one"]}]}"#,
             )],
-        }),
+        )),
         answers: &[Answer {
             status: 200,
-            meaning: "The FP32 tensor `embedding`, one row for each text.",
+            meaning: "The output tensors; for texts the FP32 tensor `embedding`.",
             content: &[
                 json::<InferAnswer>(),
                 Content {

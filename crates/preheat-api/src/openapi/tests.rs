@@ -48,9 +48,10 @@ fn every_route_with_its_codes() {
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-    POST / → 200 401 403 408 413 415 422 429 500 503 504
+    POST / → 200 401 403 404 408 413 415 422 429 500 503 504
+    POST /classify/image → 200 400 401 403 404 408 413 415 429 500 503 504
     GET /docs → 200
-    POST /embed → 200 400 401 403 408 413 415 422 429 500 503 504
+    POST /embed → 200 400 401 403 404 408 413 415 422 429 500 503 504
     GET /health → 200 503
     GET /info → 200 401 403 503
     GET /livez → 200
@@ -60,7 +61,7 @@ fn every_route_with_its_codes() {
     GET /ready → 200 503
     GET /readyz → 200 503
     GET /startupz → 200 503
-    POST /tokenize → 200 401 403 408 413 415 422 429 500 503
+    POST /tokenize → 200 401 403 404 408 413 415 422 429 500 503
     POST /v1/embeddings → 200 400 401 403 404 408 413 415 429 500 503 504
     GET /v1/models → 200 401 403
     GET /v2 → 200 401 403

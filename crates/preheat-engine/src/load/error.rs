@@ -74,6 +74,15 @@ pub enum LoadError {
         tensor: String,
         found: String,
     },
+    #[error("{path} {reason}")]
+    Onnx { path: PathBuf, reason: String },
+    #[error("ONNX Runtime cannot be loaded from {path}: {reason}")]
+    Library { path: PathBuf, reason: String },
+    #[error("this ONNX Runtime cannot compute on {provider}: {reason}")]
+    Provider {
+        provider: &'static str,
+        reason: String,
+    },
     #[error("not enough memory for {what} ({bytes} bytes)")]
     OutOfMemory { what: &'static str, bytes: usize },
     #[error("this CPU cannot run {wanted} (it can: {available:?})")]
@@ -105,6 +114,9 @@ impl LoadError {
             LoadError::MissingTensor { .. }
             | LoadError::Shape { .. }
             | LoadError::TensorDtype { .. } => "weights_mismatch",
+            LoadError::Onnx { .. } => "onnx_invalid",
+            LoadError::Library { .. } => "library_unusable",
+            LoadError::Provider { .. } => "provider_unusable",
             LoadError::OutOfMemory { .. } => "out_of_memory",
             LoadError::Isa { .. } => "isa_unavailable",
             LoadError::Thread { .. } => "thread",
@@ -161,6 +173,20 @@ impl LoadError {
             }
             LoadError::TensorDtype { .. } => {
                 "convert the weights to F32, F16 or BF16 safetensors".to_owned()
+            }
+            LoadError::Onnx { path, .. } => format!(
+                "check that {} is an ONNX file that other tools load, or choose another engine",
+                path.display()
+            ),
+            LoadError::Library { .. } => {
+                "set model.onnx.library to a libonnxruntime of version 1.24 or newer, or \
+                 model.onnx.runtime = \"rust\" to do without"
+                    .to_owned()
+            }
+            LoadError::Provider { .. } => {
+                "set model.onnx.library to an ONNX Runtime that was built for it (the package \
+                 onnxruntime-gpu holds one for cuda), or compute with device = \"cpu\""
+                    .to_owned()
             }
             LoadError::OutOfMemory { .. } => {
                 "raise the memory limit, lower the number of instances, or choose a smaller model"

@@ -80,6 +80,7 @@ pub(super) async fn unpack(
         place,
         to: staging.parts(),
         limit: fetch.options.max_file_bytes,
+        onnx: fetch.onnx.map(str::to_owned),
     };
     let lock = staging.lock();
     let unpacked = blocking(move || {
@@ -103,6 +104,8 @@ struct Unpack {
     place: String,
     to: PathBuf,
     limit: u64,
+    /// How the path of the ONNX file ends, if that is what is wanted.
+    onnx: Option<String>,
 }
 
 impl Unpack {
@@ -179,10 +182,22 @@ impl Unpack {
         if let Some(path) = paths.iter().find(|path| leads_out(path)) {
             return Err(self.bad(&format!("the entry `{path}` leads out of it")));
         }
+        if let Some(file) = self.onnx(paths)? {
+            return Ok(vec![(file, "model.onnx")]);
+        }
         let root = files::root(&self.place, paths)?;
         let entry = |name: &str| format!("{root}{name}");
         let names = files::select(&self.place, |name| paths.contains(&entry(name)))?;
         Ok(names.into_iter().map(|name| (entry(name), name)).collect())
+    }
+
+    /// The ONNX file, where one was named or nothing else is a model.
+    fn onnx(&self, paths: &[String]) -> Result<Option<String>, FetchError> {
+        let wanted = self.onnx.as_deref();
+        match wanted.is_some() || files::root(&self.place, paths).is_err() {
+            true => files::onnx(&self.place, paths, wanted),
+            false => Ok(None),
+        }
     }
 
     fn extract(&self, name: &str, from: &mut impl Read) -> Result<FileFacts, FetchError> {

@@ -13,7 +13,13 @@ pub struct FileFacts {
 }
 
 /// In order of preference; one is fetched.
-const WEIGHTS: [&str; 4] = crate::load::WEIGHTS;
+const WEIGHTS: [&str; 5] = {
+    let [safetensors, bin, pt, pth] = crate::load::WEIGHTS;
+    [safetensors, bin, pt, pth, ONNX]
+};
+/// Says itself what it takes and gives, so nothing need stand beside it. Whatever it was called in
+/// an archive, this is its name here.
+const ONNX: &str = "model.onnx";
 const CONFIG: &str = "config.json";
 const OTHERS: [&str; 7] = [
     "tokenizer.json",
@@ -48,16 +54,47 @@ pub(super) fn select(
         place: place.to_owned(),
         missing,
     };
-    if !has(CONFIG) {
+    let weights = WEIGHTS.into_iter().find(|name| has(name));
+    if !has(CONFIG) && weights != Some(ONNX) {
         return Err(not_a_model(CONFIG));
     }
-    let Some(weights) = WEIGHTS.into_iter().find(|name| has(name)) else {
-        return Err(not_a_model("model.safetensors or pytorch_model.bin"));
+    let Some(weights) = weights else {
+        return Err(not_a_model(
+            "model.safetensors, pytorch_model.bin or model.onnx",
+        ));
     };
-    let mut files = vec![CONFIG];
-    files.extend(OTHERS.into_iter().filter(|name| has(name)));
+    let beside = [CONFIG].into_iter().chain(OTHERS);
+    let mut files: Vec<_> = beside.filter(|name| has(name)).collect();
     files.push(weights);
     Ok(files)
+}
+
+/// The ONNX file among these paths: the one whose path ends so, or the only one.
+pub(super) fn onnx(
+    place: &str,
+    paths: &[String],
+    end: Option<&str>,
+) -> Result<Option<String>, FetchError> {
+    let ends = |path: &str| match end {
+        Some(end) => path == end || path.ends_with(&format!("/{end}")),
+        None => path.ends_with(".onnx"),
+    };
+    let found: Vec<&String> = paths.iter().filter(|path| ends(path)).collect();
+    match (found.as_slice(), end) {
+        ([], None) => Ok(None),
+        ([one], _) => Ok(Some((*one).clone())),
+        ([], Some(end)) => Err(FetchError::Archive {
+            file: place.to_owned(),
+            reason: format!("it holds no {end}"),
+        }),
+        ([one, other, ..], _) => Err(FetchError::Archive {
+            file: place.to_owned(),
+            reason: format!(
+                "it holds several ONNX files, `{one}` and `{other}` among them: name one of them \
+                 behind `#`"
+            ),
+        }),
+    }
 }
 
 /// The one directory among these paths that holds a model, as a prefix: empty or ending in `/`.
@@ -77,7 +114,7 @@ pub(super) fn root(place: &str, paths: &[String]) -> Result<String, FetchError> 
         }),
         (None, _) => Err(FetchError::NotAModel {
             place: place.to_owned(),
-            missing: "a directory with config.json and model.safetensors or pytorch_model.bin",
+            missing: "a directory with config.json and weights, nor an ONNX file",
         }),
     }
 }
@@ -159,6 +196,22 @@ mod tests {
                 .to_string()
                 .contains("more than one")
         );
+    }
+
+    #[test]
+    fn an_onnx_file_is_found_by_the_end_of_its_path() {
+        let paths = paths(&["p/a.onnx", "p/b/a.onnx", "p/c.onnx", "p/readme.txt"]);
+        let find = |end| onnx("x", &paths, end).map_err(|e| e.to_string());
+        assert_eq!(find(Some("c.onnx")).unwrap().as_deref(), Some("p/c.onnx"));
+        assert_eq!(
+            find(Some("b/a.onnx")).unwrap().as_deref(),
+            Some("p/b/a.onnx")
+        );
+        assert!(find(Some("a.onnx")).unwrap_err().contains("several"));
+        assert!(find(Some("d.onnx")).unwrap_err().contains("no d.onnx"));
+        assert!(find(None).unwrap_err().contains("several"));
+        assert_eq!(onnx("x", &paths[3..], None).unwrap(), None);
+        assert_eq!(select("x", |name| name == ONNX).unwrap(), [ONNX]);
     }
 
     #[test]

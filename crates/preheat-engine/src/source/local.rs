@@ -26,6 +26,10 @@ pub(super) async fn open(
     let (dir, cache) = (dir.to_owned(), fetch.options.cache.clone());
     blocking(move || {
         let files = facts(&dir, &cache)?;
+        let dir = match dir.is_file() {
+            true => dir.parent().unwrap_or(&dir).to_owned(),
+            false => dir,
+        };
         Ok(Fetched {
             revision: files::revision(&files),
             dir,
@@ -87,14 +91,13 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
         }
         Err(error) => return Err(FetchError::io("read", dir, error)),
     };
-    let mut found = Vec::new();
-    for name in files::known() {
-        if let Some(stamp) = Stamp::of(&dir.join(name))? {
-            found.push((name, stamp));
+    let (dir, found) = match Stamp::of(&dir)? {
+        Some(stamp) => alone(dir, stamp)?,
+        None => {
+            let found = inside(&place, &dir)?;
+            (dir, found)
         }
-    }
-    let names = files::select(&place, |name| found.iter().any(|(found, _)| *found == name))?;
-    found.retain(|(name, _)| names.contains(name));
+    };
 
     let memory = Memory::of(cache, &dir);
     let mut known = memory.read();
@@ -106,10 +109,10 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
             Some(at) => known.swap_remove(at).2,
             None => {
                 changed = true;
-                digest_of(&dir, name, baked.as_ref())?
+                digest_of(&dir, &name, baked.as_ref())?
             }
         };
-        facts.push((name.to_owned(), stamp, sha256));
+        facts.push((name, stamp, sha256));
     }
     if changed {
         memory.write(&facts);
@@ -133,6 +136,44 @@ fn digest_of(dir: &Path, name: &str, baked: Option<&Baked>) -> Result<String, Fe
         return Ok(sha256.to_owned());
     }
     Ok(digest::of_file(&path).map_err(read)?.1)
+}
+
+/// The path of an ONNX file is a model too.
+fn alone(file: PathBuf, stamp: Stamp) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
+    let place = file.display().to_string();
+    let missing = "an ONNX file, or a directory with a model";
+    match (file.file_name(), file.parent()) {
+        (Some(name), Some(dir)) if file.extension().is_some_and(|e| e == "onnx") => {
+            let name = name.to_string_lossy().into_owned();
+            Ok((dir.to_owned(), vec![(name, stamp)]))
+        }
+        _ => Err(FetchError::NotAModel { place, missing }),
+    }
+}
+
+/// The files of the model in a directory: those of the usual names, or its only ONNX file.
+fn inside(place: &str, dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
+    let mut found = Vec::new();
+    for name in files::known() {
+        if let Some(stamp) = Stamp::of(&dir.join(name))? {
+            found.push((name.to_owned(), stamp));
+        }
+    }
+    let error = match files::select(place, |name| found.iter().any(|(found, _)| found == name)) {
+        Ok(names) => {
+            found.retain(|(name, _)| names.contains(&name.as_str()));
+            return Ok(found);
+        }
+        Err(error) => error,
+    };
+    let entries = fs::read_dir(dir).map_err(|error| FetchError::io("read", dir, error))?;
+    let names = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name());
+    let names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    let file = files::onnx(place, &names, None)?.ok_or(error)?;
+    let stamp = Stamp::of(&dir.join(&file))?;
+    Ok(stamp.map(|stamp| (file, stamp)).into_iter().collect())
 }
 
 /// What changes when a file's content does.

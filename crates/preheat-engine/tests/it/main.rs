@@ -11,6 +11,7 @@ mod compiled;
 mod faults;
 mod model;
 mod mutations;
+mod onnx;
 mod reference;
 mod state_dicts;
 mod tiny;

@@ -1,13 +1,14 @@
 //! The rows that wait, and the requests that they belong to.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use preheat_core::Moment;
 use preheat_core::batching::Waiting;
-use preheat_engine::{Matrix, RunError, TokenBatch};
+use preheat_engine::{Batch, Matrix, Output, RunError, Tensor, TensorError, TokenBatch};
 use tokio::time::Instant;
 
-use super::{Answer, Submission};
+use super::{Answer, Items, Submission};
 use crate::instances::Ran;
 
 /// Rows in order of arrival. `rows` and `waiting` run in parallel: the decision reads only the
@@ -24,7 +25,37 @@ struct Row {
     request: u64,
     /// Place of the row in its request.
     place: usize,
-    tokens: Vec<u32>,
+    item: Item,
+}
+
+/// What waits as one: a row of tokens, or all tensors of a request.
+enum Item {
+    Tokens(Vec<u32>),
+    Tensors(Vec<Tensor>),
+}
+
+impl Item {
+    /// In tokens, or in elements.
+    fn size(&self) -> usize {
+        match self {
+            Item::Tokens(tokens) => tokens.len(),
+            Item::Tensors(tensors) => tensors.iter().map(Tensor::len).sum(),
+        }
+    }
+
+    fn tokens(&self) -> Option<&[u32]> {
+        match self {
+            Item::Tokens(tokens) => Some(tokens),
+            Item::Tensors(_) => None,
+        }
+    }
+
+    fn tensors(&self) -> Option<&[Tensor]> {
+        match self {
+            Item::Tensors(tensors) => Some(tensors),
+            Item::Tokens(_) => None,
+        }
+    }
 }
 
 struct Request {
@@ -42,12 +73,31 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    pub(super) fn batch(&self) -> TokenBatch {
-        self.rows.iter().map(|row| row.tokens.as_slice()).collect()
+    /// # Errors
+    /// When tensors that were taken for alike are not.
+    pub(super) fn batch(&self) -> Result<Batch, TensorError> {
+        let tensors: Vec<&[Tensor]> = self
+            .rows
+            .iter()
+            .filter_map(|row| row.item.tensors())
+            .collect();
+        if let Some(first) = tensors.first() {
+            let column = |place| {
+                let parts: Vec<&Tensor> = tensors.iter().filter_map(|t| t.get(place)).collect();
+                Tensor::concat(&parts)
+            };
+            return (0..first.len())
+                .map(column)
+                .collect::<Result<_, _>>()
+                .map(Batch::Tensors);
+        }
+        let rows = self.rows.iter().filter_map(|row| row.item.tokens());
+        let batch: TokenBatch = rows.collect();
+        Ok(Batch::Tokens(batch))
     }
 
-    pub(super) fn tokens(&self) -> usize {
-        self.rows.iter().map(|row| row.tokens.len()).sum()
+    pub(super) fn size(&self) -> usize {
+        self.rows.iter().map(|row| row.item.size()).sum()
     }
 }
 
@@ -56,8 +106,8 @@ impl Queue {
         &self.waiting
     }
 
-    pub(super) fn tokens(&self) -> usize {
-        self.rows.iter().map(|row| row.tokens.len()).sum()
+    pub(super) fn size(&self) -> usize {
+        self.rows.iter().map(|row| row.item.size()).sum()
     }
 
     /// `classes`: the class and the cost of each row.
@@ -69,22 +119,22 @@ impl Queue {
     ) {
         let request = self.next;
         self.next += 1;
-        let rows = std::mem::take(&mut submission.rows);
+        let items = std::mem::replace(&mut submission.items, Items::Rows(Vec::new()));
+        let rows: Vec<Item> = match items {
+            Items::Rows(rows) => rows.into_iter().map(Item::Tokens).collect(),
+            Items::Tensors(tensors) => vec![Item::Tensors(tensors)],
+        };
         let answer = Answer {
-            matrix: Matrix {
-                rows: rows.len(),
-                cols: 0,
-                data: Vec::new(),
-            },
-            queued: std::time::Duration::ZERO,
-            inference: std::time::Duration::ZERO,
+            output: Output::Tensors(Vec::new()),
+            queued: Duration::ZERO,
+            inference: Duration::ZERO,
         };
         let empty = vec![None; rows.len()];
-        for (place, (tokens, &(class, cost))) in rows.into_iter().zip(classes).enumerate() {
+        for (place, (item, &(class, cost))) in rows.into_iter().zip(classes).enumerate() {
             self.rows.push(Row {
                 request,
                 place,
-                tokens,
+                item,
             });
             self.waiting.push(Waiting {
                 class,
@@ -142,11 +192,12 @@ impl Queue {
     /// Gives each row its result, and answers the requests that have all of theirs.
     pub(super) fn deliver(&mut self, chosen: Chosen, ran: Ran) {
         match ran.result {
-            Ok(matrix) => {
+            Ok(Output::Rows(matrix)) => {
                 for (row, numbers) in chosen.rows.into_iter().zip(matrix.iter()) {
                     self.store(&row, numbers, matrix.cols, ran.took);
                 }
             }
+            Ok(Output::Tensors(outputs)) => self.hand_out(chosen, &outputs, ran.took),
             Err(error) => chosen
                 .rows
                 .iter()
@@ -154,19 +205,46 @@ impl Queue {
         }
     }
 
-    fn store(&mut self, row: &Row, numbers: &[f32], cols: usize, took: std::time::Duration) {
+    /// Each request gets the rows that came of its own.
+    fn hand_out(&mut self, chosen: Chosen, outputs: &[Tensor], took: Duration) {
+        let alone = chosen.rows.len() == 1;
+        let mut from = 0;
+        for row in chosen.rows {
+            let rows = row
+                .item
+                .tensors()
+                .and_then(<[_]>::first)
+                .map_or(0, Tensor::rows);
+            let own = |tensor: &Tensor| match alone {
+                true => tensor.clone(),
+                false => tensor.slice(from, from + rows),
+            };
+            let own = outputs.iter().map(own).collect();
+            from += rows;
+            if let Some(mut done) = self.requests.remove(&row.request) {
+                done.answer.output = Output::Tensors(own);
+                done.answer.inference = took;
+                let _ = done.submission.reply.send(Ok(done.answer));
+            }
+        }
+    }
+
+    fn store(&mut self, row: &Row, numbers: &[f32], cols: usize, took: Duration) {
         // Gone: its client left while the batch ran.
         let Some(request) = self.requests.get_mut(&row.request) else {
             return;
         };
         request.rows[row.place] = Some(numbers.to_vec());
-        request.answer.matrix.cols = cols;
         request.answer.inference = request.answer.inference.max(took);
         if request.rows.iter().all(Option::is_some)
             && let Some(done) = self.requests.remove(&row.request)
         {
             let mut answer = done.answer;
-            answer.matrix.data = done.rows.into_iter().flatten().flatten().collect();
+            answer.output = Output::Rows(Matrix {
+                rows: done.rows.len(),
+                cols,
+                data: done.rows.into_iter().flatten().flatten().collect(),
+            });
             let _ = done.submission.reply.send(Ok(answer));
         }
     }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use preheat_engine::TokenBatch;
 use preheat_engine::sim::{self, FaultKind, SimFault, SimSpec};
+use preheat_engine::{
+    Element, Engine, EngineInfo, Instance, Matrix, Signature, Task, TensorSpec, TokenBatch,
+};
 
 use super::*;
 
@@ -47,7 +49,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
     let config = BatcherConfig {
         limits,
         buckets,
-        mixed_lengths: false,
+        grouping: Grouping::ByLength,
     };
     let tasks = Tasks::new();
     let clock = Clock::started_at(std::time::Instant::now());
@@ -70,7 +72,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
 
 impl Bench {
     async fn ask(&self, rows: &[&[u32]], limit: Duration) -> Result<Answer, BatchError> {
-        let rows = rows.iter().map(|r| r.to_vec()).collect();
+        let rows: Vec<Vec<u32>> = rows.iter().map(|r| r.to_vec()).collect();
         let deadline = Instant::now() + limit;
         self.batcher
             .run(rows, false, deadline, self.batcher.arriving())
@@ -79,12 +81,19 @@ impl Bench {
 
     async fn alone(&self, row: &[u32]) -> Vec<f32> {
         let batch: TokenBatch = [row].into_iter().collect();
-        self.instances.run(0, batch).await.result.unwrap().data
+        matrix(self.instances.run(0, batch).await.result.unwrap()).data
     }
 
     fn batches(&self) -> u64 {
         self.metrics.totals.batches.load(Ordering::Relaxed)
     }
+}
+
+fn matrix(output: Output) -> Matrix {
+    let Output::Rows(matrix) = output else {
+        panic!("tensors for texts")
+    };
+    matrix
 }
 
 const SOON: Duration = Duration::from_secs(10);
@@ -98,7 +107,7 @@ async fn each_request_gets_its_own_rows_in_its_own_order() {
     let asks = rows.chunks(4).map(|chunk| {
         let chunk: Vec<&[u32]> = chunk.iter().map(Vec::as_slice).collect();
         let bench = &bench;
-        async move { bench.ask(&chunk, SOON).await.unwrap().matrix.data }
+        async move { matrix(bench.ask(&chunk, SOON).await.unwrap().output).data }
     });
     let answers = join_all(asks).await;
     for (chunk, answer) in rows.chunks(4).zip(answers) {
@@ -132,8 +141,9 @@ async fn a_request_larger_than_a_batch_is_put_together_again() {
         .ask(&[&[1], &[2], &[3], &[4], &[5]], SOON)
         .await
         .unwrap();
-    assert_eq!(answer.matrix.rows, 5);
-    assert_eq!(answer.matrix.data[12..], bench.alone(&[5]).await);
+    let matrix = matrix(answer.output);
+    assert_eq!(matrix.rows, 5);
+    assert_eq!(matrix.data[12..], bench.alone(&[5]).await);
     assert!(bench.batches() >= 3);
 }
 
@@ -192,4 +202,102 @@ async fn cold_shapes_are_counted_once_for_each_instance() {
         "{page}"
     );
     drop(bench.tasks);
+}
+
+/// Doubles a tensor, slowly enough for others to come while it does.
+#[derive(Debug)]
+struct Doubler(EngineInfo);
+
+struct Doubling;
+
+impl Engine for Doubler {
+    fn info(&self) -> &EngineInfo {
+        &self.0
+    }
+
+    fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
+        Ok(Box::new(Doubling))
+    }
+}
+
+impl Instance for Doubling {
+    fn infer(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+        std::thread::sleep(Duration::from_millis(20));
+        let doubled: Vec<f32> = inputs[0].numbers().map(|x| 2.0 * x).collect();
+        Ok(vec![
+            Tensor::of_f32("y", inputs[0].shape().to_vec(), &doubled).unwrap(),
+        ])
+    }
+}
+
+fn doubler() -> Arc<dyn Engine> {
+    let spec = |name: &str| TensorSpec {
+        name: name.into(),
+        element: Element::F32,
+        shape: Some(vec![None, None]),
+    };
+    Arc::new(Doubler(EngineInfo {
+        name: "doubler".into(),
+        dtype: "f32".into(),
+        pooling: String::new(),
+        dim: 0,
+        max_tokens: 0,
+        vocab: 0,
+        shape_state: true,
+        simulated: false,
+        signature: Signature {
+            task: Task::Tensors,
+            inputs: vec![spec("x")],
+            outputs: vec![spec("y")],
+            batched: true,
+            labels: Vec::new(),
+        },
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tensors_of_one_shape_run_together_and_each_request_gets_its_own() {
+    let instances = Instances::open(&doubler(), 1).unwrap();
+    let metrics = Arc::new(Metrics::new("m", "0"));
+    let config = BatcherConfig {
+        limits: BatchLimits {
+            max_rows: usize::MAX,
+            max_cost: 8,
+            max_delay: Duration::from_millis(2),
+        },
+        buckets: Buckets::new(&[1, 4], &[2, 3], 8, 3),
+        grouping: Grouping::ByShape,
+    };
+    let tasks = Tasks::new();
+    let batcher = Batcher::start(
+        config,
+        instances,
+        Coverage::new(true),
+        Arc::clone(&metrics),
+        Clock::started_at(std::time::Instant::now()),
+        &tasks,
+    );
+    let asks = (0..12usize).map(|n| {
+        let batcher = &batcher;
+        async move {
+            let (rows, cols) = (1 + n % 2, 2 + n % 2);
+            let numbers: Vec<f32> = (0..rows * cols).map(|i| (10 * n + i) as f32).collect();
+            let tensor = Tensor::of_f32("x", vec![rows, cols], &numbers).unwrap();
+            let deadline = Instant::now() + SOON;
+            let arriving = batcher.arriving();
+            let answer = batcher.run(vec![tensor], false, deadline, arriving).await;
+            let Output::Tensors(outputs) = answer.unwrap().output else {
+                panic!("rows for tensors")
+            };
+            assert_eq!(outputs[0].shape(), [rows, cols]);
+            let doubled: Vec<f32> = numbers.iter().map(|x| 2.0 * x).collect();
+            assert_eq!(outputs[0].numbers().collect::<Vec<_>>(), doubled);
+        }
+    });
+    join_all(asks).await;
+    let batches = metrics.totals.batches.load(Ordering::Relaxed);
+    assert!(
+        (2..12).contains(&batches),
+        "{batches} batches for 12 requests of two shapes"
+    );
 }

@@ -3,14 +3,18 @@
 use hyper_util::rt::TokioIo;
 use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use preheat_api::grpc::inference::model_infer_request::InferInputTensor;
-use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest};
+use preheat_api::grpc::inference::model_infer_response::InferOutputTensor;
+use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use preheat_api::{headers, oip};
+use preheat_engine::{Output, Tensor};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tower::service_fn;
 
-use super::{DoorError, Doors, Vectors, dial};
+use super::{DoorError, Doors, Vectors, dial, size, vectors};
+use crate::oip as tensors_oip;
+use crate::sample::{Sample, flat, softmax};
 
 pub struct GrpcConnection {
     client: GrpcInferenceServiceClient<Channel>,
@@ -33,7 +37,9 @@ pub(super) async fn connect(doors: &Doors) -> Result<GrpcConnection, DoorError> 
         .secret
         .parse()
         .map_err(|_| DoorError::Broken("no secret".into()))?;
-    let client = GrpcInferenceServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+    let client = GrpcInferenceServiceClient::new(channel)
+        .max_decoding_message_size(usize::MAX)
+        .max_encoding_message_size(usize::MAX);
     Ok(GrpcConnection {
         client,
         secret,
@@ -42,8 +48,63 @@ pub(super) async fn connect(doors: &Doors) -> Result<GrpcConnection, DoorError> 
 }
 
 impl GrpcConnection {
-    pub(super) async fn embed(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
-        let mut request = Request::new(ModelInferRequest {
+    pub(super) async fn ask(&mut self, sample: &Sample) -> Result<Vectors, DoorError> {
+        match sample {
+            Sample::Texts(texts) => self.texts(texts).await,
+            Sample::Tensors { tensors, batched } => {
+                Ok(vectors(self.tensors(tensors).await?, *batched))
+            }
+            Sample::Image {
+                tensors,
+                softmax: shares,
+                ..
+            } => {
+                let mut scores = flat(Output::Tensors(self.tensors(tensors).await?), true);
+                if *shares {
+                    softmax(&mut scores);
+                }
+                Ok(scores.iter().map(<[f32]>::to_vec).collect())
+            }
+        }
+    }
+
+    async fn tensors(&mut self, tensors: &[Tensor]) -> Result<Vec<Tensor>, DoorError> {
+        let inputs = tensors.iter().map(|tensor| InferInputTensor {
+            name: tensor.name().to_owned(),
+            datatype: tensors_oip::datatype(tensor.element()).into(),
+            shape: tensor.shape().iter().copied().map(size).collect(),
+            ..InferInputTensor::default()
+        });
+        let ask = ModelInferRequest {
+            model_name: self.model.clone(),
+            inputs: inputs.collect(),
+            raw_input_contents: tensors.iter().map(|tensor| tensor.data().clone()).collect(),
+            ..ModelInferRequest::default()
+        };
+        let answer = self.infer(ask).await?;
+        let raw = answer.raw_output_contents;
+        let read = |(output, raw): (InferOutputTensor, _)| {
+            tensors_oip::tensor(&output.name, &output.datatype, &output.shape, raw)
+                .map_err(|error| DoorError::Answer(error.to_string()))
+        };
+        answer.outputs.into_iter().zip(raw).map(read).collect()
+    }
+
+    async fn infer(&mut self, ask: ModelInferRequest) -> Result<ModelInferResponse, DoorError> {
+        let mut request = Request::new(ask);
+        request
+            .metadata_mut()
+            .insert(headers::SYNTHETIC, self.secret.clone());
+        Ok(self
+            .client
+            .model_infer(request)
+            .await
+            .map_err(refused)?
+            .into_inner())
+    }
+
+    async fn texts(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
+        let ask = ModelInferRequest {
             model_name: self.model.clone(),
             inputs: vec![InferInputTensor {
                 name: oip::TEXT_INPUT.into(),
@@ -56,16 +117,8 @@ impl GrpcConnection {
                 ..InferInputTensor::default()
             }],
             ..ModelInferRequest::default()
-        });
-        request
-            .metadata_mut()
-            .insert(headers::SYNTHETIC, self.secret.clone());
-        let answer = self
-            .client
-            .model_infer(request)
-            .await
-            .map_err(refused)?
-            .into_inner();
+        };
+        let answer = self.infer(ask).await?;
         let dim = answer
             .outputs
             .first()

@@ -8,16 +8,22 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use preheat_api::classify::Score;
 use preheat_api::embed::EmbedAnswer;
 use preheat_api::headers;
+use preheat_api::oip::{Data, InferAnswer};
 use preheat_api::openai::{EmbeddingsAnswer, Vector};
+use preheat_engine::Tensor;
 use serde_json::{Value, json};
 
-use super::{DoorError, Doors, Vectors, dial};
+use super::{DoorError, Doors, Vectors, dial, size, vectors};
+use crate::oip as tensors_oip;
+use crate::sample::Sample;
 
 pub struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     secret: String,
+    model: String,
 }
 
 pub(super) async fn connect(doors: &Doors) -> Result<HttpConnection, DoorError> {
@@ -30,30 +36,109 @@ pub(super) async fn connect(doors: &Doors) -> Result<HttpConnection, DoorError> 
     Ok(HttpConnection {
         sender,
         secret: doors.secret.clone(),
+        model: doors.model.clone(),
     })
 }
 
 impl HttpConnection {
-    pub(super) async fn embed(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
-        let answer = self.post("/embed", &json!(texts)).await?;
-        serde_json::from_slice::<EmbedAnswer>(&answer)
-            .map(|a| a.embeddings)
-            .map_err(unreadable)
+    pub(super) async fn ask(&mut self, sample: &Sample) -> Result<Vectors, DoorError> {
+        match sample {
+            Sample::Texts(texts) => {
+                let answer = self.post("/embed", &json!(texts)).await?;
+                let answer: EmbedAnswer = serde_json::from_slice(&answer).map_err(unreadable)?;
+                Ok(answer.embeddings)
+            }
+            Sample::Tensors { tensors, batched } => {
+                Ok(vectors(self.tensors(tensors).await?, *batched))
+            }
+            Sample::Image { encoded, .. } => {
+                let answer = self
+                    .send("/classify/image", "image/*", None, encoded.clone())
+                    .await?;
+                let mut scores: Vec<Score> =
+                    serde_json::from_slice(&answer.1).map_err(unreadable)?;
+                scores.sort_by_key(|score| score.index);
+                Ok(vec![scores.into_iter().map(|score| score.score).collect()])
+            }
+        }
+    }
+
+    /// With the binary extension, both ways.
+    async fn tensors(&mut self, tensors: &[Tensor]) -> Result<Vec<Tensor>, DoorError> {
+        let inputs = tensors.iter().map(|tensor| {
+            let shape: Vec<i64> = tensor.shape().iter().copied().map(size).collect();
+            json!({
+                "name": tensor.name(),
+                "datatype": tensors_oip::datatype(tensor.element()),
+                "shape": shape,
+                "parameters": { "binary_data_size": tensor.data().len() },
+            })
+        });
+        let head = json!({
+            "inputs": inputs.collect::<Vec<_>>(),
+            "parameters": { "binary_data_output": true },
+        });
+        let mut body = serde_json::to_vec(&head).map_err(unreadable)?;
+        let length = body.len();
+        tensors
+            .iter()
+            .for_each(|tensor| body.extend_from_slice(tensor.data()));
+        let path = format!("/v2/models/{}/infer", self.model);
+        let octets = "application/octet-stream";
+        let (split, answer) = self.send(&path, octets, Some(length), body.into()).await?;
+        let split = split.filter(|&at| at <= answer.len());
+        let mut head = answer;
+        let mut raw = head.split_off(split.ok_or_else(|| unreadable("no length of its head"))?);
+        let read: InferAnswer = serde_json::from_slice(&head).map_err(unreadable)?;
+        let own = |output: preheat_api::oip::OutputTensor| {
+            let size = output
+                .parameters
+                .get("binary_data_size")
+                .and_then(Value::as_u64);
+            let size = size
+                .and_then(|size| usize::try_from(size).ok())
+                .unwrap_or(0);
+            if size > raw.len() {
+                return Err(unreadable("a tensor ends in the middle"));
+            }
+            let data = raw.split_to(size);
+            tensors_oip::tensor(&output.name, &output.datatype, &output.shape, data)
+                .map_err(unreadable)
+        };
+        read.outputs.into_iter().map(own).collect()
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, DoorError> {
-        self.sender.ready().await.map_err(broken)?;
         let body = serde_json::to_vec(body).map_err(unreadable)?;
-        let request = Request::builder()
+        Ok(self
+            .send(path, "application/json", None, body.into())
+            .await?
+            .1)
+    }
+
+    /// The answer's body, and where in it a head of JSON ends.
+    async fn send(
+        &mut self,
+        path: &str,
+        media: &str,
+        head: Option<usize>,
+        body: Bytes,
+    ) -> Result<(Option<usize>, Bytes), DoorError> {
+        self.sender.ready().await.map_err(broken)?;
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
             .header(HOST, "front-door")
-            .header(CONTENT_TYPE, "application/json")
-            .header(headers::SYNTHETIC, &self.secret)
-            .body(Full::new(body.into()))
-            .map_err(unreadable)?;
+            .header(CONTENT_TYPE, media)
+            .header(headers::SYNTHETIC, &self.secret);
+        if let Some(length) = head {
+            request = request.header(headers::INFER_JSON_LENGTH, length);
+        }
+        let request = request.body(Full::new(body)).map_err(unreadable)?;
         let response = self.sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
+        let split = response.headers().get(headers::INFER_JSON_LENGTH);
+        let split = split.and_then(|length| length.to_str().ok()?.parse().ok());
         let body = response
             .into_body()
             .collect()
@@ -61,7 +146,7 @@ impl HttpConnection {
             .map_err(broken)?
             .to_bytes();
         if status.is_success() {
-            return Ok(body);
+            return Ok((split, body));
         }
         let body = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
         Err(DoorError::Refused {
@@ -75,8 +160,12 @@ impl HttpConnection {
 /// The object form, OpenAI's two encodings and the Open Inference Protocol.
 pub(super) async fn other_families(
     doors: &Doors,
-    texts: &[String],
+    sample: &Sample,
 ) -> Result<Vec<Vectors>, DoorError> {
+    // Tensors have one family; images are cases of their own.
+    let Sample::Texts(texts) = sample else {
+        return Ok(Vec::new());
+    };
     let mut door = connect(doors).await?;
     let object = door.post("/embed", &json!({ "inputs": texts })).await?;
     let mut all = vec![serde_json::from_slice(&object).map_err(unreadable)?];
@@ -121,7 +210,7 @@ fn oip(body: &[u8]) -> Result<Vectors, DoorError> {
         .last()
         .and_then(|&d| usize::try_from(d).ok())
         .unwrap_or(1);
-    let numbers = output.data.unwrap_or_default();
+    let numbers = output.data.map(Data::into_f32).unwrap_or_default();
     Ok(numbers.chunks(dim.max(1)).map(<[f32]>::to_vec).collect())
 }
 

@@ -18,7 +18,8 @@ use preheat_api::grpc::inference::{
     ServerReadyResponse, StatisticDuration,
 };
 use preheat_api::headers;
-use preheat_api::oip::{DurationStat, MODEL_VERSION};
+use preheat_api::oip::{DurationStat, EMBEDDING_OUTPUT, MODEL_VERSION};
+use preheat_engine::Tensor;
 use tokio::time::Instant;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
@@ -57,32 +58,53 @@ impl Inference {
     ) -> Result<ModelInferResponse, ServeError> {
         let service = &self.replica.service;
         oip::check_model(service, &ask.model_name, &ask.model_version)?;
-        for output in &ask.outputs {
-            oip::check_output(&output.name)?;
-        }
-        let inputs = Inputs::Texts(texts(&ask)?);
-        let too_long = TooLong::Cut;
-        let embedded = service
-            .embed(Ask {
-                inputs,
-                too_long,
-                arrival,
-                deadline,
-            })
-            .await?;
+        let signature = service.signature(arrival, deadline).await?;
+        let texts = signature.task.takes_texts();
+        let names: Vec<&str> = ask
+            .outputs
+            .iter()
+            .map(|output| output.name.as_str())
+            .collect();
+        let inputs = match texts {
+            true => {
+                names.iter().try_for_each(|name| oip::check_output(name))?;
+                Inputs::Texts(self::texts(&ask)?)
+            }
+            false => {
+                oip::check_outputs(&signature.outputs, &names)?;
+                Inputs::Tensors(tensors(&ask)?)
+            }
+        };
+        let own = Ask {
+            inputs,
+            task: None,
+            too_long: TooLong::Cut,
+            arrival,
+            deadline,
+        };
+        let outputs = match texts {
+            true => {
+                let matrix = service.embed(own).await?.matrix;
+                let shape = vec![matrix.rows, matrix.cols];
+                let output = Tensor::of_f32(EMBEDDING_OUTPUT, shape, &matrix.data);
+                vec![output.map_err(|error| ServeError::Engine(error.to_string()))?]
+            }
+            false => oip::chosen(service.infer(own).await?.tensors, &names)?,
+        };
         let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let described = outputs.iter().map(|tensor| InferOutputTensor {
+            name: tensor.name().to_owned(),
+            datatype: oip::datatype(tensor.element()).into(),
+            shape: tensor.shape().iter().copied().map(size).collect(),
+            ..InferOutputTensor::default()
+        });
         Ok(ModelInferResponse {
-            model_name: ask.model_name,
             model_version: MODEL_VERSION.into(),
-            id: ask.id,
             parameters: HashMap::new(),
-            outputs: vec![InferOutputTensor {
-                name: preheat_api::oip::EMBEDDING_OUTPUT.into(),
-                datatype: "FP32".into(),
-                shape: vec![size(embedded.matrix.rows), size(embedded.matrix.cols)],
-                ..InferOutputTensor::default()
-            }],
-            raw_output_contents: vec![oip::raw_numbers(&embedded.matrix.data).into()],
+            outputs: described.collect(),
+            raw_output_contents: outputs.iter().map(|tensor| tensor.data().clone()).collect(),
+            model_name: ask.model_name,
+            id: ask.id,
         })
     }
 
@@ -113,6 +135,70 @@ fn texts(ask: &ModelInferRequest) -> Result<Vec<String>, ServeError> {
     Ok(texts)
 }
 
+/// Raw for all inputs, or typed for each.
+fn tensors(ask: &ModelInferRequest) -> Result<Vec<Tensor>, ServeError> {
+    let raw = &ask.raw_input_contents;
+    if !raw.is_empty() && raw.len() != ask.inputs.len() {
+        let why = format!("{} raw tensors for {} inputs", raw.len(), ask.inputs.len());
+        return Err(ServeError::Malformed(why));
+    }
+    let one = |(place, input): (usize, &InferInputTensor)| {
+        let data = match raw.get(place) {
+            Some(raw) => raw.clone(),
+            None => contents(input)?.into(),
+        };
+        oip::tensor(&input.name, &input.datatype, &input.shape, data)
+    };
+    ask.inputs.iter().enumerate().map(one).collect()
+}
+
+/// Typed contents as bytes; kinds narrower than 32 bits travel as 32.
+fn contents(input: &InferInputTensor) -> Result<Vec<u8>, ServeError> {
+    let contents = input.contents.as_ref();
+    let none = || ServeError::Malformed(format!("input '{}' has no data", input.name));
+    let contents = contents.ok_or_else(none)?;
+    let beyond = || {
+        let (name, kind) = (&input.name, &input.datatype);
+        ServeError::Malformed(format!("input '{name}' holds a number that is no {kind}"))
+    };
+    macro_rules! wide {
+        ($field:ident) => {
+            contents
+                .$field
+                .iter()
+                .flat_map(|x| x.to_le_bytes())
+                .collect()
+        };
+    }
+    macro_rules! narrow {
+        ($field:ident, $kind:ty) => {{
+            let narrowed = contents.$field.iter().map(|x| <$kind>::try_from(*x));
+            let narrowed = narrowed
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| beyond())?;
+            narrowed.iter().flat_map(|x| x.to_le_bytes()).collect()
+        }};
+    }
+    Ok(match input.datatype.as_str() {
+        "BOOL" => contents
+            .bool_contents
+            .iter()
+            .map(|x| u8::from(*x))
+            .collect(),
+        "INT8" => narrow!(int_contents, i8),
+        "INT16" => narrow!(int_contents, i16),
+        "INT32" => wide!(int_contents),
+        "INT64" => wide!(int64_contents),
+        "UINT8" => narrow!(uint_contents, u8),
+        "UINT16" => narrow!(uint_contents, u16),
+        "UINT32" => wide!(uint_contents),
+        "UINT64" => wide!(uint64_contents),
+        "FP32" => wide!(fp32_contents),
+        "FP64" => wide!(fp64_contents),
+        _ => Vec::new(),
+    })
+}
+
 fn typed(input: &InferInputTensor) -> Result<Vec<String>, ServeError> {
     let contents = input.contents.as_ref();
     let contents = contents.ok_or_else(|| ServeError::Malformed("the input has no data".into()))?;
@@ -121,6 +207,13 @@ fn typed(input: &InferInputTensor) -> Result<Vec<String>, ServeError> {
         .iter()
         .map(|bytes| oip::text(bytes))
         .collect()
+}
+
+fn data_type(word: &str) -> DataType {
+    match word {
+        "BYTES" => DataType::TypeString,
+        other => DataType::from_str_name(&format!("TYPE_{other}")).unwrap_or(DataType::TypeInvalid),
+    }
 }
 
 /// `grpc-timeout`: up to eight digits and a unit.
@@ -253,12 +346,12 @@ impl GrpcInferenceService for Inference {
         let metadata = oip::model_metadata(&self.replica.service);
         let input = |t: preheat_api::oip::TensorMetadata| ModelInput {
             name: t.name,
-            data_type: DataType::TypeString.into(),
+            data_type: data_type(&t.datatype).into(),
             dims: t.shape,
         };
         let output = |t: preheat_api::oip::TensorMetadata| ModelOutput {
             name: t.name,
-            data_type: DataType::TypeFp32.into(),
+            data_type: data_type(&t.datatype).into(),
             dims: t.shape,
         };
         let config = ModelConfig {

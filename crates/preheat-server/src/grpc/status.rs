@@ -14,12 +14,16 @@ pub fn of(error: &ServeError) -> Status {
         ServeError::UnknownModel(_) => Code::NotFound,
         ServeError::NoKey => Code::Unauthenticated,
         ServeError::WrongKey => Code::PermissionDenied,
-        ServeError::NoRoute | ServeError::Method => Code::Unimplemented,
+        ServeError::NoRoute | ServeError::Method | ServeError::WrongTask { .. } => {
+            Code::Unimplemented
+        }
         ServeError::Engine(_) => Code::Internal,
         ServeError::Malformed(_)
-        | ServeError::MediaType
+        | ServeError::MediaType(_)
         | ServeError::TooManyInputs { .. }
         | ServeError::NoInput
+        | ServeError::NotWarmed { .. }
+        | ServeError::ImageTooLarge(_)
         | ServeError::TooLong { .. }
         | ServeError::BodyTooLarge { .. } => Code::InvalidArgument,
     };

@@ -10,23 +10,23 @@ use serde::Serialize;
 
 use crate::clock::millis;
 use crate::serve_error::ServeError;
-use crate::service::Embedded;
+use crate::service::{Embedded, Times};
 
 /// Passing an open gate takes far less.
 const NOTICEABLE: Duration = Duration::from_millis(1);
 
 /// A JSON answer that says where its time went.
-pub fn timed<T: Serialize>(body: T, embedded: &Embedded) -> Response {
-    with_timing(Json(body).into_response(), embedded)
+pub fn timed<T: Serialize>(body: T, times: &Times) -> Response {
+    with_timing(Json(body).into_response(), times)
 }
 
-pub fn with_timing(mut response: Response, embedded: &Embedded) -> Response {
+pub fn with_timing(mut response: Response, times: &Times) -> Response {
     let stages = [
         // Only a request that set off the start of a lazy model has waited for it.
-        ("start", embedded.started, embedded.started > NOTICEABLE),
-        ("prepare", embedded.prepared, true),
-        ("queue", embedded.queued, true),
-        ("inference", embedded.inference, true),
+        ("start", times.started, times.started > NOTICEABLE),
+        ("prepare", times.prepared, true),
+        ("queue", times.queued, true),
+        ("inference", times.inference, true),
     ];
     let shown = stages.iter().filter(|(_, _, shown)| *shown);
     let timing: Vec<_> = shown

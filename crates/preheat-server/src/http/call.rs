@@ -1,11 +1,13 @@
 //! One request as the data routes take it: who, until when, and its body within the limits.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use bytes::Bytes;
+use preheat_engine::{Task, Tensor};
 use preheat_runtime::body;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -15,7 +17,7 @@ use super::layers::Context;
 use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
-use crate::service::{Ask, Embedded};
+use crate::service::{Ask, Embedded, Inferred};
 
 /// Bodies up to this size take less time to read than a hop to another thread.
 const INLINE_BYTES: usize = 64 * 1024;
@@ -32,21 +34,54 @@ impl FromRequest<Arc<Replica>> for Call {
 
     async fn from_request(request: Request, replica: &Arc<Replica>) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
-        let context = parts.extensions.get::<Context>().cloned();
-        let context = context.unwrap_or_else(|| Context {
-            id: String::new(),
-            arrival: replica.service.arrival(false),
-        });
+        let context = context(&parts.extensions, replica);
         // Before the body: a replica that serves nobody reads nothing.
         replica.service.check_open(&context.arrival)?;
         check_media_type(&parts.headers)?;
-        let body = read(body, replica).await?;
-        Ok(Call {
-            replica: Arc::clone(replica),
-            context,
-            headers: parts.headers,
-            body,
-        })
+        let headers = parts.headers;
+        Call::read(replica, context, headers, body).await
+    }
+}
+
+/// A call whose body is an image.
+pub struct ImageCall(pub Call);
+
+impl FromRequest<Arc<Replica>> for ImageCall {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, replica: &Arc<Replica>) -> Result<Self, Fault> {
+        let (parts, body) = request.into_parts();
+        let context = context(&parts.extensions, replica);
+        replica.service.check_open(&context.arrival)?;
+        check_image_type(&parts.headers)?;
+        Ok(ImageCall(
+            Call::read(replica, context, parts.headers, body).await?,
+        ))
+    }
+}
+
+fn context(extensions: &Extensions, replica: &Replica) -> Context {
+    let context = extensions.get::<Context>().cloned();
+    context.unwrap_or_else(|| Context {
+        id: String::new(),
+        arrival: replica.service.arrival(false),
+    })
+}
+
+/// What the bytes are is seen when they are decoded; this refuses who means something else.
+fn check_image_type(headers: &HeaderMap) -> Result<(), ServeError> {
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("?"));
+    let kind = value.map(|value| value.split(';').next().unwrap_or("").trim());
+    match kind {
+        None | Some("" | "application/x-www-form-urlencoded" | "application/octet-stream") => {
+            Ok(())
+        }
+        Some(kind) if kind.to_ascii_lowercase().starts_with("image/") => Ok(()),
+        Some(_) => Err(ServeError::MediaType(
+            "content-type: image/jpeg or image/png",
+        )),
     }
 }
 
@@ -71,11 +106,26 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ServeError> {
     if taken {
         Ok(())
     } else {
-        Err(ServeError::MediaType)
+        Err(ServeError::MediaType("content-type: application/json"))
     }
 }
 
 impl Call {
+    async fn read(
+        replica: &Arc<Replica>,
+        context: Context,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Self, Fault> {
+        let body = read(body, replica).await?;
+        Ok(Call {
+            replica: Arc::clone(replica),
+            context,
+            headers,
+            body,
+        })
+    }
+
     /// The body as this shape.
     ///
     /// # Errors
@@ -100,27 +150,77 @@ impl Call {
         service.within(self.deadline(), work).await
     }
 
-    fn deadline(&self) -> Instant {
+    /// Work on this call's data, off the event loop where it is heavy.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`ServeError::Deadline`].
+    pub async fn work<T: Send + 'static>(
+        &self,
+        heavy: bool,
+        work: impl FnOnce() -> Result<T, ServeError> + Send + 'static,
+    ) -> Result<T, ServeError> {
+        if !heavy {
+            return work();
+        }
+        let service = &self.replica.service;
+        service
+            .within(self.deadline(), service.elsewhere(work))
+            .await
+    }
+
+    pub fn deadline(&self) -> Instant {
         self.context.arrival.at + self.replica.service.limits.request_timeout
     }
 
-    /// Runs the inputs; what it costs is bounded by the request's deadline.
+    /// Runs texts for the vectors of a model that makes them.
     ///
     /// # Errors
     /// Those of the service.
     pub async fn embed(&self, inputs: Inputs, too_long: TooLong) -> Result<Embedded, ServeError> {
-        let service = &self.replica.service;
+        self.rows(inputs, Some(Task::Embed), too_long).await
+    }
+
+    /// Runs inputs for one row of numbers each; what it costs is bounded by the request's deadline.
+    ///
+    /// # Errors
+    /// Those of the service.
+    pub async fn rows(
+        &self,
+        inputs: Inputs,
+        task: Option<Task>,
+        too_long: TooLong,
+    ) -> Result<Embedded, ServeError> {
+        let ask = self.ask(inputs, task, too_long);
+        self.counted(self.replica.service.embed(ask)).await
+    }
+
+    /// Runs tensors.
+    ///
+    /// # Errors
+    /// Those of the service.
+    pub async fn infer(&self, tensors: Vec<Tensor>) -> Result<Inferred, ServeError> {
+        let ask = self.ask(Inputs::Tensors(tensors), None, TooLong::Refuse);
+        self.counted(self.replica.service.infer(ask)).await
+    }
+
+    fn ask(&self, inputs: Inputs, task: Option<Task>, too_long: TooLong) -> Ask {
+        Ask {
+            inputs,
+            task,
+            too_long,
+            arrival: self.context.arrival,
+            deadline: self.deadline(),
+        }
+    }
+
+    async fn counted<T>(
+        &self,
+        work: impl Future<Output = Result<T, ServeError>>,
+    ) -> Result<T, ServeError> {
         let arrival = self.context.arrival;
         let synthetic = arrival.synthetic;
         let _working = (!synthetic).then(|| self.replica.metrics.working());
-        let result = service
-            .embed(Ask {
-                inputs,
-                too_long,
-                arrival,
-                deadline: self.deadline(),
-            })
-            .await;
+        let result = work.await;
         if !synthetic {
             self.replica
                 .metrics

@@ -17,5 +17,5 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
     let texts: Vec<String> = call.json().await?;
     let embedded = call.embed(Inputs::Texts(texts), TooLong::Cut).await?;
     let embeddings = answer::vectors(&embedded, None)?;
-    Ok(answer::timed(EmbedAnswer { embeddings }, &embedded))
+    Ok(answer::timed(EmbedAnswer { embeddings }, &embedded.times))
 }

@@ -101,15 +101,20 @@ fn status(error: &ServeError, family: Family) -> StatusCode {
         ServeError::Malformed(_)
         | ServeError::TooManyInputs { .. }
         | ServeError::NoInput
+        | ServeError::NotWarmed { .. }
         | ServeError::TooLong { .. } => match family {
             Family::Tei => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::BAD_REQUEST,
         },
-        ServeError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ServeError::UnknownModel(_) | ServeError::NoRoute => StatusCode::NOT_FOUND,
+        ServeError::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ServeError::UnknownModel(_) | ServeError::WrongTask { .. } | ServeError::NoRoute => {
+            StatusCode::NOT_FOUND
+        }
         ServeError::NoKey => StatusCode::UNAUTHORIZED,
         ServeError::WrongKey => StatusCode::FORBIDDEN,
-        ServeError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ServeError::BodyTooLarge { .. } | ServeError::ImageTooLarge(_) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         ServeError::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
         ServeError::Method => StatusCode::METHOD_NOT_ALLOWED,
         ServeError::Engine(_) => StatusCode::INTERNAL_SERVER_ERROR,

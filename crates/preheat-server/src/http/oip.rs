@@ -14,6 +14,7 @@ use preheat_api::oip::{
     MODEL_VERSION, ModelConfig, ModelMetadata, ModelStats, ModelStatsAnswer, OutputTensor,
     Parameters, ServerMetadata,
 };
+use preheat_engine::Tensor;
 use serde_json::Value;
 
 use super::answer;
@@ -25,7 +26,9 @@ use crate::oip;
 use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
-use crate::service::Embedded;
+
+/// Tensors beyond this are not read or written where requests are waited for.
+const HEAVY_BYTES: usize = 64 * 1024;
 
 type Shared = State<Arc<Replica>>;
 
@@ -37,6 +40,16 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
     oip::check_model(&call.replica.service, &named.model, &named.version)?;
     let (json, binary) = split(&call)?;
     let ask: InferRequest = call.parse(json).await?;
+    let deadline = call.deadline();
+    let signature = call
+        .replica
+        .service
+        .signature(call.context.arrival, deadline)
+        .await?;
+    if !signature.task.takes_texts() {
+        oip::check_outputs(&signature.outputs, &asked(&ask))?;
+        return infer_tensors(call, ask, binary).await;
+    }
     for output in &ask.outputs {
         oip::check_output(&output.name)?;
     }
@@ -45,11 +58,76 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
         return Err(ServeError::Malformed(why));
     };
     let texts = texts(input, &binary)?;
-    let embedded = call.embed(Inputs::Texts(texts), TooLong::Cut).await?;
+    let rows = call.rows(Inputs::Texts(texts), None, TooLong::Cut).await?;
+    let matrix = &rows.matrix;
+    let shape = vec![matrix.rows, matrix.cols];
+    let output = Tensor::of_f32(preheat_api::oip::EMBEDDING_OUTPUT, shape, &matrix.data)
+        .map_err(|error| ServeError::Engine(error.to_string()))?;
     Ok(answer::with_timing(
-        respond(&call, &ask, &embedded)?,
-        &embedded,
+        respond(name(&call), &ask, &[output])?,
+        &rows.times,
     ))
+}
+
+/// Numbers in JSON take time to read and to write: many of them do so off the event loop.
+async fn infer_tensors(
+    call: Call,
+    ask: InferRequest,
+    binary: Bytes,
+) -> Result<Response, ServeError> {
+    let heavy = call.body.len() > HEAVY_BYTES;
+    let read = move || tensors(&ask, binary).map(|tensors| (ask, tensors));
+    let (ask, tensors) = call.work(heavy, read).await?;
+    let inferred = call.infer(tensors).await?;
+    let outputs = oip::chosen(inferred.tensors, &asked(&ask))?;
+    let heavy = outputs
+        .iter()
+        .map(|tensor| tensor.data().len())
+        .sum::<usize>()
+        > HEAVY_BYTES;
+    let name = name(&call);
+    let response = call
+        .work(heavy, move || respond(name, &ask, &outputs))
+        .await?;
+    Ok(answer::with_timing(response, &inferred.times))
+}
+
+fn asked(ask: &InferRequest) -> Vec<&str> {
+    ask.outputs
+        .iter()
+        .map(|output| output.name.as_str())
+        .collect()
+}
+
+fn name(call: &Call) -> String {
+    call.replica.service.name.as_str().to_owned()
+}
+
+/// The input tensors; those in binary lie behind the JSON in the order in which it names them.
+fn tensors(ask: &InferRequest, mut binary: Bytes) -> Result<Vec<Tensor>, ServeError> {
+    let mut tensors = Vec::with_capacity(ask.inputs.len().min(64));
+    for input in &ask.inputs {
+        let Some(size) = input.parameters.get("binary_data_size") else {
+            tensors.push(oip::json_tensor(input)?);
+            continue;
+        };
+        let size = size.as_u64().and_then(|s| usize::try_from(s).ok());
+        let size = size
+            .filter(|&size| size <= binary.len())
+            .ok_or_else(not_within)?;
+        let raw = binary.split_to(size);
+        tensors.push(oip::tensor(
+            &input.name,
+            &input.datatype,
+            &input.shape,
+            raw,
+        )?);
+    }
+    Ok(tensors)
+}
+
+fn not_within() -> ServeError {
+    ServeError::Malformed("binary_data_size is not within the body".into())
 }
 
 /// With the binary extension a header says how long the JSON in front is.
@@ -77,8 +155,7 @@ fn texts(input: &InputTensor, binary: &[u8]) -> Result<Vec<String>, ServeError> 
         (Some(size), _) => {
             let size = size.as_u64().and_then(|s| usize::try_from(s).ok());
             let raw = size.and_then(|size| binary.get(..size));
-            let why = || ServeError::Malformed("binary_data_size is not within the body".into());
-            oip::raw_texts(raw.ok_or_else(why)?)?
+            oip::raw_texts(raw.ok_or_else(not_within)?)?
         }
         (None, Some(data)) => {
             let mut texts = Vec::new();
@@ -113,38 +190,41 @@ fn flag(parameters: &Parameters, name: &str) -> Option<bool> {
     parameters.get(name).and_then(Value::as_bool)
 }
 
-fn respond(call: &Call, ask: &InferRequest, embedded: &Embedded) -> Result<Response, ServeError> {
-    let asked = ask
-        .outputs
-        .first()
-        .and_then(|output| flag(&output.parameters, "binary_data"));
-    let binary = asked
-        .or_else(|| flag(&ask.parameters, "binary_data_output"))
-        .unwrap_or(false);
-    let matrix = &embedded.matrix;
+fn respond(
+    model_name: String,
+    ask: &InferRequest,
+    outputs: &[Tensor],
+) -> Result<Response, ServeError> {
+    let all_binary = flag(&ask.parameters, "binary_data_output").unwrap_or(false);
     let size = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let raw = if binary {
-        oip::raw_numbers(&matrix.data)
-    } else {
-        Vec::new()
-    };
-    let mut parameters = Parameters::new();
-    if binary {
-        parameters.insert("binary_data_size".into(), raw.len().into());
-    }
+    let mut raw = Vec::new();
+    let described = outputs.iter().map(|tensor| {
+        let asked = ask
+            .outputs
+            .iter()
+            .find(|output| output.name == tensor.name());
+        let asked = asked.and_then(|output| flag(&output.parameters, "binary_data"));
+        let binary = asked.unwrap_or(all_binary);
+        let mut parameters = Parameters::new();
+        if binary {
+            parameters.insert("binary_data_size".into(), tensor.data().len().into());
+            raw.extend_from_slice(tensor.data());
+        }
+        OutputTensor {
+            name: tensor.name().to_owned(),
+            datatype: oip::datatype(tensor.element()).into(),
+            shape: tensor.shape().iter().copied().map(size).collect(),
+            parameters,
+            data: (!binary).then(|| oip::elements(tensor)),
+        }
+    });
     let body = InferAnswer {
-        model_name: call.replica.service.name.as_str().to_owned(),
+        model_name,
         model_version: MODEL_VERSION.into(),
         id: ask.id.clone(),
-        outputs: vec![OutputTensor {
-            name: preheat_api::oip::EMBEDDING_OUTPUT.into(),
-            datatype: "FP32".into(),
-            shape: vec![size(matrix.rows), size(matrix.cols)],
-            parameters,
-            data: (!binary).then(|| matrix.data.clone()),
-        }],
+        outputs: described.collect(),
     };
-    if !binary {
+    if body.outputs.iter().all(|output| output.data.is_some()) {
         return Ok(Json(body).into_response());
     }
     let mut bytes = serde_json::to_vec(&body).map_err(|e| ServeError::Engine(e.to_string()))?;
@@ -173,10 +253,9 @@ pub async fn config(State(replica): Shared, named: Named) -> Result<Json<ModelCo
     let metadata = oip::model_metadata(&replica.service);
     let tensor = |t: &preheat_api::oip::TensorMetadata| ConfigTensor {
         name: t.name.clone(),
-        data_type: if t.datatype == "BYTES" {
-            "TYPE_STRING".into()
-        } else {
-            "TYPE_FP32".into()
+        data_type: match t.datatype.as_str() {
+            "BYTES" => "TYPE_STRING".into(),
+            other => format!("TYPE_{other}"),
         },
         dims: t.shape.clone(),
     };

@@ -45,7 +45,7 @@ pub async fn embeddings(call: Call) -> Result<Response, Fault> {
             total_tokens: tokens,
         },
     };
-    Ok(answer::timed(body, &embedded))
+    Ok(answer::timed(body, &embedded.times))
 }
 
 fn inputs(input: Input) -> Inputs {

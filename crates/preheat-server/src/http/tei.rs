@@ -29,7 +29,7 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
     let inputs = Inputs::Texts(ask.inputs.into_vec());
     let embedded = call.embed(inputs, too_long).await.map_err(Fault::tei)?;
     let vectors = answer::vectors(&embedded, ask.dimensions).map_err(Fault::tei)?;
-    Ok(answer::timed(vectors, &embedded))
+    Ok(answer::timed(vectors, &embedded.times))
 }
 
 pub async fn tokenize(call: Call) -> Result<Response, Fault> {

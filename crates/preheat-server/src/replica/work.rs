@@ -7,7 +7,6 @@ use preheat_api::config::LoadMode;
 use preheat_core::proof::{Outcome, Verdict};
 use preheat_core::warmup::{CaseReport, RoundPolicy};
 use preheat_core::{Failure, FailureKind, Lifecycle, Pass, Phase, Span, Warmth};
-use preheat_engine::source::Fetched;
 use preheat_runtime::{Drain, Tasks};
 
 use super::{LIFECYCLE, Replica};
@@ -17,7 +16,7 @@ use crate::door::Doors;
 use crate::human;
 use crate::keep_near;
 use crate::lifecycle::{Command, Work};
-use crate::model::{self, Loaded};
+use crate::model::{self, Brought, Loaded};
 use crate::plan::{self, Ready};
 use crate::prove::{PATHS, Prover, Trouble};
 use crate::report::summary;
@@ -41,7 +40,7 @@ const AFTER_DISTURBANCE: Duration = Duration::from_millis(100);
 /// What one stage leaves for the next.
 #[derive(Default)]
 struct Found {
-    fetched: Option<Fetched>,
+    fetched: Option<Brought>,
     /// Run before ready.
     cases: Vec<Ready>,
     /// Run right after, where the model is loaded in a balanced way.
@@ -155,15 +154,19 @@ impl ReplicaWork {
         self.warm_unsettled(loaded).await?;
         let settings = &self.replica.settings;
         let largest = settings.limits.client_batch;
-        let cases: Vec<Ready> = self.found().cases.iter().map(|c| c.cut(largest)).collect();
-        let texts = largest.min(DISTINCT_TEXTS);
+        let through = |case: &Ready| {
+            let bytes = case.sample.row_bytes().max(1);
+            case.cut(largest.min(room(settings.max_body) / bytes).max(1))
+        };
+        let cases: Vec<Ready> = self.found().cases.iter().map(through).collect();
+        let rows = largest.min(DISTINCT_TEXTS);
         let prover = Prover {
             doors: &self.doors,
             cases: &cases,
             loaded,
             policy: self.policy(loaded),
             load: settings.load,
-            distinct: plan::generate(&loaded.tokenizer, texts, DISTINCT_TOKENS),
+            distinct: plan::distinct(loaded, rows, DISTINCT_TOKENS),
             board: &self.replica.board,
         };
         match prover.evidence(|| self.replica.memory()).await {
@@ -181,6 +184,22 @@ impl ReplicaWork {
             }
         }
     }
+}
+
+/// What a body leaves for tensors, beside their description.
+fn room(max_body: usize) -> usize {
+    max_body.saturating_sub(4096)
+}
+
+/// A user could not send what the plan says, so nothing could be proven.
+fn too_large(case: &Ready, max_body: usize) -> Failure {
+    let (name, bytes) = (&case.case.name, case.sample.row_bytes());
+    Failure::new(
+        FailureKind::Configuration,
+        &Phase::Loading,
+        format!("case {name}: one row takes {bytes} bytes, server.max_body is {max_body}"),
+        "raise server.max_body",
+    )
 }
 
 fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
@@ -230,6 +249,10 @@ impl Work for ReplicaWork {
             let remedy = "correct the warm-up plan";
             Failure::new(FailureKind::Warmup, &Phase::Loading, cause, remedy)
         })?;
+        let max_body = replica.settings.max_body;
+        if let Some(case) = cases.iter().find(|c| c.sample.row_bytes() > room(max_body)) {
+            return Err(too_large(case, max_body));
+        }
         let (cases, later) = self.split(cases);
         let mut notes = notes;
         if !later.is_empty() {

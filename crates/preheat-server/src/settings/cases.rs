@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 
-use preheat_api::config::CaseConfig;
+use preheat_api::config::{CaseConfig, InputConfig, InputData, NamedData};
 use preheat_core::plan::Golden;
-use preheat_core::{Case, CaseInput, Expectation};
+use preheat_core::{Case, CaseInput, Element, Expectation, Fill, PlannedTensor};
 use serde_json::Value;
 
 use super::SettingsError;
@@ -16,6 +16,12 @@ const LINES: usize = 100;
 /// A line of a recording is a request body, and those are bounded.
 const LONGEST_LINE: u64 = 2_000_000;
 
+/// An image of a plan is a request body too.
+const LARGEST_IMAGE: u64 = 64 << 20;
+
+/// Elements of one tensor of a plan: a gigabyte of f32.
+const LARGEST_TENSOR: usize = 1 << 28;
+
 pub(super) fn read(cases: &[CaseConfig]) -> Result<Vec<Case>, SettingsError> {
     let mut all = Vec::new();
     for (index, case) in cases.iter().enumerate() {
@@ -24,18 +30,42 @@ pub(super) fn read(cases: &[CaseConfig]) -> Result<Vec<Case>, SettingsError> {
         } else {
             case.name.clone()
         };
-        match (&case.texts, &case.generate, &case.file) {
-            (Some(texts), None, None) if !texts.is_empty() => {
+        let tensors = (!case.input.is_empty()).then_some(&case.input);
+        match (
+            &case.texts,
+            &case.generate,
+            &case.file,
+            tensors,
+            &case.image,
+        ) {
+            (Some(texts), None, None, None, None) if !texts.is_empty() => {
                 all.push(one(name, CaseInput::Texts(texts.clone()), case)?);
             }
-            (None, Some(g), None) => {
+            (None, Some(g), None, None, None) => {
                 let input = CaseInput::Generate {
                     texts: g.texts,
                     tokens: g.tokens,
                 };
                 all.push(one(name, input, case)?);
             }
-            (None, None, Some(path)) => {
+            (None, None, None, Some(inputs), None) => {
+                let tensors = inputs
+                    .iter()
+                    .map(|(input, config)| tensor(&name, input, config))
+                    .collect::<Result<_, _>>()?;
+                all.push(one(name, CaseInput::Tensors(tensors), case)?);
+            }
+            (None, None, None, None, Some(path)) => {
+                let encoded = image(path).map_err(|problem| {
+                    fault(
+                        &name,
+                        &problem,
+                        "give the path of a readable JPEG or PNG file",
+                    )
+                })?;
+                all.push(one(name, CaseInput::Image(encoded), case)?);
+            }
+            (None, None, Some(path), None, None) => {
                 let lines = recorded(path, case.max.unwrap_or(LINES)).map_err(|problem| {
                     fault(
                         &name,
@@ -52,7 +82,8 @@ pub(super) fn read(cases: &[CaseConfig]) -> Result<Vec<Case>, SettingsError> {
                 }
             }
             _ => {
-                let remedy = "give exactly one of texts (not empty), generate and file";
+                let remedy =
+                    "give exactly one of texts (not empty), generate, file, input and image";
                 return Err(fault(&name, "has no input, or more than one", remedy));
             }
         }
@@ -106,8 +137,53 @@ fn one(name: String, input: CaseInput, case: &CaseConfig) -> Result<Case, Settin
         expect: Expectation {
             dim: expect.dim,
             golden,
+            shapes: expect.shapes.clone().into_iter().collect(),
         },
     })
+}
+
+fn tensor(case: &str, name: &str, config: &InputConfig) -> Result<PlannedTensor, SettingsError> {
+    let element = config.dtype.as_deref().map(|dtype| {
+        let known = Element::ALL.map(Element::name).join(", ");
+        let problem = format!("input {name:?} has dtype {dtype:?}");
+        Element::of_name(dtype)
+            .ok_or_else(|| fault(case, &problem, &format!("give one of {known}")))
+    });
+    let elements = config
+        .shape
+        .iter()
+        .try_fold(1usize, |n, dim| n.checked_mul(*dim));
+    if elements.is_none_or(|n| n == 0 || n > LARGEST_TENSOR) {
+        let problem = format!("input {name:?} has shape {:?}", config.shape);
+        return Err(fault(
+            case,
+            &problem,
+            "give dimensions above 0, and not a gigabyte",
+        ));
+    }
+    Ok(PlannedTensor {
+        name: name.to_owned(),
+        element: element.transpose()?,
+        shape: config.shape.clone(),
+        fill: match config.data {
+            InputData::Named(NamedData::Random) => Fill::Random {
+                below: config.below,
+            },
+            InputData::Named(NamedData::Zeros) => Fill::Zeros,
+            InputData::Value(value) => Fill::Value(value),
+        },
+    })
+}
+
+fn image(path: &str) -> Result<Vec<u8>, String> {
+    let mut encoded = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST_IMAGE + 1).read_to_end(&mut encoded));
+    read.map_err(|e| format!("{path} cannot be read: {e}"))?;
+    match encoded.len() as u64 > LARGEST_IMAGE {
+        true => Err(format!("{path} is larger than {LARGEST_IMAGE} bytes")),
+        false => Ok(encoded),
+    }
 }
 
 fn fault(name: &str, problem: &str, remedy: &str) -> SettingsError {

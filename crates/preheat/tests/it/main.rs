@@ -26,3 +26,4 @@ mod faults;
 mod grpc;
 mod lifecycle;
 mod refusals;
+mod tensors;
