@@ -179,11 +179,8 @@ fn is_steady(text: &str, at: usize, amounts: &[Amount], index: usize) -> bool {
     let begin = begin.max(at.min(amounts[index].start));
     let before = &text[begin..amounts[index].start];
     let behind = text[amounts[index].end..].trim_start();
-    let begins = |word: &&str| behind.starts_with(word.trim_start());
     // The first figure of a line may be the slow one of "steady state reached after …".
     let told =
         STEADY.iter().any(|word| before.contains(word)) && (index > 0 || !before.contains("until"));
-    told || STEADY[..4]
-        .iter()
-        .any(|word| begins(&word) && *word == "steady")
+    told || behind.starts_with("steady")
 }

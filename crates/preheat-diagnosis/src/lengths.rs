@@ -36,6 +36,8 @@ const KEPT: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Lengths {
+    /// Named as not warmed by a line itself.
+    missed: Vec<u64>,
     warmed: Vec<u64>,
     asked: Option<(u64, Evidence, Option<f64>)>,
 }
@@ -69,6 +71,9 @@ impl Lengths {
         different.dedup();
         let contrast = CONTRAST.iter().any(|word| told.text.contains(word));
         if told.is_warm && contrast && different.len() == 2 && told.numbers.len() <= 5 {
+            if self.missed.len() < KEPT {
+                self.missed.extend(different.last());
+            }
             return true;
         }
         let near = near(told);
@@ -85,6 +90,20 @@ impl Lengths {
             self.asked = Some((length, evidence.clone(), cost_ms));
         }
         false
+    }
+
+    /// Lengths that warm-up should cover and does not.
+    pub(super) fn missing(&self) -> Vec<u64> {
+        let asked = self.asked.as_ref().filter(|_| self.gap().is_some());
+        let all = self
+            .missed
+            .iter()
+            .copied()
+            .chain(asked.map(|(length, ..)| *length));
+        let mut all: Vec<u64> = all.collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The longest request, if no warm-up reached it.

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 pub use cause::{About, Cause, Paid};
 pub use pods::{Check, Container, Probe, ProbeKind};
-pub use report::{Finding, FirstRequest, Report, Stage};
+pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 
 use amount::Amount;
 use latency::Latency;
@@ -353,7 +353,8 @@ impl Diagnosis {
                 _ => None,
             };
             let trifle = cause == Cause::ImagePullTime && cost.is_none_or(|ms| ms < SLOW_PULL_MS);
-            if !trifle && !(memory && cause == Cause::LoadFailure) {
+            let is_consequence = memory && cause == Cause::LoadFailure;
+            if !trifle && !is_consequence {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }
         }

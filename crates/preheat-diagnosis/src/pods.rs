@@ -83,11 +83,14 @@ pub(super) struct Found {
     pub(super) evidence: Evidence,
 }
 
+/// The line, what is seen there, and the confidence.
+type Seen = (u64, String, f64);
+
 /// A check of containers: what it looks for and how it answers.
 pub struct Check {
     pub cause: Cause,
     /// The place and the confidence, if the container has it. The start is in seconds, if known.
-    look: fn(&Container, Option<f64>) -> Option<(u64, String, f64)>,
+    look: fn(&Container, Option<f64>) -> Option<Seen>,
 }
 
 /// Every check, as data.
@@ -185,7 +188,7 @@ impl Container {
     }
 }
 
-fn liveness_kills(container: &Container, start_s: Option<f64>) -> Option<(u64, String, f64)> {
+fn liveness_kills(container: &Container, start_s: Option<f64>) -> Option<Seen> {
     let liveness = container.liveness.as_ref()?;
     if container.startup.is_some() {
         return None;
@@ -212,7 +215,7 @@ fn liveness_kills(container: &Container, start_s: Option<f64>) -> Option<(u64, S
     }
 }
 
-fn startup_window(container: &Container, start_s: Option<f64>) -> Option<(u64, String, f64)> {
+fn startup_window(container: &Container, start_s: Option<f64>) -> Option<Seen> {
     let startup = container.startup.as_ref()?;
     let window = startup.window_s;
     match start_s {
@@ -236,7 +239,7 @@ fn startup_window(container: &Container, start_s: Option<f64>) -> Option<(u64, S
     }
 }
 
-fn ready_too_early(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> {
+fn ready_too_early(container: &Container, _: Option<f64>) -> Option<Seen> {
     let name = &container.name;
     let Some(readiness) = &container.readiness else {
         let text = format!(
@@ -281,7 +284,7 @@ fn is_liveness(path: &str, image: &str) -> bool {
     lives.contains(&path) || (image.contains("preheat") && matches!(path, "/health" | "/ping"))
 }
 
-fn reloader(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> {
+fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
     let told = container.says("--reload")
         || container.says("--debug") && container.program().contains("flask")
         || container.env("FLASK_DEBUG").is_some_and(is_on)
@@ -299,7 +302,7 @@ fn reloader(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)>
     })
 }
 
-fn workers(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> {
+fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
     let program = container.program();
     let manager = ["uvicorn", "gunicorn", "hypercorn", "fastapi"]
         .into_iter()
@@ -322,7 +325,7 @@ fn workers(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> 
     })
 }
 
-fn skips_warmup(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> {
+fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen> {
     let by_env = ["SKIP_WARMUP", "PREHEAT_SKIP_WARMUP"]
         .into_iter()
         .find(|name| container.env(name).is_some_and(is_on));
@@ -337,7 +340,7 @@ fn skips_warmup(container: &Container, _: Option<f64>) -> Option<(u64, String, f
     ))
 }
 
-fn threads(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> {
+fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
     let limit = container.cpu_limit?;
     let name = &container.name;
     let set: Vec<(&str, f64)> = THREADS
@@ -361,7 +364,7 @@ fn threads(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> 
     (pooled && !is_set).then(|| (container.line, format!("container {name}: a CPU limit of {limit}, and nothing that tells thread pools of it"), 0.5))
 }
 
-fn downloads(container: &Container, _: Option<f64>) -> Option<(u64, String, f64)> {
+fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
     if container.has_lasting_volume || container.env("HF_HUB_OFFLINE").is_some_and(is_on) {
         return None;
     }

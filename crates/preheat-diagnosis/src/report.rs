@@ -43,6 +43,16 @@ pub struct Report {
     pub findings: Vec<Finding>,
     pub first_request: FirstRequest,
     pub start: Vec<Stage>,
+    pub plan: Plan,
+}
+
+/// What a start that leaves nothing to the first request does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Its time: weights and tokenizer side by side, then the device's context, then the kernels.
+    pub start_ms: Option<f64>,
+    /// Lengths to add to the warm-up.
+    pub lengths: Vec<u64>,
 }
 
 impl Diagnosis {
@@ -70,6 +80,7 @@ impl Diagnosis {
             findings: self.findings(first_request),
             first_request,
             start: self.stages(),
+            plan: self.plan(),
         }
     }
 
@@ -187,7 +198,7 @@ impl Diagnosis {
     fn add_start(&mut self) {
         let paid =
             |cause: &Cause| cause.about().paid == Paid::ByFirstRequest && *cause != Cause::CpuLimit;
-        if !self.seen.keys().any(|cause| paid(cause)) {
+        if !self.seen.keys().any(paid) {
             return;
         }
         for (part, cause) in [
@@ -257,6 +268,36 @@ impl Diagnosis {
                 .then(a.cause.cmp(&b.cause))
         });
         findings
+    }
+
+    /// None of it where the first request is left nothing.
+    fn plan(&self) -> Plan {
+        let lengths = self.lengths.missing();
+        if !self.seen.keys().any(|cause| is_part(*cause)) {
+            return Plan {
+                start_ms: None,
+                lengths,
+            };
+        }
+        let at_request = |cause: Cause| self.seen.get(&cause).and_then(Sighting::cost_ms);
+        let at_start = |part: Part| self.at_start.get(&part).and_then(|stage| stage.longest_ms);
+        let whole = |part, cause| at_start(part).or(at_request(cause));
+        let loads = [
+            whole(Part::Weights, Cause::LazyModel),
+            whole(Part::Tokenizer, Cause::LazyTokenizer),
+        ];
+        let load = loads.into_iter().flatten().reduce(f64::max);
+        let after = [
+            whole(Part::Context, Cause::CudaContext),
+            whole(Part::Kernels, Cause::Kernels),
+            at_request(Cause::Recompiled),
+        ];
+        let start_ms = after
+            .into_iter()
+            .chain([load])
+            .flatten()
+            .reduce(|a, b| a + b);
+        Plan { start_ms, lengths }
     }
 
     fn stages(&self) -> Vec<Stage> {

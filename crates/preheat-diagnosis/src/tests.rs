@@ -75,6 +75,11 @@ fn a_cold_first_request_is_taken_apart() {
                 after_ms: Some(120.0)
             }
         );
+        let plan = Plan {
+            start_ms: Some(1800.0 + 2300.0 + 1200.0),
+            lengths: vec![512],
+        };
+        assert_eq!(report.plan, plan, "{log}");
         let context = report
             .findings
             .iter()

@@ -1,7 +1,11 @@
 //! The rules against a labelled corpus: what servers and Kubernetes really write. One half was seen
 //! while rules were written, the other was held out.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

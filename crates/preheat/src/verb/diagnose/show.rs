@@ -1,6 +1,6 @@
 //! Findings as people and as programs read them.
 
-use preheat_diagnosis::{Finding, Report};
+use preheat_diagnosis::{Finding, Paid, Report};
 use preheat_server::human;
 use serde_json::{Value, json};
 
@@ -20,7 +20,40 @@ pub fn as_json(report: &Report) -> Value {
         "findings": report.findings.iter().map(finding_as_json).collect::<Vec<_>>(),
         "first_request": { "now_ms": first.now_ms.map(round), "after_ms": first.after_ms.map(round) },
         "start": start,
+        "plan": {
+            "steps": steps(report),
+            "start_ms": report.plan.start_ms.map(round),
+            "warmup_tokens": report.plan.lengths,
+        },
     })
+}
+
+/// What to do, in order: what keeps a replica from serving, then one start that leaves nothing to
+/// the first request.
+fn steps(report: &Report) -> Vec<String> {
+    let of = |paid: Paid| {
+        let those = report.findings.iter().map(|f| f.cause.about());
+        those.filter(move |about| about.paid == paid)
+    };
+    let mut steps: Vec<String> = of(Paid::Otherwise)
+        .map(|about| about.change.to_owned())
+        .collect();
+    if of(Paid::ByFirstRequest).next().is_some() {
+        let took = report.plan.start_ms;
+        let took = took.map_or(String::new(), |ms| format!("; about {}", human::millis(ms)));
+        steps.push(format!(
+            "Start in this order: weights and tokenizer side by side, the device's context, every planned shape until its latency has settled, and only then readiness{took}."
+        ));
+        let lengths: Vec<String> = report.plan.lengths.iter().map(u64::to_string).collect();
+        if !lengths.is_empty() {
+            let first = &lengths[0];
+            steps.push(format!(
+                "Add lengths to the warm-up plan: {} tokens ([[model.warmup.case]] generate = {{ texts = 1, tokens = {first} }}).",
+                lengths.join(", ")
+            ));
+        }
+    }
+    steps
 }
 
 fn finding_as_json(finding: &Finding) -> Value {
@@ -64,6 +97,9 @@ pub fn as_text(report: &Report) -> String {
             .map(|stage| format!("{} {}", stage.name, human::millis(stage.ms)))
             .collect();
         text += &format!("start: {}\n", stages.join(", "));
+    }
+    for (number, step) in (1..).zip(steps(report)) {
+        text += &format!("plan, step {number}: {step}\n");
     }
     text
 }

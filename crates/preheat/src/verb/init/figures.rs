@@ -36,7 +36,7 @@ pub struct Figures {
     pub start_s: Option<f64>,
     pub peak_bytes: Option<u64>,
     pub steady_ms: Option<f64>,
-    reports: usize,
+    pub reports: usize,
 }
 
 impl Names {

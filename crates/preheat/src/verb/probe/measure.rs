@@ -222,7 +222,10 @@ impl Probe<'_> {
             for _ in 0..self.plan.rounds {
                 match self.ask(case, client, template).await {
                     Ok(ms) => times.push(ms),
-                    Err(problem) => return Ok(self.stopped(problem, &times, result)),
+                    Err(problem) => {
+                        stopped(problem, &times, result);
+                        return Ok(());
+                    }
                 }
             }
             settled = has_settled(&times, self.slack_ms());
@@ -235,21 +238,16 @@ impl Probe<'_> {
             let client = fresh(self.target)?;
             match self.ask(case, &client, template).await {
                 Ok(ms) => fresh_times.push(ms),
-                Err(problem) => return Ok(self.stopped(problem, &times, result)),
+                Err(problem) => {
+                    stopped(problem, &times, result);
+                    return Ok(());
+                }
             }
         }
         conclude(result, &times);
         result.fresh_ms = median(&fresh_times);
         (result.outcome, result.problem) = self.outcome(result, settled);
         Ok(())
-    }
-
-    fn stopped(&self, problem: Problem, times: &[f64], result: &mut CaseMeasured) {
-        conclude(result, times);
-        result.problem = Some(match problem {
-            Problem::TimeIsUp => "the time was up".into(),
-            Problem::NotYet(text) | Problem::Malformed(text) | Problem::Wrong(text) => text,
-        });
     }
 
     fn slack_ms(&self) -> f64 {
@@ -341,6 +339,15 @@ impl Probe<'_> {
             false => Ok(()),
         }
     }
+}
+
+/// A request was no answer: what was measured before it still counts.
+fn stopped(problem: Problem, times: &[f64], result: &mut CaseMeasured) {
+    conclude(result, times);
+    result.problem = Some(match problem {
+        Problem::TimeIsUp => "the time was up".into(),
+        Problem::NotYet(text) | Problem::Malformed(text) | Problem::Wrong(text) => text,
+    });
 }
 
 fn conclude(result: &mut CaseMeasured, times: &[f64]) {
