@@ -134,11 +134,12 @@ impl Latency {
         self.steady.or_else(fallen).or_else(|| self.median())
     }
 
-    /// Of what came after the first few.
+    /// Of what came after the first few, or after the first where there are not more.
     fn median(&self) -> Option<f64> {
-        let mut rest = self.series.get(1..)?.to_vec();
+        let few = self.series.len() <= 3;
+        let mut rest = self.series.get(usize::from(!few)..)?.to_vec();
         rest.sort_by(f64::total_cmp);
-        (rest.len() >= 3).then(|| rest[rest.len() / 2])
+        (rest.len() >= 2).then(|| rest[rest.len() / 2])
     }
 
     /// Everything that shows users paying for the warm-up.

@@ -3,7 +3,16 @@
 use super::Evidence;
 
 /// Words that set what is against what was warmed.
-const CONTRAST: [&str; 22] = [
+const CONTRAST: &[&str] = &[
+    "warmed seq",
+    "warmed len",
+    "warmed max",
+    "warmed token",
+    "warmup seq",
+    "warmup len",
+    "warmup max",
+    "warm up seq",
+    "warm up len",
     "where",
     " vs",
     "versus",

@@ -32,7 +32,7 @@ use latency::Latency;
 use lengths::{Lengths, Told};
 use phrases::{Hit, Phrases};
 use rules::{Mark, Meaning, Part};
-use timeline::{Place, Stream, Work};
+use timeline::{Place, Stream, Telling, Work};
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;
@@ -90,6 +90,7 @@ struct Sighting {
     told_ms: Option<f64>,
     seen_ms: Option<f64>,
     longest_ms: Option<f64>,
+    is_told: bool,
     confidence: f64,
 }
 
@@ -104,10 +105,13 @@ impl Sighting {
         };
         sum(&mut self.told_ms, told);
         sum(&mut self.seen_ms, seen);
-        self.longest_ms = [self.longest_ms, told.or(seen)]
-            .into_iter()
-            .flatten()
-            .reduce(f64::max);
+        // What a line tells is worth more than what time stamps show.
+        if told.is_some() && !self.is_told {
+            (self.is_told, self.longest_ms) = (true, None);
+        }
+        let counted = told.or(seen.filter(|_| !self.is_told));
+        let both = [self.longest_ms, counted].into_iter().flatten();
+        self.longest_ms = both.reduce(f64::max);
     }
 
     /// What lines say counts; time stamps only where no line says anything.
@@ -188,8 +192,11 @@ impl Parsed<'_> {
         let before = words()
             .filter(|(at, _)| *at <= hit.at)
             .max_by_key(|(at, _)| *at);
+        // "… (warm-up covered 128 only)" says nothing of when this ran.
+        let aside = |at: usize| self.text[at..].starts_with("warm");
+        let behind = words().filter(|(at, _)| !aside(*at));
         before
-            .or_else(|| words().min_by_key(|(at, _)| *at))
+            .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)
     }
 }
@@ -221,7 +228,10 @@ impl Diagnosis {
             Some((_, start, end)) => text::normal(&format!("{}{}", &rest[..start], &rest[end..])),
             None => text::normal(rest),
         };
-        let hits = Phrases::shared().holding(&body);
+        let mut hits = Phrases::shared().holding(&body);
+        if says_ready(&body) {
+            hits.push(Hit::mark(Mark::Ready));
+        }
         let key = self.key(line.source, name);
         let mut stream = self.streams.remove(&key).unwrap_or_default();
         stream.tick(at);
@@ -332,7 +342,21 @@ impl Diagnosis {
             );
         self.lengths(line, at_request);
         self.latencies(line);
+        if line.has(Mark::Access) {
+            self.asked(stream, line);
+        }
         self.marks(stream, line);
+    }
+
+    /// A line about a request that is no line of an access log: it begins, or tells its time.
+    fn asked(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        if path(line.text).is_none_or(is_probe) || line.parts().next().is_some() {
+            return;
+        }
+        stream.request();
+        if let Some(took) = line.amounts.last() {
+            self.latency.request(took.ms, &line.evidence);
+        }
     }
 
     /// Causes that the line names.
@@ -369,7 +393,8 @@ impl Diagnosis {
         for (hit, part) in all {
             let told_ms = line.cost(&hit);
             let is_work = told_ms.is_some() || line.has(Mark::Action);
-            if !is_work || (names_a_cause && told_ms.is_none()) {
+            let explicit = line.place(&hit) == Some(Place::AtRequest);
+            if !is_work || (names_a_cause && told_ms.is_none() && !explicit) {
                 continue;
             }
             let same = without_numbers(line.text);
@@ -378,6 +403,7 @@ impl Diagnosis {
             };
             if part == Part::Weights {
                 stream.loads(same, &line.evidence);
+                stream.loads_as(process(line.text), telling(line.text), &line.evidence);
             }
             let work = Work {
                 part,
@@ -386,7 +412,7 @@ impl Diagnosis {
                 seen_ms: None,
                 evidence: line.evidence.clone(),
             };
-            if let Some(settled) = stream.work(work, line.at, begins(line.text)) {
+            if let Some(settled) = stream.work(work, line.at, telling(line.text)) {
                 self.settle(settled);
             }
         }
@@ -446,7 +472,8 @@ impl Diagnosis {
             is_warm: line.has(Mark::Warm),
             at_request,
         };
-        let cost = line.cost(hit);
+        // Beside a part of the start, the time is that part's.
+        let cost = line.cost(hit).filter(|_| line.parts().next().is_none());
         if self.lengths.take(&told, &line.evidence, cost) {
             self.see(
                 Cause::UncoveredLength,
@@ -541,41 +568,71 @@ fn lazily(part: Part) -> Option<Cause> {
     })
 }
 
-/// Whether a line tells that something begins, rather than that it is over.
-fn begins(text: &str) -> bool {
-    const ENDS: [&str; 12] = [
-        "loaded",
-        "done",
-        "finished",
-        "complete",
-        "initialized",
-        "initialised",
-        "created",
-        "compiled",
-        "built",
-        "captured",
-        "took",
-        "downloaded",
-    ];
-    const BEGINS: [&str; 14] = [
-        "loading",
-        "initializing",
-        "initialising",
-        "creating",
-        "compiling",
-        "building",
-        "downloading",
-        "fetching",
-        "starting",
-        "capturing",
-        "load ",
-        "tuning",
-        "reading",
-        "moving",
-    ];
-    text.ends_with("...")
-        || (BEGINS.iter().any(|word| text.contains(word))
-            && !ENDS.iter().any(|word| text.contains(word)))
+/// Words for work that is over, and for work that begins.
+const ENDS: [&str; 12] = [
+    "loaded",
+    "done",
+    "finished",
+    "complete",
+    "initialized",
+    "initialised",
+    "created",
+    "compiled",
+    "built",
+    "captured",
+    "took",
+    "downloaded",
+];
+const BEGINS: [&str; 14] = [
+    "loading",
+    "initializing",
+    "initialising",
+    "creating",
+    "compiling",
+    "building",
+    "downloading",
+    "fetching",
+    "starting",
+    "capturing",
+    "load ",
+    "tuning",
+    "reading",
+    "moving",
+];
+
+/// Whether a line tells that something begins, or that it is over.
+fn telling(text: &str) -> Telling {
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match (text.ends_with("...") || has(&BEGINS), has(&ENDS)) {
+        (_, true) if !text.ends_with("...") => Telling::End,
+        (true, _) => Telling::Beginning,
+        (false, _) => Telling::Neither,
+    }
+}
+
+/// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
+fn says_ready(text: &str) -> bool {
+    let is_level = |word: &&str| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
+        matches!(
+            word,
+            "" | "info" | "notice" | "debug" | "startup" | "server" | "main" | "app"
+        )
+    };
+    let mut words = text.split_whitespace().skip_while(is_level);
+    let first = words.next().map(|word| word.trim_end_matches(['.', '!']));
+    first == Some("ready") && words.all(|word| word.contains('='))
+}
+
+/// The number that a process writes in front of its lines: `[7]`, `pid=7`, `worker 7`.
+fn process(text: &str) -> Option<u64> {
+    const BEFORE: [&str; 5] = ["[", "pid=", "pid: ", "pid:", "worker "];
+    let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
+    places.into_iter().find_map(|(at, open)| {
+        let rest = &text[at + open.len()..];
+        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        rest[..end].parse().ok()
+    })
 }
 
 fn without_numbers(text: &str) -> String {
@@ -595,7 +652,10 @@ fn is_access(line: &Parsed<'_>) -> bool {
     ]
     .iter()
     .any(|word| line.text.contains(word));
-    (method || line.text.contains("method")) && answered
+    let fields = ["path=/", "uri=/", "url=/"]
+        .iter()
+        .any(|field| line.text.contains(field));
+    (method || fields) && answered
 }
 
 /// The path that was asked for.

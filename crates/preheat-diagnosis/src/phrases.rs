@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::rules::{self, AND, Meaning};
+use super::rules::{self, AND, Mark, Meaning};
 
 /// A rule that holds for a line, and the place of its first word.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +14,19 @@ pub(super) struct Hit {
     pub(super) confidence: f64,
     pub(super) at: usize,
     pub(super) end: usize,
+}
+
+impl Hit {
+    /// A mark that no phrase of a rule tells, for a whole line.
+    pub(super) fn mark(mark: Mark) -> Self {
+        Hit {
+            rule: usize::MAX,
+            means: Meaning::Marks(mark),
+            confidence: 1.0,
+            at: 0,
+            end: 0,
+        }
+    }
 }
 
 struct Compiled {

@@ -100,12 +100,16 @@ impl Diagnosis {
     }
 
     fn loaded_twice(&mut self, stream: &Stream) {
-        let Some(load) = stream.load.as_ref().filter(|_| stream.loaded_again()) else {
+        let Some(load) = stream
+            .load
+            .as_ref()
+            .filter(|_| stream.loaded_again() || stream.loaded_at_once)
+        else {
             return;
         };
         if let Some(reloader) = self.seen.get_mut(&Cause::DoubleLoadReloader) {
             reloader.add(load.clone(), 0.95, None, None);
-        } else if stream.most_running > 1 {
+        } else if stream.most_running > 1 || stream.loaded_at_once {
             let once = self
                 .at_start
                 .get(&Part::Weights)
@@ -120,6 +124,9 @@ impl Diagnosis {
             .gap()
             .map(|(evidence, cost)| (evidence.clone(), cost));
         if let Some((evidence, cost)) = gap {
+            // What a warm request takes is not the gap's.
+            let steady = self.latency.steady_ms().unwrap_or(0.0);
+            let cost = cost.map(|ms| (ms - steady).max(0.0));
             self.see(Cause::UncoveredLength, 0.85, evidence, cost, None);
         }
     }
@@ -235,7 +242,8 @@ impl Diagnosis {
         let after_ms = steady.or_else(|| {
             now_ms
                 .filter(|_| paid > 0.0)
-                .map(|now| (now - paid).max(0.0))
+                .map(|now| now - paid)
+                .filter(|left| *left >= 1.0)
         });
         FirstRequest {
             now_ms,

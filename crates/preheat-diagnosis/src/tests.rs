@@ -146,6 +146,42 @@ INFO:     10.0.0.9:4312 - \"POST /embed HTTP/1.1\" 200 OK
 }
 
 #[test]
+fn what_many_programs_write_is_understood() {
+    for (log, want) in [
+        (
+            "[7] Loading model /m\n[8] Loading model /m\n[7] Model loaded in 12.1s\n[8] Model loaded in 12.4s",
+            &["double-load-by-workers"][..],
+        ),
+        (
+            "[7] Loading model /m\n[7] Model loaded\n[8] Loading model /m\n[8] Model loaded",
+            &[],
+        ),
+        (
+            "INFO ready\nINFO request 1: loading tokenizer\nINFO request 1: tokenizer loaded in 850ms",
+            &["readiness-too-early", "tokenizer-at-first-request"],
+        ),
+        (
+            "[server] ready\n[req] id=1 seq_len=512 latency=1450ms\n[req] id=2 latency=130ms\n[req] id=3 latency=121ms",
+            &["warmed-by-traffic"],
+        ),
+        (
+            "[warmup] seq_len=128 ok 40ms\n[server] ready\nhandling request seq_len=512",
+            &["length-not-warmed"],
+        ),
+        (
+            "WARNING Triton kernel JIT compilation during inference: k. Consider extending warmup to cover this shape",
+            &["kernel-compilation-at-first-request", "length-not-warmed"],
+        ),
+        (
+            "INFO cache warmed 128 entries of 512\nERROR payment: connection refused by gateway",
+            &[],
+        ),
+    ] {
+        assert_eq!(ids(log), want, "{log}");
+    }
+}
+
+#[test]
 fn text_that_nobody_knows_yields_nothing() {
     for text in [
         "",

@@ -33,6 +33,14 @@ pub(super) enum Place {
     Open,
 }
 
+/// What a line says of the work that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    Beginning,
+    End,
+    Neither,
+}
+
 /// A part of a start, and when it ran.
 #[derive(Debug, Clone)]
 pub(super) struct Work {
@@ -63,6 +71,11 @@ pub(super) struct Stream {
     pub(super) ready: Option<Evidence>,
     pub(super) ready_then_cold: bool,
     requests: u64,
+    /// What this line put an end to.
+    closed: Option<Part>,
+    /// Processes whose load has begun and not ended, by the number that they write.
+    loading: Vec<u64>,
+    pub(super) loaded_at_once: bool,
     loads: Vec<(String, u32)>,
     pub(super) load: Option<Evidence>,
 }
@@ -70,12 +83,14 @@ pub(super) struct Stream {
 impl Stream {
     /// A line was written: what was under way has ended by now.
     pub(super) fn tick(&mut self, at: Option<f64>) {
+        self.closed = None;
         let Some(at) = at else { return };
         self.began.get_or_insert(at);
         if let Some(since) = self.since.take()
             && let Some(work) = self.held.last_mut()
         {
             work.seen_ms = step(since, at);
+            self.closed = Some(work.part);
         }
     }
 
@@ -102,11 +117,18 @@ impl Stream {
     }
 
     /// Takes work in; gives back what is settled by now.
-    pub(super) fn work(&mut self, mut work: Work, at: Option<f64>, begins: bool) -> Option<Work> {
+    pub(super) fn work(
+        &mut self,
+        mut work: Work,
+        at: Option<f64>,
+        telling: Telling,
+    ) -> Option<Work> {
         if work.told_ms.is_none() {
-            match (begins, at, self.last) {
-                (true, Some(at), _) => self.since = Some(at),
-                (false, Some(at), Some(last)) => work.seen_ms = step(last, at),
+            match (telling, at, self.last) {
+                (Telling::Beginning, Some(at), _) => self.since = Some(at),
+                // The line that told of the beginning has the time already.
+                (Telling::End, ..) if self.closed == Some(work.part) => {}
+                (Telling::End, Some(at), Some(last)) => work.seen_ms = step(last, at),
                 _ => {}
             }
         }
@@ -127,6 +149,21 @@ impl Stream {
             }
             None if self.loads.len() < LOADS => self.loads.push((line, 1)),
             None => {}
+        }
+    }
+
+    /// A process, by its number, begins to load or has loaded.
+    pub(super) fn loads_as(&mut self, process: Option<u64>, telling: Telling, evidence: &Evidence) {
+        let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
+            self.loading.clear();
+            return;
+        };
+        if !self.loading.contains(&process) && self.loading.len() < LOADS {
+            self.loading.push(process);
+        }
+        if self.loading.len() > 1 {
+            self.loaded_at_once = true;
+            self.load = Some(evidence.clone());
         }
     }
 

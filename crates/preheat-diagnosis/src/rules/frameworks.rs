@@ -374,6 +374,7 @@ pub(super) const RULES: &[Rule] = &[
             "larger than warmed",
             "not in warmed",
             "exceeds warm",
+            "extending warmup to cover",
         ],
         &[
             "0 unplanned",

@@ -142,7 +142,7 @@ fn parse(mut value: Value) -> Result<ProbePlan, Failure> {
         path = error.path().to_string();
         mistake(
             format!("in the plan, {path}: {}", error.inner()),
-            "correct that key; docs/reference has the plan's keys".into(),
+            "keys of a plan: preset, path, model, rounds, timeout, max_ratio, slack, case; of a case: name, texts, generate, file, max, body, path, status, expect".into(),
         )
     })
 }

@@ -124,6 +124,7 @@ fn case_as_json(case: &CaseMeasured) -> Value {
         "path": case.path,
         "first_ms": case.first_ms.map(round),
         "steady_ms": case.steady_ms.map(round),
+        "slowest_ms": case.slowest_ms.map(round),
         "ratio": case.ratio.map(round),
         "ratio_low": case.ratio_interval.map(|(low, _)| round(low)),
         "ratio_high": case.ratio_interval.map(|(_, high)| round(high)),

@@ -14,6 +14,7 @@ fn case(name: &str, first: f64, outcome: Outcome) -> CaseMeasured {
         path: "/embed".into(),
         first_ms: Some(first),
         steady_ms: Some(20.0),
+        slowest_ms: Some(26.0),
         ratio: Some(first / 20.0),
         ratio_interval: Some((first / 25.0, first / 18.0)),
         fresh_ms: Some(21.0),
