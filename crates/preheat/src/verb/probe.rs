@@ -24,20 +24,18 @@ use crate::out;
 const COLD_RATIO: f64 = 2.0;
 
 /// Below this a difference is the network's and the scheduler's, not the model's.
-const COLD_SLACK_MS: f64 = 5.0;
+const COLD_SLACK_MS: f64 = 10.0;
+
+/// A first request must lie so many times further from steady than the slowest steady one.
+const BEYOND_NOISE: f64 = 3.0;
 
 /// What a first request takes, and what the next ones take.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair {
     pub first_ms: f64,
     pub steady_ms: f64,
-}
-
-impl Pair {
-    pub fn is_cold(self) -> bool {
-        self.first_ms >= COLD_RATIO * self.steady_ms
-            && self.first_ms - self.steady_ms >= COLD_SLACK_MS
-    }
+    /// Whether the difference is more than noise.
+    pub is_cold: bool,
 }
 
 pub fn run(args: &ProbeArgs) -> Result<ExitCode, Failure> {
@@ -115,6 +113,7 @@ pub async fn first_against_steady(target: &Target, path: Option<&str>) -> Option
     Some(Pair {
         first_ms: case.first_ms?,
         steady_ms: case.steady_ms?,
+        is_cold: case.was_cold(),
     })
 }
 

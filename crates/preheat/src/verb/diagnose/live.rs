@@ -51,23 +51,19 @@ pub async fn ask(url: &str, key: Option<&str>, diagnosis: &mut Diagnosis) -> Res
     if !seen.ready && !matches!(seen.status, 404 | 405) {
         return Ok(());
     }
-    if let Some(pair) = probe::first_against_steady(&target, path.as_deref()).await {
-        let text = format!(
-            "first request {:.1} ms, steady {:.1} ms",
-            pair.first_ms, pair.steady_ms
-        );
-        let found = evidence(text);
-        diagnosis.measured(pair.first_ms, pair.steady_ms, &found);
-        if seen.ready && pair.is_cold() {
-            diagnosis.found(
-                Cause::ReadyTooEarly,
-                0.8,
-                None,
-                evidence(format!(
-                    "GET /ready answered {}, then the first request was slow",
-                    seen.status
-                )),
+    let pair = probe::first_against_steady(&target, path.as_deref()).await;
+    if let Some(pair) = pair.filter(|pair| pair.is_cold) {
+        let (first, steady) = (pair.first_ms, pair.steady_ms);
+        let found = evidence(format!(
+            "first request {first:.1} ms, steady {steady:.1} ms"
+        ));
+        diagnosis.measured(first, steady, &found);
+        if seen.ready {
+            let text = format!(
+                "GET /ready answered {}, then the first request was slow",
+                seen.status
             );
+            diagnosis.found(Cause::ReadyTooEarly, 0.8, None, evidence(text));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::body::{self, Fill, Template};
 use super::plan::{Case, Plan};
-use super::{Pair, fresh};
+use super::{BEYOND_NOISE, COLD_RATIO, COLD_SLACK_MS, fresh};
 use crate::cli::Target;
 use crate::client::{Answer, Client, ClientError};
 
@@ -69,20 +69,16 @@ pub struct CaseMeasured {
 }
 
 impl CaseMeasured {
-    /// Whether the first request met a cold model.
+    /// Whether the first request met a cold model, rather than a busy machine.
     pub fn was_cold(&self) -> bool {
-        let pair = self
-            .first_ms
-            .zip(self.steady_ms)
-            .map(|(first_ms, steady_ms)| Pair {
-                first_ms,
-                steady_ms,
-            });
+        let (Some(first), Some(steady)) = (self.first_ms, self.steady_ms) else {
+            return false;
+        };
+        let noise = self.slowest_ms.map_or(0.0, |slowest| slowest - steady);
         let surely = self
             .ratio_interval
-            .is_some_and(|(low, _)| low >= super::COLD_RATIO);
-        let beyond_noise = self.first_ms > self.slowest_ms;
-        surely && beyond_noise && pair.is_some_and(Pair::is_cold)
+            .is_some_and(|(low, _)| low >= COLD_RATIO);
+        surely && first - steady >= COLD_SLACK_MS.max(BEYOND_NOISE * noise)
     }
 }
 
