@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod oip;
 pub mod openai;
 pub mod openapi;
+pub mod probe;
 pub mod problem;
 pub mod quantity;
 pub mod replica;

@@ -33,6 +33,12 @@ pub enum Verb {
     Models(ModelsArgs),
     /// Measure a running server: first requests, steady state, load
     Bench(BenchArgs),
+    /// Warm any HTTP model server by a plan; first requests against steady ones
+    Probe(ProbeArgs),
+    /// Find what made a first request slow or a start fail, in logs, manifests or live
+    Diagnose(DiagnoseArgs),
+    /// Write a configuration, an image and Kubernetes files from a measured start
+    Init(InitArgs),
     /// Print a completion script for a shell
     Completions { shell: Shell },
 }
@@ -69,7 +75,7 @@ pub struct CheckArgs {
 }
 
 /// A running server.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Target {
     /// Address of its HTTP or admin listener
     #[arg(value_name = "URL", default_value = "http://127.0.0.1:8000")]
@@ -195,6 +201,89 @@ pub struct BenchArgs {
     /// Words in each text
     #[arg(long, default_value_t = 2, value_parser = from_1_to(100_000))]
     pub words: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// Plan: TOML, YAML or JSON, its cases under [[case]]
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// API that is spoken: openai, oip, tei or preheat; without it the path tells
+    #[arg(long)]
+    pub preset: Option<String>,
+    /// What the model is called
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Requests of each case after its first [plan: rounds, 20]
+    #[arg(long, value_parser = from_1_to(1_000))]
+    pub rounds: Option<usize>,
+    /// Time for everything [plan: timeout, 60s]
+    #[arg(long, value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// A fresh connection against steady, once warm [plan: max_ratio, 1.5]
+    #[arg(long, value_parser = ratio)]
+    pub max_ratio: Option<f64>,
+    /// Fail if a first request was surely more than so many times steady
+    #[arg(long, value_parser = ratio)]
+    pub max_first_ratio: Option<f64>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ProbeFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProbeFormat {
+    Text,
+    Json,
+    Prometheus,
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// Files (logs, events, descriptions, manifests, reports), `-`, or addresses of servers
+    #[arg(value_name = "FILE|URL", required = true)]
+    pub inputs: Vec<String>,
+    /// API key, if a server asks for one
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Readiness report (file), or a running replica's address; may be given again
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: Vec<String>,
+    /// API key, if the replica asks for one
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// What the deployment is called
+    #[arg(long, default_value = "embedder")]
+    pub name: String,
+    /// The image that is deployed
+    #[arg(long, default_value = concat!("preheat:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+    /// Where the model lies in the image
+    #[arg(long, default_value = "/models/embedder")]
+    pub model: String,
+    /// Folder that files are written into
+    #[arg(long, value_name = "DIR", default_value = "deploy")]
+    pub out: PathBuf,
+    /// Overwrite files
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if ratio.is_finite() && ratio >= 1.0 => Ok(ratio),
+        _ => Err("a number from 1 on is expected".into()),
+    }
 }
 
 fn from_1_to(most: u64) -> impl TypedValueParser<Value = usize> {

@@ -1,7 +1,7 @@
 //! From what was written, in four places, to one configuration: flag over environment over file
 //! over default. Every value remembers where it came from.
 
-mod file;
+pub mod file;
 mod flags;
 pub mod tree;
 

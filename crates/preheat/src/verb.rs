@@ -2,7 +2,10 @@
 
 mod bench;
 mod check;
+mod diagnose;
+mod init;
 mod models;
+mod probe;
 mod process;
 mod serve;
 mod status;
@@ -28,6 +31,9 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Check(args) => check::run(&args),
         Verb::Models(args) => models::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Probe(args) => probe::run(&args),
+        Verb::Diagnose(args) => diagnose::run(&args),
+        Verb::Init(args) => init::run(&args),
         Verb::Completions { shell } => completions(shell),
     }
 }

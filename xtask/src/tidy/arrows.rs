@@ -20,6 +20,7 @@ pub(super) const RULES: &[Rule] = &[
 const ARROWS: &[(&str, &[&str])] = &[
     ("preheat-core", &[]),
     ("preheat-api", &["preheat-core"]),
+    ("preheat-diagnosis", &[]),
     ("preheat-runtime", &[]),
     ("preheat-engine", &["preheat-core"]),
     (
@@ -48,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "preheat-core",
             "preheat-api",
+            "preheat-diagnosis",
             "preheat-runtime",
             "preheat-engine",
             "preheat-server",

@@ -6,7 +6,7 @@ use super::{Offence, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "core-is-pure",
-        why: "core takes time, randomness and observations as arguments, so that it can be simulated",
+        why: "core and diagnosis take time, randomness and observations as arguments, so that it can be simulated",
         check: core_is_pure,
     },
     Rule {
@@ -39,7 +39,8 @@ fn core_is_pure(tree: &Tree) -> Vec<Offence> {
         "std::process",
         ".await",
     ];
-    found(tree, |name| name == "preheat-core", &impure)
+    let is_pure = |name: &str| matches!(name, "preheat-core" | "preheat-diagnosis");
+    found(tree, is_pure, &impure)
 }
 
 fn serialise_in_api(tree: &Tree) -> Vec<Offence> {

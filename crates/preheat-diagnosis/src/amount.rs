@@ -1,0 +1,267 @@
+//! Durations and counts as people and programs write them into logs.
+
+/// A duration in a normalised text, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Amount {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) ms: f64,
+}
+
+/// More than these on one line are a table, not a statement.
+const MOST: usize = 24;
+
+/// Longer than any cold start: what says so is not a duration.
+const LONGEST_MS: f64 = 24.0 * 3600.0 * 1e3;
+
+/// Every duration in `text`, from left to right.
+pub(super) fn amounts(text: &str) -> Vec<Amount> {
+    let bytes = text.as_bytes();
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < bytes.len() && found.len() < MOST {
+        if !starts_number(bytes, at) {
+            at += 1;
+            continue;
+        }
+        match clock(bytes, at).or_else(|| one(text, at)) {
+            Some(amount) => {
+                at = amount.end;
+                if amount.ms.is_finite() && amount.ms <= LONGEST_MS {
+                    found.push(amount);
+                }
+            }
+            None => at = number(bytes, at).1,
+        }
+    }
+    found
+}
+
+/// Whole numbers that are no part of a duration, a decimal fraction or a name.
+pub(super) fn integers(text: &str, amounts: &[Amount]) -> Vec<(usize, u64)> {
+    let bytes = text.as_bytes();
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < bytes.len() && found.len() < MOST {
+        if !starts_number(bytes, at) {
+            at += 1;
+            continue;
+        }
+        let end = number(bytes, at).1;
+        let timed = amounts.iter().any(|a| a.start <= at && at < a.end);
+        if !timed && let Ok(value) = text[at..end].parse() {
+            found.push((at, value));
+        }
+        at = end;
+    }
+    found
+}
+
+fn starts_number(bytes: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| bytes[before]);
+    bytes[at].is_ascii_digit() && !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.')
+}
+
+/// The digits from `at` on, with one fraction and groups of thousands: value and end.
+fn number(bytes: &[u8], at: usize) -> (f64, usize) {
+    let mut end = at;
+    let mut digits = String::new();
+    while end < bytes.len() {
+        let next_is_digit = bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+        match bytes[end] {
+            b if b.is_ascii_digit() => digits.push(char::from(b)),
+            b'.' if next_is_digit && !digits.contains('.') => digits.push('.'),
+            b',' if !digits.contains('.') && thousands(bytes, end) => {}
+            _ => break,
+        }
+        end += 1;
+    }
+    (digits.parse().unwrap_or(f64::NAN), end)
+}
+
+/// Whether exactly three digits follow a comma.
+fn thousands(bytes: &[u8], comma: usize) -> bool {
+    let digits = bytes[comma + 1..].iter().take_while(|b| b.is_ascii_digit());
+    digits.count() == 3
+}
+
+/// `2.3 s`, `1m30s`, `first ms=6.1`, `took 1.82`.
+fn one(text: &str, start: usize) -> Option<Amount> {
+    let bytes = text.as_bytes();
+    let (mut at, mut ms, mut parts) = (start, 0.0, 0);
+    while let Some((part, end)) = with_unit(bytes, at, parts > 0) {
+        ms += part;
+        parts += 1;
+        at = end;
+        let next = at + usize::from(bytes.get(at) == Some(&b' '));
+        if part < 60_000.0 || !bytes.get(next).is_some_and(u8::is_ascii_digit) {
+            break;
+        }
+        at = next;
+    }
+    if parts > 0 {
+        return Some(Amount { start, end: at, ms });
+    }
+    let (value, end) = number(bytes, start);
+    let factor = unit_before(&text[..start])
+        .or_else(|| bare_seconds(&text[..start], &text[start..end], &text[end..]))?;
+    Some(Amount {
+        start,
+        end,
+        ms: value * factor,
+    })
+}
+
+/// A number and the unit behind it, in milliseconds.
+fn with_unit(bytes: &[u8], at: usize, within: bool) -> Option<(f64, usize)> {
+    let (value, end) = number(bytes, at);
+    let unit_at = end + usize::from(bytes.get(end) == Some(&b' '));
+    let letters = bytes
+        .get(unit_at..)?
+        .iter()
+        .take_while(|b| b.is_ascii_alphabetic() || **b >= 0x80);
+    let unit_end = unit_at + letters.count();
+    let unit = std::str::from_utf8(&bytes[unit_at..unit_end]).ok()?;
+    // A rate, not a time: 3 s/it.
+    if matches!(bytes.get(unit_end), Some(b'/')) {
+        return None;
+    }
+    let digits_follow = bytes.get(unit_end).is_some_and(u8::is_ascii_digit);
+    // `500m` is half a CPU: minutes and hours that short need seconds behind them.
+    if matches!(unit, "m" | "h") && (digits_follow || within) {
+        let factor = if unit == "m" { 6e4 } else { 3.6e6 };
+        return Some((value * factor, unit_end));
+    }
+    if digits_follow {
+        return None;
+    }
+    Some((value * factor(unit)?, unit_end))
+}
+
+fn factor(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ns" | "nanoseconds" => 1e-6,
+        "us" | "µs" | "μs" | "microseconds" | "usec" => 1e-3,
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1.0,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1e3,
+        "min" | "mins" | "minute" | "minutes" => 6e4,
+        "hour" | "hours" => 3.6e6,
+        _ => return None,
+    })
+}
+
+/// `… ms=`, `… seconds: `: the unit stands before the number.
+fn unit_before(before: &str) -> Option<f64> {
+    let before = before.trim_end_matches(['"', ' ']);
+    let before = before
+        .strip_suffix([':', '='])?
+        .trim_end_matches(['"', ' ', ')']);
+    let word = before.rsplit(|c: char| !c.is_alphanumeric()).next()?;
+    factor(word)
+}
+
+/// `took 1.82`: what Python's clock prints is in seconds.
+fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
+    let goes_on = after
+        .trim_start()
+        .starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '/');
+    let before = before.trim_end_matches([' ', ':', '=']);
+    let told = ["took", "elapsed", "elapsed time", "duration"]
+        .iter()
+        .any(|word| before.ends_with(word));
+    (told && number.contains('.') && !goes_on).then_some(1e3)
+}
+
+/// `[00:03<` of a progress bar and `0:00:05.12` of Python's time differences.
+fn clock(bytes: &[u8], start: usize) -> Option<Amount> {
+    let mut parts = Vec::new();
+    let mut at = start;
+    loop {
+        let (value, end) = number(bytes, at);
+        parts.push((value, end - at));
+        at = end;
+        let more =
+            bytes.get(at) == Some(&b':') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+        if !more || parts.len() == 3 {
+            break;
+        }
+        at += 1;
+    }
+    let bar = start > 0 && bytes[start - 1] == b'[' && bytes.get(at) == Some(&b'<');
+    let seconds = match parts[..] {
+        [(m, 2), (s, 2)] if bar => m * 60.0 + s,
+        [(h, 1 | 2), (m, 2), (s, 2)] if bar => h * 3600.0 + m * 60.0 + s,
+        [(h, 1), (m, 2), (s, 2..)] => h * 3600.0 + m * 60.0 + s,
+        _ => return None,
+    };
+    Some(Amount {
+        start,
+        end: at,
+        ms: seconds * 1e3,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(text: &str) -> Vec<f64> {
+        amounts(&super::super::text::normal(text))
+            .iter()
+            .map(|a| (a.ms * 1e3).round() / 1e3)
+            .collect()
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        for (text, want) in [
+            ("weights 1.8 s and tokenizer 0.7s", &[1800.0, 700.0][..]),
+            (
+                "p95 1450 ms against 120ms, was 1,450 ms",
+                &[1450.0, 120.0, 1450.0],
+            ),
+            (
+                "took 1m30s, then 2 min, then 1h2m3s",
+                &[90_000.0, 120_000.0, 3_723_000.0],
+            ),
+            (
+                "first_ms=6.194 load_time_s: 1.8 \"took_seconds\":2",
+                &[6.194, 1800.0, 2000.0],
+            ),
+            ("took 1.8234", &[1823.4]),
+            ("elapsed: 0:00:05.120000", &[5120.0]),
+            ("100%|##| 90.9M/90.9M [00:03<00:00, 27.1MB/s]", &[3000.0]),
+            ("in 12 seconds.", &[12_000.0]),
+            ("340 µs", &[0.34]),
+        ] {
+            assert_eq!(ms(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_numbers_are_none() {
+        for text in [
+            "cpu: 500m",
+            "512 sequences",
+            "v1.2.3 s",
+            "27.1 s/it",
+            "3s/it",
+            "10.0.0.1:8000",
+            "age 3d",
+            "took 5 steps",
+            "batch=32",
+            "999999999999 s",
+            "s3://b",
+        ] {
+            assert_eq!(ms(text), [0.0; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_are_whole_numbers_outside_durations() {
+        let text = "sequence length 512 where 128 was warmed, 1.5 s";
+        let counts = integers(text, &amounts(text));
+        assert_eq!(
+            counts.iter().map(|(_, n)| *n).collect::<Vec<_>>(),
+            [512, 128]
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! Inputs as they are found: logs of any length, plain or as JSON; manifests; descriptions.
+
+mod described;
+mod json_line;
+mod lines;
+mod manifest;
+
+use std::io::{self, Read};
+
+use crate::{Diagnosis, Line};
+
+/// Inputs up to here are looked at as a whole too: a manifest has a structure.
+pub const WHOLE: usize = 4 << 20;
+
+/// Takes one input in, however long it is. Memory stays bounded.
+///
+/// # Errors
+/// What reading `input` meets.
+pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io::Result<()> {
+    let mut head = Vec::new();
+    input
+        .by_ref()
+        .take(WHOLE as u64 + 1)
+        .read_to_end(&mut head)?;
+    let whole = (head.len() <= WHOLE).then(|| String::from_utf8_lossy(&head).into_owned());
+    let mut is_manifest = false;
+    if let Some(text) = &whole {
+        is_manifest = manifest::is_one(source, text);
+        let written = if is_manifest {
+            manifest::containers(source, text)
+        } else {
+            Vec::new()
+        };
+        for container in described::containers(source, text)
+            .into_iter()
+            .chain(written)
+        {
+            diagnosis.container(container);
+        }
+    }
+    lines::each(head.chain(input), |number, text| {
+        // What a manifest's author remarks is not what happened.
+        if !(is_manifest && text.trim_start().starts_with('#')) {
+            line(source, number, text, diagnosis);
+        }
+    })
+}
+
+fn line(source: &str, number: u64, text: &str, diagnosis: &mut Diagnosis) {
+    let flat = json_line::flatten(text);
+    let (at, text) = match &flat {
+        Some(flat) => (flat.at, flat.text.as_str()),
+        None => (None, text),
+    };
+    diagnosis.line(&Line {
+        source,
+        number,
+        at,
+        text,
+    });
+}

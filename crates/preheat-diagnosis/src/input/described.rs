@@ -1,0 +1,135 @@
+//! `kubectl describe pod` → containers: probes, limits, command and environment, as text has them.
+
+use crate::{Container, Probe, ProbeKind};
+
+/// Where in a container's block a line stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    None,
+    Command,
+    Limits,
+    Environment,
+}
+
+/// Every container of every pod described in a text.
+pub fn containers(source: &str, text: &str) -> Vec<Container> {
+    let mut all: Vec<Container> = Vec::new();
+    let (mut inside, mut part) = (false, Part::None);
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        if !line.starts_with(' ') {
+            inside = line.trim_end() == "Containers:";
+            continue;
+        }
+        if !inside {
+            continue;
+        }
+        let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
+        if indent == 2 && words.ends_with(':') {
+            part = Part::None;
+            all.push(Container {
+                name: words.trim_end_matches(':').to_owned(),
+                source: source.to_owned(),
+                line: number,
+                // Volumes stand further below and are not told apart.
+                has_lasting_volume: true,
+                ..Container::default()
+            });
+        } else if let Some(container) = all.last_mut() {
+            part = take(container, part, number, indent, words);
+        }
+    }
+    all
+}
+
+fn take(container: &mut Container, part: Part, number: u64, indent: usize, words: &str) -> Part {
+    let (key, value) = words
+        .split_once(':')
+        .map_or((words, ""), |(key, value)| (key, value.trim()));
+    if indent > 4 {
+        match part {
+            Part::Command => container.command.push(words.to_owned()),
+            Part::Limits if key == "cpu" => container.cpu_limit = cpu(value),
+            Part::Environment => container.env.push((key.to_owned(), value.to_owned())),
+            _ => {}
+        }
+        return part;
+    }
+    match key {
+        "Image" => container.image = value.to_owned(),
+        "Port" | "Ports" => container.is_served = !matches!(value, "" | "<none>"),
+        "Startup" => container.startup = probe(value, number),
+        "Liveness" => container.liveness = probe(value, number),
+        "Readiness" => container.readiness = probe(value, number),
+        _ => {}
+    }
+    match key {
+        "Command" | "Args" => Part::Command,
+        "Limits" => Part::Limits,
+        "Environment" => Part::Environment,
+        _ => Part::None,
+    }
+}
+
+/// `http-get http://:8000/health delay=0s timeout=1s period=10s #success=1 #failure=3`.
+fn probe(text: &str, line: u64) -> Option<Probe> {
+    let number = |key: &str| {
+        let (_, rest) = text.split_once(key)?;
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        rest[..end].parse::<f64>().ok()
+    };
+    let window_s = number("delay=")? + number("period=")? * number("#failure=")?;
+    let kind = match text.split_once(' ') {
+        Some(("http-get", rest)) => {
+            let address = rest.split(' ').next().unwrap_or_default();
+            let (_, path) = address.split_once("://").unwrap_or_default();
+            ProbeKind::Http(path.find('/').map_or("/", |at| &path[at..]).to_owned())
+        }
+        Some(("tcp-socket", _)) => ProbeKind::Tcp,
+        _ => ProbeKind::Other,
+    };
+    Some(Probe {
+        kind,
+        window_s,
+        line,
+    })
+}
+
+fn cpu(text: &str) -> Option<f64> {
+    match text.strip_suffix('m') {
+        Some(milli) => milli.parse::<f64>().ok().map(|milli| milli / 1e3),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_read() {
+        let text = "Name: x\nContainers:\n  embedder:\n    Image:  e:1\n    Port:   8000/TCP\n    Command:\n      uvicorn\n      app:app\n    Limits:\n      cpu:  1500m\n    Liveness:  http-get http://:8000/livez%3Fa delay=5s timeout=1s period=10s #success=1 #failure=3\n    Environment:\n      A:  1\nConditions:\n  Ready:\n";
+        let all = containers("pod.txt", text);
+        let [one] = &all[..] else { panic!("{all:?}") };
+        assert_eq!(
+            (one.line, one.cpu_limit, one.is_served),
+            (3, Some(1.5), true)
+        );
+        assert_eq!(one.command, ["uvicorn", "app:app"]);
+        assert_eq!(one.env, [("A".to_owned(), "1".to_owned())]);
+        let liveness = Probe {
+            kind: ProbeKind::Http("/livez%3Fa".into()),
+            window_s: 35.0,
+            line: 11,
+        };
+        assert_eq!(one.liveness, Some(liveness));
+        assert_eq!(
+            containers("x", "Containers:\n\n  :\n    Liveness: é\n").len(),
+            1
+        );
+    }
+}

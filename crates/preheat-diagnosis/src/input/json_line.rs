@@ -1,0 +1,97 @@
+//! A line of a JSON log as one would write it by hand: the message, then what goes with it.
+
+use serde_json::{Map, Value};
+
+/// Fields that are kept besides the message.
+const FIELDS: usize = 40;
+
+const MESSAGES: [&str; 5] = ["message", "msg", "log", "text", "MESSAGE"];
+const TIMES: [&str; 6] = [
+    "timestamp",
+    "time",
+    "ts",
+    "@timestamp",
+    "asctime",
+    "datetime",
+];
+
+pub struct Flat {
+    /// Where it is a number: an epoch in seconds.
+    pub at: Option<f64>,
+    pub text: String,
+}
+
+/// None if the line is not a JSON object.
+pub fn flatten(line: &str) -> Option<Flat> {
+    let line = line.trim();
+    if !(line.starts_with('{') && line.ends_with('}')) {
+        return None;
+    }
+    let Ok(Value::Object(object)) = serde_json::from_str(line) else {
+        return None;
+    };
+    let mut text = String::new();
+    let mut at = None;
+    for name in TIMES {
+        match object.get(name) {
+            Some(Value::String(time)) => text = format!("{time} "),
+            Some(Value::Number(number)) => at = number.as_f64().map(seconds),
+            _ => continue,
+        }
+        break;
+    }
+    for name in MESSAGES {
+        if let Some(Value::String(message)) = object.get(name) {
+            text += message.trim_end();
+            break;
+        }
+    }
+    let mut left = FIELDS;
+    fields(&object, &mut text, &mut left, 0);
+    Some(Flat { at, text })
+}
+
+/// Epochs come in seconds, milli- and nanoseconds.
+fn seconds(epoch: f64) -> f64 {
+    match epoch {
+        e if e > 1e17 => e / 1e9,
+        e if e > 1e14 => e / 1e6,
+        e if e > 1e11 => e / 1e3,
+        e => e,
+    }
+}
+
+fn fields(object: &Map<String, Value>, text: &mut String, left: &mut usize, depth: usize) {
+    for (name, value) in object {
+        let told =
+            depth == 0 && (MESSAGES.contains(&name.as_str()) || TIMES.contains(&name.as_str()));
+        if told || *left == 0 {
+            continue;
+        }
+        match value {
+            Value::Object(inner) if depth < 3 => fields(inner, text, left, depth + 1),
+            Value::String(value) => push(text, left, name, value),
+            Value::Number(_) | Value::Bool(_) => push(text, left, name, &value.to_string()),
+            _ => {}
+        }
+    }
+}
+
+fn push(text: &mut String, left: &mut usize, name: &str, value: &str) {
+    *left -= 1;
+    *text += &format!(" {name}={value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_leads_and_fields_follow() {
+        let line = r#"{"ts":1700000000123,"level":"info","msg":"loaded","fields":{"took_ms":12},"x":null}"#;
+        let flat = flatten(line).expect("read");
+        assert_eq!(flat.text, "loaded took_ms=12 level=info");
+        assert_eq!(flat.at, Some(1_700_000_000.123));
+        assert!(flatten("{not json}").is_none() && flatten("[1]").is_none());
+    }
+}

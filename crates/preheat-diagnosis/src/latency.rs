@@ -1,0 +1,187 @@
+//! What requests took: the first, the steady ones, and percentiles while users did the warm-up.
+
+use super::Evidence;
+use super::amount::Amount;
+
+/// Latencies that are kept after the first; enough for a median.
+const KEPT: usize = 4096;
+
+/// Words between two figures that make the second the steady one.
+const STEADY: [&str; 15] = [
+    "steady",
+    "against",
+    " vs",
+    "versus",
+    "baseline",
+    "normal",
+    "back to",
+    "settle",
+    "usual",
+    "compared",
+    "from",
+    "down to",
+    "later",
+    "thereafter",
+    "warm",
+];
+
+/// Words before a figure that make it a span of time, not a latency.
+const SPANS: [&str; 9] = [
+    "for", "over", "within", "window", "last", "after", "during", "uptime", "past",
+];
+
+#[derive(Debug, Default)]
+pub(super) struct Latency {
+    first: Option<(f64, Evidence)>,
+    steady: Option<f64>,
+    high: Option<(f64, Evidence)>,
+    /// The newest percentile, when no line says which one is steady.
+    newest: Option<f64>,
+    series_first: Option<(f64, Evidence)>,
+    series: Vec<f64>,
+}
+
+/// A first request that was slow.
+#[derive(Debug)]
+pub(super) struct Slow {
+    pub(super) cost_ms: f64,
+    pub(super) confidence: f64,
+    pub(super) evidence: Evidence,
+}
+
+impl Latency {
+    /// A line about a percentile: the highest counts, unless its words make it the steady one.
+    pub(super) fn percentile(
+        &mut self,
+        text: &str,
+        at: usize,
+        amounts: &[Amount],
+        evidence: &Evidence,
+    ) {
+        let follow = amounts.iter().any(|amount| amount.start >= at);
+        for (index, amount) in amounts.iter().enumerate() {
+            if is_span(text, amount) || (follow && amount.start < at) {
+                continue;
+            }
+            if is_steady(text, if follow { at } else { 0 }, amounts, index) {
+                self.steady(amount.ms);
+                continue;
+            }
+            self.newest = Some(amount.ms);
+            if self.high.as_ref().is_none_or(|(high, _)| amount.ms > *high) {
+                self.high = Some((amount.ms, evidence.clone()));
+            }
+        }
+    }
+
+    /// A line about the first request.
+    pub(super) fn first(
+        &mut self,
+        text: &str,
+        after: usize,
+        amounts: &[Amount],
+        evidence: &Evidence,
+    ) {
+        for (index, amount) in amounts.iter().enumerate() {
+            if amount.start < after || is_span(text, amount) {
+                continue;
+            }
+            if is_steady(text, after, amounts, index) {
+                self.steady(amount.ms);
+            } else if self.first.is_none() {
+                self.first = Some((amount.ms, evidence.clone()));
+            }
+        }
+    }
+
+    /// What one request took.
+    pub(super) fn request(&mut self, ms: f64, evidence: &Evidence) {
+        if self.series_first.is_none() {
+            self.series_first = Some((ms, evidence.clone()));
+        } else if self.series.len() < KEPT {
+            self.series.push(ms);
+        }
+    }
+
+    pub(super) fn measured(&mut self, first_ms: f64, steady_ms: f64, evidence: &Evidence) {
+        self.steady(steady_ms);
+        if self
+            .first
+            .as_ref()
+            .is_none_or(|(known, _)| first_ms > *known)
+        {
+            self.first = Some((first_ms, evidence.clone()));
+        }
+    }
+
+    pub(super) fn steady(&mut self, ms: f64) {
+        self.steady = Some(self.steady.map_or(ms, |known| known.min(ms)));
+    }
+
+    pub(super) fn first_ms(&self) -> Option<f64> {
+        let slow = self
+            .series_first
+            .as_ref()
+            .filter(|_| self.series.len() >= 3);
+        self.first.as_ref().or(slow).map(|(ms, _)| *ms)
+    }
+
+    pub(super) fn steady_ms(&self) -> Option<f64> {
+        let fallen = || {
+            self.newest
+                .filter(|newest| self.high.as_ref().is_some_and(|(high, _)| newest < high))
+        };
+        self.steady.or_else(fallen).or_else(|| self.median())
+    }
+
+    /// Of what came after the first few, or after the first where there are not more.
+    fn median(&self) -> Option<f64> {
+        let few = self.series.len() <= 3;
+        let mut rest = self.series.get(usize::from(!few)..)?.to_vec();
+        rest.sort_by(f64::total_cmp);
+        (rest.len() >= 2).then(|| rest[rest.len() / 2])
+    }
+
+    /// Everything that shows users paying for the warm-up.
+    pub(super) fn slow(&self) -> Vec<Slow> {
+        let mut all = Vec::new();
+        let Some(steady) = self.steady_ms() else {
+            return all;
+        };
+        let mut judge =
+            |what: &Option<(f64, Evidence)>, ratio: f64, slack: f64, confidence: f64| {
+                if let Some((ms, evidence)) = what
+                    && *ms >= ratio * steady
+                    && ms - steady >= slack
+                {
+                    all.push(Slow {
+                        cost_ms: ms - steady,
+                        confidence,
+                        evidence: evidence.clone(),
+                    });
+                }
+            };
+        judge(&self.first, 2.0, 5.0, 0.9);
+        judge(&self.high, 2.0, 50.0, 0.85);
+        judge(&self.series_first, 3.0, 100.0, 0.75);
+        all
+    }
+}
+
+fn is_span(text: &str, amount: &Amount) -> bool {
+    let before = text[..amount.start].trim_end();
+    SPANS.iter().any(|word| before.ends_with(word))
+}
+
+/// Whether the words between a figure and the one before it, or right behind it, say so.
+fn is_steady(text: &str, at: usize, amounts: &[Amount], index: usize) -> bool {
+    let begin = index.checked_sub(1).map_or(0, |before| amounts[before].end);
+    // Words before the subject are about something else.
+    let begin = begin.max(at.min(amounts[index].start));
+    let before = &text[begin..amounts[index].start];
+    let behind = text[amounts[index].end..].trim_start();
+    // The first figure of a line may be the slow one of "steady state reached after …".
+    let told =
+        STEADY.iter().any(|word| before.contains(word)) && (index > 0 || !before.contains("until"));
+    told || behind.starts_with("steady")
+}

@@ -1,0 +1,148 @@
+//! The rules, as data: what a line says, and what that means.
+//!
+//! A rule holds if one of its phrases is on the line and none of its exceptions is. ` + ` joins words
+//! that must all be there. Phrases are normalised text ([`super::text::normal`]) and begin where a
+//! word begins; they may end inside one, so `compil` is compiles, compiled and compilation.
+
+pub(super) mod frameworks;
+mod kubernetes;
+mod marks;
+mod parts;
+
+use super::cause::Cause;
+
+/// What a line that a rule holds for means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// The cause itself is named.
+    Names(Cause),
+    /// A part of a start: which cause it is depends on when it runs.
+    Does(Part),
+    /// Where in the life of the process this is.
+    Marks(Mark),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    Weights,
+    Tokenizer,
+    Context,
+    Kernels,
+    Download,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// A process begins.
+    Started,
+    /// A manager starts a worker.
+    Booted,
+    /// A parent announces workers: what it says of readiness is not theirs.
+    Parent,
+    /// The start of a process is over.
+    Complete,
+    /// Readiness is claimed in so many words.
+    Ready,
+    /// A process ends.
+    Ended,
+    /// A request is being served.
+    Request,
+    /// What is said here happens while a request waits.
+    AtRequest,
+    /// What is said here happens at start or in warm-up.
+    AtStart,
+    /// Something is loaded, made or built, rather than merely mentioned.
+    Action,
+    /// The replica was moved to another machine.
+    Moved,
+    /// A length of an input.
+    Length,
+    Warm,
+    Percentile,
+    Latency,
+    /// A line of an access log.
+    Access,
+}
+
+#[derive(Debug)]
+pub struct Rule {
+    pub means: Meaning,
+    pub confidence: f64,
+    pub says: &'static [&'static str],
+    pub except: &'static [&'static str],
+    /// A line as a real program writes it.
+    pub example: &'static str,
+    /// A line that looks like it and means something else.
+    pub counter: &'static str,
+}
+
+/// Between words that must all be on a line.
+pub(super) const AND: &str = " + ";
+
+/// Every rule.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    [
+        marks::RULES,
+        parts::RULES,
+        frameworks::RULES,
+        kubernetes::RULES,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::phrases::Phrases;
+    use super::super::text::normal;
+    use super::*;
+
+    #[test]
+    fn every_rule_holds_for_its_example_and_not_for_its_counter_example() {
+        let phrases = Phrases::shared();
+        for (index, rule) in all().enumerate() {
+            let holds = |text| {
+                phrases
+                    .holding(&normal(text))
+                    .iter()
+                    .any(|hit| hit.rule == index)
+            };
+            assert!(holds(rule.example), "{:?}: {}", rule.means, rule.example);
+            assert!(!holds(rule.counter), "{:?}: {}", rule.means, rule.counter);
+            assert!(rule.confidence > 0.0 && rule.confidence <= 1.0);
+        }
+    }
+
+    #[test]
+    fn phrases_are_normalised() {
+        for rule in all() {
+            for phrase in rule.says.iter().chain(rule.except) {
+                for word in phrase.split(AND) {
+                    assert_eq!(normal(word), word, "{phrase}");
+                }
+            }
+        }
+    }
+
+    /// Causes that need more than one line are found elsewhere, by name.
+    #[test]
+    fn every_cause_can_be_found() {
+        use Cause::*;
+        let elsewhere = [
+            LazyModel,
+            LazyTokenizer,
+            CudaContext,
+            Kernels,
+            DownloadAtStart, // from parts
+            DoubleLoadWorkers,
+            WeightsAtStart,
+            TokenizerAtStart,
+            ReadyTooEarly,
+            WarmedByTraffic,
+        ];
+        for cause in Cause::ALL {
+            let named = all().any(|rule| rule.means == Meaning::Names(*cause));
+            assert!(named || elsewhere.contains(cause), "{cause:?}");
+        }
+    }
+}

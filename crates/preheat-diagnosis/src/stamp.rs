@@ -1,0 +1,192 @@
+//! When a line was written, in whatever form. Only differences are ever used.
+
+/// Time stamps stand at the beginning of a line.
+const WITHIN: usize = 80;
+
+/// A time stamp in `text`: seconds on a clock of its own, and where it begins and ends.
+pub(super) fn stamp(text: &str) -> Option<(f64, usize, usize)> {
+    let bytes = text.as_bytes();
+    let last = bytes.len().min(WITHIN);
+    let starts = (0..last).filter(|&at| bytes[at].is_ascii_digit() && is_start(bytes, at));
+    starts.take(4).find_map(|at| {
+        let read = date_time(bytes, at)
+            .or_else(|| glog(bytes, at))
+            .or_else(|| relative(bytes, at));
+        read.map(|(seconds, end)| (seconds, at, end))
+    })
+}
+
+fn is_start(bytes: &[u8], at: usize) -> bool {
+    match at.checked_sub(1).map(|before| bytes[before]) {
+        None | Some(b'[' | b'(' | b' ' | b'"' | b'=' | b'\'' | b'+') => true,
+        // glog: I1127 03:26:16
+        Some(b'I' | b'W' | b'E' | b'F' | b'T') => at == 1 || bytes[at - 2] == b' ',
+        Some(_) => false,
+    }
+}
+
+/// `2026-11-27T03:26:16.123Z`, `2026/11/27 03:26:16,123`, `11-27 03:26:16`, `27/Nov/2026:03:26:16`, `03:26:16.1`.
+fn date_time(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    let (days, at) = date(bytes, start).unwrap_or((0, start));
+    let (seconds, end) = clock(bytes, at)?;
+    Some((days as f64 * 86_400.0 + seconds, end))
+}
+
+fn date(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
+    let is_dash = |at: usize| matches!(bytes.get(at), Some(b'-' | b'/'));
+    if let (Some(year), true) = (digits(bytes, start, 4), is_dash(start + 4)) {
+        let (month, day) = (digits(bytes, start + 5, 2)?, digits(bytes, start + 8, 2)?);
+        let gap = matches!(bytes.get(start + 10), Some(b'T' | b' ' | b't'));
+        return gap.then(|| (days(year, month, day), start + 11));
+    }
+    let (first, second) = (digits(bytes, start, 2)?, digits(bytes, start + 3, 2)?);
+    let gap = is_dash(start + 2) && bytes.get(start + 5) == Some(&b' ');
+    gap.then(|| (days(2000, first, second), start + 6))
+}
+
+/// Days of the Gregorian calendar since an epoch of no importance.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year
+}
+
+/// `HH:MM:SS` with a fraction, or `MM:SS.f`.
+fn clock(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    let first = digits(bytes, start, 2)?;
+    let second = (bytes.get(start + 2) == Some(&b':')).then(|| digits(bytes, start + 3, 2))??;
+    let third = match bytes.get(start + 5) {
+        Some(b':') => digits(bytes, start + 6, 2),
+        _ => None,
+    };
+    let (whole, mut end) = match third {
+        Some(third) => (first * 3600 + second * 60 + third, start + 8),
+        // Minutes and seconds alone are a time stamp only with a fraction: others are host:port.
+        None if bytes.get(start + 5) == Some(&b'.') => (first * 60 + second, start + 5),
+        None => return None,
+    };
+    let mut seconds = whole as f64;
+    if matches!(bytes.get(end), Some(b'.' | b',')) {
+        let fraction: Vec<u8> = bytes[end + 1..]
+            .iter()
+            .copied()
+            .take_while(u8::is_ascii_digit)
+            .take(9)
+            .collect();
+        let mut scale = 0.1;
+        for digit in &fraction {
+            seconds += f64::from(digit - b'0') * scale;
+            scale /= 10.0;
+        }
+        end += 1 + fraction.len();
+    }
+    Some((seconds, end))
+}
+
+/// `I1127 03:26:16.123456`.
+fn glog(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    let (month, day) = (digits(bytes, start, 2)?, digits(bytes, start + 2, 2)?);
+    if start == 0 || !bytes[start - 1].is_ascii_uppercase() || bytes.get(start + 4) != Some(&b' ') {
+        return None;
+    }
+    let (seconds, end) = clock(bytes, start + 5)?;
+    Some((days(2000, month, day) as f64 * 86_400.0 + seconds, end))
+}
+
+/// `[   2.345]`, `[2.3s]`, `+2.3s`, `t=2.3s`: since the start.
+fn relative(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    let before = &bytes[..start];
+    let bracket = before.iter().rev().find(|b| **b != b' ') == Some(&b'[') && start < 12;
+    let sign = matches!(before, [] | [.., b'+'] | [b't' | b'T', b'=']) && start <= 3;
+    let end = start
+        + bytes[start..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit() || **b == b'.')
+            .count();
+    let value: f64 = std::str::from_utf8(&bytes[start..end]).ok()?.parse().ok()?;
+    let has_fraction = bytes[start..end].contains(&b'.');
+    let seconds = bytes.get(end) == Some(&b's');
+    let closed = bytes.get(end + usize::from(seconds)) == Some(&b']');
+    let apart = matches!(
+        bytes.get(end + usize::from(seconds)),
+        Some(b' ' | b']' | b':')
+    );
+    // An epoch in seconds is as good as any other clock.
+    let is_time = (bracket && closed && has_fraction)
+        || (sign && apart && seconds)
+        || (start == 0 && value > 1e9 && has_fraction);
+    is_time.then_some((value, end + usize::from(seconds) + usize::from(closed)))
+}
+
+fn digits(bytes: &[u8], start: usize, count: usize) -> Option<i64> {
+    let part = bytes.get(start..start + count)?;
+    part.iter()
+        .all(u8::is_ascii_digit)
+        .then(|| part.iter().fold(0, |n, d| n * 10 + i64::from(d - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between(one: &str, two: &str) -> f64 {
+        let (one, two) = (stamp(one).expect(one).0, stamp(two).expect(two).0);
+        ((two - one) * 1e3).round() / 1e3
+    }
+
+    #[test]
+    fn differences_are_right_in_every_form() {
+        for (one, two, seconds) in [
+            (
+                "2026-11-27T03:26:16.5Z a",
+                "2026-11-27T03:26:18.75Z b",
+                2.25,
+            ),
+            (
+                "2026-02-28 23:59:59,500 a",
+                "2026-03-01 00:00:00,500 b",
+                1.0,
+            ),
+            (
+                "[2026-11-27 03:26:16 +0000] [7] [INFO]",
+                "[2026-11-27 03:27:16 +0000] [7] [INFO]",
+                60.0,
+            ),
+            (
+                "I1127 03:26:16.100000 1 x.cc:5] a",
+                "I1127 03:26:17.350000 1 x.cc:6] b",
+                1.25,
+            ),
+            (
+                "INFO 11-27 03:26:16 [a.py:1] a",
+                "INFO 11-28 03:26:16 [a.py:2] b",
+                86400.0,
+            ),
+            ("[00:01.8] loaded", "[00:02.5] ready", 0.7),
+            ("[    2.5] a", "[   12.5] b", 10.0),
+            ("[2.5s] a", "[3.0s] b", 0.5),
+            ("+1.5s a", "+2.0s b", 0.5),
+            ("INFO: 03:26:16 a", "INFO: 03:26:20 b", 4.0),
+        ] {
+            assert_eq!(between(one, two), seconds, "{one}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "Listening on 127.0.0.1:8000",
+            "99",
+            "[7] booting",
+            "model 2.5 s",
+            "1:2:3",
+            "10.0.0.1:80 x",
+            "😀2026",
+        ] {
+            assert_eq!(stamp(text), None, "{text}");
+        }
+    }
+}

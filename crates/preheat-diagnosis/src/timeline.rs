@@ -1,0 +1,252 @@
+//! One process, or several that write into one stream, as its lines tell it: starting, ready,
+//! serving; what was done when; what is still under way.
+
+use super::Evidence;
+use super::rules::Part;
+
+/// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
+const HELD: usize = 64;
+
+/// Lines of loading that are compared with each other.
+const LOADS: usize = 64;
+
+/// After so many requests a load is a change of models, not a cold start.
+const YOUNG: u64 = 20;
+
+/// Longest time between two lines that is taken for the time of what the first one tells.
+const LONGEST_STEP_MS: f64 = 3_600_000.0;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Starting,
+    /// The start is said to be over; nobody has asked for anything yet.
+    Ready,
+    Serving,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    AtStart,
+    AtRequest,
+    /// After the start and before any request: the next lines decide.
+    Open,
+}
+
+/// What a line says of the work that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    Beginning,
+    End,
+    Neither,
+}
+
+/// A part of a start, and when it ran.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    pub(super) part: Part,
+    pub(super) place: Place,
+    /// As a line says it.
+    pub(super) told_ms: Option<f64>,
+    /// From one time stamp to the next.
+    pub(super) seen_ms: Option<f64>,
+    pub(super) evidence: Evidence,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    phase: Phase,
+    held: Vec<Work>,
+    /// When the last line was written.
+    last: Option<f64>,
+    /// The newest work is under way since then.
+    since: Option<f64>,
+    /// When the process began, as far as lines tell.
+    began: Option<f64>,
+    /// Processes whose start is not over.
+    pending: u32,
+    running: u32,
+    pub(super) most_running: u32,
+    is_managed: bool,
+    pub(super) ready: Option<Evidence>,
+    pub(super) ready_then_cold: bool,
+    requests: u64,
+    /// What this line put an end to.
+    closed: Option<Part>,
+    /// Processes whose load has begun and not ended, by the number that they write.
+    loading: Vec<u64>,
+    pub(super) loaded_at_once: bool,
+    loads: Vec<(String, u32)>,
+    pub(super) load: Option<Evidence>,
+}
+
+impl Stream {
+    /// A line was written: what was under way has ended by now.
+    pub(super) fn tick(&mut self, at: Option<f64>) {
+        self.closed = None;
+        let Some(at) = at else { return };
+        self.began.get_or_insert(at);
+        if let Some(since) = self.since.take()
+            && let Some(work) = self.held.last_mut()
+        {
+            work.seen_ms = step(since, at);
+            self.closed = Some(work.part);
+        }
+    }
+
+    /// After everything else about a line.
+    pub(super) fn done(&mut self, at: Option<f64>) {
+        self.last = at.or(self.last);
+    }
+
+    /// Where work stands that no word on its line puts anywhere.
+    pub(super) fn place(&self, part: Part, line: &str) -> Option<Place> {
+        // Another worker does what the first one did before it was ready.
+        if self.phase != Phase::Starting
+            && self.most_running > 1
+            && self.loads.iter().any(|(known, _)| known == line)
+        {
+            return Some(Place::AtStart);
+        }
+        match self.phase {
+            Phase::Starting => Some(Place::AtStart),
+            Phase::Ready => Some(Place::Open),
+            Phase::Serving if self.requests > YOUNG && part == Part::Weights => None,
+            Phase::Serving => Some(Place::AtRequest),
+        }
+    }
+
+    /// Takes work in; gives back what is settled by now.
+    pub(super) fn work(
+        &mut self,
+        mut work: Work,
+        at: Option<f64>,
+        telling: Telling,
+    ) -> Option<Work> {
+        if work.told_ms.is_none() {
+            match (telling, at, self.last) {
+                (Telling::Beginning, Some(at), _) => self.since = Some(at),
+                // The line that told of the beginning has the time already.
+                (Telling::End, ..) if self.closed == Some(work.part) => {}
+                (Telling::End, Some(at), Some(last)) => work.seen_ms = step(last, at),
+                _ => {}
+            }
+        }
+        if work.place != Place::AtStart && self.ready.is_some() {
+            self.ready_then_cold = true;
+        }
+        self.held.push(work);
+        (self.held.len() > HELD).then(|| self.held.remove(0))
+    }
+
+    /// A line of loading, without its numbers.
+    pub(super) fn loads(&mut self, line: String, evidence: &Evidence) {
+        let known = self.loads.iter().position(|(known, _)| *known == line);
+        match known {
+            Some(at) => {
+                self.loads[at].1 += 1;
+                self.load = Some(evidence.clone());
+            }
+            None if self.loads.len() < LOADS => self.loads.push((line, 1)),
+            None => {}
+        }
+    }
+
+    /// A process, by its number, begins to load or has loaded.
+    pub(super) fn loads_as(&mut self, process: Option<u64>, telling: Telling, evidence: &Evidence) {
+        let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
+            self.loading.clear();
+            return;
+        };
+        if !self.loading.contains(&process) && self.loading.len() < LOADS {
+            self.loading.push(process);
+        }
+        if self.loading.len() > 1 {
+            self.loaded_at_once = true;
+            self.load = Some(evidence.clone());
+        }
+    }
+
+    pub(super) fn loaded_again(&self) -> bool {
+        self.loads.iter().any(|(_, count)| *count > 1)
+    }
+
+    /// A manager has started a worker, which may say so once more itself.
+    pub(super) fn booted(&mut self, at: Option<f64>) {
+        self.is_managed = false;
+        self.started(at);
+        self.is_managed = true;
+    }
+
+    pub(super) fn started(&mut self, at: Option<f64>) {
+        if self.is_managed {
+            self.reopen(Place::AtStart);
+            return;
+        }
+        if self.pending == 0 {
+            self.began = at.or(self.began);
+        }
+        self.pending += 1;
+        self.running += 1;
+        self.most_running = self.most_running.max(self.running);
+        self.parent();
+        self.ready = None;
+    }
+
+    /// What came before was the work of a start.
+    pub(super) fn parent(&mut self) {
+        self.phase = Phase::Starting;
+        self.reopen(Place::AtStart);
+    }
+
+    pub(super) fn ended(&mut self) {
+        self.running = self.running.saturating_sub(1);
+        self.pending = self.pending.min(self.running);
+    }
+
+    /// A start is over; answers how long it took, where that can be told.
+    pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
+        self.pending = self.pending.saturating_sub(1);
+        if self.pending > 0 || self.phase != Phase::Starting {
+            return None;
+        }
+        self.phase = Phase::Ready;
+        step(self.began?, at?)
+    }
+
+    pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
+        self.ready.get_or_insert_with(|| evidence.clone());
+    }
+
+    pub(super) fn request(&mut self) {
+        self.phase = Phase::Serving;
+        self.requests += 1;
+        self.reopen(Place::AtRequest);
+    }
+
+    fn reopen(&mut self, place: Place) {
+        for work in self
+            .held
+            .iter_mut()
+            .filter(|work| work.place == Place::Open)
+        {
+            work.place = place;
+        }
+    }
+
+    /// Everything that is still held. What was done after readiness was claimed counts as a
+    /// request's; otherwise the start was not over, whatever one part of it said.
+    pub(super) fn rest(&mut self) -> Vec<Work> {
+        self.reopen(if self.ready.is_some() {
+            Place::AtRequest
+        } else {
+            Place::AtStart
+        });
+        std::mem::take(&mut self.held)
+    }
+}
+
+fn step(from: f64, to: f64) -> Option<f64> {
+    let ms = (to - from) * 1e3;
+    (ms > 0.0 && ms <= LONGEST_STEP_MS).then_some(ms)
+}

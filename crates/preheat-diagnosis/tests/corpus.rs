@@ -1,0 +1,127 @@
+//! The rules against a labelled corpus: what servers and Kubernetes really write. One half was seen
+//! while rules were written, the other was held out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use preheat_diagnosis::{Cause, Diagnosis, input};
+
+/// Of the labelled causes, and of the found ones.
+const WANTED: f64 = 0.95;
+
+struct Counted {
+    right: usize,
+    missed: Vec<String>,
+    invented: Vec<String>,
+}
+
+#[test]
+fn the_half_that_was_seen_is_understood() {
+    judge("seen");
+}
+
+#[test]
+fn the_half_that_was_held_out_is_understood() {
+    judge("held-out");
+}
+
+#[test]
+fn every_label_is_a_cause_and_every_file_is_labelled() {
+    let ids: BTreeSet<&str> = Cause::ALL.iter().map(|cause| cause.about().id).collect();
+    let labels = labels();
+    let halves = ["seen", "held-out"].map(|half| {
+        labels
+            .iter()
+            .filter(|(name, _)| name.starts_with(half))
+            .count()
+    });
+    assert!(halves[0] + halves[1] >= 60 && halves[1] >= 30, "{halves:?}");
+    for (name, causes) in &labels {
+        assert!(corpus().join(name).exists(), "{name}");
+        assert!(
+            causes.iter().all(|cause| ids.contains(cause.as_str())),
+            "{name}: {causes:?}"
+        );
+    }
+    for half in ["seen", "held-out"] {
+        for entry in fs::read_dir(corpus().join(half)).unwrap() {
+            let name = format!("{half}/{}", entry.unwrap().file_name().to_str().unwrap());
+            assert!(
+                labels.iter().any(|(known, _)| *known == name),
+                "{name} has no label"
+            );
+        }
+    }
+}
+
+fn judge(half: &str) {
+    let mut all = Counted {
+        right: 0,
+        missed: Vec::new(),
+        invented: Vec::new(),
+    };
+    for (name, wanted) in labels()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(half))
+    {
+        let found = diagnose(&name);
+        all.right += wanted.intersection(&found).count();
+        all.missed
+            .extend(wanted.difference(&found).map(|id| format!("{name}: {id}")));
+        all.invented
+            .extend(found.difference(&wanted).map(|id| format!("{name}: {id}")));
+    }
+    let share = |wrong: &Vec<String>| all.right as f64 / (all.right + wrong.len()).max(1) as f64;
+    let (recall, precision) = (share(&all.missed), share(&all.invented));
+    println!(
+        "{half}: right {}, precision {precision:.3}, recall {recall:.3}",
+        all.right
+    );
+    println!("missed: {:#?}\ninvented: {:#?}", all.missed, all.invented);
+    assert!(recall >= WANTED && precision >= WANTED, "{half}");
+}
+
+fn diagnose(name: &str) -> BTreeSet<String> {
+    let mut diagnosis = Diagnosis::new();
+    input::read(
+        name,
+        File::open(corpus().join(name)).unwrap(),
+        &mut diagnosis,
+    )
+    .unwrap();
+    diagnosis
+        .report()
+        .findings
+        .iter()
+        .map(|finding| finding.cause.about().id.to_owned())
+        .collect()
+}
+
+/// `file: cause, cause`, one a line; `#` begins a remark.
+fn labels() -> Vec<(String, BTreeSet<String>)> {
+    let text = fs::read_to_string(corpus().join("labels.txt")).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, causes) = line.split_once(':').unwrap();
+            let causes = causes
+                .split(',')
+                .map(str::trim)
+                .filter(|cause| !cause.is_empty());
+            (name.to_owned(), causes.map(str::to_owned).collect())
+        })
+        .collect()
+}
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
+}

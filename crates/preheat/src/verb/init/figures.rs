@@ -1,0 +1,251 @@
+//! From measured starts to the figures of probes, resources and scaling.
+
+use preheat_api::ReadinessReport;
+use preheat_core::Failure;
+use preheat_server::human;
+
+use crate::exit::configuration;
+
+/// Assumed where nothing was measured.
+const ASSUMED_START_S: f64 = 40.0;
+const ASSUMED_MEMORY_MI: u64 = 2048;
+
+/// Seconds between two startup probes.
+const STARTUP_PERIOD_S: f64 = 2.0;
+
+/// Share of the memory limit that the peak may take.
+const MEMORY_SHARE: f64 = 0.8;
+
+/// Drain delay, drain timeout, and what is left to end in.
+const GRACE_S: u64 = 5 + 20 + 5;
+
+/// Share of a replica's capacity that is planned for.
+const CAPACITY_SHARE: f64 = 0.7;
+
+/// What the user calls things.
+#[derive(Debug, Clone)]
+pub struct Names {
+    name: String,
+    image: String,
+    model: String,
+}
+
+/// What was measured, over all reports: the worst of each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    pub start_s: Option<f64>,
+    pub peak_bytes: Option<u64>,
+    pub steady_ms: Option<f64>,
+    pub reports: usize,
+}
+
+impl Names {
+    /// Names that may stand in YAML, in a Dockerfile and in the cluster.
+    pub fn checked(name: &str, image: &str, model: &str) -> Result<Self, Failure> {
+        let dns = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_dns = name.len() <= 63
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.ends_with(ends)
+            && name.chars().all(dns);
+        if !is_dns {
+            return Err(configuration(
+                format!("`{name}` is no name for a cluster"),
+                "take lower-case letters, digits and dashes, a letter first",
+            ));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+".contains(c);
+        for (what, text) in [("image", image), ("model", model)] {
+            if text.is_empty() || !text.chars().all(plain) {
+                return Err(configuration(
+                    format!("`{text}` is no {what}"),
+                    "leave out blanks, quotes and control characters",
+                ));
+            }
+        }
+        Ok(Names {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            model: model.to_owned(),
+        })
+    }
+}
+
+impl Figures {
+    pub fn of(reports: &[ReadinessReport]) -> Self {
+        let models = || reports.iter().flat_map(|report| &report.models);
+        let starts = models()
+            .filter(|model| model.phase == "ready")
+            .flat_map(|model| &model.waterfall);
+        let ends = starts
+            .map(|stage| (stage.start_ms + stage.ms) / 1e3)
+            .filter(|end| end.is_finite() && *end > 0.0);
+        Figures {
+            start_s: ends.reduce(f64::max),
+            peak_bytes: models()
+                .map(|model| model.memory.peak_bytes)
+                .max()
+                .filter(|peak| *peak > 0),
+            steady_ms: models()
+                .filter_map(|model| model.proof.steady_ms)
+                .reduce(f64::max),
+            reports: reports.len(),
+        }
+    }
+
+    /// Three times the measured start, in probes.
+    pub fn startup_threshold(&self) -> u64 {
+        let start = self.start_s.unwrap_or(ASSUMED_START_S);
+        ((3.0 * start / STARTUP_PERIOD_S).ceil() as u64).clamp(1, 1_000_000)
+    }
+
+    /// The smallest limit of which the peak takes no more than its share.
+    pub fn memory_mi(&self) -> u64 {
+        let mi = |peak: u64| (peak as f64 / MEMORY_SHARE / f64::from(1 << 20)).ceil() as u64;
+        self.peak_bytes.map_or(ASSUMED_MEMORY_MI, mi)
+    }
+
+    pub fn readiness_s(&self) -> u64 {
+        if self.start_s.unwrap_or(ASSUMED_START_S) < 10.0 {
+            1
+        } else {
+            2
+        }
+    }
+
+    fn start_whole_s(&self) -> u64 {
+        self.start_s.unwrap_or(ASSUMED_START_S).ceil() as u64
+    }
+
+    fn rate(&self) -> u64 {
+        let rate = self
+            .steady_ms
+            .filter(|ms| *ms > 0.0)
+            .map(|ms| CAPACITY_SHARE * 1e3 / ms);
+        rate.map_or(10, |rate| (rate.floor() as u64).max(1))
+    }
+
+    fn values(&self, names: &Names) -> Vec<(&'static str, String)> {
+        let Names { name, image, model } = names;
+        let start = self.start_whole_s();
+        let mut values = self.remarks();
+        values.extend([
+            ("name", name.clone()),
+            ("image", image.clone()),
+            ("model", model.clone()),
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("replicas", "2".to_owned()),
+            ("cpu", "1".to_owned()),
+            ("startup_threshold", self.startup_threshold().to_string()),
+            (
+                "window_s",
+                (self.startup_threshold() * STARTUP_PERIOD_S as u64).to_string(),
+            ),
+            ("readiness_s", self.readiness_s().to_string()),
+            ("memory_mi", self.memory_mi().to_string()),
+            ("grace_s", GRACE_S.to_string()),
+            ("progress_s", (3 * start + 60).max(600).to_string()),
+            ("scale_up_s", start.clamp(1, 1800).to_string()),
+            ("scale_down_s", (2 * start).clamp(60, 3600).to_string()),
+            ("rate", self.rate().to_string()),
+        ]);
+        values
+    }
+
+    /// Where each figure comes from.
+    fn remarks(&self) -> Vec<(&'static str, String)> {
+        let from = match self.reports {
+            0 => "Written by `preheat init` without a measured start: figures are assumed. Run it again with --from.".to_owned(),
+            1 => "Written by `preheat init --from` one measured start.".to_owned(),
+            count => format!("Written by `preheat init --from` {count} measured starts; the worst of each figure counts."),
+        };
+        let start = match self.start_s {
+            Some(start) => format!(
+                "Measured: proven {} after the process began.",
+                human::millis(start * 1e3)
+            ),
+            None => format!("Assumed: a start of {ASSUMED_START_S} s."),
+        };
+        let memory = match self.peak_bytes {
+            Some(peak) => format!(
+                "Measured: {} at the peak of warm-up; that is at most 80 % of the limit.",
+                human::bytes(peak)
+            ),
+            None => format!("Assumed: {ASSUMED_MEMORY_MI} MiB."),
+        };
+        let rate = match self.steady_ms {
+            Some(steady) => format!(
+                "Measured: {} for a steady request, so 70 % of {:.0} in a second, one at a time.",
+                human::millis(steady),
+                1e3 / steady.max(1e-3)
+            ),
+            None => "Assumed: requests in a second that one replica carries.".to_owned(),
+        };
+        let annotation = match self.start_s {
+            Some(start) => format!("preheat/measured-start: \"{}\"", human::millis(start * 1e3)),
+            None => format!("preheat/assumed-start: \"{ASSUMED_START_S} s\""),
+        };
+        vec![
+            ("remark", from),
+            ("start_remark", start),
+            ("memory_remark", memory),
+            ("rate_remark", rate),
+            ("annotation", annotation),
+        ]
+    }
+
+    pub fn fill(&self, template: &str, names: &Names) -> String {
+        replaced(template, &self.values(names))
+    }
+
+    /// As [`Figures::fill`], with the chart's values where it has some.
+    pub fn fill_chart(&self, template: &str, names: &Names) -> String {
+        let value = |name: &str| {
+            Some(match name {
+                "name" => "{{ .Release.Name }}",
+                "image" => "{{ .Values.image }}",
+                "model" => "{{ .Values.model }}",
+                "replicas" => "{{ .Values.replicas }}",
+                "cpu" => "{{ .Values.cpu }}",
+                "startup_threshold" => "{{ .Values.startupThreshold }}",
+                "readiness_s" => "{{ .Values.readinessSeconds }}",
+                "memory_mi" => "{{ .Values.memoryMi }}",
+                "grace_s" => "{{ .Values.graceSeconds }}",
+                "progress_s" => "{{ .Values.progressSeconds }}",
+                "scale_up_s" => "{{ .Values.scaleUpSeconds }}",
+                "scale_down_s" => "{{ .Values.scaleDownSeconds }}",
+                _ => return None,
+            })
+        };
+        let values = self
+            .values(names)
+            .into_iter()
+            .map(|(name, figure)| (name, value(name).map_or(figure, str::to_owned)));
+        replaced(template, &values.collect::<Vec<_>>())
+    }
+
+    /// What a person is told in the end.
+    pub fn summary(&self) -> String {
+        let remarks = self.remarks();
+        let of = |wanted: &str| {
+            remarks
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map_or("", |(_, text)| text.as_str())
+        };
+        format!(
+            "{}\n{}\n{}",
+            of("remark"),
+            of("start_remark"),
+            of("memory_remark")
+        )
+    }
+}
+
+fn replaced(template: &str, values: &[(&'static str, String)]) -> String {
+    let mut text = template.to_owned();
+    for (name, value) in values {
+        text = text.replace(&format!("@{name}@"), value);
+    }
+    text
+}
