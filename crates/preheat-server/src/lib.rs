@@ -26,6 +26,7 @@ mod service;
 mod admin;
 mod grpc;
 mod http;
+mod ledger;
 mod metrics;
 mod oip;
 

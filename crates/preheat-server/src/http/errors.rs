@@ -108,7 +108,7 @@ fn status(error: &ServeError, family: Family) -> StatusCode {
         ServeError::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ServeError::UnknownModel(_) | ServeError::NoRoute => StatusCode::NOT_FOUND,
         ServeError::NoKey => StatusCode::UNAUTHORIZED,
-        ServeError::WrongKey => StatusCode::FORBIDDEN,
+        ServeError::WrongKey | ServeError::Foreign(_) => StatusCode::FORBIDDEN,
         ServeError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         ServeError::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
         ServeError::Method => StatusCode::METHOD_NOT_ALLOWED,
