@@ -1,4 +1,4 @@
-//! The admin listener: probes, metrics, the passport, events, and what may be asked of a
+//! The admin listener: dashboard, probes, metrics, the passport, events, and what may be asked of a
 //! replica.
 
 mod events;
@@ -28,7 +28,7 @@ const TRY: &str = "/v1/try";
 
 type Shared = State<Arc<Replica>>;
 
-/// Probes and metrics are open; the rest needs an admin key where keys are set.
+/// Probes, metrics and the dashboard's files are open; the rest needs an admin key where keys are set.
 pub fn router(replica: &Arc<Replica>) -> Router {
     let front = http::router(replica);
     let guarded = Router::new()
@@ -45,6 +45,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
     http::probe_routes()
         .route("/metrics", get(meta::metrics))
         .merge(guarded)
+        .merge(preheat_dashboard::router())
         .fallback(|| async { Fault::from(ServeError::NoRoute) })
         .layer(from_fn_with_state(
             Arc::clone(replica),

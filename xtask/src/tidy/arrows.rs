@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("preheat-core", &[]),
     ("preheat-api", &["preheat-core"]),
     ("preheat-runtime", &[]),
+    ("preheat-dashboard", &[]),
     ("preheat-engine", &["preheat-core"]),
     (
         "preheat-server",
@@ -29,11 +30,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "preheat-api",
             "preheat-runtime",
             "preheat-engine",
+            "preheat-dashboard",
         ],
     ),
     (
         "preheat-gateway",
-        &["preheat-core", "preheat-api", "preheat-runtime"],
+        &[
+            "preheat-core",
+            "preheat-api",
+            "preheat-runtime",
+            "preheat-dashboard",
+        ],
     ),
     (
         "preheat-operator",

@@ -196,8 +196,13 @@ async fn pages_of_other_sites_may_ask_for_nothing() {
 }
 
 #[tokio::test]
-async fn the_routes_of_the_front_door_can_be_tried_on_the_admin_listener() {
+async fn the_dashboard_and_its_playground_are_on_the_admin_listener() {
     let replica = Start::with(SIM).ready().await;
+    let page = ask(&replica, Method::GET, "/").await;
+    assert_eq!(
+        (page.status.as_u16(), page.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
     let body = json!(["x"]);
     let tried = client::post(replica.admin, "/v1/try/embed", &body)
         .await
