@@ -11,6 +11,7 @@
 
 mod bench;
 mod codegen;
+mod dashboard;
 mod setup;
 mod shell;
 mod test;
@@ -41,6 +42,8 @@ enum Verb {
     Setup,
     /// Measure what preheat promises, on a release build
     Bench(bench::Options),
+    /// Build the dashboard into web/dist
+    Dashboard,
     /// Write the generated files
     Codegen {
         /// Write nothing; fail when a file differs from what would be written
@@ -65,6 +68,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Tidy => tidy::run(),
         Verb::Setup => setup::run(),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Dashboard => dashboard::build(),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),
     }

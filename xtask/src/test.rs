@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{codegen, setup, shell, tidy};
+use crate::{codegen, dashboard, setup, shell, tidy};
 
 enum Outcome {
     Passed,
@@ -49,12 +49,20 @@ const STEPS: &[Step] = &[
         run: || passed(codegen::check()),
     },
     Step {
+        name: "dashboard",
+        run: || passed(dashboard::check()),
+    },
+    Step {
         name: "lints",
         run: lints,
     },
     Step {
         name: "tests",
         run: tests,
+    },
+    Step {
+        name: "browser",
+        run: || passed(dashboard::browser()),
     },
 ];
 

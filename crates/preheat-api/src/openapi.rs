@@ -3,6 +3,7 @@
 //! Owns the table of routes and what each of them can answer; the shapes come from the very types
 //! that are parsed and sent. It never routes and never answers: that is the server's.
 
+mod admin;
 mod components;
 mod page;
 mod refusals;
@@ -29,24 +30,45 @@ const ABOUT: &str = "\
     inputs are those of the default configuration (`limits.client_batch`). Requests that break \
     HTTP itself are refused with 400, 414 or 431 before a route is looked for.";
 
+/// One listener, as it describes itself.
+struct Interface {
+    about: &'static str,
+    tags: &'static [(&'static str, &'static str)],
+    routes: &'static [Route],
+}
+
 /// The document, the same for every replica of this version.
 #[must_use]
 pub fn document() -> Value {
+    describe(&Interface {
+        about: ABOUT,
+        tags: &routes::TAGS,
+        routes: ROUTES,
+    })
+}
+
+/// The admin listener's document: what the dashboard and a gateway read.
+#[must_use]
+pub fn admin_document() -> Value {
+    describe(&admin::INTERFACE)
+}
+
+fn describe(interface: &Interface) -> Value {
     let mut schemas = Schemas::new();
-    let paths = paths(&mut schemas);
-    let refusals = refusals(&mut schemas);
+    let paths = paths(interface.routes, &mut schemas);
+    let refusals = refusals(interface.routes, &mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "preheat",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": ABOUT,
+            "description": interface.about,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
-        "tags": routes::TAGS.map(|(name, description)| {
+        "tags": interface.tags.iter().map(|(name, description)| {
             json!({ "name": name, "description": description })
-        }),
+        }).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": schemas.into_definitions(),
@@ -61,9 +83,9 @@ pub fn document() -> Value {
     })
 }
 
-fn paths(schemas: &mut Schemas) -> Value {
+fn paths(routes: &[Route], schemas: &mut Schemas) -> Value {
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in routes {
         for path in route.paths {
             let mut item = Map::new();
             item.insert(route.method.into(), operation(route, path, schemas));
@@ -74,9 +96,9 @@ fn paths(schemas: &mut Schemas) -> Value {
 }
 
 /// Each refusal once, however many routes share it.
-fn refusals(schemas: &mut Schemas) -> Value {
+fn refusals(routes: &[Route], schemas: &mut Schemas) -> Value {
     let mut responses = Map::new();
-    for route in ROUTES {
+    for route in routes {
         for refusal in route
             .paths
             .iter()

@@ -1,56 +1,57 @@
-//! The admin listener: probes, metrics, the passport, events, and what may be asked of a replica.
+//! The admin listener: dashboard, probes, metrics, the passport, events, and what may be asked of a
+//! replica.
 
-use std::convert::Infallible;
+mod events;
+mod guard;
+
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::sse::{Event as Sse, KeepAlive};
-use axum::response::{IntoResponse, Response, Sse as SseResponse};
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures_util::{Stream, StreamExt, stream};
 use preheat_api::oip::{MODEL_VERSION, RepositoryItem};
-use preheat_api::replica::{Event, Passport, PhaseChange};
+use preheat_api::replica::{Objectives, Passport, PhaseChange};
 use preheat_runtime::signals::Urgency;
-use tokio_stream::wrappers::BroadcastStream;
-use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tower::ServiceExt;
 
-use crate::board::Numbered;
 use crate::clock::millis;
 use crate::http::{self, Fault, layers, meta};
 use crate::lifecycle::Command;
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
+/// Below it, the routes of the front door for the page that tries them.
+const TRY: &str = "/v1/try";
+
 type Shared = State<Arc<Replica>>;
 
-/// Probes and metrics are open; the rest needs an admin key where keys are set.
+/// Probes, metrics and the dashboard's files are open; the rest needs an admin key where keys are set.
 pub fn router(replica: &Arc<Replica>) -> Router {
+    let front = http::router(replica);
     let guarded = Router::new()
         .route("/v1/replica", get(passport))
-        .route("/v1/events", get(events))
+        .route("/v1/events", get(events::events))
         .route("/v1/rewarm", post(rewarm))
         .route("/v1/drain", post(drain))
         .route("/v2/repository/index", post(index))
-        .layer(from_fn_with_state(Arc::clone(replica), keys));
+        .route(
+            &format!("{TRY}/{{*path}}"),
+            post(move |request| attempt(front, request)),
+        )
+        .layer(from_fn_with_state(Arc::clone(replica), guard::keys));
     http::probe_routes()
         .route("/metrics", get(meta::metrics))
         .merge(guarded)
+        .merge(preheat_dashboard::router())
         .fallback(|| async { Fault::from(ServeError::NoRoute) })
         .layer(from_fn_with_state(
             Arc::clone(replica),
             layers::render_faults,
         ))
         .with_state(Arc::clone(replica))
-}
-
-async fn keys(State(replica): Shared, request: Request, next: Next) -> Response {
-    match layers::check_key(&replica.settings.admin_keys, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => Fault::from(error).into_response(),
-    }
 }
 
 async fn passport(State(replica): Shared) -> Json<Passport> {
@@ -74,45 +75,31 @@ async fn passport(State(replica): Shared) -> Json<Passport> {
         admin: replica.addresses.admin.to_string(),
         uptime_ms: millis(now.since_start()),
         phases,
+        epoch: events::epoch(&replica.id).to_owned(),
         sequence: replica.board.sequence(),
+        objectives: Objectives {
+            slo_p95_ms: millis(replica.settings.criteria.slo_p95),
+            headroom: replica.settings.criteria.headroom,
+            concurrency: replica.settings.limits.concurrency,
+            queue: replica.settings.limits.queue,
+        },
         report: replica.report(true),
     })
 }
 
-/// Everything after `Last-Event-ID` that is still remembered, then what happens.
-async fn events(
-    State(replica): Shared,
-    headers: HeaderMap,
-) -> SseResponse<impl Stream<Item = Result<Sse, Infallible>>> {
-    let last = headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok()?.parse().ok());
-    let (past, live) = replica.board.events_after(last.unwrap_or(0));
-    let reached = past.last().map_or(0, |event| event.sequence);
-    let live = BroadcastStream::new(live).filter_map(move |event| async move {
-        match event {
-            Ok(event) if event.sequence <= reached => None,
-            Ok(event) => Some(sse(&event)),
-            Err(BroadcastStreamRecvError::Lagged(missed)) => {
-                Some(Sse::default().event("lagged").data(missed.to_string()))
-            }
-        }
-    });
-    let past: Vec<Sse> = past.iter().map(sse).collect();
-    let all = stream::iter(past).chain(live).map(Ok);
-    SseResponse::new(all).keep_alive(KeepAlive::default())
-}
-
-fn sse(numbered: &Numbered) -> Sse {
-    let kind = match &numbered.event {
-        Event::Phase(_) => "phase",
-        Event::Stage(_) => "stage",
-        Event::Case(_) => "case",
-        Event::Check(_) => "check",
-    };
-    let event = Sse::default().event(kind).id(numbered.sequence.to_string());
-    // These shapes always serialise; an empty event is still numbered.
-    event.json_data(&numbered.event).unwrap_or_default()
+/// A request of the playground, as the front door takes it: same routes, limits and answers. The
+/// key of this listener is not the key of that one, which comes as `x-api-key`.
+async fn attempt(front: Router, mut request: Request) -> Result<Response, Fault> {
+    let path = request.uri().path().strip_prefix(TRY).unwrap_or_default();
+    let inside = path.parse::<Uri>().map_err(|_| ServeError::NoRoute)?;
+    *request.uri_mut() = inside;
+    request.headers_mut().remove(header::AUTHORIZATION);
+    // The route that matched here is not the one that matches there.
+    request.extensions_mut().clear();
+    match front.oneshot(request).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
 }
 
 async fn rewarm(State(replica): Shared) -> Result<Response, Fault> {

@@ -178,6 +178,7 @@ impl Board {
             path: path.name().into(),
             round,
             ms: millis(took),
+            at_ms: millis(self.clock.now().since_start()),
         }));
     }
 
@@ -202,7 +203,8 @@ impl Board {
         }
     }
 
-    /// Events after `sequence` as far as they are remembered, and those to come.
+    /// Events after `sequence` as far as they are remembered, and those to come. What is no longer
+    /// remembered shows in the numbers.
     #[must_use]
     pub fn events_after(&self, sequence: u64) -> (Vec<Numbered>, broadcast::Receiver<Numbered>) {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);

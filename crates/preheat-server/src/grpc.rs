@@ -15,6 +15,7 @@ use preheat_api::grpc::inference::grpc_inference_service_server::GrpcInferenceSe
 use tonic::service::Routes;
 
 use preheat_runtime::Peer;
+use tokio::time::Instant;
 
 use crate::http::layers::{check_key, is_synthetic};
 use crate::http::rate;
@@ -23,6 +24,9 @@ use crate::serve_error::ServeError;
 
 /// Unary calls, which end when their body has come and their deadline has passed.
 const INFERENCE: &str = "/inference.GRPCInferenceService/";
+
+/// The call that users come for.
+const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
 /// All services of the gRPC front door.
 pub fn router(replica: &Arc<Replica>) -> Router {
@@ -65,6 +69,22 @@ async fn surround(
     let peer = request.extensions().get::<Peer>();
     let allowed = check_key(&replica.settings.api_keys, request.headers())
         .and_then(|()| rate::check(&replica, request.headers(), peer));
+    let asks = request.uri().path() == INFER && !synthetic;
+    let visit = asks.then(|| replica.ledger.arrive(Instant::now()));
+    let response = serve(&replica, allowed, synthetic, request, next).await;
+    if let Some(visit) = visit {
+        visit.answered(status::as_http(&response));
+    }
+    response
+}
+
+async fn serve(
+    replica: &Replica,
+    allowed: Result<(), ServeError>,
+    synthetic: bool,
+    request: Request,
+    next: Next,
+) -> Response {
     if let (Err(error), false) = (allowed, synthetic) {
         replica.metrics.rejected(error.code());
         return status::of(&error).into_http();

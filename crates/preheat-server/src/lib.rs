@@ -29,6 +29,7 @@ mod tensors;
 mod admin;
 mod grpc;
 mod http;
+mod ledger;
 mod metrics;
 mod oip;
 

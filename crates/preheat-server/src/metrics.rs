@@ -54,6 +54,8 @@ pub struct Metrics {
 pub struct Totals {
     pub rows: AtomicU64,
     pub batches: AtomicU64,
+    pub cold: AtomicU64,
+    pub queued_rows: AtomicU64,
     pub succeeded: Sum,
     pub failed: Sum,
     pub queued: Sum,
@@ -227,6 +229,7 @@ impl Metrics {
     /// Real requests met something unwarmed.
     pub fn cold(&self, requests: u64) {
         self.cold.get_or_create(&self.labels([])).inc_by(requests);
+        self.totals.cold.fetch_add(requests, Ordering::Relaxed);
     }
 
     pub fn inference(&self, took: Duration) {
@@ -240,6 +243,9 @@ impl Metrics {
     }
 
     pub fn queue_depth(&self, rows: usize) {
+        self.totals
+            .queued_rows
+            .store(rows as u64, Ordering::Relaxed);
         self.queue_depth
             .set(i64::try_from(rows).unwrap_or(i64::MAX));
     }

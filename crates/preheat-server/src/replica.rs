@@ -11,7 +11,7 @@ use preheat_core::{Failure, FailureKind, Moment, OnFailure, Phase, Span};
 use preheat_runtime::edge::{self, Address, ConnectionCounters};
 use preheat_runtime::tls::{self, Tls, TlsFiles};
 use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, memory};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admin;
 use crate::board::{Board, Facts};
@@ -20,6 +20,7 @@ use crate::door::Doors;
 use crate::grpc;
 use crate::http;
 use crate::http::rate::Rates;
+use crate::ledger::Ledger;
 use crate::lifecycle::{COMMANDS, Command, Driver};
 use crate::metrics::Metrics;
 use crate::report::Surroundings;
@@ -33,6 +34,9 @@ pub const LIFECYCLE: &str = "preheat::lifecycle";
 /// How long tasks may take to notice that the process ends.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
+/// Event streams at once: they share a thread with the probes.
+const FOLLOWERS: usize = 64;
+
 /// Everything that the front doors and the admin routes share.
 #[derive(Debug)]
 pub struct Replica {
@@ -41,6 +45,9 @@ pub struct Replica {
     pub service: Arc<Service>,
     pub board: Arc<Board>,
     pub metrics: Arc<Metrics>,
+    pub ledger: Arc<Ledger>,
+    /// Places for those who follow events.
+    pub followers: Arc<Semaphore>,
     pub connections: Arc<ConnectionCounters>,
     pub memory_limit: u64,
     pub addresses: Addresses,
@@ -223,6 +230,8 @@ fn replica(
         id: random()?,
         secret: random()?,
         rates: Rates::new(settings.limits.rate),
+        ledger: Arc::new(Ledger::new(clock)),
+        followers: Arc::new(Semaphore::new(FOLLOWERS)),
         memory_limit: settings.memory_limit.unwrap_or_else(limit),
         connections: Arc::clone(&shell.connections),
         service,

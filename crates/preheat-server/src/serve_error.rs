@@ -53,6 +53,8 @@ pub enum ServeError {
     BodyTooLarge { limit: usize },
     #[error("the body did not arrive within {} ms", after.as_millis())]
     BodyTooSlow { after: Duration },
+    #[error("this interface answers no {0}: open it under its own address")]
+    Foreign(&'static str),
     #[error("no such route")]
     NoRoute,
     #[error("this route does not take this method")]
@@ -85,6 +87,7 @@ impl ServeError {
             ServeError::WrongKey => "wrong_key",
             ServeError::BodyTooLarge { .. } => "body_too_large",
             ServeError::BodyTooSlow { .. } => "body_too_slow",
+            ServeError::Foreign(_) => "foreign",
             ServeError::NoRoute => "no_route",
             ServeError::Method => "method",
             ServeError::Engine(_) => "engine",

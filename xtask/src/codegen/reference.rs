@@ -18,6 +18,8 @@ pub(crate) fn generate(_root: &Path) -> Result<Vec<Output>> {
     if !routes.is_null() {
         outputs.push(json("docs/reference/openapi.json", &routes)?);
     }
+    let admin = openapi::admin_document();
+    outputs.push(json("docs/reference/admin.openapi.json", &admin)?);
     Ok(outputs)
 }
 

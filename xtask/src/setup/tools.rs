@@ -36,13 +36,19 @@ const TOOLS: &[Tool] = &[
         name: "node",
         probe: &["node", "--version"],
         debian_package: "nodejs",
-        elsewhere: "install Node.js 18 or newer",
+        elsewhere: "install Node.js 20.19 or newer",
     },
     Tool {
         name: "npm",
         probe: &["npm", "--version"],
         debian_package: "npm",
         elsewhere: "install npm; it comes with Node.js",
+    },
+    Tool {
+        name: "chromium",
+        probe: &["test", "-x", "/usr/bin/chromium"],
+        debian_package: "chromium",
+        elsewhere: "install Chromium as /usr/bin/chromium, for the dashboard's tests",
     },
 ];
 

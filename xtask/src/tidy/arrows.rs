@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("preheat-api", &["preheat-core"]),
     ("preheat-diagnosis", &[]),
     ("preheat-runtime", &[]),
+    ("preheat-dashboard", &[]),
     ("preheat-engine", &["preheat-core"]),
     (
         "preheat-server",
@@ -30,11 +31,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "preheat-api",
             "preheat-runtime",
             "preheat-engine",
+            "preheat-dashboard",
         ],
     ),
     (
         "preheat-gateway",
-        &["preheat-core", "preheat-api", "preheat-runtime"],
+        &[
+            "preheat-core",
+            "preheat-api",
+            "preheat-runtime",
+            "preheat-dashboard",
+        ],
     ),
     (
         "preheat-operator",

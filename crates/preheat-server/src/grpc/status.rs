@@ -1,5 +1,7 @@
 //! The one place where errors become gRPC statuses.
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use preheat_api::headers;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -13,7 +15,7 @@ pub fn of(error: &ServeError) -> Status {
         ServeError::Deadline { .. } | ServeError::BodyTooSlow { .. } => Code::DeadlineExceeded,
         ServeError::UnknownModel(_) => Code::NotFound,
         ServeError::NoKey => Code::Unauthenticated,
-        ServeError::WrongKey => Code::PermissionDenied,
+        ServeError::WrongKey | ServeError::Foreign(_) => Code::PermissionDenied,
         ServeError::NoRoute | ServeError::Method | ServeError::WrongTask { .. } => {
             Code::Unimplemented
         }
@@ -35,4 +37,22 @@ pub fn of(error: &ServeError) -> Status {
             .insert(headers::RETRY_AFTER_MS, MetadataValue::from(millis));
     }
     status
+}
+
+/// How an answer would read on HTTP. A refused call carries its status in the head.
+pub fn as_http(response: &Response) -> StatusCode {
+    let code = response
+        .headers()
+        .get("grpc-status")
+        .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+    match code {
+        Code::Ok => response.status(),
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound | Code::InvalidArgument | Code::Unimplemented => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }

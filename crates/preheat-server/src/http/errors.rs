@@ -111,7 +111,7 @@ fn status(error: &ServeError, family: Family) -> StatusCode {
             StatusCode::NOT_FOUND
         }
         ServeError::NoKey => StatusCode::UNAUTHORIZED,
-        ServeError::WrongKey => StatusCode::FORBIDDEN,
+        ServeError::WrongKey | ServeError::Foreign(_) => StatusCode::FORBIDDEN,
         ServeError::BodyTooLarge { .. } | ServeError::ImageTooLarge(_) => {
             StatusCode::PAYLOAD_TOO_LARGE
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use preheat_api::headers;
@@ -46,9 +46,15 @@ pub async fn surround(
         .map_or("unmatched", MatchedPath::as_str)
         .to_owned();
     let span = request_span(&request, &route, &context);
+    // Probes and descriptions are asked for all the time; what users want done is posted.
+    let users = request.method() == Method::POST && !context.arrival.synthetic;
+    let visit = users.then(|| replica.ledger.arrive(context.arrival.at));
     request.extensions_mut().insert(context.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
 
+    if let Some(visit) = visit {
+        visit.answered(response.status());
+    }
     let added = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&context.id) {
         added.insert(headers::REQUEST_ID, id);

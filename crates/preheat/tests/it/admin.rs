@@ -80,11 +80,14 @@ async fn every_start_is_another_replica() {
 async fn events_tell_the_whole_start_in_order() {
     let mut replica = Start::with(SIM).spawn();
     replica.wait_for("an answer", |_| true).await;
-    let text = events_until(&replica, 0, "\"phase\":\"ready\"").await;
-    let ids = text
+    let text = events_until(&replica, "", "0", "\"phase\":\"ready\"").await;
+    let passport = ask(&replica, Method::GET, "/v1/replica").await.json();
+    let epoch = passport["epoch"].as_str().unwrap();
+    let ids: Vec<usize> = text
         .lines()
-        .filter_map(|line| line.strip_prefix("id:")?.trim().parse().ok());
-    let ids: Vec<usize> = ids.collect();
+        .filter_map(|line| line.strip_prefix("id:"))
+        .map(|id| id.trim().strip_prefix(epoch).unwrap()[1..].parse().unwrap())
+        .collect();
     let expected: Vec<usize> = (1..=ids.len()).collect();
     assert_eq!(ids, expected, "nothing is missing, nothing comes twice");
     for kind in ["phase", "stage", "case", "check"] {
@@ -102,17 +105,123 @@ async fn a_replica_is_warmed_and_proven_again_while_it_serves() {
     let accepted = ask(&replica, Method::POST, "/v1/rewarm").await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
     assert_eq!(replica.post("/embed", &json!(["x"])).await.status, 200);
-    let after = before["sequence"].as_u64().unwrap();
-    let text = events_until(&replica, after, "\"id\":\"P5\"").await;
+    let after = format!(
+        "{}-{}",
+        before["epoch"].as_str().unwrap(),
+        before["sequence"]
+    );
+    let text = events_until(&replica, "", &after, "\"id\":\"P5\"").await;
+    assert!(
+        !text.contains("\"phase\":\"ready\""),
+        "what was told before is not told again"
+    );
     assert!(text.contains("event: case\n"), "{text}");
     assert_eq!(replica.get("/ready").await.status, 200);
 }
 
+#[tokio::test]
+async fn events_of_another_start_are_no_place_to_go_on_from() {
+    let replica = Start::with(SIM).ready().await;
+    let text = events_until(&replica, "", "0badcafe-9999", "\"phase\":\"ready\"").await;
+    assert!(text.contains("\"phase\":\"starting\""), "{text}");
+}
+
+#[tokio::test]
+async fn users_requests_are_told_one_by_one_to_those_who_ask() {
+    let replica = Start::with(SIM).ready().await;
+    assert_eq!(replica.post("/embed", &json!(["x"])).await.status, 200);
+    assert_eq!(replica.post("/embed", &json!([])).await.status, 400);
+    let text = events_until(&replica, "?kinds=requests,gauges", "0", "\"served\":1").await;
+    let requests: Vec<Value> = text
+        .split("event: requests\ndata: ")
+        .skip(1)
+        .map(|rest| serde_json::from_str(rest.lines().next().unwrap()).unwrap())
+        .collect();
+    let answered: Vec<&Value> = requests
+        .iter()
+        .flat_map(|event| event["answered"].as_array().unwrap())
+        .collect();
+    let outcomes: Vec<&str> = answered
+        .iter()
+        .map(|one| one[3].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["ok", "bad"], "warm-up is not counted: {text}");
+    assert!(answered[0][2].as_f64().unwrap() > 0.0);
+
+    let quiet = events_until(&replica, "", "0", "\"phase\":\"ready\"").await;
+    assert!(!quiet.contains("event: requests"), "{quiet}");
+    let unknown = ask(&replica, Method::GET, "/v1/events?kinds=nonsense").await;
+    assert_eq!(unknown.status, 400);
+}
+
+#[tokio::test]
+async fn only_so_many_follow_events_and_probes_are_answered_all_the_same() {
+    let replica = Start::with(SIM).ready().await;
+    let mut followers = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(replica.admin).await.unwrap();
+        let request = "GET /v1/events?kinds=requests,gauges HTTP/1.1\r\nhost: preheat.test\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        followers.push(stream);
+    }
+    let refused = ask(&replica, Method::GET, "/v1/events").await;
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert_eq!(ask(&replica, Method::GET, "/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_may_ask_for_nothing() {
+    let replica = Start::with(SIM).ready().await;
+    let foreign = [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "http://elsewhere.test"),
+        ("host", "rebound.example.com"),
+    ];
+    for (name, value) in foreign {
+        for (method, path) in [(Method::GET, "/v1/replica"), (Method::POST, "/v1/drain")] {
+            let mut request = client::request(method, path, "");
+            request.headers_mut().insert(name, value.parse().unwrap());
+            let answer = client::send(replica.admin, request).await.unwrap();
+            assert_eq!(answer.status, 403, "{name}: {value} {path}");
+        }
+    }
+    let mut form = client::request(Method::POST, "/v1/drain", "");
+    let kind = "application/x-www-form-urlencoded".parse().unwrap();
+    form.headers_mut().insert("content-type", kind);
+    assert_eq!(client::send(replica.admin, form).await.unwrap().status, 415);
+    assert_eq!(replica.get("/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_dashboard_and_its_playground_are_on_the_admin_listener() {
+    let replica = Start::with(SIM).ready().await;
+    let page = ask(&replica, Method::GET, "/").await;
+    assert_eq!(
+        (page.status.as_u16(), page.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    let body = json!(["x"]);
+    let tried = client::post(replica.admin, "/v1/try/embed", &body)
+        .await
+        .unwrap();
+    let direct = replica.post("/embed", &body).await;
+    assert_eq!((tried.status, tried.json()), (direct.status, direct.json()));
+    assert!(tried.header("server-timing").contains("inference"));
+    let unknown = client::post(replica.admin, "/v1/try/nothing", &body)
+        .await
+        .unwrap();
+    assert_eq!(unknown.status, 404);
+}
+
 /// What the event stream tells after an event, up to some words.
-async fn events_until(replica: &Replica, after: u64, words: &str) -> String {
+async fn events_until(replica: &Replica, query: &str, after: &str, words: &str) -> String {
     let mut stream = TcpStream::connect(replica.admin).await.unwrap();
-    let request =
-        format!("GET /v1/events HTTP/1.1\r\nhost: preheat.test\r\nlast-event-id: {after}\r\n\r\n");
+    let request = format!(
+        "GET /v1/events{query} HTTP/1.1\r\nhost: preheat.test\r\nlast-event-id: {after}\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     while !text.contains(words) {
@@ -149,6 +258,7 @@ async fn admin_keys_guard_everything_but_probes_and_metrics() {
         (Method::GET, "/v1/events"),
         (Method::POST, "/v1/rewarm"),
         (Method::POST, "/v1/drain"),
+        (Method::POST, "/v1/try/embed"),
         (Method::POST, "/v2/repository/index"),
     ];
     for (method, path) in guarded {

@@ -1,0 +1,68 @@
+//! The admin listener's routes. Guarded by admin keys, and by where a browser's request comes from.
+
+use super::Interface;
+use super::refusals::{GATE, KEY, RATE};
+use super::route::{GET, POST, Route, answer, content, json};
+use crate::replica::{Event, Passport};
+
+const REPLICA: &str = "Replica";
+
+pub(super) const INTERFACE: Interface = Interface {
+    about: "What a replica tells its operators, its gateway and its dashboard, and what may be \
+            asked of it. Probes and metrics of the data listener are answered here too. Requests \
+            that a browser sends from a page of another origin are refused with 403.",
+    tags: &[(REPLICA, "One running copy of a model.")],
+    routes: ROUTES,
+};
+
+const ROUTES: &[Route] = &[
+    Route {
+        paths: &["/v1/replica"],
+        tag: REPLICA,
+        summary: "The passport: who it is, the way it came, what it is held to, and its report.",
+        answers: &[answer(200, "The passport.", &[json::<Passport>()])],
+        refusals: &[KEY],
+        ..GET
+    },
+    Route {
+        paths: &["/v1/events"],
+        tag: REPLICA,
+        summary: "What happens, as server-sent events. `phase`, `stage`, `case` and `check` are \
+                  numbered `<epoch>-<n>`; `Last-Event-ID` goes on after one of them. `requests` \
+                  and `gauges` come without a number, at most twenty a second, with \
+                  `?kinds=requests,gauges`. `lagged` says how many were missed. A comment comes \
+                  every 10 s at least.",
+        answers: &[answer(
+            200,
+            "One event a message; its kind is the SSE event name.",
+            &[content::<Event>("text/event-stream")],
+        )],
+        refusals: &[KEY, &[400], RATE],
+        ..GET
+    },
+    Route {
+        paths: &["/v1/rewarm"],
+        tag: REPLICA,
+        summary: "Warm and prove again while serving.",
+        answers: &[answer(202, "It will.", &[])],
+        refusals: &[KEY, GATE],
+        ..POST
+    },
+    Route {
+        paths: &["/v1/drain"],
+        tag: REPLICA,
+        summary: "Leave in order, as after SIGTERM.",
+        answers: &[answer(202, "It will.", &[])],
+        refusals: &[KEY],
+        ..POST
+    },
+    Route {
+        paths: &["/v1/try/embed"],
+        tag: REPLICA,
+        summary: "The data listener's POST routes under /v1/try, for a page that may reach no other address. \
+                  Its key goes into `x-api-key`, this listener's into `authorization`.",
+        answers: &[answer(200, "What that route answers.", &[])],
+        refusals: &[KEY, GATE],
+        ..POST
+    },
+];

@@ -1,0 +1,29 @@
+// Playing something that is already known: a time that moves at a speed between two ends.
+
+export const SPEEDS = [0.01, 0.1, 1, 4, 16];
+
+export interface Playback {
+  from: number;
+  to: number;
+  at: number;
+  speed: number;
+  playing: boolean;
+}
+
+/** The speed at which a stretch lasts about twenty seconds. */
+export function fitting(length: number): number {
+  const wished = Math.max(1, length) / 20_000;
+  const distance = (speed: number) => Math.abs(Math.log(speed / wished));
+  return SPEEDS.reduce((best, speed) => (distance(speed) < distance(best) ? speed : best));
+}
+
+/** After `ms` of the page's own time; stops at the end. */
+export function advance(play: Playback, ms: number): Playback {
+  if (!play.playing) return play;
+  const at = Math.min(play.to, play.at + ms * play.speed);
+  return { ...play, at, playing: at < play.to };
+}
+
+export function seek(play: Playback, at: number): Playback {
+  return { ...play, at: Math.min(play.to, Math.max(play.from, at)) };
+}
