@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod drain;
 pub mod edge;
 pub mod inflight;
+pub mod keys;
 pub mod latch;
 pub mod memory;
 pub mod metrics;

@@ -1,7 +1,6 @@
 //! What the configuration means: validated, with files read and nothing left to interpret.
 
 mod cases;
-mod keys;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -19,7 +18,7 @@ use preheat_engine::sim::{FaultKind, SimFault};
 use preheat_engine::source::{FetchOptions, SourceRef};
 use preheat_runtime::{DrainLimits, EdgeConfig};
 
-pub use keys::Keys;
+pub use preheat_runtime::keys::Keys;
 
 /// A replica's settings.
 #[derive(Debug, Clone)]
@@ -158,8 +157,8 @@ impl Settings {
             body_timeout: server.body_timeout.0,
             health_is: server.health_is,
             cors_origins: server.cors_origins.clone(),
-            api_keys: Keys::read("auth.api_keys_file", &config.auth.api_keys_file)?,
-            admin_keys: Keys::read("auth.admin_keys_file", &config.auth.admin_keys_file)?,
+            api_keys: keys("auth.api_keys_file", &config.auth.api_keys_file)?,
+            admin_keys: keys("auth.admin_keys_file", &config.auth.admin_keys_file)?,
             limits: limits(&config.limits),
             memory_limit: match config.memory.limit {
                 SizeLimit::Auto => None,
@@ -370,6 +369,10 @@ fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsEr
         )),
         (cert, key) => Ok(Some((cert.into(), key.into()))),
     }
+}
+
+fn keys(setting: &str, path: &str) -> Result<Keys, SettingsError> {
+    Keys::read(path).map_err(|e| SettingsError::new(setting, e.to_string(), e.remedy()))
 }
 
 fn limits(limits: &config::Limits) -> Limits {

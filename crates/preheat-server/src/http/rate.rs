@@ -13,10 +13,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
-use preheat_runtime::Peer;
+use preheat_runtime::{Peer, keys};
 
 use super::errors::Fault;
-use super::layers::{Context, offered_key};
+use super::layers::Context;
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
@@ -105,7 +105,7 @@ pub async fn limit(State(replica): State<Arc<Replica>>, request: Request, next: 
 /// By key only where keys are checked: else a caller would get a new budget by inventing one.
 fn caller(replica: &Replica, headers: &HeaderMap, peer: Option<&Peer>) -> Caller {
     let keyed = replica.settings.api_keys.required();
-    if let Some(key) = offered_key(headers).filter(|_| keyed) {
+    if let Some(key) = keys::offered(headers).filter(|_| keyed) {
         return Caller::Key(key.to_vec());
     }
     let address = peer.and_then(|peer| peer.address);
