@@ -6,6 +6,7 @@
 //! reads a clock: `now` and every observation are arguments.
 
 pub mod admission;
+pub mod balance;
 pub mod batching;
 pub mod decision;
 pub mod failure;
