@@ -10,6 +10,7 @@ pub mod balance;
 pub mod batching;
 pub mod decision;
 pub mod failure;
+pub mod hold;
 pub mod lifecycle;
 pub mod moment;
 pub mod names;
