@@ -22,6 +22,7 @@ pub mod phase;
 pub mod plan;
 pub mod pool;
 pub mod proof;
+pub mod rollout;
 pub mod scaling;
 pub mod shape;
 pub mod slo;
