@@ -4,7 +4,8 @@
 
 mod body;
 mod forward;
+mod model;
 mod route;
 
 pub use body::Body;
-pub use route::{Front, serve};
+pub use route::{Front, FrontLimits, serve};

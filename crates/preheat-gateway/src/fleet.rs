@@ -23,7 +23,7 @@ use preheat_core::pool::{
 };
 use preheat_core::scaling::{Desired, ScalePolicy, Scaler, Seen};
 use preheat_core::{Because, Capacity, Moment, PhaseGroup, ReplicaId, Revision, Slo};
-use preheat_runtime::Tasks;
+use preheat_runtime::{Shutdown, Tasks, Urgency};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -47,6 +47,9 @@ const UNKNOWN_SERVICE: Duration = Duration::from_millis(50);
 
 /// A replica that dies sooner after its proof has not really started.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// How long the kernel may take to end a process.
+const KILLED: Duration = Duration::from_secs(5);
 
 /// Starts at once.
 const STARTING: usize = 2;
@@ -89,9 +92,6 @@ pub struct Fleet {
     starts: StartTimes,
     claims: Claims,
     backoff: StartBackoff,
-    /// Taken into rotation by a request that found no permit: kept for as long as a mistake in the
-    /// other direction would cost.
-    claimed: Option<(usize, Moment)>,
     started: u64,
     error: Option<ErrorReport>,
     /// What was decided last, so that only news are noted.
@@ -134,7 +134,6 @@ impl Fleet {
             starts: StartTimes::default(),
             claims: Claims::default(),
             backoff: StartBackoff::default(),
-            claimed: None,
             started: 0,
             error: None,
             last: None,
@@ -147,6 +146,7 @@ impl Fleet {
         mut events: mpsc::Receiver<Event>,
         mut commands: mpsc::Receiver<Command>,
         tasks: Tasks,
+        shutdown: Shutdown,
     ) {
         let token = tasks.token().clone();
         let service = Arc::clone(&self.service);
@@ -166,7 +166,7 @@ impl Fleet {
                 () = sleep(PERIOD) => {}
             }
         }
-        self.end(&mut events).await;
+        self.end(&mut events, &shutdown).await;
     }
 
     /// One look at everything.
@@ -177,14 +177,15 @@ impl Fleet {
             self.on_fact(fact, now);
         }
         if let Some(since) = observed.starved {
-            self.claim(since, now);
+            // As many as it takes for everybody who waits now.
+            while self.claim(since, now) && self.service.rotation.held().0 > 0 {}
         }
         let wanted = self.decide(observed, now);
         self.note_change(&wanted, now);
-        self.foresee(&wanted, now);
         for action in plan(&self.view(now), &self.wish(&wanted), now) {
             self.perform(action, now);
         }
+        self.foresee(&wanted, now);
         let status = self.status(&wanted, now);
         self.service.publish(status);
     }
@@ -219,7 +220,7 @@ impl Fleet {
             replica.role = Role::Spare;
             self.service.rotation.withdraw(id);
         }
-        if group == PhaseGroup::Failed {
+        if group == PhaseGroup::Failed && replica.condemn() {
             let error = replica.failure();
             self.start_failed(id.clone(), error, now);
         }
@@ -287,10 +288,14 @@ impl Fleet {
                     .count("missed", *missed as usize);
                 (id, "rewarm", because)
             }
-            Fact::Passed { id } => (id, "passed", Because::new("its first requests were in time")),
+            Fact::Passed { id } => (
+                id,
+                "passed",
+                Because::new("its first requests were in time"),
+            ),
             Fact::Ejected { id, until } => {
-                let because = Because::new("it failed several times in a row")
-                    .time("for", until.since(now));
+                let because =
+                    Because::new("it failed several times in a row").time("for", until.since(now));
                 (id, "eject", because)
             }
             Fact::Unreachable { id } => (id, "suspect", Because::new("it takes no connection")),
@@ -307,7 +312,8 @@ impl Fleet {
 
     /// A request found every permit taken: the best spare goes into rotation now, and not at the
     /// next look.
-    fn claim(&mut self, since: Moment, now: Moment) {
+    /// False when there is none.
+    fn claim(&mut self, since: Moment, now: Moment) -> bool {
         let warm: Vec<usize> = self.warm(Role::Spare, now);
         let spares: Vec<Spare> = warm
             .iter()
@@ -318,12 +324,11 @@ impl Fleet {
             .collect();
         let active = self.warm(Role::Active, now).len();
         let Some(best) = promote(&spares).map(|at| warm[at]) else {
-            return;
+            return false;
         };
         // The first of all is no burst.
         if active > 0 {
-            let patience = self.settings.scale.down_after.max(self.cold_start() * 2);
-            self.claimed = Some((active + 1, now + patience));
+            self.scaler.promoted_to(active + 1);
             self.claims.claimed(now);
         }
         let id = self.replicas[best].id.clone();
@@ -335,6 +340,7 @@ impl Fleet {
             .count("spares", spares.len())
             .time("since then", took);
         self.note("promote", Some(&id), &because, now);
+        true
     }
 
     fn decide(&mut self, observed: Observed, now: Moment) -> Wanted {
@@ -348,15 +354,7 @@ impl Fleet {
             last_arrival: observed.last_arrival,
             starting: self.replicas.iter().filter(|r| r.is_coming(now)).count(),
         };
-        let mut desired = self.scaler.decide(&seen, now);
-        match self.claimed {
-            Some((floor, until)) if now < until && floor > desired.count && desired.count > 0 => {
-                desired.count = floor.min(self.settings.scale.max);
-                desired.because.rule = "a burst took a spare not long ago";
-            }
-            Some((_, until)) if now >= until => self.claimed = None,
-            _ => {}
-        }
+        let desired = self.scaler.decide(&seen, now);
         let inputs = PoolInputs {
             burst: observed.peak,
             capacity,
@@ -381,7 +379,9 @@ impl Fleet {
     }
 
     fn note_change(&mut self, wanted: &Wanted, now: Moment) {
-        let Wanted { desired, spares, .. } = wanted;
+        let Wanted {
+            desired, spares, ..
+        } = wanted;
         let seen = (desired.count, spares.count, spares.because.rule);
         let changed = match self.last {
             None => true,
@@ -418,7 +418,10 @@ impl Fleet {
         coming.extend((0..at_hand).map(|_| (Duration::ZERO, each)));
         if serving == 0 && coming.is_empty() {
             // The next request is what starts one.
-            let pause = self.backoff.no_start_before().map_or(Duration::ZERO, |at| at.since(now));
+            let pause = self
+                .backoff
+                .no_start_before()
+                .map_or(Duration::ZERO, |at| at.since(now));
             coming.push((pause + self.cold_start(), each));
         }
         self.service.rotation.foresee(Forecast {
@@ -512,7 +515,8 @@ impl Fleet {
                 let error = ErrorReport {
                     stage: "starting".into(),
                     cause: format!("no process can be started: {error}"),
-                    remedy: "raise the limits on processes and open files, or free some disk".into(),
+                    remedy: "raise the limits on processes and open files, or free some disk"
+                        .into(),
                     exit_code: 1,
                     retry: true,
                 };
@@ -546,7 +550,9 @@ impl Fleet {
         let scale = &mut self.settings.scale;
         let (min, max) = (wish.min.unwrap_or(scale.min), wish.max.unwrap_or(scale.max));
         if max == 0 || min > max {
-            return Err(format!("min {min} and max {max} do not go together: give a max of at least 1 and of at least min"));
+            return Err(format!(
+                "min {min} and max {max} do not go together: give a max of at least 1 and of at least min"
+            ));
         }
         (scale.min, scale.max) = (min, max);
         if let Some(spares) = wish.spares {
@@ -558,32 +564,42 @@ impl Fleet {
             burst: None,
             max_replicas: max,
         });
-        let because = Because::new("asked for").count("min", min).count("max", max);
+        let because = Because::new("asked for")
+            .count("min", min)
+            .count("max", max);
         self.note("scale", None, &because, self.clock.now());
         Ok(())
     }
 
     /// Every replica is told to leave, and those that do not are ended.
-    async fn end(&mut self, events: &mut mpsc::Receiver<Event>) {
+    async fn end(&mut self, events: &mut mpsc::Receiver<Event>, shutdown: &Shutdown) {
         for replica in &mut self.replicas {
             self.service.rotation.withdraw(&replica.id);
             replica.stop();
         }
         self.service.rotation.give_up(Refusal::Draining);
         let limit = self.settings.stop_limit + Duration::from_secs(5);
-        let gone = async {
-            while !self.replicas.is_empty() {
-                let Some(event) = events.recv().await else {
+        tokio::select! {
+            left = timeout(limit, gone(&mut self.replicas, events)) => {
+                if left.is_ok() {
                     return;
-                };
-                if matches!(event.what, What::Exited { .. }) {
-                    self.replicas.retain(|replica| replica.id != event.id);
                 }
             }
-        };
-        if timeout(limit, gone).await.is_err() {
+            () = shutdown.reached(Urgency::Stop) => {}
+        }
+        for replica in &self.replicas {
+            replica.process.kill();
+        }
+        if timeout(KILLED, gone(&mut self.replicas, events))
+            .await
+            .is_err()
+        {
             let left = self.replicas.len();
-            tracing::error!(event = "replicas_left", left, "some replicas could not be ended");
+            tracing::error!(
+                event = "replicas_left",
+                left,
+                "some replicas could not be ended"
+            );
         }
     }
 
@@ -618,7 +634,11 @@ impl Fleet {
     fn memory(&self) -> Option<(u64, u64)> {
         let each = self.replicas.iter().filter_map(Replica::peak_bytes).max()?;
         let limit = preheat_runtime::memory::limit()?.bytes;
-        let taken: u64 = self.replicas.iter().map(|r| r.peak_bytes().unwrap_or(each)).sum();
+        let taken: u64 = self
+            .replicas
+            .iter()
+            .map(|r| r.peak_bytes().unwrap_or(each))
+            .sum();
         // Spares that are there already count as free: they are what the answer is about.
         let spares = self.replicas.iter().filter(|r| r.role == Role::Spare);
         let theirs: u64 = spares.map(|r| r.peak_bytes().unwrap_or(each)).sum();
@@ -632,3 +652,14 @@ impl Fleet {
     }
 }
 
+/// Until the last replica has ended.
+async fn gone(replicas: &mut Vec<Replica>, events: &mut mpsc::Receiver<Event>) {
+    while !replicas.is_empty() {
+        let Some(event) = events.recv().await else {
+            return;
+        };
+        if matches!(event.what, What::Exited { .. }) {
+            replicas.retain(|replica| replica.id != event.id);
+        }
+    }
+}

@@ -25,8 +25,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::fleet::Provision;
 use crate::upstream::Place;
-pub use admin::AdminError;
 use output::Output;
 
 /// Ports of a replica's sockets: part of their names only.
@@ -97,13 +97,12 @@ impl Provisioner {
         }
     }
 
-    /// Starts a process; the rest comes as events.
-    ///
-    /// # Errors
-    /// When its files cannot be written or the system has no process left to give.
-    pub fn start(&self, id: &ReplicaId) -> io::Result<Process> {
+    fn spawn(&self, id: &ReplicaId) -> io::Result<Process> {
         let dir = self.settings.dir.join(id.as_str());
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&dir)?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&dir)?;
         let config = dir.join("preheat.json");
         let text = serde_json::to_vec_pretty(&replica_config(&self.settings.config, &dir))?;
         fs::write(&config, text)?;
@@ -138,7 +137,8 @@ impl Provisioner {
             output,
             tasks,
         };
-        self.tasks.spawn("replica", watched.run(self.events.clone()));
+        self.tasks
+            .spawn("replica", watched.run(self.events.clone()));
         Ok(process)
     }
 
@@ -162,6 +162,27 @@ impl Provisioner {
 }
 
 impl Process {
+    /// One that is no process, reached without a network; it is over when its tasks are.
+    #[cfg(test)]
+    pub fn in_memory(dialer: preheat_runtime::edge::MemoryDialer, tasks: Tasks) -> Self {
+        let place = Place::Memory(dialer);
+        Process {
+            pid: 0,
+            http: place.clone(),
+            grpc: place.clone(),
+            admin: place,
+            stop: watch::Sender::new(Stop::Run),
+            tasks,
+        }
+    }
+
+    /// For those who play a replica: over when it is told to leave.
+    #[cfg(test)]
+    pub fn told_to_leave(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.subscribe();
+        async move { reached(&mut stop, Stop::Leave).await }
+    }
+
     /// Asks it to finish what it has and to leave; it is ended when it takes too long.
     pub fn leave(&self) {
         self.raise(Stop::Leave);
@@ -194,6 +215,12 @@ impl Process {
             *now = (*now).max(stop);
             raised
         });
+    }
+}
+
+impl Provision for Provisioner {
+    fn start(&self, id: &ReplicaId) -> io::Result<Process> {
+        self.spawn(id)
     }
 }
 

@@ -24,6 +24,8 @@ pub enum Refusal {
         code: &'static str,
         retry_after: Duration,
     },
+    #[error("more than {rate} requests a second")]
+    Rate { rate: f64, retry_after: Duration },
     /// What was waited for will not come by itself.
     #[error("the replica could not be started: {cause}; {remedy}")]
     StartFailed { cause: String, remedy: String },
@@ -56,6 +58,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::NothingWarm { code, .. } | Refusal::Full { code, .. } => code,
+            Refusal::Rate { .. } => "rate_limited",
             Refusal::StartFailed { .. } => "start_failed",
             Refusal::Draining => "draining",
             Refusal::Deadline { .. } => "deadline",
@@ -83,9 +86,9 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Refusal::NothingWarm { retry_after, .. } | Refusal::Full { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Refusal::NothingWarm { retry_after, .. }
+            | Refusal::Full { retry_after, .. }
+            | Refusal::Rate { retry_after, .. } => Some(*retry_after),
             Refusal::Draining | Refusal::ReplicaLost => Some(Duration::from_secs(1)),
             Refusal::StartFailed { .. } => Some(Duration::from_secs(30)),
             _ => None,
@@ -99,7 +102,7 @@ impl Refusal {
             | Refusal::StartFailed { .. }
             | Refusal::Draining
             | Refusal::ReplicaLost => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::Full { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Full { .. } | Refusal::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             Refusal::UnknownModel(_) | Refusal::NoRoute | Refusal::NoService(_) => {
                 StatusCode::NOT_FOUND
@@ -174,7 +177,7 @@ impl Refusal {
 
     fn tei_kind(&self) -> &'static str {
         match self {
-            Refusal::Full { .. } => "Overloaded",
+            Refusal::Full { .. } | Refusal::Rate { .. } => "Overloaded",
             Refusal::Deadline { .. } | Refusal::ReplicaLost => "Backend",
             Refusal::NothingWarm { .. } | Refusal::StartFailed { .. } | Refusal::Draining => {
                 "Unhealthy"
@@ -189,7 +192,7 @@ impl Refusal {
             | Refusal::StartFailed { .. }
             | Refusal::Draining
             | Refusal::ReplicaLost => 14,
-            Refusal::Full { .. } => 8,
+            Refusal::Full { .. } | Refusal::Rate { .. } => 8,
             Refusal::Deadline { .. } => 4,
             Refusal::UnknownModel(_) | Refusal::NoService(_) => 5,
             Refusal::NoRoute => 12,

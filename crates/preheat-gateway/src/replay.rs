@@ -266,7 +266,10 @@ mod tests {
         let frame = first.frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), "ab");
         let second = replay.reader();
-        assert_eq!(first.frame().await.unwrap().unwrap_err(), BodyFault::Replaced);
+        assert_eq!(
+            first.frame().await.unwrap().unwrap_err(),
+            BodyFault::Replaced
+        );
         assert_eq!(all(second).await.unwrap(), "abcd");
         assert!(replay.can_repeat());
         assert_eq!(all(replay.reader()).await.unwrap(), "abcd");
@@ -293,7 +296,12 @@ mod tests {
         let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"a")))]);
         let replay = Replay::new(StreamBody::new(first.chain(stream::pending())), LIMITS);
         let fault = all(replay.reader()).await.unwrap_err();
-        assert_eq!(fault, BodyFault::TooSlow { after: LIMITS.patience });
+        assert_eq!(
+            fault,
+            BodyFault::TooSlow {
+                after: LIMITS.patience
+            }
+        );
     }
 
     #[tokio::test]

@@ -10,7 +10,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use preheat_core::balance::{BalancePolicy, Consequence, Credentials, Crowd, Ended, Endpoint, pick};
+use preheat_core::balance::{
+    BalancePolicy, Consequence, Credentials, Crowd, Ended, Endpoint, pick,
+};
 use preheat_core::demand::{Demand, Rate};
 use preheat_core::hold::{Forecast, Hold, HoldPolicy, RefusalReason, Ticket};
 use preheat_core::{Moment, ReplicaId};
@@ -70,11 +72,22 @@ impl AsRef<Endpoint> for Serving {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     /// It missed the objective in its probation.
-    BackToWarming { id: ReplicaId, seen: u32, missed: u32 },
-    Passed { id: ReplicaId },
-    Ejected { id: ReplicaId, until: Moment },
+    BackToWarming {
+        id: ReplicaId,
+        seen: u32,
+        missed: u32,
+    },
+    Passed {
+        id: ReplicaId,
+    },
+    Ejected {
+        id: ReplicaId,
+        until: Moment,
+    },
     /// It takes no connections.
-    Unreachable { id: ReplicaId },
+    Unreachable {
+        id: ReplicaId,
+    },
 }
 
 /// What the fleet loop reads at each turn.

@@ -229,10 +229,7 @@ fn model(
     let model = config.model.first().cloned().unwrap_or_default();
     let source = SourceRef::parse(&model.source)
         .map_err(|e| SettingsError::new("model.source", e.to_string(), e.remedy()))?;
-    let name = match model.name.as_str() {
-        "" => default_name(&model.source),
-        name => name.to_owned(),
-    };
+    let name = model_name(&model);
     let share = NonZeroUsize::new(cpus.get() / model.instances).unwrap_or(NonZeroUsize::MIN);
     Ok(ModelSettings {
         name: ModelName::new(name),
@@ -246,6 +243,15 @@ fn model(
         cases: cases::read(&model.warmup.case)?,
         batching: model.batching,
     })
+}
+
+/// What clients call a model: its name, or what people would call its source.
+#[must_use]
+pub fn model_name(model: &config::Model) -> String {
+    match model.name.as_str() {
+        "" => default_name(&model.source),
+        name => name.to_owned(),
+    }
 }
 
 /// `hf:org/name@rev` and `pypi:name==1` are called `name`, paths by their last part.

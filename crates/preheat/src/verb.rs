@@ -2,8 +2,10 @@
 
 mod bench;
 mod check;
+mod gateway;
 mod models;
 mod process;
+mod scale;
 mod serve;
 mod status;
 mod wait;
@@ -22,6 +24,8 @@ use crate::out;
 pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, started),
+        Verb::Gateway(args) => gateway::run(&args, started),
+        Verb::Scale(args) => scale::run(args),
         Verb::Warm(args) => warm::run(&args, started),
         Verb::Status(args) => status::run(&args),
         Verb::Wait(args) => wait::run(&args),

@@ -45,6 +45,13 @@ impl Body {
     }
 }
 
+/// Nothing, as for an answer that a layer gives by itself.
+impl Default for Body {
+    fn default() -> Self {
+        Body::empty()
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = BoxError;
@@ -54,9 +61,9 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Full(body) => {
-                Pin::new(body).poll_frame(cx).map_err(|never| match never {})
-            }
+            Kind::Full(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
             Kind::Stream { body, permit } => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
                 if let Some(Err(_)) = &frame

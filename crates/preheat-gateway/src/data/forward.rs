@@ -19,7 +19,7 @@ use super::body::Body;
 use super::route::Front;
 use crate::headers;
 use crate::refusal::Refusal;
-use crate::replay::{BodyLimits, Replay};
+use crate::replay::{BodyFault, BodyLimits, Replay};
 use crate::rotation::{Asking, Permit};
 use crate::service::Service;
 use crate::upstream::{Received, SendError, Sent};
@@ -35,7 +35,9 @@ const UNEXECUTED: usize = 4;
 /// One request, as far as it can be sent more than once.
 pub struct Call {
     pub parts: request::Parts,
-    pub body: Incoming,
+    pub body: Replay<Incoming>,
+    /// As declared.
+    pub bytes: u64,
     pub is_grpc: bool,
     pub since: Instant,
 }
@@ -44,7 +46,10 @@ pub struct Call {
 enum Tried {
     Answered(Response<Body>),
     /// Somebody else may answer it.
-    Failed { reason: &'static str, executed: bool },
+    Failed {
+        reason: &'static str,
+        executed: bool,
+    },
     Refused(Refusal),
 }
 
@@ -58,13 +63,13 @@ pub async fn forward(
         asked.min(front.limits.request_timeout)
     });
     let deadline = call.since + limit;
-    let (is_grpc, parts) = (call.is_grpc, call.parts);
-    let bytes = call.body.size_hint().lower();
-    let replay = Replay::new(call.body, body_limits(front, is_grpc));
-    if bytes > front.limits.max_body as u64 {
-        let limit = front.limits.max_body;
-        return Err(Refusal::Body(crate::replay::BodyFault::TooLarge { limit }));
-    }
+    let Call {
+        parts,
+        body: replay,
+        is_grpc,
+        bytes,
+        ..
+    } = call;
     let mut asking = Asking {
         bytes,
         deadline,
@@ -91,7 +96,11 @@ pub async fn forward(
             Tried::Refused(refusal) => return Err(refusal),
             Tried::Failed { reason, executed } => (reason, executed),
         };
-        *(if was_executed { &mut executed } else { &mut unexecuted }) += 1;
+        *(if was_executed {
+            &mut executed
+        } else {
+            &mut unexecuted
+        }) += 1;
         tracing::debug!(event = "retry", service = %service.name, %replica, reason, "sent elsewhere");
         if !replay.can_repeat() || executed > 1 || unexecuted > UNEXECUTED {
             return Err(Refusal::ReplicaLost);
@@ -188,11 +197,7 @@ fn judge(permit: &mut Permit, status: StatusCode) {
     }
 }
 
-fn outgoing(
-    parts: &request::Parts,
-    body: Sent,
-    is_grpc: bool,
-) -> Result<Request<Sent>, Refusal> {
+fn outgoing(parts: &request::Parts, body: Sent, is_grpc: bool) -> Result<Request<Sent>, Refusal> {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let malformed = |_| Refusal::Malformed("the path cannot be read".into());
     let uri: Uri = match is_grpc {
@@ -209,7 +214,10 @@ fn outgoing(
         headers.remove(header::HOST);
         *request.version_mut() = http::Version::HTTP_2;
     } else if !headers.contains_key(header::HOST) {
-        let host = parts.uri.authority().map_or("replica", |host| host.as_str());
+        let host = parts
+            .uri
+            .authority()
+            .map_or("replica", |host| host.as_str());
         let host = HeaderValue::from_str(host);
         headers.insert(
             header::HOST,
@@ -217,6 +225,23 @@ fn outgoing(
         );
     }
     Ok(request)
+}
+
+/// The body of a request, which may be sent twice.
+///
+/// # Errors
+/// When it declares more than is taken.
+pub fn replay(
+    front: &Front,
+    body: Incoming,
+    is_grpc: bool,
+) -> Result<(Replay<Incoming>, u64), Refusal> {
+    let bytes = body.size_hint().lower();
+    if bytes > front.limits.max_body as u64 {
+        let limit = front.limits.max_body;
+        return Err(Refusal::Body(BodyFault::TooLarge { limit }));
+    }
+    Ok((Replay::new(body, body_limits(front, is_grpc)), bytes))
 }
 
 fn body_limits(front: &Front, is_grpc: bool) -> BodyLimits {

@@ -7,23 +7,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use preheat_api::config::HealthIs;
 use preheat_api::headers::{REQUEST_ID, WARM};
+use preheat_api::openai::{ModelItem, ModelList};
 use preheat_api::problem::Family;
 use preheat_api::{embed::Health, openapi};
 use preheat_runtime::keys::{Admitted, Keys};
-use serde::Serialize;
+use preheat_runtime::rates::Rates;
 use preheat_runtime::{Draining, Peer, Stage, metrics, telemetry};
+use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::body::Body;
-use super::forward::{Call, forward, is_grpc};
+use super::forward::{Call, forward, is_grpc, replay};
+use super::model;
 use crate::headers;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::replay::Replay;
 use crate::report;
 use crate::service::Service;
 
@@ -35,6 +40,7 @@ const LONGEST_ID: usize = 128;
 pub struct Front {
     pub services: Vec<Arc<Service>>,
     pub keys: Keys,
+    pub rates: Rates,
     pub health_is: HealthIs,
     pub limits: FrontLimits,
     pub metrics: Arc<Metrics>,
@@ -91,7 +97,9 @@ pub async fn serve(
     }
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
-    front.metrics.request(route, status.as_str(), since.elapsed());
+    front
+        .metrics
+        .request(route, status.as_str(), since.elapsed());
     Ok(response)
 }
 
@@ -109,8 +117,14 @@ impl Front {
         if self.draining.stage() >= Stage::Refusing {
             return Err(Refusal::Draining);
         }
-        let service = self.service_of(request.uri().path())?;
         let peer = request.extensions().get::<Peer>().copied();
+        let spent = self
+            .rates
+            .check(&self.keys, request.headers(), peer.as_ref());
+        spent.map_err(|spent| Refusal::Rate {
+            rate: spent.rate,
+            retry_after: spent.retry_after,
+        })?;
         let added = request.headers_mut();
         headers::strip(added);
         let (address, tls) = peer.map_or((None, false), |peer| (peer.address, peer.tls));
@@ -120,9 +134,12 @@ impl Front {
         }
         let is_grpc = is_grpc(request.headers());
         let (parts, body) = request.into_parts();
+        let (body, bytes) = replay(self, body, is_grpc)?;
+        let service = self.service_of(&parts, &body, is_grpc).await?;
         let call = Call {
             parts,
             body,
+            bytes,
             is_grpc,
             since,
         };
@@ -143,6 +160,12 @@ impl Front {
             }
             "/startupz" => started(&self.services),
             "/openapi.json" => json(StatusCode::OK, &openapi::document()),
+            "/v1/models" if self.services.len() > 1 => {
+                if let Err(refusal) = self.admit(request.headers()) {
+                    return Some(Err(refusal));
+                }
+                json(StatusCode::OK, &self.models())
+            }
             "/docs" => page("text/html; charset=utf-8", openapi::page()),
             "/metrics" => {
                 if let Err(refusal) = self.admit(request.headers()) {
@@ -164,6 +187,20 @@ impl Front {
         Some(readiness(std::slice::from_ref(service)))
     }
 
+    /// All of them in OpenAI's list.
+    fn models(&self) -> ModelList {
+        let item = |service: &Arc<Service>| ModelItem {
+            id: service.name.clone(),
+            object: "model".into(),
+            created: 0,
+            owned_by: "preheat".into(),
+        };
+        ModelList {
+            object: "list".into(),
+            data: self.services.iter().map(item).collect(),
+        }
+    }
+
     fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match self.keys.check(headers) {
             Admitted::Yes => Ok(()),
@@ -173,16 +210,27 @@ impl Front {
     }
 
     /// A gateway with one service has no choice, and leaves unknown models to its replicas.
-    fn service_of(&self, path: &str) -> Result<&Arc<Service>, Refusal> {
-        if let [only] = self.services.as_slice() {
-            return Ok(only);
-        }
-        let model = path
-            .strip_prefix("/v2/models/")
-            .and_then(|rest| rest.split('/').next())
-            .unwrap_or_default();
+    /// Where there are several, what names none is for the first of them.
+    async fn service_of(
+        &self,
+        parts: &Parts,
+        body: &Replay<Incoming>,
+        is_grpc: bool,
+    ) -> Result<&Arc<Service>, Refusal> {
+        let first = match self.services.as_slice() {
+            [only] => return Ok(only),
+            [] => return Err(Refusal::NoRoute),
+            [first, ..] => first,
+        };
+        let model = match model::in_path(parts.uri.path()) {
+            Some(model) => Some(model.to_owned()),
+            None => model::in_body(parts, body, is_grpc).await?,
+        };
+        let Some(model) = model else {
+            return Ok(first);
+        };
         let found = self.services.iter().find(|service| service.name == model);
-        found.ok_or_else(|| Refusal::UnknownModel(model.to_owned()))
+        found.ok_or(Refusal::UnknownModel(model))
     }
 
     /// The client's own id if it is harmless, else one that no other request has.
@@ -190,7 +238,11 @@ impl Front {
         let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
         match given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
             Some(id) => id.to_owned(),
-            None => format!("{}-{:x}", self.id, self.asked.fetch_add(1, Ordering::Relaxed)),
+            None => format!(
+                "{}-{:x}",
+                self.id,
+                self.asked.fetch_add(1, Ordering::Relaxed)
+            ),
         }
     }
 }

@@ -33,6 +33,7 @@ pub struct Replica {
     /// It is being re-warmed since this event of its own.
     rewarming: Option<u64>,
     suspect_until: Option<Moment>,
+    condemned: bool,
 }
 
 /// Whether what it handed in is good enough to serve.
@@ -69,6 +70,7 @@ impl Replica {
             way_out: WayOut::No,
             rewarming: None,
             suspect_until: None,
+            condemned: false,
         }
     }
 
@@ -78,7 +80,9 @@ impl Replica {
             self.since = now;
         }
         self.suspect_until = None;
-        let over = self.rewarming.is_some_and(|since| passport.sequence > since);
+        let over = self
+            .rewarming
+            .is_some_and(|since| passport.sequence > since);
         if over && passport.report.phase == "ready" {
             self.rewarming = None;
         }
@@ -175,20 +179,17 @@ impl Replica {
         }
         let steady = self.steady().unwrap_or(Duration::from_millis(1));
         let process = &self.process;
-        let upstream = self.upstream.get_or_insert_with(|| {
-            Arc::new(Upstream::new(
-                process.http.clone(),
-                process.grpc.clone(),
-                process.tasks().child(),
-            ))
-        });
+        let made = || {
+            let (http, grpc) = (process.http.clone(), process.grpc.clone());
+            Arc::new(Upstream::new(http, grpc, process.tasks().child()))
+        };
+        let upstream = Arc::clone(self.upstream.get_or_insert_with(made));
         let credentials = Credentials {
             steady,
             concurrency,
             degraded: self.proof() == "degraded",
             entry: Entry::Newcomer,
         };
-        let upstream = self.upstream.as_ref().map(Arc::clone)?;
         Some((credentials, upstream))
     }
 
@@ -217,6 +218,11 @@ impl Replica {
             exit_code: 1,
             retry: true,
         })
+    }
+
+    /// Its start has failed. False when that was known.
+    pub fn condemn(&mut self) -> bool {
+        !std::mem::replace(&mut self.condemned, true)
     }
 
     pub fn rewarm(&mut self) {
@@ -256,6 +262,10 @@ impl Replica {
 
 impl WayOut {
     fn max(self, other: WayOut) -> WayOut {
-        if self == WayOut::Stopping { self } else { other }
+        if self == WayOut::Stopping {
+            self
+        } else {
+            other
+        }
     }
 }

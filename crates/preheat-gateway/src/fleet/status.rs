@@ -56,7 +56,10 @@ impl Fleet {
         }
         let furthest = self.replicas.iter().max_by_key(|r| progress(r, now));
         match furthest.and_then(Replica::passport) {
-            Some(passport) => format!("no replica serves yet; the first: {}", passport.report.detail),
+            Some(passport) => format!(
+                "no replica serves yet; the first: {}",
+                passport.report.detail
+            ),
             None => "no replica serves yet".into(),
         }
     }
@@ -79,7 +82,9 @@ impl Fleet {
             concurrency: self.settings.concurrency,
             answered: seen.map_or(0, |seen| seen.answered),
             uptime_ms: millis(now.since(replica.started)),
-            ready_after_ms: replica.ready_since().map(|at| millis(at.since(replica.started))),
+            ready_after_ms: replica
+                .ready_since()
+                .map(|at| millis(at.since(replica.started))),
             latency_ms: seen.map(|seen| millis(seen.latency)),
         }
     }

@@ -47,7 +47,9 @@ pub async fn passport(place: &Place, tasks: &Tasks) -> Result<Passport, AdminErr
 }
 
 pub async fn post(place: &Place, path: &'static str, tasks: &Tasks) -> Result<(), AdminError> {
-    send(place, request(Method::POST, path), tasks).await.map(drop)
+    send(place, request(Method::POST, path), tasks)
+        .await
+        .map(drop)
 }
 
 fn request(method: Method, path: &'static str) -> Request<Empty<Bytes>> {

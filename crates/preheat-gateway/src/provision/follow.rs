@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn events_are_found_however_the_stream_is_cut() {
-        let text = "event: phase\nid: 1\ndata: {}\n\n:\n\nevent: case\ndata: {}\n\nevent: phase\n\n";
+        let text =
+            "event: phase\nid: 1\ndata: {}\n\n:\n\nevent: case\ndata: {}\n\nevent: phase\n\n";
         for size in [1, 2, 7, 1000] {
             let mut lines = Lines::default();
             let pieces = text.as_bytes().chunks(size);

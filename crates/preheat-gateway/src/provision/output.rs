@@ -42,8 +42,8 @@ impl Output {
         let mut line = Vec::new();
         loop {
             line.clear();
-            let read = (&mut stream).take(LONGEST).read_until(b'\n', &mut line);
-            match read.await {
+            let mut limited = (&mut stream).take(LONGEST);
+            match limited.read_until(b'\n', &mut line).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => self.note(&id, String::from_utf8_lossy(&line).trim_end()),
             }
