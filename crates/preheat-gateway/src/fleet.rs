@@ -34,7 +34,7 @@ use crate::provision::{Event, Process, What};
 use crate::refusal::Refusal;
 use crate::rotation::{Fact, Observed};
 use crate::service::{Command, Service};
-use replica::Replica;
+use replica::{Replica, SUSPECT};
 
 /// Between two looks when nothing happens.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -163,10 +163,19 @@ impl Fleet {
                     }
                 }
                 Some(command) = commands.recv() => self.on_command(command),
-                () = sleep(PERIOD) => {}
+                () = sleep(self.pause()) => {}
             }
         }
         self.end(&mut events, &shutdown).await;
+    }
+
+    /// Until the next look if nothing happens.
+    fn pause(&self) -> Duration {
+        let now = self.clock.now();
+        match self.replicas.iter().any(|replica| replica.is_suspect(now)) {
+            true => SUSPECT,
+            false => PERIOD,
+        }
     }
 
     /// One look at everything.
@@ -298,7 +307,11 @@ impl Fleet {
                     Because::new("it failed several times in a row").time("for", until.since(now));
                 (id, "eject", because)
             }
-            Fact::Unreachable { id } => (id, "suspect", Because::new("it takes no connection")),
+            Fact::Unreachable { id } => (
+                id,
+                "suspect",
+                Because::new("a connection to it broke or could not be made"),
+            ),
         };
         if let Some(replica) = self.replicas.iter_mut().find(|r| r.id == *id) {
             match fact {

@@ -179,7 +179,9 @@ fn broken(
     }
     permit.failed();
     let executed = !error.is_unexecuted();
-    if matches!(error, SendError::Connect(_)) {
+    if !matches!(error, SendError::NotSent(_)) {
+        // It is likely to be dead, and its other connections with it: nobody else is sent there
+        // until it was heard of.
         service.rotation.unreachable(permit.replica());
     }
     Tried::Failed {

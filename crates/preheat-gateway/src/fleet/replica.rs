@@ -12,8 +12,9 @@ use preheat_core::{Moment, PhaseGroup, ReplicaId};
 use crate::provision::Process;
 use crate::upstream::Upstream;
 
-/// How long a replica that took no connection is left alone.
-const SUSPECT: Duration = Duration::from_millis(500);
+/// How long a replica that broke or took no connection is left alone: a dead one is known to be so
+/// within milliseconds.
+pub const SUSPECT: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub struct Replica {
@@ -108,7 +109,7 @@ impl Replica {
         if self.way_out != WayOut::No {
             return PhaseGroup::Draining;
         }
-        let waits = self.suspect_until.is_some_and(|until| now < until);
+        let waits = self.is_suspect(now);
         match self.phase() {
             "ready" if self.fitness == Fitness::Unproven => PhaseGroup::Failed,
             "ready" if waits || self.rewarming.is_some() => PhaseGroup::Warming,
@@ -125,6 +126,10 @@ impl Replica {
     pub fn is_coming(&self, now: Moment) -> bool {
         use PhaseGroup::{Cold, Loading, Warming};
         matches!(self.group(now), Cold | Loading | Warming)
+    }
+
+    pub fn is_suspect(&self, now: Moment) -> bool {
+        self.suspect_until.is_some_and(|until| now < until)
     }
 
     pub fn phase(&self) -> &str {
@@ -231,7 +236,7 @@ impl Replica {
         self.process.rewarm();
     }
 
-    /// It took no connection: it is heard of soon, or it is gone.
+    /// It broke or took no connection: it is heard of soon, or it is gone.
     pub fn suspect(&mut self, now: Moment) {
         self.role = Role::Spare;
         self.suspect_until = Some(now + SUSPECT);
