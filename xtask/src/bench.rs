@@ -5,6 +5,8 @@
 
 mod client;
 mod first_request;
+mod from_zero;
+mod gateway;
 mod machine;
 mod ready;
 mod save;
@@ -47,6 +49,10 @@ enum Scenario {
     Ready,
     /// Latency with and without 2 000 half-open connections
     SlowConnections,
+    /// What a gateway adds to a request: direct and through it, on the same replica
+    GatewayOverhead,
+    /// From zero to the first answer through a gateway
+    FromZero,
 }
 
 /// What a scenario found.
@@ -76,6 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::FirstRequest => first_request::run(&setup, options.starts),
             Scenario::Ready => ready::run(&setup),
             Scenario::SlowConnections => slow::run(&setup),
+            Scenario::GatewayOverhead => gateway::run(&setup),
+            Scenario::FromZero => from_zero::run(&setup, options.starts),
         };
         let name = scenario.to_possible_value().expect("no scenario is hidden");
         let table = table.with_context(|| name.get_name().to_owned())?;

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::{Size, SizeLimit, Span};
 
+mod fleet;
 mod model;
 
+pub use fleet::{Fleet, Spares};
 pub use model::{
     Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
     ImageChannels, ImageFit, ImageInput, InputConfig, InputData, LoadMode, Model, NamedData, Onnx,
@@ -28,6 +30,7 @@ pub struct Config {
     pub warmup: Warmup,
     pub drain: Drain,
     pub slo: Slo,
+    pub fleet: Fleet,
     pub cache: Cache,
     pub log: Log,
     pub model: Vec<Model>,

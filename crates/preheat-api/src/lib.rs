@@ -17,6 +17,7 @@ pub mod problem;
 pub mod quantity;
 pub mod replica;
 pub mod report;
+pub mod service;
 pub mod settings;
 pub mod tei;
 
@@ -29,6 +30,8 @@ pub mod headers {
     pub const WARM: &str = "preheat-warm";
     /// Marks a request of the warm-up itself. Worth something only with the process's own secret.
     pub const SYNTHETIC: &str = "preheat-synthetic";
+    /// Which replica of a fleet answered.
+    pub const REPLICA: &str = "preheat-replica";
     pub const REQUEST_ID: &str = "x-request-id";
     pub const SERVER_TIMING: &str = "server-timing";
     pub const RETRY_AFTER_MS: &str = "retry-after-ms";

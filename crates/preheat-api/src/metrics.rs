@@ -46,5 +46,12 @@ metrics! {
     CONNECTIONS "preheat_connections" "Open connections"
     CONNECTIONS_CLOSED "preheat_connections_closed_total" "Connections that the replica closed or refused, by reason"
     MEMORY_BYTES "preheat_memory_bytes" "Memory: resident, peak and limit"
+    REPLICAS "preheat_replicas" "Gateway: replicas of a service, by phase and role"
+    DESIRED_REPLICAS "preheat_desired_replicas" "Gateway: replicas that are wanted in rotation"
+    CAPACITY_RPS "preheat_capacity_rps" "Gateway: requests a second that one replica carries under the objective"
+    HOLD_SECONDS "preheat_hold_seconds" "Gateway: time that a request waited for a replica"
+    HELD "preheat_held" "Gateway: requests that wait for a replica now"
+    PROMOTION_SECONDS "preheat_promotion_seconds" "Gateway: from the request that found every permit taken to a spare in rotation"
+    RETRIES "preheat_retries_total" "Gateway: requests that were sent to another replica, by what befell the first"
     DRAIN_CUT "preheat_drain_cut_requests_total" "Requests that a drain had to cut"
 }

@@ -1,7 +1,11 @@
 //! Errors in the style of each family of routes.
 
+mod family;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use family::{Family, Said};
 
 /// RFC 9457 `application/problem+json`: the seed, model-server and admin routes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

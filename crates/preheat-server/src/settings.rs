@@ -1,7 +1,6 @@
 //! What the configuration means: validated, with files read and nothing left to interpret.
 
 mod cases;
-mod keys;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -22,7 +21,7 @@ use preheat_engine::sim::{FaultKind, SimFault};
 use preheat_engine::source::{FetchOptions, SourceRef};
 use preheat_runtime::{DrainLimits, EdgeConfig};
 
-pub use keys::Keys;
+pub use preheat_runtime::keys::Keys;
 
 /// A replica's settings.
 #[derive(Debug, Clone)]
@@ -196,8 +195,8 @@ impl Settings {
             body_timeout: server.body_timeout.0,
             health_is: server.health_is,
             cors_origins: server.cors_origins.clone(),
-            api_keys: Keys::read("auth.api_keys_file", &config.auth.api_keys_file)?,
-            admin_keys: Keys::read("auth.admin_keys_file", &config.auth.admin_keys_file)?,
+            api_keys: keys("auth.api_keys_file", &config.auth.api_keys_file)?,
+            admin_keys: keys("auth.admin_keys_file", &config.auth.admin_keys_file)?,
             limits: limits(&config.limits),
             memory_limit: match config.memory.limit {
                 SizeLimit::Auto => None,
@@ -268,10 +267,7 @@ fn model(
     let model = config.model.first().cloned().unwrap_or_default();
     let source = SourceRef::parse(&model.source)
         .map_err(|e| SettingsError::new("model.source", e.to_string(), e.remedy()))?;
-    let name = match model.name.as_str() {
-        "" => default_name(&model.source),
-        name => name.to_owned(),
-    };
+    let name = model_name(&model);
     let share = NonZeroUsize::new(cpus.get() / model.instances).unwrap_or(NonZeroUsize::MIN);
     Ok(ModelSettings {
         name: ModelName::new(name),
@@ -288,6 +284,15 @@ fn model(
         cases: cases::read(&model.warmup.case)?,
         batching: model.batching,
     })
+}
+
+/// What clients call a model: its name, or what people would call its source.
+#[must_use]
+pub fn model_name(model: &config::Model) -> String {
+    match model.name.as_str() {
+        "" => default_name(&model.source),
+        name => name.to_owned(),
+    }
 }
 
 /// `hf:org/name@rev` and `pypi:name==1` are called `name`, paths by their last part.
@@ -487,6 +492,10 @@ fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsEr
         )),
         (cert, key) => Ok(Some((cert.into(), key.into()))),
     }
+}
+
+fn keys(setting: &str, path: &str) -> Result<Keys, SettingsError> {
+    Keys::read(path).map_err(|e| SettingsError::new(setting, e.to_string(), e.remedy()))
 }
 
 fn limits(limits: &config::Limits) -> Limits {

@@ -20,11 +20,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Serve a model: load it, warm it, prove it, then let traffic in
-    Serve(Configured),
+    Serve(ServeArgs),
+    /// Serve models through a gateway that starts, scales and replaces their replicas
+    Gateway(Configured),
     /// Load, warm and prove a model, print the report, and end
     Warm(WarmArgs),
     /// Show the readiness report of a running replica
     Status(StatusArgs),
+    /// Change how many replicas a running gateway keeps
+    Scale(ScaleArgs),
     /// Wait until a running replica is ready
     Wait(WaitArgs),
     /// Check the configuration and show where each value comes from
@@ -54,6 +58,15 @@ pub struct Configured {
     pub config: Option<PathBuf>,
     #[command(flatten)]
     pub flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// The gateway that this replica belongs to, and ends with
+    #[arg(long, value_name = "PID", hide = true)]
+    pub parent: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +108,34 @@ pub struct StatusArgs {
     /// Go on looking until interrupted
     #[arg(long)]
     pub watch: bool,
+    /// Show what a gateway decided of late, and why; URL is its admin listener
+    #[arg(long, conflicts_with = "watch")]
+    pub why: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// The model; may be left out where there is one
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Address of the gateway's admin listener
+    #[arg(long, default_value = "http://127.0.0.1:8002")]
+    pub url: String,
+    /// Admin key, if the gateway asks for one
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Replicas in rotation at least
+    #[arg(long)]
+    pub min: Option<usize>,
+    /// Replicas at most
+    #[arg(long)]
+    pub max: Option<usize>,
+    /// Proven replicas that stand by
+    #[arg(long)]
+    pub spares: Option<usize>,
+    /// Print the service as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

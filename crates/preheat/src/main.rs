@@ -11,6 +11,7 @@ mod verb;
 
 mod client;
 mod exit;
+mod fleet;
 mod news;
 mod out;
 mod progress;

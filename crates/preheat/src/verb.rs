@@ -3,10 +3,12 @@
 mod bench;
 mod check;
 mod diagnose;
+mod gateway;
 mod init;
 mod models;
 mod probe;
 mod process;
+mod scale;
 mod serve;
 mod status;
 mod wait;
@@ -25,6 +27,8 @@ use crate::out;
 pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, started),
+        Verb::Gateway(args) => gateway::run(&args, started),
+        Verb::Scale(args) => scale::run(args),
         Verb::Warm(args) => warm::run(&args, started),
         Verb::Status(args) => status::run(&args),
         Verb::Wait(args) => wait::run(&args),

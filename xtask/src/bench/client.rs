@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,8 +12,8 @@ use anyhow::{Context, Result, bail};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Client {
-    stream: TcpStream,
-    reader: BufReader<TcpStream>,
+    stream: Box<dyn Write>,
+    reader: BufReader<Box<dyn Read>>,
     body: Vec<u8>,
 }
 
@@ -20,12 +22,28 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let reader = BufReader::new(stream.try_clone()?);
+        let reader: Box<dyn Read> = Box::new(stream.try_clone()?);
         Ok(Client {
-            stream,
-            reader,
+            stream: Box::new(stream),
+            reader: BufReader::new(reader),
             body: Vec::new(),
         })
+    }
+
+    pub(super) fn connect_unix(path: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(path).with_context(|| path.display().to_string())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let reader: Box<dyn Read> = Box::new(stream.try_clone()?);
+        Ok(Client {
+            stream: Box::new(stream),
+            reader: BufReader::new(reader),
+            body: Vec::new(),
+        })
+    }
+
+    /// The body of the last answer.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// Sends one request and waits for the last byte of its answer: status and milliseconds.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,6 +72,41 @@ impl Setup {
         })
     }
 
+    /// Starts a gateway with a configuration of its own, and waits until it is ready.
+    pub(super) fn gateway(&self, config: &Path) -> Result<Server> {
+        let [http, grpc, admin] = free_addresses()?;
+        let log = File::create(&self.log)?;
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("gateway")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        command.env("PREHEAT_HOST", http.ip().to_string());
+        command.env("PREHEAT_PORT", http.port().to_string());
+        command.env("PREHEAT_GRPC_PORT", grpc.port().to_string());
+        command.env("PREHEAT_ADMIN", admin.to_string());
+        let started = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| self.binary.display().to_string())?;
+        let mut server = Server {
+            child,
+            started,
+            http,
+            admin,
+        };
+        server.wait_until_ready(&self.log)?;
+        Ok(server)
+    }
+
+    /// The folder of the default model.
+    pub(super) fn model(&self) -> &Path {
+        &self.model
+    }
+
     /// Starts a replica, waits until it is ready, and warms the client's own code on it.
     pub(super) fn ready(&self) -> Result<Server> {
         let mut server = self.start()?;
@@ -85,7 +120,7 @@ impl Setup {
 }
 
 impl Server {
-    fn wait_until_ready(&mut self, log: &std::path::Path) -> Result<()> {
+    fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
         while self.ask("/ready") != Some(200) {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the replica ended ({status}); see {}", log.display());

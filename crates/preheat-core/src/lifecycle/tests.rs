@@ -260,7 +260,7 @@ fn any_settings() -> impl Strategy<Value = LifecycleSettings> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever happens in whatever order, the gate is open while the phase is ready, at most lingers
     /// while draining, and is opened by a good verdict or a skipped warm-up and by nothing else.

@@ -4,30 +4,9 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use preheat_api::headers;
-use preheat_api::problem::{OipError, OpenAiError, OpenAiErrorBody, Problem, TeiError};
+use preheat_api::problem::{Family, Said};
 
 use crate::serve_error::ServeError;
-
-/// Whose conventions a route follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// RFC 9457: everything that is no one else's.
-    Problem,
-    OpenAi,
-    Tei,
-    Oip,
-}
-
-impl Family {
-    pub fn of(path: &str) -> Self {
-        match path {
-            "/" | "/tokenize" | "/info" => Family::Tei,
-            _ if path.starts_with("/v1/") => Family::OpenAi,
-            _ if path == "/v2" || path.starts_with("/v2/") => Family::Oip,
-            _ => Family::Problem,
-        }
-    }
-}
 
 /// An error on its way out. It is rendered by [`render`], which knows the request.
 #[derive(Debug, Clone)]
@@ -68,11 +47,12 @@ impl IntoResponse for Fault {
 pub fn render(fault: &Fault, path: &str, model: &str, request_id: &str) -> Response {
     let family = fault.family.unwrap_or_else(|| Family::of(path));
     let status = status(&fault.error, family);
-    let mut response = (status, body(fault, family, status, model, request_id)).into_response();
-    if family == Family::Problem {
-        let problem = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, problem);
-    }
+    let body = family.body(said(&fault.error, status, model, request_id));
+    let mut response = (status, Json(body)).into_response();
+    let content_type = HeaderValue::from_static(family.content_type());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     if let Some(after) = fault.error.retry_after() {
         // Whole seconds, and never 0: a client that reads 0 comes back at once.
         let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
@@ -121,55 +101,7 @@ fn status(error: &ServeError, family: Family) -> StatusCode {
     }
 }
 
-fn body(
-    fault: &Fault,
-    family: Family,
-    status: StatusCode,
-    model: &str,
-    request_id: &str,
-) -> Response {
-    let error = &fault.error;
-    let message = error.to_string();
-    match family {
-        Family::Problem => Json(problem(error, status, model, request_id)).into_response(),
-        Family::Oip => Json(OipError { error: message }).into_response(),
-        Family::Tei => {
-            let kind = match error {
-                ServeError::Full { .. } | ServeError::Rate { .. } => "Overloaded",
-                ServeError::Engine(_) | ServeError::Deadline { .. } => "Backend",
-                ServeError::NotReady { .. } | ServeError::Draining => "Unhealthy",
-                ServeError::TooLong { .. } => "Tokenizer",
-                _ => "Validation",
-            };
-            Json(TeiError {
-                error: message,
-                error_type: kind.into(),
-            })
-            .into_response()
-        }
-        Family::OpenAi => {
-            let kind = match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "authentication_error",
-                StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-                s if s.is_server_error() => "server_error",
-                _ => "invalid_request_error",
-            };
-            let code = match error {
-                ServeError::UnknownModel(_) => "model_not_found",
-                _ => error.code(),
-            };
-            let error = OpenAiErrorBody {
-                message,
-                kind: kind.into(),
-                param: None,
-                code: Some(code.into()),
-            };
-            Json(OpenAiError { error }).into_response()
-        }
-    }
-}
-
-fn problem(error: &ServeError, status: StatusCode, model: &str, request_id: &str) -> Problem {
+fn said(error: &ServeError, status: StatusCode, model: &str, request_id: &str) -> Said {
     let (phase, eta) = match error {
         ServeError::NotReady { phase, eta, .. } => (Some((*phase).to_owned()), *eta),
         ServeError::Draining => (Some("draining".to_owned()), None),
@@ -179,15 +111,25 @@ fn problem(error: &ServeError, status: StatusCode, model: &str, request_id: &str
         ServeError::UnknownModel(asked) => asked.clone(),
         _ => model.to_owned(),
     };
-    Problem {
-        kind: "about:blank".into(),
-        title: status.canonical_reason().unwrap_or("Error").into(),
+    Said {
         status: status.as_u16(),
-        detail: error.to_string(),
+        title: status.canonical_reason().unwrap_or("Error").into(),
+        message: error.to_string(),
         code: error.code().into(),
-        model: Some(model),
+        tei_kind: tei_kind(error),
+        model,
         phase,
         eta_ms: eta.map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
-        request_id: Some(request_id.to_owned()),
+        request_id: request_id.to_owned(),
+    }
+}
+
+fn tei_kind(error: &ServeError) -> &'static str {
+    match error {
+        ServeError::Full { .. } | ServeError::Rate { .. } => "Overloaded",
+        ServeError::Engine(_) | ServeError::Deadline { .. } => "Backend",
+        ServeError::NotReady { .. } | ServeError::Draining => "Unhealthy",
+        ServeError::TooLong { .. } => "Tokenizer",
+        _ => "Validation",
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use preheat_api::headers;
+use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::telemetry;
 use subtle::ConstantTimeEq;
 use tracing::{Instrument, Span};
@@ -16,7 +17,6 @@ use super::errors::{self, Fault};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
 use crate::service::Arrival;
-use crate::settings::Keys;
 
 /// What the layers know of a request and the routes want to know too.
 #[derive(Debug, Clone)]
@@ -126,26 +126,11 @@ pub async fn keys(State(replica): State<Arc<Replica>>, request: Request, next: N
 
 /// Whether the caller holds one of the keys, where keys are required.
 pub fn check_key(keys: &Keys, headers: &HeaderMap) -> Result<(), ServeError> {
-    if !keys.required() {
-        return Ok(());
+    match keys.check(headers) {
+        Admitted::Yes => Ok(()),
+        Admitted::NoKey => Err(ServeError::NoKey),
+        Admitted::WrongKey => Err(ServeError::WrongKey),
     }
-    match offered_key(headers) {
-        None => Err(ServeError::NoKey),
-        Some(key) if keys.admit(key) => Ok(()),
-        Some(_) => Err(ServeError::WrongKey),
-    }
-}
-
-/// `authorization: Bearer …` or `x-api-key: …`.
-pub fn offered_key(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .map(HeaderValue::as_bytes);
-    let bearer = bearer.and_then(|value| {
-        let (scheme, key) = value.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
-    });
-    bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
 }
 
 /// Whether a request carries this process's own secret.

@@ -32,7 +32,10 @@ fn arg(setting: &'static Setting) -> Arg {
 }
 
 fn is_switch(setting: &Setting) -> bool {
-    matches!(setting.key, "warmup.skip" | "cache.offline")
+    matches!(
+        setting.key,
+        "warmup.skip" | "cache.offline" | "fleet.scale_to_zero"
+    )
 }
 
 impl Args for Flags {

@@ -4,15 +4,22 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use preheat_api::config::LogFormat;
-use preheat_core::Failure;
 use preheat_core::lifecycle::Exit;
+use preheat_core::{Failure, FailureKind};
+use preheat_runtime::parent;
 
 use super::process;
-use crate::cli::Configured;
+use crate::cli::ServeArgs;
+use crate::exit::failure;
 use crate::progress::{self, Progress};
 
-pub fn run(args: &Configured, started: Instant) -> Result<ExitCode, Failure> {
-    let effective = process::effective(args)?;
+pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
+    if let Some(parent) = args.parent {
+        let remedy = "leave --parent to the gateway that starts replicas";
+        parent::end_with(parent)
+            .map_err(|error| failure(FailureKind::Internal, error.to_string(), remedy))?;
+    }
+    let effective = process::effective(&args.configured)?;
     let is_shown = process::is_shown(&effective);
     let mut config = effective.config;
     let settings = process::settings(&config)?;

@@ -4,6 +4,7 @@ use std::io::{Stdout, stdout};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
+use preheat_api::service::{Decision, ServiceReport};
 use preheat_core::{Failure, FailureKind};
 use preheat_runtime::{Shutdown, Tasks, Urgency, signals};
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use crate::client::{Client, ClientError, Readiness};
 use crate::exit::{NOT_READY, staged};
 use crate::news::News;
 use crate::terminal::{self, Block, Line, Look};
-use crate::{out, report};
+use crate::{fleet, out, report};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -23,7 +24,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
     process::runtime()?.block_on(async {
         let client = Client::of(&args.target).map_err(|error| unreachable(&error))?;
-        if args.watch {
+        if args.why {
+            why(&client, args.target.json).await
+        } else if args.watch {
             watch(&client, args.target.json).await
         } else {
             once(&client, args.target.json).await
@@ -39,6 +42,28 @@ async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
         false => out::print(&as_text(&seen))?,
     }
     Ok(code(seen.ready))
+}
+
+/// What a gateway decided of late.
+async fn why(client: &Client, json: bool) -> Result<ExitCode, Failure> {
+    let answer = client.get("/v1/decisions").await;
+    let answer = answer.map_err(|error| unreachable(&error))?;
+    let decisions: Result<Vec<Decision>, _> = serde_json::from_slice(&answer.body);
+    let decisions = decisions.map_err(|_| {
+        let cause = format!(
+            "{} tells of no decisions (status {})",
+            client.server(),
+            answer.status
+        );
+        let remedy = "give the admin listener of a gateway, usually http://127.0.0.1:8002";
+        staged("status", FailureKind::Internal, cause, remedy)
+    })?;
+    match json {
+        // It has just been read from JSON.
+        true => out::json(&serde_json::to_value(&decisions).unwrap_or(Value::Null))?,
+        false => out::print(&fleet::decisions(&decisions))?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Until it is interrupted; the exit code is that of the last look.
@@ -125,9 +150,17 @@ fn lines(seen: &Result<Readiness, ClientError>) -> Vec<Line> {
 
 fn as_text(seen: &Readiness) -> String {
     match &seen.report {
+        Some(_) if seen.json.get("services").is_some() => services(&seen.json),
         Some(seen) => report::tables(seen) + &report::ending(seen, None),
         None => format!("{} (status {})\n", word(seen.ready), seen.status),
     }
+}
+
+/// A gateway's: its services instead of one model.
+fn services(json: &Value) -> String {
+    let services = json.get("services").cloned().unwrap_or_default();
+    let services: Vec<ServiceReport> = serde_json::from_value(services).unwrap_or_default();
+    services.iter().map(fleet::service).collect()
 }
 
 /// The report as it came; for another server what its status code says.

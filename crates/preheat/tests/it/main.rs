@@ -23,6 +23,7 @@ mod drain;
 mod edges;
 mod embeddings;
 mod faults;
+mod gateway;
 mod grpc;
 mod lifecycle;
 mod refusals;

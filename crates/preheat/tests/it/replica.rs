@@ -42,6 +42,7 @@ pub struct Replica {
 
 /// What a replica is started with.
 pub struct Start {
+    verb: &'static str,
     config: String,
     environment: Vec<(&'static str, String)>,
     addresses: Option<[SocketAddr; 3]>,
@@ -51,10 +52,17 @@ impl Start {
     /// The body of the configuration file. Addresses are added by environment.
     pub fn with(config: &str) -> Self {
         Start {
+            verb: "serve",
             config: config.to_owned(),
             environment: Vec::new(),
             addresses: None,
         }
+    }
+
+    /// Starts a gateway instead of a replica alone.
+    pub fn gateway(mut self) -> Self {
+        self.verb = "gateway";
+        self
     }
 
     pub fn env(mut self, name: &'static str, value: &str) -> Self {
@@ -77,7 +85,7 @@ impl Start {
         let [http, grpc, admin] = self.addresses.unwrap_or_else(free_addresses);
 
         let mut command = Command::new(env!("CARGO_BIN_EXE_preheat"));
-        command.args(["serve", "--config"]).arg(config);
+        command.args([self.verb, "--config"]).arg(config);
         // A setting in the developer's shell must not change a test.
         command.env_clear().envs(inherited());
         command.env("PREHEAT_HOST", http.ip().to_string());
@@ -169,9 +177,12 @@ impl Replica {
     }
 
     pub fn terminate(&self) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        let id = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        signal(self.child.id(), rustix::process::Signal::TERM);
+    }
+
+    /// As the kernel does it to whoever takes too much memory.
+    pub fn kill(&self) {
+        signal(self.child.id(), rustix::process::Signal::KILL);
     }
 
     /// The exit status; waits for it without blocking the runtime.
@@ -189,6 +200,12 @@ impl Replica {
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
+}
+
+pub fn signal(process: u32, signal: rustix::process::Signal) {
+    let id = i32::try_from(process).unwrap();
+    let id = rustix::process::Pid::from_raw(id).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
 }
 
 impl Drop for Replica {

@@ -1,0 +1,148 @@
+//! The admin listener of a gateway: dashboard, probes, metrics, services, decisions, and what may be
+//! asked.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use preheat_api::embed::Health;
+use preheat_api::problem::Family;
+use preheat_api::service::{Decision, ScaleRequest, ServiceReport};
+use preheat_runtime::keys::{Admitted, Keys};
+use preheat_runtime::{Shutdown, Urgency, metrics};
+
+use crate::data::Front;
+use crate::decisions::Decisions;
+use crate::refusal::Refusal;
+use crate::report;
+use crate::service::Service;
+
+/// What the admin routes share.
+#[derive(Debug)]
+pub struct Admin {
+    pub front: Arc<Front>,
+    pub keys: Keys,
+    pub decisions: Arc<Decisions>,
+    pub shutdown: Shutdown,
+}
+
+type Shared = State<Arc<Admin>>;
+
+/// Probes, metrics and the dashboard's files are open; the rest needs an admin key where keys are set.
+pub fn router(admin: &Arc<Admin>) -> Router {
+    let guarded = Router::new()
+        .route("/v1/services", get(services))
+        .route("/v1/services/{target}", get(service).post(command))
+        .route("/v1/decisions", get(decisions))
+        .route("/v1/drain", post(drain))
+        .layer(from_fn_with_state(Arc::clone(admin), keys));
+    Router::new()
+        .route("/health", get(alive))
+        .route("/livez", get(alive))
+        .route("/ready", get(ready))
+        .route("/readyz", get(ready))
+        .route("/startupz", get(started))
+        .route("/metrics", get(metrics_page))
+        .merge(preheat_dashboard::router())
+        .merge(guarded)
+        .fallback(|| async { refused(&Refusal::NoRoute) })
+        .with_state(Arc::clone(admin))
+}
+
+async fn keys(State(admin): Shared, request: Request, next: Next) -> Response {
+    match admin.keys.check(request.headers()) {
+        Admitted::Yes => next.run(request).await,
+        Admitted::NoKey => refused(&Refusal::NoKey),
+        Admitted::WrongKey => refused(&Refusal::WrongKey),
+    }
+}
+
+async fn alive() -> Json<Health> {
+    let status = "alive".into();
+    Json(Health { status })
+}
+
+async fn ready(State(admin): Shared) -> Response {
+    let report = report::gateway(&admin.front.services);
+    (code(report.report.status == "ready"), Json(report)).into_response()
+}
+
+async fn started(State(admin): Shared) -> Response {
+    let started = admin.front.services.iter().all(|s| s.has_been_ready());
+    let status = if started { "started" } else { "starting" };
+    let status = status.into();
+    (code(started), Json(Health { status })).into_response()
+}
+
+async fn metrics_page(State(admin): Shared) -> Response {
+    let page = admin.front.metrics.page(&admin.front.services);
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
+}
+
+async fn services(State(admin): Shared) -> Json<Vec<ServiceReport>> {
+    let services = admin.front.services.iter();
+    Json(services.map(|service| service.status().report).collect())
+}
+
+async fn service(State(admin): Shared, Path(name): Path<String>) -> Response {
+    match find(&admin, &name) {
+        Ok(service) => Json(service.status().report).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// `POST /v1/services/{service}:scale`
+async fn command(State(admin): Shared, Path(target): Path<String>, body: Bytes) -> Response {
+    let Some((name, verb)) = target.rsplit_once(':') else {
+        return refused(&Refusal::NoRoute);
+    };
+    let done = match verb {
+        "scale" => scale(&admin, name, &body).await,
+        _ => Err(Refusal::NoRoute),
+    };
+    match done {
+        Ok(service) => Json(service.status().report).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn scale<'a>(admin: &'a Admin, name: &str, body: &[u8]) -> Result<&'a Arc<Service>, Refusal> {
+    let service = find(admin, name)?;
+    let wish: ScaleRequest = serde_json::from_slice(body)
+        .map_err(|error| Refusal::Malformed(format!("bad body: {error}")))?;
+    service.scale(wish).await.map_err(Refusal::Malformed)?;
+    Ok(service)
+}
+
+async fn decisions(State(admin): Shared) -> Json<Vec<Decision>> {
+    Json(admin.decisions.recent())
+}
+
+async fn drain(State(admin): Shared) -> StatusCode {
+    admin.shutdown.request(Urgency::Drain);
+    StatusCode::ACCEPTED
+}
+
+fn find<'a>(admin: &'a Admin, name: &str) -> Result<&'a Arc<Service>, Refusal> {
+    let found = admin.front.services.iter().find(|s| s.name == name);
+    found.ok_or_else(|| Refusal::NoService(name.to_owned()))
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    refusal
+        .http(Family::Problem, "", "")
+        .map(axum::body::Body::new)
+}
+
+fn code(ok: bool) -> StatusCode {
+    if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}

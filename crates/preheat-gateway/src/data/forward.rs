@@ -1,0 +1,287 @@
+//! One request on its way to a replica, and to another one if the first fails it.
+//!
+//! Our own inference routes compute and change nothing, so a request whose replica died may be sent
+//! again as long as no byte of its answer has left. It is executed twice at most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, request};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use preheat_api::headers::{REPLICA, WARM};
+use tokio::time::{Instant, timeout_at};
+
+use super::body::Body;
+use super::route::Front;
+use crate::headers;
+use crate::refusal::Refusal;
+use crate::replay::{BodyFault, BodyLimits, Replay};
+use crate::rotation::{Asking, Permit};
+use crate::service::Service;
+use crate::upstream::{Received, SendError, Sent};
+
+/// Answers up to this size are read before their head is passed on: until then another replica can
+/// still answer.
+const READ_FIRST: u64 = 64 * 1024;
+
+/// Times that a request may meet replicas which did not begin it. Each of them is gone from the
+/// rotation by the next.
+const UNEXECUTED: usize = 4;
+
+/// One request, as far as it can be sent more than once.
+pub struct Call {
+    pub parts: request::Parts,
+    pub body: Replay<Incoming>,
+    /// As declared.
+    pub bytes: u64,
+    pub is_grpc: bool,
+    pub since: Instant,
+}
+
+/// How one try ended.
+enum Tried {
+    Answered(Response<Body>),
+    /// Somebody else may answer it.
+    Failed {
+        reason: &'static str,
+        executed: bool,
+    },
+    Refused(Refusal),
+}
+
+/// Sends a request to a replica of `service`.
+pub async fn forward(
+    front: &Front,
+    service: &Arc<Service>,
+    call: Call,
+) -> Result<Response<Body>, Refusal> {
+    let limit = grpc_timeout(&call).map_or(front.limits.request_timeout, |asked| {
+        asked.min(front.limits.request_timeout)
+    });
+    let deadline = call.since + limit;
+    let Call {
+        parts,
+        body: replay,
+        is_grpc,
+        bytes,
+        ..
+    } = call;
+    let mut asking = Asking {
+        bytes,
+        deadline,
+        except: None,
+        again: false,
+    };
+    let (mut executed, mut unexecuted) = (0, 0);
+    loop {
+        let granted = service.rotation.acquire(asking.clone()).await?;
+        if let Some(held) = granted.held {
+            front.metrics.held_for(&service.name, held);
+        }
+        let permit = granted.permit;
+        let replica = permit.replica().clone();
+        let request = outgoing(&parts, replay.reader(), is_grpc)?;
+        let tried = attempt(front, service, permit, request, &replay, (deadline, limit));
+        let (reason, was_executed) = match tried.await {
+            Tried::Answered(mut response) => {
+                if let Ok(id) = HeaderValue::from_str(replica.as_str()) {
+                    response.headers_mut().insert(REPLICA, id);
+                }
+                return Ok(response);
+            }
+            Tried::Refused(refusal) => return Err(refusal),
+            Tried::Failed { reason, executed } => (reason, executed),
+        };
+        *(if was_executed {
+            &mut executed
+        } else {
+            &mut unexecuted
+        }) += 1;
+        tracing::debug!(event = "retry", service = %service.name, %replica, reason, "sent elsewhere");
+        if !replay.can_repeat() || executed > 1 || unexecuted > UNEXECUTED {
+            return Err(Refusal::ReplicaLost);
+        }
+        front.metrics.retried(reason);
+        asking.except = Some(replica);
+        asking.again = true;
+    }
+}
+
+async fn attempt(
+    front: &Front,
+    service: &Arc<Service>,
+    mut permit: Permit,
+    request: Request<Sent>,
+    replay: &Replay<Incoming>,
+    (deadline, limit): (Instant, Duration),
+) -> Tried {
+    let is_grpc = is_grpc(request.headers());
+    let upstream = Arc::clone(permit.upstream());
+    let sending = async {
+        match is_grpc {
+            true => upstream.send_stream(request).await,
+            false => upstream.send(request).await,
+        }
+    };
+    let response = match timeout_at(deadline, sending).await {
+        Err(_) => {
+            permit.failed();
+            return Tried::Refused(Refusal::Deadline { limit });
+        }
+        Ok(Err(error)) => return broken(service, permit, &error, replay),
+        Ok(Ok(response)) => response,
+    };
+    // Turned away before anything was done: by a drain that we had not heard of yet.
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE && replay.can_repeat() {
+        return Tried::Failed {
+            reason: "turned_away",
+            executed: false,
+        };
+    }
+    judge(&mut permit, response.status());
+    let unproven = response.headers().get(WARM).is_some_and(|w| w == "skipped");
+    if unproven {
+        front.metrics.cold(&service.name);
+    }
+    let (mut parts, body) = response.into_parts();
+    headers::strip(&mut parts.headers);
+    let small = body.size_hint().exact().is_some_and(|s| s <= READ_FIRST);
+    if is_grpc || !small {
+        return Tried::Answered(Response::from_parts(parts, Body::stream(body, permit)));
+    }
+    match timeout_at(deadline, read(body)).await {
+        Err(_) => {
+            permit.failed();
+            Tried::Refused(Refusal::Deadline { limit })
+        }
+        Ok(Err(error)) => broken(service, permit, &SendError::Broken(error), replay),
+        Ok(Ok(bytes)) => Tried::Answered(Response::from_parts(parts, Body::full(bytes))),
+    }
+}
+
+async fn read(body: Received) -> Result<Bytes, hyper::Error> {
+    Ok(body.collect().await?.to_bytes())
+}
+
+fn broken(
+    service: &Service,
+    mut permit: Permit,
+    error: &SendError,
+    replay: &Replay<Incoming>,
+) -> Tried {
+    if let Some(fault) = replay.fault() {
+        // The client's own body broke the exchange.
+        return Tried::Refused(Refusal::Body(fault));
+    }
+    permit.failed();
+    let executed = !error.is_unexecuted();
+    if !matches!(error, SendError::NotSent(_)) {
+        // It is likely to be dead, and its other connections with it: nobody else is sent there
+        // until it was heard of.
+        service.rotation.unreachable(permit.replica());
+    }
+    Tried::Failed {
+        reason: error.reason(),
+        executed,
+    }
+}
+
+/// What an answer says about its replica.
+fn judge(permit: &mut Permit, status: StatusCode) {
+    if status.is_success() {
+        permit.answered();
+    } else if status == StatusCode::INTERNAL_SERVER_ERROR || status == StatusCode::GATEWAY_TIMEOUT {
+        permit.failed();
+    }
+}
+
+fn outgoing(parts: &request::Parts, body: Sent, is_grpc: bool) -> Result<Request<Sent>, Refusal> {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let malformed = |_| Refusal::Malformed("the path cannot be read".into());
+    let uri: Uri = match is_grpc {
+        true => format!("http://replica{path}").parse(),
+        false => path.parse(),
+    }
+    .map_err(malformed)?;
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = parts.headers.clone();
+    let headers = request.headers_mut();
+    if is_grpc {
+        headers.remove(header::HOST);
+        *request.version_mut() = http::Version::HTTP_2;
+    } else if !headers.contains_key(header::HOST) {
+        let host = parts
+            .uri
+            .authority()
+            .map_or("replica", |host| host.as_str());
+        let host = HeaderValue::from_str(host);
+        headers.insert(
+            header::HOST,
+            host.unwrap_or(HeaderValue::from_static("replica")),
+        );
+    }
+    Ok(request)
+}
+
+/// The body of a request, which may be sent twice.
+///
+/// # Errors
+/// When it declares more than is taken.
+pub fn replay(
+    front: &Front,
+    body: Incoming,
+    is_grpc: bool,
+) -> Result<(Replay<Incoming>, u64), Refusal> {
+    let bytes = body.size_hint().lower();
+    if bytes > front.limits.max_body as u64 {
+        let limit = front.limits.max_body;
+        return Err(Refusal::Body(BodyFault::TooLarge { limit }));
+    }
+    Ok((Replay::new(body, body_limits(front, is_grpc)), bytes))
+}
+
+fn body_limits(front: &Front, is_grpc: bool) -> BodyLimits {
+    BodyLimits {
+        // The bodies of streams have no end; each message's size is the replica's to bound.
+        bytes: if is_grpc {
+            usize::MAX
+        } else {
+            front.limits.max_body
+        },
+        kept: front.limits.max_body,
+        patience: if is_grpc {
+            front.limits.request_timeout
+        } else {
+            front.limits.body_timeout
+        },
+    }
+}
+
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// A number and a unit: hours to nanoseconds.
+fn grpc_timeout(call: &Call) -> Option<Duration> {
+    let text = call.parts.headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u32 = number.parse().ok()?;
+    let unit = match unit {
+        "H" => Duration::from_secs(3600),
+        "M" => Duration::from_secs(60),
+        "S" => Duration::from_secs(1),
+        "m" => Duration::from_millis(1),
+        "u" => Duration::from_micros(1),
+        "n" => Duration::from_nanos(1),
+        _ => return None,
+    };
+    Some(unit.saturating_mul(number))
+}

@@ -1,0 +1,338 @@
+//! Where a request goes: what the gateway answers itself, and what a replica has to.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use preheat_api::config::HealthIs;
+use preheat_api::headers::{REQUEST_ID, WARM};
+use preheat_api::openai::{ModelItem, ModelList};
+use preheat_api::problem::Family;
+use preheat_api::{embed::Health, openapi};
+use preheat_runtime::keys::{Admitted, Keys};
+use preheat_runtime::rates::Rates;
+use preheat_runtime::{Draining, Peer, Stage, metrics, telemetry};
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::body::Body;
+use super::forward::{Call, forward, is_grpc, replay};
+use super::model;
+use crate::headers;
+use crate::metrics::Metrics;
+use crate::refusal::Refusal;
+use crate::replay::Replay;
+use crate::report;
+use crate::service::Service;
+
+/// Longest request id that is taken over from a client.
+const LONGEST_ID: usize = 128;
+
+/// What the front doors share.
+#[derive(Debug)]
+pub struct Front {
+    pub services: Vec<Arc<Service>>,
+    pub keys: Keys,
+    pub rates: Rates,
+    pub health_is: HealthIs,
+    pub limits: FrontLimits,
+    pub metrics: Arc<Metrics>,
+    pub draining: Draining,
+    /// Begins the ids of requests that bring none.
+    pub id: String,
+    pub asked: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct FrontLimits {
+    pub max_body: usize,
+    pub body_timeout: Duration,
+    pub request_timeout: Duration,
+}
+
+/// Answers one request; the service of every front door.
+pub async fn serve(
+    front: Arc<Front>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let since = Instant::now();
+    let id = front.request_id(request.headers());
+    let grpc = is_grpc(request.headers());
+    let route = label(request.uri().path(), grpc);
+    let path = request.uri().path().to_owned();
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{} {route}", request.method()),
+        otel.kind = "server",
+        http.request.method = %request.method(),
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        request_id = id,
+        trace_id = tracing::field::Empty,
+    );
+    telemetry::continue_trace(&span, request.headers());
+    let answered = front
+        .answer(request, &id, since)
+        .instrument(span.clone())
+        .await;
+    let mut response = answered.unwrap_or_else(|refusal| {
+        if refusal.turns_away() {
+            front.metrics.rejected(refusal.code());
+        }
+        let model = front.services.first().map_or("", |s| s.name.as_str());
+        match grpc {
+            true => refusal.grpc(),
+            false => refusal.http(Family::of(&path), model, &id),
+        }
+    });
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    front
+        .metrics
+        .request(route, status.as_str(), since.elapsed());
+    Ok(response)
+}
+
+impl Front {
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        id: &str,
+        since: Instant,
+    ) -> Result<Response<Body>, Refusal> {
+        if let Some(own) = self.own(&request) {
+            return own;
+        }
+        self.admit(request.headers())?;
+        if self.draining.stage() >= Stage::Refusing {
+            return Err(Refusal::Draining);
+        }
+        let peer = request.extensions().get::<Peer>().copied();
+        let spent = self
+            .rates
+            .check(&self.keys, request.headers(), peer.as_ref());
+        spent.map_err(|spent| Refusal::Rate {
+            rate: spent.rate,
+            retry_after: spent.retry_after,
+        })?;
+        let added = request.headers_mut();
+        headers::strip(added);
+        let (address, tls) = peer.map_or((None, false), |peer| (peer.address, peer.tls));
+        headers::forwarded(added, address, tls);
+        if let Ok(id) = HeaderValue::from_str(id) {
+            added.insert(REQUEST_ID, id);
+        }
+        let is_grpc = is_grpc(request.headers());
+        let (parts, body) = request.into_parts();
+        let (body, bytes) = replay(self, body, is_grpc)?;
+        let service = self.service_of(&parts, &body, is_grpc).await?;
+        let call = Call {
+            parts,
+            body,
+            bytes,
+            is_grpc,
+            since,
+        };
+        forward(self, service, call).await
+    }
+
+    /// What the gateway says itself: how it is, and what it is.
+    fn own(&self, request: &Request<Incoming>) -> Option<Result<Response<Body>, Refusal>> {
+        let path = request.uri().path();
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return None;
+        }
+        let answer = match path {
+            "/livez" | "/v2/health/live" => alive(),
+            "/health" if self.health_is == HealthIs::Live => alive(),
+            "/health" | "/ready" | "/readyz" | "/ping" | "/v2/health/ready" => {
+                readiness(&self.services)
+            }
+            "/startupz" => started(&self.services),
+            "/openapi.json" => json(StatusCode::OK, &openapi::document()),
+            "/v1/models" if self.services.len() > 1 => {
+                if let Err(refusal) = self.admit(request.headers()) {
+                    return Some(Err(refusal));
+                }
+                json(StatusCode::OK, &self.models())
+            }
+            "/docs" => page("text/html; charset=utf-8", openapi::page()),
+            "/metrics" => {
+                if let Err(refusal) = self.admit(request.headers()) {
+                    return Some(Err(refusal));
+                }
+                let text = self.metrics.page(&self.services);
+                page(metrics::CONTENT_TYPE, text)
+            }
+            _ => return self.model_ready(path).map(Ok),
+        };
+        Some(Ok(answer))
+    }
+
+    /// `/v2/models/{model}/ready`, with or without a version.
+    fn model_ready(&self, path: &str) -> Option<Response<Body>> {
+        let rest = path.strip_prefix("/v2/models/")?.strip_suffix("/ready")?;
+        let model = rest.split('/').next()?;
+        let service = self.services.iter().find(|s| s.name == model)?;
+        Some(readiness(std::slice::from_ref(service)))
+    }
+
+    /// All of them in OpenAI's list.
+    fn models(&self) -> ModelList {
+        let item = |service: &Arc<Service>| ModelItem {
+            id: service.name.clone(),
+            object: "model".into(),
+            created: 0,
+            owned_by: "preheat".into(),
+        };
+        ModelList {
+            object: "list".into(),
+            data: self.services.iter().map(item).collect(),
+        }
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        match self.keys.check(headers) {
+            Admitted::Yes => Ok(()),
+            Admitted::NoKey => Err(Refusal::NoKey),
+            Admitted::WrongKey => Err(Refusal::WrongKey),
+        }
+    }
+
+    /// A gateway with one service has no choice, and leaves unknown models to its replicas.
+    /// Where there are several, what names none is for the first of them.
+    async fn service_of(
+        &self,
+        parts: &Parts,
+        body: &Replay<Incoming>,
+        is_grpc: bool,
+    ) -> Result<&Arc<Service>, Refusal> {
+        let first = match self.services.as_slice() {
+            [only] => return Ok(only),
+            [] => return Err(Refusal::NoRoute),
+            [first, ..] => first,
+        };
+        let model = match model::in_path(parts.uri.path()) {
+            Some(model) => Some(model.to_owned()),
+            None => model::in_body(parts, body, is_grpc).await?,
+        };
+        let Some(model) = model else {
+            return Ok(first);
+        };
+        let found = self.services.iter().find(|service| service.name == model);
+        found.ok_or(Refusal::UnknownModel(model))
+    }
+
+    /// The client's own id if it is harmless, else one that no other request has.
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        match given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
+            Some(id) => id.to_owned(),
+            None => format!(
+                "{}-{:x}",
+                self.id,
+                self.asked.fetch_add(1, Ordering::Relaxed)
+            ),
+        }
+    }
+}
+
+fn alive() -> Response<Body> {
+    let health = Health {
+        status: "alive".into(),
+    };
+    json(StatusCode::OK, &health)
+}
+
+fn started(services: &[Arc<Service>]) -> Response<Body> {
+    let started = services.iter().all(|service| service.has_been_ready());
+    let status = if started { "started" } else { "starting" };
+    let health = Health {
+        status: status.into(),
+    };
+    json(code(started), &health)
+}
+
+fn readiness(services: &[Arc<Service>]) -> Response<Body> {
+    let report = report::gateway(services);
+    let ready = report.report.status == "ready";
+    let mut response = json(code(ready), &report);
+    if ready {
+        let proven = HeaderValue::from_static("proven");
+        response.headers_mut().insert(WARM, proven);
+    }
+    response
+}
+
+fn code(ok: bool) -> StatusCode {
+    if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+fn json(status: StatusCode, shape: &impl Serialize) -> Response<Body> {
+    // These shapes always serialise.
+    let text = serde_json::to_string(shape).unwrap_or_default();
+    let mut response = page("application/json", text);
+    *response.status_mut() = status;
+    response
+}
+
+fn page(kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from(text)));
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The route as a label: from a list, since paths are the client's to invent.
+fn label(path: &str, is_grpc: bool) -> &'static str {
+    const KNOWN: &[&str] = &[
+        "/",
+        "/embed",
+        "/predict",
+        "/rerank",
+        "/tokenize",
+        "/info",
+        "/classify/image",
+        "/v1/embeddings",
+        "/v1/models",
+        "/v2",
+        "/health",
+        "/ready",
+        "/readyz",
+        "/livez",
+        "/startupz",
+        "/ping",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/stats",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+    ];
+    if is_grpc {
+        return "grpc";
+    }
+    if let Some(known) = KNOWN.iter().find(|known| **known == path) {
+        return known;
+    }
+    match path.strip_prefix("/v2/models/") {
+        Some(rest) if rest.ends_with("/infer") => "/v2/models/{model}/infer",
+        Some(rest) if rest.ends_with("/ready") => "/v2/models/{model}/ready",
+        Some(_) => "/v2/models/{model}",
+        None => "unmatched",
+    }
+}

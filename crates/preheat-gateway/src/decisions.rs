@@ -1,0 +1,82 @@
+//! What was decided and why: the last of it, for whoever asks.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use preheat_api::service::Decision;
+use preheat_core::decision::{Because, Value};
+use preheat_core::{Moment, ReplicaId};
+
+use crate::clock::millis;
+
+/// Decisions that are remembered.
+const KEPT: usize = 1000;
+
+/// The decisions of all services of a gateway.
+#[derive(Debug, Default)]
+pub struct Decisions(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    next: u64,
+    recent: VecDeque<Decision>,
+}
+
+impl Decisions {
+    /// Writes one down, and logs it.
+    pub fn note(
+        &self,
+        service: &str,
+        action: &str,
+        replica: Option<&ReplicaId>,
+        because: &Because,
+        now: Moment,
+    ) {
+        let shown = replica.map_or("", |id| id.as_str());
+        tracing::info!(
+            event = "decision",
+            service,
+            action,
+            replica = shown,
+            reason = %because,
+            "{action} {shown}: {}",
+            because.rule
+        );
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.next += 1;
+        let decision = Decision {
+            sequence: kept.next,
+            at_ms: millis(now.since_start()),
+            service: service.to_owned(),
+            action: action.to_owned(),
+            replica: replica.map(|id| id.as_str().to_owned()),
+            reason: because.rule.to_owned(),
+            inputs: because
+                .inputs
+                .iter()
+                .filter_map(|input| Some((input.name.to_owned(), number(&input.value)?)))
+                .collect(),
+        };
+        if kept.recent.len() == KEPT {
+            kept.recent.pop_front();
+        }
+        kept.recent.push_back(decision);
+    }
+
+    /// Oldest first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Decision> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.recent.iter().cloned().collect()
+    }
+}
+
+/// Times in milliseconds; text is for the log.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Count(count) | Value::Bytes(count) => Some(*count as f64),
+        Value::Rate(number) | Value::Share(number) => Some(*number),
+        Value::Time(time) => Some(millis(*time)),
+        Value::Text(_) => None,
+    }
+}

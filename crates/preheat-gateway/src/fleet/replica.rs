@@ -1,0 +1,276 @@
+//! One replica as its fleet loop knows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use preheat_api::replica::Passport;
+use preheat_api::report::{ErrorReport, ModelReport};
+use preheat_core::balance::{Credentials, Entry};
+use preheat_core::fleet::Role;
+use preheat_core::{Moment, PhaseGroup, ReplicaId};
+
+use crate::provision::Process;
+use crate::upstream::Upstream;
+
+/// How long a replica that broke or took no connection is left alone: a dead one is known to be so
+/// within milliseconds.
+pub const SUSPECT: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub struct Replica {
+    pub id: ReplicaId,
+    pub process: Process,
+    pub upstream: Option<Arc<Upstream>>,
+    pub role: Role,
+    pub started: Moment,
+    /// When it came into its phase.
+    pub since: Moment,
+    /// Its proof, as long as it is not in rotation.
+    pub last_run: Moment,
+    passport: Option<Passport>,
+    fitness: Fitness,
+    ready_since: Option<Moment>,
+    way_out: WayOut,
+    /// It is being re-warmed since this event of its own.
+    rewarming: Option<u64>,
+    suspect_until: Option<Moment>,
+    condemned: bool,
+}
+
+/// Whether what it handed in is good enough to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fitness {
+    Unknown,
+    Proven,
+    /// It serves without a proof, and that is not allowed.
+    Unproven,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WayOut {
+    No,
+    /// It finishes what it has.
+    Leaving,
+    /// It was told to end.
+    Stopping,
+}
+
+impl Replica {
+    pub fn new(id: ReplicaId, process: Process, now: Moment) -> Self {
+        Replica {
+            id,
+            process,
+            upstream: None,
+            role: Role::Spare,
+            started: now,
+            since: now,
+            last_run: now,
+            passport: None,
+            fitness: Fitness::Unknown,
+            ready_since: None,
+            way_out: WayOut::No,
+            rewarming: None,
+            suspect_until: None,
+            condemned: false,
+        }
+    }
+
+    /// Takes note of its passport. True when it is ready for the first time.
+    pub fn heard(&mut self, passport: Passport, allow_unproven: bool, now: Moment) -> bool {
+        if self.phase() != passport.report.phase {
+            self.since = now;
+        }
+        self.suspect_until = None;
+        let over = self
+            .rewarming
+            .is_some_and(|since| passport.sequence > since);
+        if over && passport.report.phase == "ready" {
+            self.rewarming = None;
+        }
+        self.passport = Some(passport);
+        if self.phase() != "ready" {
+            return false;
+        }
+        self.last_run = now;
+        self.fitness = match self.proof() {
+            "passed" | "degraded" => Fitness::Proven,
+            _ if allow_unproven => Fitness::Proven,
+            _ => Fitness::Unproven,
+        };
+        let first = self.ready_since.is_none() && self.fitness == Fitness::Proven;
+        if first {
+            self.ready_since = Some(now);
+        }
+        first
+    }
+
+    /// Where it is, as far as its fleet is concerned.
+    pub fn group(&self, now: Moment) -> PhaseGroup {
+        if self.way_out != WayOut::No {
+            return PhaseGroup::Draining;
+        }
+        let waits = self.is_suspect(now);
+        match self.phase() {
+            "ready" if self.fitness == Fitness::Unproven => PhaseGroup::Failed,
+            "ready" if waits || self.rewarming.is_some() => PhaseGroup::Warming,
+            "ready" => PhaseGroup::Warm,
+            "starting" | "fetching" => PhaseGroup::Cold,
+            "loading" => PhaseGroup::Loading,
+            "warming" | "proving" => PhaseGroup::Warming,
+            "failed" => PhaseGroup::Failed,
+            _ => PhaseGroup::Draining,
+        }
+    }
+
+    /// Whether it will serve, as things stand.
+    pub fn is_coming(&self, now: Moment) -> bool {
+        use PhaseGroup::{Cold, Loading, Warming};
+        matches!(self.group(now), Cold | Loading | Warming)
+    }
+
+    pub fn is_suspect(&self, now: Moment) -> bool {
+        self.suspect_until.is_some_and(|until| now < until)
+    }
+
+    pub fn phase(&self) -> &str {
+        self.passport
+            .as_ref()
+            .map_or("starting", |passport| passport.report.phase.as_str())
+    }
+
+    pub fn passport(&self) -> Option<&Passport> {
+        self.passport.as_ref()
+    }
+
+    pub fn proof(&self) -> &str {
+        self.model()
+            .map_or("pending", |model| model.proof.status.as_str())
+    }
+
+    pub fn is_degraded(&self) -> bool {
+        self.proof() == "degraded"
+    }
+
+    /// Steady latency through its front door.
+    pub fn steady(&self) -> Option<Duration> {
+        let steady = self.model()?.proof.steady_ms?;
+        Duration::try_from_secs_f64(steady / 1e3).ok()
+    }
+
+    pub fn peak_bytes(&self) -> Option<u64> {
+        let peak = self.model()?.memory.peak_bytes;
+        (peak > 0).then_some(peak)
+    }
+
+    pub fn ready_since(&self) -> Option<Moment> {
+        self.ready_since
+    }
+
+    /// How long it still needs.
+    pub fn remaining(&self, cold_start: Duration, now: Moment) -> Duration {
+        let told = self.passport.as_ref().and_then(|p| p.report.eta_ms);
+        let by_others = cold_start.saturating_sub(now.since(self.started));
+        match told {
+            // As of its last change of phase.
+            Some(eta) => Duration::from_millis(eta).saturating_sub(now.since(self.since)),
+            None => by_others,
+        }
+    }
+
+    /// What it needs to go into rotation; none without a proof.
+    pub fn credentials(&mut self, concurrency: usize) -> Option<(Credentials, Arc<Upstream>)> {
+        if self.fitness != Fitness::Proven {
+            return None;
+        }
+        let steady = self.steady().unwrap_or(Duration::from_millis(1));
+        let process = &self.process;
+        let made = || {
+            let (http, grpc) = (process.http.clone(), process.grpc.clone());
+            Arc::new(Upstream::new(http, grpc, process.tasks().child()))
+        };
+        let upstream = Arc::clone(self.upstream.get_or_insert_with(made));
+        let credentials = Credentials {
+            steady,
+            concurrency,
+            degraded: self.proof() == "degraded",
+            entry: Entry::Newcomer,
+        };
+        Some((credentials, upstream))
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.upstream
+            .as_ref()
+            .map_or(0, |upstream| upstream.in_flight().count())
+    }
+
+    /// Why it does not serve.
+    pub fn failure(&self) -> ErrorReport {
+        if self.fitness == Fitness::Unproven {
+            return ErrorReport {
+                stage: "proving".into(),
+                cause: "the replica skipped its warm-up and has no proof".into(),
+                remedy: "do without warmup.skip, or allow it with fleet.allow_unproven".into(),
+                exit_code: 14,
+                retry: true,
+            };
+        }
+        let told = self.model().and_then(|model| model.error.clone());
+        told.unwrap_or_else(|| ErrorReport {
+            stage: self.phase().to_owned(),
+            cause: "the replica failed without a word".into(),
+            remedy: "look at its last lines in the gateway's log".into(),
+            exit_code: 1,
+            retry: true,
+        })
+    }
+
+    /// Its start has failed. False when that was known.
+    pub fn condemn(&mut self) -> bool {
+        !std::mem::replace(&mut self.condemned, true)
+    }
+
+    pub fn rewarm(&mut self) {
+        self.role = Role::Spare;
+        self.rewarming = Some(self.passport.as_ref().map_or(0, |p| p.sequence));
+        self.process.rewarm();
+    }
+
+    /// It broke or took no connection: it is heard of soon, or it is gone.
+    pub fn suspect(&mut self, now: Moment) {
+        self.role = Role::Spare;
+        self.suspect_until = Some(now + SUSPECT);
+    }
+
+    /// It gets nothing new and finishes what it has.
+    pub fn leave(&mut self, now: Moment) {
+        self.way_out = self.way_out.max(WayOut::Leaving);
+        self.since = now;
+    }
+
+    /// Tells it to end. False when it has been told.
+    pub fn stop(&mut self) -> bool {
+        let news = self.way_out != WayOut::Stopping;
+        self.way_out = WayOut::Stopping;
+        self.process.leave();
+        news
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.way_out == WayOut::Stopping
+    }
+
+    fn model(&self) -> Option<&ModelReport> {
+        self.passport.as_ref()?.report.models.first()
+    }
+}
+
+impl WayOut {
+    fn max(self, other: WayOut) -> WayOut {
+        if self == WayOut::Stopping {
+            self
+        } else {
+            other
+        }
+    }
+}

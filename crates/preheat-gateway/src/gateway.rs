@@ -1,0 +1,320 @@
+//! One gateway: binds its doors, runs a fleet loop for each service, leaves in order.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, Method, header};
+use preheat_core::balance::BalancePolicy;
+use preheat_core::lifecycle::Exit;
+use preheat_core::{Failure, FailureKind, Phase};
+use preheat_runtime::edge::{self, Address};
+use preheat_runtime::rates::Rates;
+use preheat_runtime::tls::{self, TlsFiles};
+use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, Urgency};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tower::ServiceBuilder;
+use tower_http::cors::CorsLayer;
+
+use crate::admin::{self, Admin};
+use crate::clock::{Clock, millis};
+use crate::data::{self, Front};
+use crate::decisions::Decisions;
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::provision::Provisioner;
+use crate::rotation::Rotation;
+use crate::service::Service;
+use crate::settings::{ServiceSettings, Settings};
+
+/// Events of replicas that may wait for their loop.
+const EVENTS: usize = 256;
+
+/// How far ahead a forecast of the load is of use before any start was seen.
+const LEAD: Duration = Duration::from_secs(5);
+
+/// How long tasks may take to notice that the process ends.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// A gateway whose sockets are bound and whose fleets begin to start.
+#[derive(Debug)]
+pub struct Gateway {
+    front: Arc<Front>,
+    settings: Settings,
+    drain: Drain,
+    probes: ProbeThread,
+    loops: Vec<JoinHandle<()>>,
+    /// The fleet loops' own, so that they outlive the listeners.
+    fleet_tasks: Tasks,
+    tasks: Tasks,
+    shutdown: Shutdown,
+    addresses: Addresses,
+}
+
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    pub http: Address,
+    pub grpc: Address,
+    pub admin: Address,
+}
+
+/// Binds the sockets of a gateway and begins to start its replicas. Called inside a multi-thread
+/// runtime.
+///
+/// `started`: when the process began. `shutdown` is already fed by the signals.
+///
+/// # Errors
+/// What keeps a gateway from even being alive: an address, a certificate, a folder.
+pub fn start(
+    settings: Settings,
+    started: Instant,
+    tasks: Tasks,
+    shutdown: Shutdown,
+) -> Result<Gateway, Failure> {
+    let clock = Clock::started_at(started);
+    let doors = [&settings.http, &settings.grpc, &settings.admin];
+    let [http, grpc, admin] = doors.map(|address| edge::bind(address));
+    let (http, grpc, admin) = (
+        http.map_err(not_bound)?,
+        grpc.map_err(not_bound)?,
+        admin.map_err(not_bound)?,
+    );
+    let addresses = Addresses {
+        http: http.address().clone(),
+        grpc: grpc.address().clone(),
+        admin: admin.address().clone(),
+    };
+    let edge_config = edge_config(&settings)?;
+    make_dir(&settings.dir)?;
+
+    let drain = Drain::new();
+    let shell = Shell::new(tasks.clone(), drain.draining());
+    let names: Vec<_> = settings.services.iter().map(|s| s.name.clone()).collect();
+    let metrics = Arc::new(Metrics::new(&names, crate::VERSION));
+    let decisions = Arc::new(Decisions::default());
+    let fleet_tasks = tasks.child();
+    let mut services = Vec::new();
+    let mut loops = Vec::new();
+    for of in &settings.services {
+        let around = Around {
+            tasks: &fleet_tasks,
+            shutdown: &shutdown,
+            decisions: &decisions,
+            metrics: &metrics,
+            clock,
+        };
+        let (service, looping) = begin(of, &settings, &around);
+        services.push(service);
+        loops.push(looping);
+    }
+    let front = Arc::new(Front {
+        services,
+        keys: settings.keys.clone(),
+        rates: Rates::new(settings.rate),
+        health_is: settings.health_is,
+        limits: settings.limits,
+        metrics,
+        draining: drain.draining(),
+        id: random()?,
+        asked: AtomicU64::new(1),
+    });
+    let admin_routes = admin::router(&Arc::new(Admin {
+        front: Arc::clone(&front),
+        keys: settings.admin_keys.clone(),
+        decisions,
+        shutdown: shutdown.clone(),
+    }));
+    let probes = ProbeThread::start(admin, admin_routes, edge::EdgeConfig::default());
+    let gateway = Gateway {
+        drain,
+        probes: probes.map_err(|error| internal(&error))?,
+        loops,
+        fleet_tasks,
+        tasks,
+        shutdown,
+        addresses,
+        settings,
+        front,
+    };
+    gateway.serve([("http", http), ("grpc", grpc)], &edge_config, &shell);
+    gateway.announce(clock);
+    Ok(gateway)
+}
+
+/// What all services share.
+struct Around<'a> {
+    tasks: &'a Tasks,
+    shutdown: &'a Shutdown,
+    decisions: &'a Arc<Decisions>,
+    metrics: &'a Arc<Metrics>,
+    clock: Clock,
+}
+
+/// One service and its loop.
+fn begin(
+    of: &ServiceSettings,
+    settings: &Settings,
+    around: &Around<'_>,
+) -> (Arc<Service>, JoinHandle<()>) {
+    let policy = BalancePolicy::under(of.fleet.slo);
+    let rotation = Arc::new(Rotation::new(policy, settings.hold, LEAD, around.clock));
+    let (service, commands) = Service::new(of.name.clone(), rotation);
+    let service = Arc::new(service);
+    let (events, inbox) = mpsc::channel(EVENTS);
+    // Not the loop's own group: replicas are ended by it, in order, and not beside it.
+    let provisioner = Provisioner::new(of.local.clone(), Tasks::new(), events);
+    let fleet = Fleet::new(
+        Arc::clone(&service),
+        of.fleet,
+        Box::new(provisioner),
+        Arc::clone(around.decisions),
+        Arc::clone(around.metrics),
+        around.clock,
+    );
+    let (tasks, shutdown) = (around.tasks.clone(), around.shutdown.clone());
+    let looping = fleet.run(inbox, commands, tasks, shutdown);
+    (service, around.tasks.spawn("fleet", looping))
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    #[must_use]
+    pub fn services(&self) -> &[Arc<Service>] {
+        &self.front.services
+    }
+
+    /// From here to the exit.
+    pub async fn live(self) -> Exit {
+        self.shutdown.reached(Urgency::Drain).await;
+        let report = self.drain.run(self.settings.drain, &self.shutdown).await;
+        // Nobody is answered any more, so the replicas have nothing left to do.
+        self.fleet_tasks.token().cancel();
+        for looping in self.loops {
+            // A loop that panicked was logged; its replicas die with this process.
+            let _ = looping.await;
+        }
+        if let Err(error) = fs::remove_dir_all(&self.settings.dir) {
+            tracing::debug!(event = "files_left", %error, "files were left");
+        }
+        self.probes.stop();
+        if let Err(error) = self.tasks.close_and_wait(LAST_TASKS).await {
+            tracing::debug!(event = "tasks_left", %error, "some tasks were still running");
+        }
+        match report.cut {
+            0 => Exit::Drained,
+            cut => Exit::Cut(cut),
+        }
+    }
+
+    fn serve(
+        &self,
+        doors: [(&'static str, Listener); 2],
+        config: &edge::EdgeConfig,
+        shell: &Shell,
+    ) {
+        for (door, listener) in doors {
+            let (config, shell) = (config.clone(), shell.clone());
+            let front = Arc::clone(&self.front);
+            let service = ServiceBuilder::new()
+                .option_layer(cors(&self.settings.cors_origins))
+                .service_fn(move |request| data::serve(Arc::clone(&front), request));
+            self.tasks.spawn("listener", async move {
+                if let Err(error) = edge::serve(listener, service, config, shell).await {
+                    tracing::error!(event = "listener_failed", door, %error, "a front door is closed");
+                }
+            });
+        }
+    }
+
+    fn announce(&self, clock: Clock) {
+        let Addresses { http, grpc, admin } = &self.addresses;
+        let names: Vec<_> = self
+            .front
+            .services
+            .iter()
+            .map(|s| s.name.as_str())
+            .collect();
+        tracing::info!(
+            event = "listening",
+            services = names.join(", "),
+            %http,
+            %grpc,
+            %admin,
+            ms = millis(clock.now().since_start()),
+            "listening on {http}, gRPC on {grpc}, admin on {admin}"
+        );
+    }
+}
+
+/// Browsers may call from these origins; without any there is nothing to add.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|o| o.parse().ok()).collect();
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
+    })
+}
+
+fn edge_config(settings: &Settings) -> Result<edge::EdgeConfig, Failure> {
+    let mut config = settings.edge.clone();
+    if let Some((cert, key)) = settings.tls_files.clone() {
+        let files = TlsFiles {
+            cert,
+            key,
+            client_ca: None,
+        };
+        let tls = tls::load(&files)
+            .map_err(|error| configuration(error.to_string(), error.remedy().into()))?;
+        config.tls = Some(tls.server);
+    }
+    Ok(config)
+}
+
+/// Nobody else may reach the replicas' sockets.
+fn make_dir(dir: &PathBuf) -> Result<(), Failure> {
+    let made = fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(dir);
+    made.map_err(|error| {
+        let cause = format!("{} cannot be made: {error}", dir.display());
+        configuration(cause, "give another folder with fleet.dir".into())
+    })
+}
+
+fn not_bound(error: BindError) -> Failure {
+    let kind = match error {
+        BindError::InUse { .. } => FailureKind::AddressInUse,
+        _ => FailureKind::Configuration,
+    };
+    Failure::new(kind, &Phase::Starting, error.to_string(), error.remedy())
+}
+
+fn configuration(cause: String, remedy: String) -> Failure {
+    Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
+}
+
+fn internal(error: &std::io::Error) -> Failure {
+    let remedy = "raise the limits on threads and open files";
+    let cause = error.to_string();
+    Failure::new(FailureKind::Internal, &Phase::Starting, cause, remedy)
+}
+
+/// A beginning of request ids that no other gateway has.
+fn random() -> Result<String, Failure> {
+    let mut bytes = [0u8; 4];
+    getrandom::fill(&mut bytes).map_err(|error| internal(&std::io::Error::other(error)))?;
+    Ok(bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}

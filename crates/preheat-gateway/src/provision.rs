@@ -1,0 +1,312 @@
+//! Replicas as processes of this machine: the same binary, told to serve on sockets of its own.
+//!
+//! A replica lives in a process group of its own, ends when the gateway does, and is watched until
+//! it has ended. What happens to it is told to the fleet loop as events; nothing here decides.
+
+mod admin;
+mod follow;
+mod output;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use preheat_api::Config;
+use preheat_api::replica::Passport;
+use preheat_api::settings::{SETTINGS, env};
+use preheat_core::ReplicaId;
+use preheat_runtime::Tasks;
+use preheat_runtime::edge::Address;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::fleet::Provision;
+use crate::upstream::Place;
+use output::Output;
+
+/// Ports of a replica's sockets: part of their names only.
+const HTTP: u16 = 8000;
+const GRPC: u16 = 8001;
+
+/// What every replica of a service is started with.
+#[derive(Debug, Clone)]
+pub struct LocalSettings {
+    /// The binary itself.
+    pub program: PathBuf,
+    /// Private folder for sockets and files.
+    pub dir: PathBuf,
+    /// As for a replica alone; addresses and keys are replaced.
+    pub config: Config,
+    /// How long a replica that was told to leave may take.
+    pub stop_limit: Duration,
+}
+
+/// What became known about a replica.
+#[derive(Debug)]
+pub struct Event {
+    pub id: ReplicaId,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
+    /// It speaks, or its phase has changed.
+    Passport(Box<Passport>),
+    /// It is gone; with its last words.
+    Exited { status: String, last: Vec<String> },
+}
+
+/// Starts replicas of one service.
+#[derive(Debug)]
+pub struct Provisioner {
+    settings: LocalSettings,
+    tasks: Tasks,
+    events: mpsc::Sender<Event>,
+}
+
+/// One replica's process.
+#[derive(Debug)]
+pub struct Process {
+    pub pid: u32,
+    pub http: Place,
+    pub grpc: Place,
+    admin: Place,
+    stop: watch::Sender<Stop>,
+    tasks: Tasks,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stop {
+    Run,
+    Leave,
+    Now,
+}
+
+impl Provisioner {
+    #[must_use]
+    pub fn new(settings: LocalSettings, tasks: Tasks, events: mpsc::Sender<Event>) -> Self {
+        Provisioner {
+            settings,
+            tasks,
+            events,
+        }
+    }
+
+    fn spawn(&self, id: &ReplicaId) -> io::Result<Process> {
+        let dir = self.settings.dir.join(id.as_str());
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&dir)?;
+        let config = dir.join("preheat.json");
+        let text = serde_json::to_vec_pretty(&replica_config(&self.settings.config, &dir))?;
+        fs::write(&config, text)?;
+        let mut child = self.command(&config).spawn()?;
+        let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+        let output = Output::capture(id, &mut child, &self.tasks);
+        let (stop, stopped) = watch::channel(Stop::Run);
+        // Ends together with the process.
+        let tasks = self.tasks.child();
+        let process = Process {
+            pid,
+            http: socket(&dir.join(format!("s:{HTTP}"))),
+            grpc: socket(&dir.join(format!("s:{GRPC}"))),
+            admin: socket(&dir.join("admin")),
+            stop,
+            tasks: tasks.clone(),
+        };
+        let follow = follow::follow(
+            id.clone(),
+            process.admin.clone(),
+            self.events.clone(),
+            tasks.clone(),
+        );
+        self.tasks.spawn("replica events", follow);
+        let watched = Watched {
+            id: id.clone(),
+            child,
+            pid,
+            dir,
+            stop: stopped,
+            limit: self.settings.stop_limit,
+            output,
+            tasks,
+        };
+        self.tasks
+            .spawn("replica", watched.run(self.events.clone()));
+        Ok(process)
+    }
+
+    fn command(&self, config: &Path) -> Command {
+        let mut command = Command::new(&self.settings.program);
+        command.arg("serve").arg("--config").arg(config);
+        command.arg("--parent").arg(std::process::id().to_string());
+        // Everything is in the file: what the gateway was told must not be told twice.
+        for setting in SETTINGS {
+            command.env_remove(setting.env);
+        }
+        command.env_remove(env::CONFIG);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+}
+
+impl Process {
+    /// One that is no process, reached without a network; it is over when its tasks are.
+    #[cfg(test)]
+    pub fn in_memory(dialer: preheat_runtime::edge::MemoryDialer, tasks: Tasks) -> Self {
+        let place = Place::Memory(dialer);
+        Process {
+            pid: 0,
+            http: place.clone(),
+            grpc: place.clone(),
+            admin: place,
+            stop: watch::Sender::new(Stop::Run),
+            tasks,
+        }
+    }
+
+    /// For those who play a replica: over when it is told to leave.
+    #[cfg(test)]
+    pub fn told_to_leave(&self) -> impl Future<Output = ()> + use<> {
+        let mut stop = self.stop.subscribe();
+        async move { reached(&mut stop, Stop::Leave).await }
+    }
+
+    /// Asks it to finish what it has and to leave; it is ended when it takes too long.
+    pub fn leave(&self) {
+        self.raise(Stop::Leave);
+    }
+
+    /// Ends it.
+    pub fn kill(&self) {
+        self.raise(Stop::Now);
+    }
+
+    /// Tells it to warm itself again.
+    pub fn rewarm(&self) {
+        let (place, tasks) = (self.admin.clone(), self.tasks.clone());
+        self.tasks.spawn("rewarm", async move {
+            if let Err(error) = admin::post(&place, "/v1/rewarm", &tasks).await {
+                tracing::warn!(event = "rewarm_failed", %error, "a replica could not be told to re-warm");
+            }
+        });
+    }
+
+    /// Tasks that end with the process.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    fn raise(&self, stop: Stop) {
+        self.stop.send_if_modified(|now| {
+            let raised = stop > *now;
+            *now = (*now).max(stop);
+            raised
+        });
+    }
+}
+
+impl Provision for Provisioner {
+    fn start(&self, id: &ReplicaId) -> io::Result<Process> {
+        self.spawn(id)
+    }
+}
+
+/// A process and what has to be cleared away after it.
+struct Watched {
+    id: ReplicaId,
+    child: Child,
+    pid: u32,
+    dir: PathBuf,
+    stop: watch::Receiver<Stop>,
+    limit: Duration,
+    output: Output,
+    tasks: Tasks,
+}
+
+impl Watched {
+    async fn run(mut self, events: mpsc::Sender<Event>) {
+        let status = self.ended().await;
+        // Whatever it has started itself goes too.
+        self.signal(Signal::KILL);
+        self.tasks.token().cancel();
+        if let Err(error) = fs::remove_dir_all(&self.dir) {
+            tracing::debug!(event = "replica_files_left", replica = %self.id, %error, "files were left");
+        }
+        let what = What::Exited {
+            status: status.map_or_else(|e| e.to_string(), |status| status.to_string()),
+            last: self.output.last(),
+        };
+        // A loop that has ended itself does not care.
+        let _ = events.send(Event { id: self.id, what }).await;
+    }
+
+    async fn ended(&mut self) -> io::Result<ExitStatus> {
+        tokio::select! {
+            status = self.child.wait() => return status,
+            () = reached(&mut self.stop, Stop::Leave) => {}
+        }
+        self.signal(Signal::TERM);
+        let leaving = timeout(self.limit, self.child.wait());
+        tokio::select! {
+            left = leaving => {
+                if let Ok(status) = left {
+                    return status;
+                }
+                tracing::warn!(event = "replica_killed", replica = %self.id, "it did not leave in time");
+            }
+            () = reached(&mut self.stop, Stop::Now) => {}
+        }
+        self.signal(Signal::KILL);
+        self.child.wait().await
+    }
+
+    /// To the whole group, whose leader it is.
+    fn signal(&self, signal: Signal) {
+        let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            // It may be gone already.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+async fn reached(stop: &mut watch::Receiver<Stop>, level: Stop) {
+    if stop.wait_for(|now| *now >= level).await.is_err() {
+        // Nobody holds the process any more: it is not wanted.
+    }
+}
+
+fn socket(path: &Path) -> Place {
+    Place::At(Address::Unix(path.to_owned()))
+}
+
+/// The configuration of a replica that only its gateway talks to.
+fn replica_config(config: &Config, dir: &Path) -> Config {
+    let mut config = config.clone();
+    let dir = dir.display();
+    config.server.host = format!("unix:{dir}/s");
+    config.server.port = HTTP;
+    config.server.grpc_port = GRPC;
+    config.server.admin = format!("unix:{dir}/admin");
+    // Users are checked and counted once, at the gateway; its folder lets nobody else in.
+    config.auth = preheat_api::config::Auth::default();
+    config.server.cors_origins.clear();
+    config.limits.rate = 0.0;
+    config.drain.delay = preheat_api::quantity::Span::secs(0);
+    // It stays to say why; the gateway ends it.
+    config.warmup.on_failure = preheat_api::config::OnFailure::Hold;
+    config
+}

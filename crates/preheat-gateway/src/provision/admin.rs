@@ -1,0 +1,84 @@
+//! Asking a replica's admin listener.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use preheat_api::replica::Passport;
+use preheat_runtime::Tasks;
+
+use crate::upstream::{Place, dial};
+
+/// A passport holds some hundred cases at most.
+const LONGEST: usize = 4 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("it takes no connection: {0}")]
+    Connect(#[from] std::io::Error),
+    #[error("the connection broke: {0}")]
+    Broken(#[from] hyper::Error),
+    #[error("it answered {0}")]
+    Status(http::StatusCode),
+    #[error("its answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Opens a stream of events from `sequence` on.
+pub async fn events(
+    place: &Place,
+    sequence: u64,
+    tasks: &Tasks,
+) -> Result<Response<Incoming>, AdminError> {
+    let mut request = request(Method::GET, "/v1/events");
+    let headers = request.headers_mut();
+    headers.insert("last-event-id", sequence.into());
+    send(place, request, tasks).await
+}
+
+pub async fn passport(place: &Place, tasks: &Tasks) -> Result<Passport, AdminError> {
+    let response = send(place, request(Method::GET, "/v1/replica"), tasks).await?;
+    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    let body = body.map_err(|error| AdminError::Unreadable(error.to_string()))?;
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|error| AdminError::Unreadable(error.to_string()))
+}
+
+pub async fn post(place: &Place, path: &'static str, tasks: &Tasks) -> Result<(), AdminError> {
+    send(place, request(Method::POST, path), tasks)
+        .await
+        .map(drop)
+}
+
+fn request(method: Method, path: &'static str) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = http::Uri::from_static(path);
+    let host = HeaderValue::from_static("replica");
+    request.headers_mut().insert(header::HOST, host);
+    request
+}
+
+async fn send(
+    place: &Place,
+    request: Request<Empty<Bytes>>,
+    tasks: &Tasks,
+) -> Result<Response<Incoming>, AdminError> {
+    let stream = dial(place).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let token = tasks.token().clone();
+    tasks.spawn("replica admin connection", async move {
+        tokio::select! {
+            // How it ends shows in the answer.
+            _ = connection => {}
+            () = token.cancelled() => {}
+        }
+    });
+    let response = sender.send_request(request).await?;
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        status => Err(AdminError::Status(status)),
+    }
+}

@@ -1,0 +1,120 @@
+//! One service as its requests and those who look at it see it; its fleet loop writes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use preheat_api::ReadinessReport;
+use preheat_api::service::{ScaleRequest, ServiceReport};
+use preheat_core::ReplicaId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::rotation::Rotation;
+
+/// Wishes that may wait for a loop.
+const COMMANDS: usize = 16;
+
+/// A model behind the gateway.
+#[derive(Debug)]
+pub struct Service {
+    /// What clients call the model.
+    pub name: String,
+    pub rotation: Arc<Rotation>,
+    status: watch::Sender<Status>,
+    ready_once: AtomicBool,
+    commands: mpsc::Sender<Command>,
+}
+
+/// What the fleet loop says about its service.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub report: ServiceReport,
+    /// That of the replica which is furthest.
+    pub best: Option<ReadinessReport>,
+}
+
+/// What may be asked of a fleet loop.
+#[derive(Debug)]
+pub enum Command {
+    Scale(ScaleRequest, oneshot::Sender<Result<(), String>>),
+}
+
+impl Service {
+    /// A service, and what its fleet loop listens to.
+    #[must_use]
+    pub fn new(name: String, rotation: Arc<Rotation>) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let report = ServiceReport {
+            name: name.clone(),
+            status: "not_ready".into(),
+            detail: "starting".into(),
+            min: 0,
+            max: 0,
+            wanted: 0,
+            reason: String::new(),
+            spares: 0,
+            held: 0,
+            held_bytes: 0,
+            rate_rps: 0.0,
+            capacity_rps: None,
+            replicas: Vec::new(),
+            error: None,
+        };
+        let service = Service {
+            name,
+            rotation,
+            status: watch::Sender::new(Status { report, best: None }),
+            ready_once: AtomicBool::new(false),
+            commands,
+        };
+        (service, inbox)
+    }
+
+    /// The loop's: how things are.
+    pub fn publish(&self, status: Status) {
+        if status.report.status == "ready" {
+            self.ready_once.store(true, Ordering::Relaxed);
+        }
+        self.status.send_replace(status);
+    }
+
+    /// Whether a replica has been ready since the gateway began, or none is needed.
+    #[must_use]
+    pub fn has_been_ready(&self) -> bool {
+        self.ready_once.load(Ordering::Relaxed) || self.status.borrow().report.status == "idle"
+    }
+
+    /// As last published, with what changes from request to request as it is now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = self.status.borrow().clone();
+        let report = &mut status.report;
+        (report.held, report.held_bytes) = self.rotation.held();
+        for replica in &mut report.replicas {
+            let id = ReplicaId::new(replica.id.clone());
+            let Some(seen) = self.rotation.look(&id) else {
+                continue;
+            };
+            replica.in_flight = seen.in_flight;
+            replica.answered = seen.answered;
+            replica.latency_ms = Some(crate::clock::millis(seen.latency));
+        }
+        status
+    }
+
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Other bounds from now on.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub async fn scale(&self, wish: ScaleRequest) -> Result<(), String> {
+        let gone = |_| "the gateway is stopping".to_owned();
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Scale(wish, answer);
+        self.commands.send(command).await.map_err(|_| gone(()))?;
+        answered.await.map_err(|_| gone(()))?
+    }
+}

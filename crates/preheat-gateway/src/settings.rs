@@ -1,0 +1,299 @@
+//! What the configuration means for a gateway: validated, with files read and nothing left to
+//! interpret.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use preheat_api::config::{self, Config, HealthIs, Model, Spares};
+use preheat_core::hold::HoldPolicy;
+use preheat_core::pool::PoolSize;
+use preheat_core::scaling::ScalePolicy;
+use preheat_core::{ReplicaId, Slo};
+use preheat_runtime::keys::Keys;
+use preheat_runtime::{DrainLimits, EdgeConfig, cpu};
+
+use crate::data::FrontLimits;
+use crate::fleet::FleetSettings;
+use crate::provision::LocalSettings;
+
+/// Longest path of a unix socket, the smallest of all systems less its end mark.
+const LONGEST_SOCKET: usize = 103;
+
+/// A replica's own limits on top of its drain before it is ended by force.
+const STOP_SLACK: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub http: String,
+    pub grpc: String,
+    pub admin: String,
+    pub edge: EdgeConfig,
+    pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub keys: Keys,
+    pub admin_keys: Keys,
+    /// Requests a second for each key or client; none: no limit.
+    pub rate: Option<f64>,
+    pub health_is: HealthIs,
+    pub cors_origins: Vec<String>,
+    pub limits: FrontLimits,
+    pub drain: DrainLimits,
+    pub hold: HoldPolicy,
+    pub dir: PathBuf,
+    pub services: Vec<ServiceSettings>,
+}
+
+/// One model behind the gateway.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    pub name: String,
+    pub fleet: FleetSettings,
+    pub local: LocalSettings,
+}
+
+/// What the binary knows of the process's surroundings; nobody else reads the environment.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The binary itself, to start replicas with.
+    pub program: PathBuf,
+    /// Where sockets go if the configuration does not say.
+    pub run_dir: PathBuf,
+}
+
+/// A configuration that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct SettingsError {
+    pub key: &'static str,
+    pub problem: String,
+    pub remedy: &'static str,
+}
+
+fn error(key: &'static str, problem: impl Into<String>, remedy: &'static str) -> SettingsError {
+    SettingsError {
+        key,
+        problem: problem.into(),
+        remedy,
+    }
+}
+
+impl Settings {
+    /// `names`: what each model is called, in order; its replicas call it the same.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the key, what is wrong with it, and what to do.
+    pub fn resolve(
+        config: &Config,
+        names: &[String],
+        around: &Surroundings,
+    ) -> Result<Self, SettingsError> {
+        check(&config.fleet)?;
+        distinct(names)?;
+        let (server, fleet) = (&config.server, &config.fleet);
+        let dir = match fleet.dir.as_str() {
+            "" => around.run_dir.clone(),
+            dir => PathBuf::from(dir),
+        };
+        check_dir(&dir)?;
+        let services = config.model.iter().zip(names).enumerate();
+        Ok(Settings {
+            http: address(&server.host, server.port),
+            grpc: address(&server.host, server.grpc_port),
+            admin: server.admin.clone(),
+            edge: EdgeConfig {
+                header_timeout: server.header_timeout.0,
+                idle_timeout: server.idle_timeout.0,
+                max_connections: server.max_connections,
+                ..EdgeConfig::default()
+            },
+            tls_files: tls_files(&config.auth.tls)?,
+            keys: keys("auth.api_keys_file", &config.auth.api_keys_file)?,
+            admin_keys: keys("auth.admin_keys_file", &config.auth.admin_keys_file)?,
+            rate: (config.limits.rate > 0.0).then_some(config.limits.rate),
+            health_is: server.health_is,
+            cors_origins: server.cors_origins.clone(),
+            limits: FrontLimits {
+                max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
+                body_timeout: server.body_timeout.0,
+                request_timeout: config.limits.request_timeout.0,
+            },
+            drain: DrainLimits {
+                settle: config.drain.delay.0,
+                timeout: config.drain.timeout.0,
+            },
+            hold: HoldPolicy {
+                max_count: fleet.hold_requests,
+                max_bytes: fleet.hold_bytes.0,
+                longest: fleet.hold.0,
+            },
+            services: services
+                .map(|(at, (model, name))| ServiceSettings {
+                    name: name.clone(),
+                    fleet: fleet_settings(config),
+                    local: LocalSettings {
+                        program: around.program.clone(),
+                        dir: dir.join(at.to_string()),
+                        config: one_model(config, model, name),
+                        stop_limit: config.drain.timeout.0 + STOP_SLACK,
+                    },
+                })
+                .collect(),
+            dir,
+        })
+    }
+}
+
+fn check(fleet: &config::Fleet) -> Result<(), SettingsError> {
+    let positive = |key, value: usize| match value {
+        0 => Err(error(key, "must not be 0", "give a number above 0")),
+        _ => Ok(()),
+    };
+    positive("fleet.max", fleet.max)?;
+    positive("fleet.concurrency", fleet.concurrency)?;
+    positive("fleet.hold_requests", fleet.hold_requests)?;
+    if fleet.min > fleet.max {
+        let problem = format!(
+            "{} is more than fleet.max, which is {}",
+            fleet.min, fleet.max
+        );
+        return Err(error(
+            "fleet.min",
+            problem,
+            "raise fleet.max, or lower fleet.min",
+        ));
+    }
+    Ok(())
+}
+
+fn distinct(names: &[String]) -> Result<(), SettingsError> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(*name)) {
+        None => Ok(()),
+        Some(twice) => Err(error(
+            "model.name",
+            format!("two models are called {twice}"),
+            "give each model a name of its own",
+        )),
+    }
+}
+
+/// A path that is too long shows only when a replica binds its sockets; it is told here.
+fn check_dir(dir: &Path) -> Result<(), SettingsError> {
+    let id = ReplicaId::new("r9999999");
+    let longest = dir.join("99").join(id.as_str()).join("s:8000");
+    if longest.as_os_str().len() > LONGEST_SOCKET {
+        let problem = format!("{} is too long for unix sockets in it", dir.display());
+        return Err(error("fleet.dir", problem, "give a shorter path"));
+    }
+    Ok(())
+}
+
+fn fleet_settings(config: &Config) -> FleetSettings {
+    let fleet = &config.fleet;
+    FleetSettings {
+        scale: ScalePolicy {
+            min: fleet.min,
+            max: fleet.max,
+            to_zero_after: fleet.scale_to_zero.then_some(fleet.linger.0),
+            ..ScalePolicy::default()
+        },
+        spares: match fleet.spares {
+            Spares::Auto => PoolSize::Auto,
+            Spares::Count(count) => PoolSize::Fixed(count),
+        },
+        concurrency: fleet.concurrency,
+        allow_unproven: fleet.allow_unproven,
+        slo: Slo::p95(config.slo.p95.0),
+        drain_limit: config.drain.timeout.0,
+        stop_limit: config.drain.timeout.0 + STOP_SLACK,
+    }
+}
+
+fn one_model(config: &Config, model: &Model, name: &str) -> Config {
+    let mut model = model.clone();
+    name.clone_into(&mut model.name);
+    // A replica alone keeps its threads each to a CPU. Several that did would wait for one another
+    // on the first CPUs while others idle.
+    if config.fleet.max > 1 && model.threads == 0 {
+        model.threads = (cpu::usable().get() / model.instances.max(1)).max(1);
+    }
+    let mut config = config.clone();
+    config.model = vec![model];
+    config.limits.concurrency = config.limits.concurrency.max(config.fleet.concurrency);
+    config
+}
+
+fn keys(setting: &'static str, path: &str) -> Result<Keys, SettingsError> {
+    Keys::read(path).map_err(|e| error(setting, e.to_string(), e.remedy()))
+}
+
+fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsError> {
+    let missing = |key| Err(error(key, "is missing", "give both, or neither"));
+    match (tls.cert.as_str(), tls.key.as_str()) {
+        ("", "") => Ok(None),
+        ("", _) => missing("auth.tls.cert"),
+        (_, "") => missing("auth.tls.key"),
+        (cert, key) => Ok(Some((cert.into(), key.into()))),
+    }
+}
+
+fn address(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') && !host.starts_with("unix:") {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(config: &Config, names: &[&str]) -> Result<Settings, SettingsError> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let around = Surroundings {
+            program: "/bin/preheat".into(),
+            run_dir: "/tmp/preheat-1".into(),
+        };
+        Settings::resolve(config, &names, &around)
+    }
+
+    #[test]
+    fn what_cannot_be_names_its_key() {
+        let fleet = |change: fn(&mut config::Fleet)| {
+            let mut config = Config::default();
+            change(&mut config.fleet);
+            config
+        };
+        let long = "x".repeat(200);
+        let mut far = Config::default();
+        far.fleet.dir = format!("/{long}");
+        for (config, names, key) in [
+            (fleet(|f| f.max = 0), &["a"][..], "fleet.max"),
+            (fleet(|f| f.concurrency = 0), &["a"], "fleet.concurrency"),
+            (fleet(|f| f.min = 7), &["a"], "fleet.min"),
+            (fleet(|_| ()), &["a", "a"], "model.name"),
+            (far, &["a"], "fleet.dir"),
+        ] {
+            assert_eq!(resolve(&config, names).unwrap_err().key, key);
+        }
+    }
+
+    #[test]
+    fn each_model_is_a_service_whose_replicas_share_the_machine() {
+        let config = Config {
+            model: vec![Model::default(), Model::default()],
+            ..Config::default()
+        };
+        let settings = resolve(&config, &["a", "b"]).unwrap();
+        let names: Vec<_> = settings.services.iter().map(|s| &s.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        let local = &settings.services[1].local;
+        assert_eq!(local.config.model.len(), 1);
+        assert_eq!(local.config.model[0].name, "b");
+        assert!(
+            local.config.model[0].threads > 0,
+            "else each would pin its threads"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! The whole gateway in simulated time: real loops, real HTTP over pipes in memory, and replicas that
+//! say of themselves what the test wants. No process, no socket, no waiting.
+
+mod play;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use preheat_core::pool::PoolSize;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use play::{Gateway, Manner, Play};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLI: Duration = Duration::from_millis(1);
+
+fn post(path: &str) -> Request<Full<Bytes>> {
+    Request::post(path)
+        .header("host", "gateway")
+        .body(Full::new(Bytes::from_static(b"[\"x\"]")))
+        .unwrap()
+}
+
+/// So many at once; their answers with the time that each took.
+async fn at_once(gateway: &Gateway, count: usize) -> Vec<(StatusCode, Duration)> {
+    let mut asking = JoinSet::new();
+    for _ in 0..count {
+        let gateway = gateway.clone();
+        asking.spawn(async move {
+            let since = Instant::now();
+            let response = gateway.ask(post("/embed")).await.unwrap();
+            (response.status(), since.elapsed())
+        });
+    }
+    asking.join_all().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_cold_start_is_waited_for_and_let_go_one_by_one() {
+    let play = Play {
+        cold_start: 71 * SECOND,
+        manner: Manner::Takes(80 * MILLI),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, hold| {
+        settings.scale.to_zero_after = Some(300 * SECOND);
+        settings.concurrency = 4;
+        hold.longest = 120 * SECOND;
+    });
+    let answers = at_once(&gateway, 40).await;
+    for (status, took) in &answers {
+        assert_eq!(*status, 200);
+        assert!(*took >= 71 * SECOND && *took < 75 * SECOND, "{took:?}");
+    }
+    assert!(
+        play.most_in_flight() <= 4,
+        "{} at once",
+        play.most_in_flight()
+    );
+    // What was held arrived once: it is no demand for more.
+    assert_eq!(play.started(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_is_in_rotation_within_5_ms_of_the_request_that_found_no_permit() {
+    let play = Play {
+        cold_start: 71 * SECOND,
+        manner: Manner::Takes(80 * MILLI),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| {
+        settings.concurrency = 2;
+        settings.spares = PoolSize::Fixed(2);
+        settings.scale.max = 4;
+    });
+    gateway
+        .until(|report| {
+            report
+                .replicas
+                .iter()
+                .filter(|r| r.phase == "ready")
+                .count()
+                == 3
+        })
+        .await;
+    // A newcomer alone takes two at once.
+    let answers = at_once(&gateway, 6).await;
+    let slowest = answers.iter().map(|(_, took)| *took).max().unwrap();
+    assert!(
+        answers.iter().all(|(status, _)| *status == 200),
+        "{answers:?}"
+    );
+    assert!(
+        slowest < 85 * MILLI,
+        "nobody waited for a round: {slowest:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_refused_at_once() {
+    let play = Play {
+        manner: Manner::Takes(100 * MILLI),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| {
+        settings.concurrency = 1;
+        settings.scale.max = 1;
+    });
+    gateway.until(|report| report.status == "ready").await;
+    let answers = at_once(&gateway, 20).await;
+    let (served, refused): (Vec<_>, Vec<_>) = answers.iter().copied().partition(|(s, _)| *s == 200);
+    assert!(!served.is_empty() && !refused.is_empty(), "{answers:?}");
+    for (status, took) in refused {
+        assert_eq!(status, 429);
+        assert!(took < 5 * MILLI, "refused after {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_passes_piece_by_piece_and_keeps_its_permit_until_its_end() {
+    let play = Play {
+        manner: Manner::Streams(5, SECOND),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.concurrency = 1);
+    gateway.until(|report| report.status == "ready").await;
+    let since = Instant::now();
+    let mut response = gateway.ask(post("/embed")).await.unwrap();
+    for piece in 1..=5 {
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "piece\n");
+        assert_eq!(since.elapsed().as_secs(), piece);
+        if piece < 5 {
+            let busy = gateway.report().replicas[0].in_flight;
+            assert_eq!(busy, 1, "after {piece} pieces");
+        }
+    }
+    assert!(response.body_mut().frame().await.is_none());
+    gateway
+        .until(|report| report.replicas[0].in_flight == 0)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_cancels_its_work() {
+    let play = Play {
+        manner: Manner::Takes(3600 * SECOND),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|_, _| ());
+    gateway.until(|report| report.status == "ready").await;
+    let asking = gateway.clone();
+    let client = tokio::task::spawn(async move { asking.ask(post("/embed")).await.map(drop) });
+    gateway
+        .until(|report| report.replicas[0].in_flight == 1)
+        .await;
+    client.abort();
+    gateway
+        .until(|report| report.replicas[0].in_flight == 0)
+        .await;
+    while play.in_flight() > 0 {
+        sleep(MILLI).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_replica_breaks_is_answered_by_another() {
+    let play = Play {
+        manner: Manner::BreaksFirst,
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.min = 2);
+    gateway
+        .until(|report| report.replicas.iter().filter(|r| r.serving).count() == 2)
+        .await;
+    let response = gateway.ask(post("/embed")).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "[\"x\"]", "its body was sent twice");
+    assert_eq!(play.asked(), 2);
+}
+
+/// Whatever the load does, there are never more than the maximum and never more in flight at one
+/// replica than it takes; and nobody is lost.
+#[tokio::test(start_paused = true)]
+async fn bounds_hold_through_bursts() {
+    let play = Play {
+        cold_start: 10 * SECOND,
+        manner: Manner::Takes(50 * MILLI),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| {
+        settings.concurrency = 3;
+        settings.scale.max = 4;
+    });
+    gateway.until(|report| report.status == "ready").await;
+    for burst in [1, 30, 5, 60, 2] {
+        let answers = at_once(&gateway, burst).await;
+        let odd: Vec<_> = answers
+            .iter()
+            .filter(|(s, _)| *s != 200 && *s != 429)
+            .collect();
+        assert!(odd.is_empty(), "{odd:?}");
+        sleep(5 * SECOND).await;
+    }
+    assert!(
+        play.most_in_flight() <= 3,
+        "{} at once",
+        play.most_in_flight()
+    );
+    assert!(play.most_alive() <= 4, "{} replicas", play.most_alive());
+}

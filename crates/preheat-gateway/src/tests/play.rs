@@ -1,0 +1,388 @@
+//! Replicas that are played: HTTP over pipes in memory, with a passport and a manner of their own.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, atomic::AtomicU64};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use preheat_api::ReadinessReport;
+use preheat_api::config::HealthIs;
+use preheat_api::replica::{Objectives, Passport};
+use preheat_api::report::{MemoryReport, ModelReport, ProofReport};
+use preheat_api::service::ServiceReport;
+use preheat_core::balance::BalancePolicy;
+use preheat_core::hold::HoldPolicy;
+use preheat_core::pool::PoolSize;
+use preheat_core::scaling::ScalePolicy;
+use preheat_core::{ReplicaId, Slo};
+use preheat_runtime::edge::{self, MemoryDialer};
+use preheat_runtime::keys::Keys;
+use preheat_runtime::rates::Rates;
+use preheat_runtime::{Draining, EdgeConfig, Shell, Shutdown, Tasks};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::clock::Clock;
+use crate::data::{self, Front, FrontLimits};
+use crate::decisions::Decisions;
+use crate::fleet::{Fleet, FleetSettings, Provision};
+use crate::metrics::Metrics;
+use crate::provision::{Event, Process, What};
+use crate::rotation::Rotation;
+use crate::service::Service;
+
+type BoxBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// How replicas answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Manner {
+    /// With what they were sent, after so long.
+    Takes(Duration),
+    /// In so many pieces, one each time.
+    Streams(usize, Duration),
+    /// The first request of all meets a connection that breaks; the others are echoed.
+    BreaksFirst,
+}
+
+/// The play and what was seen of it.
+#[derive(Debug, Clone)]
+pub struct Play {
+    pub cold_start: Duration,
+    pub manner: Manner,
+    pub seen: Arc<Seen>,
+}
+
+#[derive(Debug, Default)]
+pub struct Seen {
+    started: AtomicUsize,
+    alive: AtomicUsize,
+    most_alive: AtomicUsize,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        Play {
+            cold_start: Duration::from_secs(1),
+            manner: Manner::Takes(Duration::from_millis(10)),
+            seen: Arc::default(),
+        }
+    }
+}
+
+impl Play {
+    pub fn started(&self) -> usize {
+        self.seen.started.load(SeqCst)
+    }
+
+    pub fn most_alive(&self) -> usize {
+        self.seen.most_alive.load(SeqCst)
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.seen.in_flight.load(SeqCst)
+    }
+
+    /// At any one replica.
+    pub fn most_in_flight(&self) -> usize {
+        self.seen.most_in_flight.load(SeqCst)
+    }
+
+    pub fn asked(&self) -> usize {
+        self.seen.asked.load(SeqCst)
+    }
+
+    /// A gateway before these replicas.
+    pub fn gateway(&self, change: impl FnOnce(&mut FleetSettings, &mut HoldPolicy)) -> Gateway {
+        let mut settings = FleetSettings {
+            scale: ScalePolicy::default(),
+            spares: PoolSize::Fixed(0),
+            concurrency: 4,
+            allow_unproven: false,
+            slo: Slo::p95(Duration::from_millis(200)),
+            drain_limit: Duration::from_secs(20),
+            stop_limit: Duration::from_secs(22),
+        };
+        let mut hold = HoldPolicy::default();
+        change(&mut settings, &mut hold);
+        let (clock, tasks) = (Clock::new(), Tasks::new());
+        let policy = BalancePolicy::under(settings.slo);
+        let lead = Duration::from_secs(5);
+        let rotation = Arc::new(Rotation::new(policy, hold, lead, clock));
+        let (service, commands) = Service::new("model".into(), rotation);
+        let service = Arc::new(service);
+        let metrics = Arc::new(Metrics::new(&["model".into()], "test"));
+        let (events, inbox) = mpsc::channel(256);
+        let stage = Box::new(Stage {
+            play: self.clone(),
+            events,
+            tasks: tasks.clone(),
+        });
+        let decisions = Arc::<Decisions>::default();
+        let fleet = Fleet::new(
+            Arc::clone(&service),
+            settings,
+            stage,
+            decisions,
+            Arc::clone(&metrics),
+            clock,
+        );
+        let looping = fleet.run(inbox, commands, tasks.clone(), Shutdown::new());
+        tasks.spawn("fleet", looping);
+        let front = Arc::new(Front {
+            services: vec![Arc::clone(&service)],
+            keys: Keys::default(),
+            rates: Rates::new(None),
+            health_is: HealthIs::Live,
+            limits: FrontLimits {
+                max_body: 2_000_000,
+                body_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(7200),
+            },
+            metrics,
+            draining: Draining::never(),
+            id: "test".into(),
+            asked: AtomicU64::new(1),
+        });
+        let (listener, dialer) = edge::memory();
+        let shell = Shell::new(tasks.clone(), Draining::never());
+        let serve = tower::service_fn(move |request| data::serve(Arc::clone(&front), request));
+        let serving = edge::serve(listener, serve, EdgeConfig::default(), shell);
+        tasks.spawn("door", async { serving.await.unwrap() });
+        Gateway {
+            service,
+            dialer,
+            tasks,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    service: Arc<Service>,
+    dialer: MemoryDialer,
+    tasks: Tasks,
+}
+
+impl Gateway {
+    pub fn report(&self) -> ServiceReport {
+        let mut report = self.service.status().report;
+        for replica in &mut report.replicas {
+            let id = ReplicaId::new(replica.id.clone());
+            let seen = self.service.rotation.look(&id);
+            replica.in_flight = seen.map_or(0, |seen| seen.in_flight);
+        }
+        report
+    }
+
+    pub async fn until(&self, wanted: impl Fn(&ServiceReport) -> bool) {
+        for _ in 0..1_000_000 {
+            if wanted(&self.report()) {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        panic!("never: {:#?}", self.report());
+    }
+
+    /// One request on a connection of its own, which goes with the body of the answer.
+    pub async fn ask(&self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        let stream = self.dialer.connect().await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        self.tasks.spawn("client connection", async {
+            // How it ends shows in the answer.
+            let _ = connection.await;
+        });
+        sender.send_request(request).await
+    }
+}
+
+#[derive(Debug)]
+struct Stage {
+    play: Play,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
+}
+
+impl Provision for Stage {
+    fn start(&self, id: &ReplicaId) -> io::Result<Process> {
+        let seen = &self.play.seen;
+        seen.started.fetch_add(1, SeqCst);
+        let alive = seen.alive.fetch_add(1, SeqCst) + 1;
+        seen.most_alive.fetch_max(alive, SeqCst);
+        let (listener, dialer) = edge::memory();
+        let tasks = self.tasks.child();
+        let actor = Arc::new(Actor {
+            play: self.play.clone(),
+            in_flight: AtomicUsize::new(0),
+        });
+        let answer = tower::service_fn(move |request| Arc::clone(&actor).answer(request));
+        let shell = Shell::new(tasks.clone(), Draining::never());
+        let serving = edge::serve(listener, answer, EdgeConfig::default(), shell);
+        tasks.spawn("played replica", async { serving.await.unwrap() });
+        let (id, events, cold) = (id.clone(), self.events.clone(), self.play.cold_start);
+        let process = Process::in_memory(dialer, tasks.clone());
+        let told = process.told_to_leave();
+        let play = self.play.clone();
+        self.tasks.spawn("life of a played replica", async move {
+            let tell = async |phase: &str, sequence| {
+                let passport = Box::new(passport(&id, phase, sequence));
+                let what = What::Passport(passport);
+                let id = id.clone();
+                drop(events.send(Event { id, what }).await);
+            };
+            tell("loading", 1).await;
+            tokio::select! {
+                () = async {
+                    sleep(cold).await;
+                    tell("ready", 2).await;
+                    std::future::pending::<()>().await;
+                } => {}
+                () = told => {}
+            }
+            tasks.token().cancel();
+            play.seen.alive.fetch_sub(1, SeqCst);
+            let what = What::Exited {
+                status: "as told".into(),
+                last: Vec::new(),
+            };
+            drop(events.send(Event { id, what }).await);
+        });
+        Ok(process)
+    }
+}
+
+#[derive(Debug)]
+struct Actor {
+    play: Play,
+    in_flight: AtomicUsize,
+}
+
+/// Counts a request while it is worked on.
+struct Working(Arc<Actor>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, SeqCst);
+        self.0.play.seen.in_flight.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Actor {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<BoxBody>, Infallible> {
+        let seen = Arc::clone(&self.play.seen);
+        let now = self.in_flight.fetch_add(1, SeqCst) + 1;
+        seen.in_flight.fetch_add(1, SeqCst);
+        seen.most_in_flight.fetch_max(now, SeqCst);
+        let asked = seen.asked.fetch_add(1, SeqCst);
+        let working = Working(Arc::clone(&self));
+        let body = request.into_body().collect().await;
+        let body = body.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        Ok(match self.play.manner {
+            Manner::Takes(time) => {
+                sleep(time).await;
+                full(body)
+            }
+            Manner::BreaksFirst if asked == 0 => broken(),
+            Manner::BreaksFirst => full(body),
+            Manner::Streams(pieces, pause) => {
+                let pieces = stream::unfold((0, working), move |(piece, working)| async move {
+                    (piece < pieces).then_some(())?;
+                    sleep(pause).await;
+                    let frame = Frame::data(Bytes::from_static(b"piece\n"));
+                    Some((Ok(frame), (piece + 1, working)))
+                });
+                Response::new(BoxBody::new(StreamBody::new(pieces)))
+            }
+        })
+    }
+}
+
+fn full(body: Bytes) -> Response<BoxBody> {
+    let body = Full::new(body).map_err(|never| match never {});
+    Response::new(BoxBody::new(body))
+}
+
+/// A head that promises more than comes.
+fn broken() -> Response<BoxBody> {
+    let frames = [
+        Ok(Frame::data(Bytes::from_static(b"half"))),
+        Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+    ];
+    let mut response = Response::new(BoxBody::new(StreamBody::new(stream::iter(frames))));
+    let length = http::HeaderValue::from_static("8");
+    response.headers_mut().insert("content-length", length);
+    response
+}
+
+fn passport(id: &ReplicaId, phase: &str, sequence: u64) -> Passport {
+    let ready = phase == "ready";
+    let model = ModelReport {
+        name: "model".into(),
+        phase: phase.into(),
+        engine: None,
+        instances: 1,
+        source: None,
+        revision: None,
+        waterfall: Vec::new(),
+        cases: Vec::new(),
+        notes: Vec::new(),
+        checks: Vec::new(),
+        proof: ProofReport {
+            status: if ready { "passed" } else { "pending" }.into(),
+            first_request_ms: None,
+            steady_ms: Some(50.0),
+            saved_ms: 0.0,
+        },
+        memory: MemoryReport {
+            resident_bytes: 0,
+            peak_bytes: 0,
+            limit_bytes: 0,
+            headroom: 1.0,
+        },
+        error: None,
+    };
+    Passport {
+        id: id.as_str().into(),
+        version: "test".into(),
+        pid: 0,
+        http: String::new(),
+        grpc: String::new(),
+        admin: String::new(),
+        uptime_ms: 0.0,
+        phases: Vec::new(),
+        epoch: "test".into(),
+        sequence,
+        objectives: Objectives {
+            slo_p95_ms: 200.0,
+            headroom: 0.2,
+            concurrency: 1,
+            queue: 1,
+        },
+        report: ReadinessReport {
+            status: if ready { "ready" } else { "not_ready" }.into(),
+            detail: phase.into(),
+            model: "model".into(),
+            warmup_seconds: 0.0,
+            stage: "loading".into(),
+            phase: phase.into(),
+            eta_ms: None,
+            models: vec![model],
+        },
+    }
+}

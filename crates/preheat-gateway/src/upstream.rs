@@ -1,0 +1,291 @@
+//! The way to one replica: its sockets, and connections to them that are kept.
+//!
+//! HTTP/1.1 for ordinary requests, one at a time on each connection; HTTP/2 for gRPC, all on one.
+//! How many requests there are at once is bounded by permits elsewhere, so the pool needs no limit
+//! of its own.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use preheat_runtime::edge::{Address, MemoryDialer};
+use preheat_runtime::{InFlight, Tasks};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::replay::Reader;
+
+/// A replica on this machine that takes no connection in this time is not there.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How often a silent HTTP/2 connection is tried.
+const PING: Duration = Duration::from_secs(10);
+
+/// The body of a request on its way to a replica.
+pub type Sent = Reader<Incoming>;
+
+/// Where a listener of a replica is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    At(Address),
+    /// Without a network, for tests in simulated time.
+    Memory(MemoryDialer),
+}
+
+/// Why a request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The replica has not seen it.
+    #[error("the replica takes no connection: {0}")]
+    Connect(#[source] io::Error),
+    #[error("the connection was closed before the request went out: {0}")]
+    NotSent(#[source] hyper::Error),
+    /// It may have been executed.
+    #[error("the connection broke: {0}")]
+    Broken(#[source] hyper::Error),
+}
+
+impl SendError {
+    /// Whether the replica certainly did nothing.
+    #[must_use]
+    pub fn is_unexecuted(&self) -> bool {
+        !matches!(self, SendError::Broken(_))
+    }
+
+    /// For the metric of retries.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            SendError::Connect(_) => "connect",
+            SendError::NotSent(_) => "closed",
+            SendError::Broken(_) => "broken",
+        }
+    }
+}
+
+/// Connections to one replica.
+#[derive(Debug)]
+pub struct Upstream {
+    http: Place,
+    grpc: Place,
+    idle: Mutex<Vec<http1::SendRequest<Sent>>>,
+    streams: tokio::sync::Mutex<Option<http2::SendRequest<Sent>>>,
+    in_flight: InFlight,
+    tasks: Tasks,
+}
+
+pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+impl Upstream {
+    /// `tasks`: drive the connections; cancelled when the replica is gone.
+    #[must_use]
+    pub fn new(http: Place, grpc: Place, tasks: Tasks) -> Self {
+        Upstream {
+            http,
+            grpc,
+            idle: Mutex::default(),
+            streams: tokio::sync::Mutex::default(),
+            in_flight: InFlight::new(),
+            tasks,
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(
+        self: &Arc<Self>,
+        request: Request<Sent>,
+    ) -> Result<Response<Received>, SendError> {
+        let mut sender = self.connection().await?;
+        let sent = sender.try_send_request(request).await;
+        let response = sent.map_err(|mut failed| match failed.take_message() {
+            // Handed back unsent: the connection had been closed under us.
+            Some(_) => SendError::NotSent(failed.into_error()),
+            None => SendError::Broken(failed.into_error()),
+        })?;
+        let lease = Lease {
+            upstream: Arc::clone(self),
+            sender,
+        };
+        Ok(response.map(|body| Received {
+            body,
+            lease: Some(lease),
+        }))
+    }
+
+    /// The same over HTTP/2, for gRPC.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_stream(
+        self: &Arc<Self>,
+        request: Request<Sent>,
+    ) -> Result<Response<Received>, SendError> {
+        let mut sender = self.stream().await?;
+        let sent = sender.try_send_request(request).await;
+        let response = sent.map_err(|mut failed| match failed.take_message() {
+            Some(_) => SendError::NotSent(failed.into_error()),
+            None => SendError::Broken(failed.into_error()),
+        })?;
+        Ok(response.map(|body| Received { body, lease: None }))
+    }
+
+    /// Requests that this replica works on, in rotation or not.
+    #[must_use]
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// Closes what is idle; nothing more will be sent.
+    pub fn close(&self) {
+        self.lock().clear();
+        self.tasks.token().cancel();
+    }
+
+    async fn connection(&self) -> Result<http1::SendRequest<Sent>, SendError> {
+        loop {
+            // The lock is not held over the wait.
+            let kept = self.lock().pop();
+            let Some(mut sender) = kept else { break };
+            // Ready, or closed by the other side while it lay idle.
+            if sender.ready().await.is_ok() {
+                return Ok(sender);
+            }
+        }
+        let stream = dial(&self.http).await.map_err(SendError::Connect)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(SendError::NotSent)?;
+        let token = self.tasks.token().clone();
+        self.tasks.spawn("upstream connection", async move {
+            tokio::select! {
+                // How it ends shows in the requests on it.
+                _ = connection => {}
+                () = token.cancelled() => {}
+            }
+        });
+        Ok(sender)
+    }
+
+    async fn stream(&self) -> Result<http2::SendRequest<Sent>, SendError> {
+        let mut streams = self.streams.lock().await;
+        if let Some(sender) = streams.as_ref().filter(|sender| !sender.is_closed()) {
+            return Ok(sender.clone());
+        }
+        let stream = dial(&self.grpc).await.map_err(SendError::Connect)?;
+        let (sender, connection) = http2::Builder::new(self.tasks.clone())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(SendError::NotSent)?;
+        let token = self.tasks.token().clone();
+        self.tasks.spawn("upstream connection", async move {
+            tokio::select! {
+                _ = connection => {}
+                () = token.cancelled() => {}
+            }
+        });
+        *streams = Some(sender.clone());
+        Ok(sender)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<http1::SendRequest<Sent>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub async fn dial(place: &Place) -> io::Result<Box<dyn Socket>> {
+    match timeout(CONNECT, connect(place)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn connect(place: &Place) -> io::Result<Box<dyn Socket>> {
+    match place {
+        Place::At(Address::Tcp(address)) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream))
+        }
+        Place::At(Address::Unix(path)) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Place::At(Address::Memory) => Err(io::ErrorKind::Unsupported.into()),
+        Place::Memory(dialer) => Ok(Box::new(dialer.connect().await?)),
+    }
+}
+
+/// A connection in use; kept for the next request once the answer has been read to its end.
+#[derive(Debug)]
+struct Lease {
+    upstream: Arc<Upstream>,
+    sender: http1::SendRequest<Sent>,
+}
+
+impl Lease {
+    fn give_back(self) {
+        if !self.sender.is_closed() {
+            self.upstream.lock().push(self.sender);
+        }
+    }
+}
+
+/// The body of an answer. Dropped before its end it closes the connection, and so cancels the work.
+#[derive(Debug)]
+pub struct Received {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+impl Received {
+    fn ended(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.ended();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // An answer without a body is never polled.
+        if self.body.is_end_stream() {
+            self.ended();
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! API keys: read once, compared without telling how much of a guess was right.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header};
+use subtle::{Choice, ConstantTimeEq};
+
+/// Keys of which any one opens the door. None: the door is open.
+#[derive(Clone, Default)]
+pub struct Keys(Vec<Vec<u8>>);
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error("{path} cannot be read: {source}")]
+    Unreadable {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{path} holds no key")]
+    Empty { path: String },
+}
+
+impl KeysError {
+    /// What to do next.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            KeysError::Unreadable { .. } => "give a readable file with one key a line",
+            KeysError::Empty { .. } => "write one key a line into it",
+        }
+    }
+}
+
+/// How a caller stands to a door with keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    Yes,
+    NoKey,
+    WrongKey,
+}
+
+impl Keys {
+    /// One key a line; blank lines and lines that begin with `#` are skipped. No path, no keys.
+    ///
+    /// # Errors
+    /// A file without a key is one: it must not leave the door open.
+    pub fn read(path: &str) -> Result<Self, KeysError> {
+        if path.is_empty() {
+            return Ok(Keys::default());
+        }
+        let text = std::fs::read_to_string(path).map_err(|source| KeysError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with('#'));
+        let keys: Vec<_> = lines.map(|line| line.as_bytes().to_vec()).collect();
+        if keys.is_empty() {
+            let path = path.to_owned();
+            return Err(KeysError::Empty { path });
+        }
+        Ok(Keys(keys))
+    }
+
+    #[must_use]
+    pub fn required(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Whether `offered` is one of the keys. Looks at all of them, whatever the answer.
+    #[must_use]
+    pub fn admit(&self, offered: &[u8]) -> bool {
+        self.0
+            .iter()
+            .fold(Choice::from(0), |found, key| found | key.ct_eq(offered))
+            .into()
+    }
+
+    /// Whether a request shows one of the keys, where keys are required.
+    #[must_use]
+    pub fn check(&self, headers: &HeaderMap) -> Admitted {
+        if !self.required() {
+            return Admitted::Yes;
+        }
+        match offered(headers) {
+            None => Admitted::NoKey,
+            Some(key) if self.admit(key) => Admitted::Yes,
+            Some(_) => Admitted::WrongKey,
+        }
+    }
+}
+
+/// `authorization: Bearer …` or `x-api-key: …`.
+#[must_use]
+pub fn offered(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .map(HeaderValue::as_bytes);
+    let bearer = bearer.and_then(|value| {
+        let (scheme, key) = value.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+    });
+    bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
+}
+
+/// How many, never which.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}

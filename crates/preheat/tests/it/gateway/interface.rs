@@ -1,0 +1,148 @@
+//! What clients and operators see of a gateway.
+
+use http::{Method, Version};
+use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use preheat_api::grpc::inference::{ModelInferRequest, ModelMetadataRequest, ServerLiveRequest};
+use serde_json::json;
+use tonic::Code;
+use tonic::transport::Endpoint;
+
+use super::{SIM, serving, start, until};
+use crate::cli::Shell;
+use crate::client::{self, Connection};
+use crate::replica::Start;
+
+#[tokio::test]
+async fn answers_are_the_replicas_own_in_every_protocol() {
+    let gateway = start("max = 1").ready().await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut connection = Connection::open(gateway.http, version).await.unwrap();
+        for _ in 0..3 {
+            let mut request = client::request(Method::POST, "/embed", json!(["x"]).to_string());
+            let id = "a-name-of-mine".parse().unwrap();
+            request.headers_mut().insert("x-request-id", id);
+            let answer = connection.send(request).await.unwrap();
+            assert_eq!(answer.status, 200, "{version:?}: {answer:?}");
+            assert_eq!(answer.header("x-request-id"), "a-name-of-mine");
+            assert_eq!(answer.json()["embeddings"][0].as_array().unwrap().len(), 8);
+        }
+    }
+    let unknown = json!({"model": "other", "input": "x"});
+    let unknown = gateway.post("/v1/embeddings", &unknown).await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    assert_eq!(unknown.json()["error"]["code"], "model_not_found");
+    let models = gateway.get("/v1/models").await;
+    assert_eq!(models.json()["data"][0]["id"], "embedder");
+
+    let endpoint = Endpoint::new(format!("http://{}", gateway.grpc)).unwrap();
+    let mut grpc = GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap());
+    let live = grpc.server_live(ServerLiveRequest {}).await.unwrap();
+    assert!(live.into_inner().live);
+    let request = ModelInferRequest {
+        model_name: "other".into(),
+        ..ModelInferRequest::default()
+    };
+    // A status in trailers, passed through.
+    let refused = grpc.model_infer(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound, "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_it_refuses_itself_is_in_the_style_of_the_route() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "right\n").unwrap();
+    let config = format!("[auth]\napi_keys_file = '{}'\n{SIM}", keys.display());
+    let gateway = Start::with(&config).gateway().ready().await;
+    let refused = gateway.post("/v1/embeddings", &json!({"input": "x"})).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.json()["error"]["type"], "authentication_error");
+    assert_eq!(refused.header("www-authenticate"), "Bearer");
+    let mut right = client::request(Method::POST, "/embed", json!(["x"]).to_string());
+    right
+        .headers_mut()
+        .insert("x-api-key", "right".parse().unwrap());
+    assert_eq!(client::send(gateway.http, right).await.unwrap().status, 200);
+
+    let mut large = client::request(Method::POST, "/embed", vec![b' '; 2_000_001]);
+    large
+        .headers_mut()
+        .insert("x-api-key", "right".parse().unwrap());
+    let refused = client::send(gateway.http, large).await.unwrap();
+    assert_eq!(refused.status, 413, "{refused:?}");
+    assert_eq!(refused.json()["code"], "body_too_large");
+
+    let endpoint = Endpoint::new(format!("http://{}", gateway.grpc)).unwrap();
+    let mut grpc = GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap());
+    let refused = grpc.server_live(ServerLiveRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+}
+
+#[tokio::test]
+async fn operators_see_replicas_and_change_how_many_there_are() {
+    let gateway = start("max = 3").ready().await;
+    let (data, admin) = (gateway.http.to_string(), gateway.admin.to_string());
+    let call = |args: &[&str]| {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        tokio::task::spawn_blocking(move || Shell::new().call(args))
+    };
+    let status = call(&["status", &data]).await.unwrap();
+    assert_eq!(status.code, 0, "{status:?}");
+    assert!(
+        status
+            .stdout
+            .contains("embedder: ready: 1 of 1 replicas serve"),
+        "{status:?}"
+    );
+    assert!(
+        status.stdout.contains("r1       active  ready  passed"),
+        "{status:?}"
+    );
+
+    let scaled = call(&["scale", "--url", &admin, "--min", "2"])
+        .await
+        .unwrap();
+    assert_eq!(scaled.code, 0, "{scaled:?}");
+    until(&gateway, "two", |s| serving(s) == 2).await;
+    let refused = call(&["scale", "--url", &admin, "--min", "4"])
+        .await
+        .unwrap();
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("min 4 and max 3"), "{refused:?}");
+
+    let why = call(&["status", &admin, "--why"]).await.unwrap();
+    assert!(why.stdout.contains("start"), "{why:?}");
+    assert!(why.stdout.contains("asked for"), "{why:?}");
+    let wait = call(&["wait", "--for", "ready", &data]).await.unwrap();
+    assert_eq!(wait.code, 0, "{wait:?}");
+}
+
+#[tokio::test]
+async fn several_models_are_found_by_path_body_and_stream() {
+    let second = SIM.replace("\"embedder\"", "\"other\"");
+    let gateway = Start::with(&format!("{SIM}{second}"))
+        .gateway()
+        .ready()
+        .await;
+    let replica = |model: &'static str| json!({"model": model, "input": "x"});
+    for model in ["embedder", "other"] {
+        let answer = gateway.post("/v1/embeddings", &replica(model)).await;
+        assert_eq!(answer.json()["model"], model, "{answer:?}");
+        let answer = gateway.get(&format!("/v2/models/{model}")).await;
+        assert_eq!(answer.json()["name"], model, "{answer:?}");
+        let endpoint = Endpoint::new(format!("http://{}", gateway.grpc)).unwrap();
+        let mut grpc = GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap());
+        let request = ModelMetadataRequest {
+            name: model.into(),
+            ..ModelMetadataRequest::default()
+        };
+        let answer = grpc.model_metadata(request).await.unwrap();
+        assert_eq!(answer.into_inner().name, model);
+    }
+    assert_eq!(gateway.post("/embed", &json!(["x"])).await.status, 200);
+    let unknown = gateway.post("/v1/embeddings", &replica("third")).await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    assert_eq!(unknown.json()["error"]["code"], "model_not_found");
+    let models = gateway.get("/v1/models").await.json();
+    assert_eq!(models["data"].as_array().unwrap().len(), 2);
+}
