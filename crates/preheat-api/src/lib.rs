@@ -16,6 +16,7 @@ pub mod quantity;
 pub mod replica;
 pub mod report;
 pub mod settings;
+pub mod simulation;
 pub mod tei;
 
 pub use config::Config;
