@@ -33,6 +33,8 @@ pub enum Verb {
     Models(ModelsArgs),
     /// Measure a running server: first requests, steady state, load
     Bench(BenchArgs),
+    /// Play a fleet in simulated time: what a spike, a spare or a silence costs
+    Simulate(SimulateArgs),
     /// Print a completion script for a shell
     Completions { shell: Shell },
 }
@@ -182,6 +184,28 @@ pub struct BenchArgs {
     /// Words in each text
     #[arg(long, default_value_t = 2, value_parser = from_1_to(100_000))]
     pub words: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Scenario file: TOML; left out: the shipped 7B example
+    #[arg(value_name = "SCENARIO.toml")]
+    pub scenario: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with pictures: one file that needs no other
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// In place of the scenario's: the same seed gives the same bytes
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Answer, too: how many spares, what linger, at what cost
+    #[arg(long)]
+    pub plan: bool,
+    /// Take the replica from what was measured: the answer of /ready or /v1/replica, saved
+    #[arg(long, value_name = "REPORT.json")]
+    pub from: Option<PathBuf>,
 }
 
 fn from_1_to(most: u64) -> impl TypedValueParser<Value = usize> {

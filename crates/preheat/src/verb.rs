@@ -5,6 +5,7 @@ mod check;
 mod models;
 mod process;
 mod serve;
+mod simulate;
 mod status;
 mod wait;
 mod warm;
@@ -28,6 +29,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Check(args) => check::run(&args),
         Verb::Models(args) => models::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Simulate(args) => simulate::run(&args),
         Verb::Completions { shell } => completions(shell),
     }
 }

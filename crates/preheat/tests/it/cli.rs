@@ -5,6 +5,7 @@ mod gates;
 mod looks;
 mod models;
 mod screen;
+mod simulate;
 
 use std::ffi::OsStr;
 use std::path::Path;
