@@ -90,7 +90,7 @@ fn replica(file: &Replica) -> Result<ReplicaModel, Failure> {
 
 /// What comes before the weights is fetching; from the weights on it is loading.
 fn stage((at, stage): (usize, &StageSpec)) -> Result<StageTime, Failure> {
-    let fetching = ["image", "pull", "fetch", "download", "schedul"];
+    let fetching = ["image", "pull", "fetch", "download", "schedule"];
     let name = stage.name.to_lowercase();
     let group = if fetching.iter().any(|word| name.contains(word)) {
         PhaseGroup::Cold
