@@ -19,6 +19,7 @@ pub mod replica;
 pub mod report;
 pub mod service;
 pub mod settings;
+pub mod simulation;
 pub mod tei;
 
 pub use config::Config;

@@ -12,8 +12,9 @@ use crate::moment::Moment;
 const BUCKET: Duration = Duration::from_millis(100);
 const SLOW: f64 = 10.0;
 const FAST: f64 = 2.0;
-/// A fast average this many standard deviations above the slow one is no accident.
-const BEYOND_NOISE: f64 = 3.0;
+/// A fast average this many standard deviations above the slow one is no accident, although one looks
+/// twice a second all day long.
+const BEYOND_NOISE: f64 = 4.0;
 /// Comparisons before a forecast may speak.
 const TRIALS: u32 = 60;
 /// A forecast must beat "as it is now" by this much. After a step, a line through it is right for

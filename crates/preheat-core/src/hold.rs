@@ -84,6 +84,8 @@ pub struct Hold<T> {
     queue: VecDeque<Held<T>>,
     bytes: u64,
     next: u64,
+    /// Nothing was warm when those who wait began to come.
+    from_zero: bool,
 }
 
 impl<T> Hold<T> {
@@ -94,6 +96,7 @@ impl<T> Hold<T> {
             queue: VecDeque::new(),
             bytes: 0,
             next: 0,
+            from_zero: false,
         }
     }
 
@@ -135,6 +138,7 @@ impl<T> Hold<T> {
             };
             return Err((what, refusal));
         }
+        self.from_zero = !forecast.is_warm() || (self.from_zero && !self.queue.is_empty());
         let ticket = Ticket(self.next);
         self.next += 1;
         self.bytes = self.bytes.saturating_add(bytes);
@@ -151,11 +155,13 @@ impl<T> Hold<T> {
     }
 
     /// How long a request may wait: what the objective leaves over a steady answer while something
-    /// serves, the client's patience while nothing does.
+    /// serves, the client's patience while nothing does and until those who came then are served.
+    /// Whoever comes a moment after a first replica stands behind them, and has as much patience.
     #[must_use]
     pub fn budget(&self, patience: Duration, forecast: &Forecast) -> Duration {
         let most = patience.min(self.policy.longest);
-        if forecast.is_warm() {
+        let from_zero = self.from_zero && !self.queue.is_empty();
+        if forecast.is_warm() && !from_zero {
             most.min(forecast.objective.saturating_sub(forecast.steady))
         } else {
             most
@@ -286,6 +292,21 @@ mod tests {
         let late = refused(hold.offer(2, 1, PATIENT, &cold(Duration::from_secs(71)), at(0)));
         assert_eq!(late.why, RefusalReason::TooLate);
         assert_eq!(late.retry_after, Duration::from_millis(41_040));
+    }
+
+    #[test]
+    fn whoever_comes_behind_a_queue_from_zero_may_wait_as_long() {
+        let mut hold = Hold::new(POLICY);
+        let soon = cold(Duration::from_secs(2));
+        for what in 0..3 {
+            assert!(hold.offer(what, 1, PATIENT, &soon, at(0)).is_ok());
+        }
+        // A first replica is warm; the fourth in line waits longer than the objective allows.
+        assert!(hold.offer(3, 1, PATIENT, &serving(2.0), at(2_000)).is_ok());
+        while hold.release(at(2_000)).is_some() {}
+        assert!(hold.offer(4, 1, PATIENT, &serving(2.0), at(2_001)).is_ok());
+        let refusal = refused(hold.offer(5, 1, PATIENT, &serving(2.0), at(2_002)));
+        assert_eq!(refusal.why, RefusalReason::TooLate);
     }
 
     #[test]

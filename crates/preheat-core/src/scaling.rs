@@ -48,7 +48,7 @@ pub struct Seen {
     pub capacity: Capacity,
     /// p90 time from start to proven.
     pub cold_start: Duration,
-    /// Requests being held or worked on: somebody is there.
+    /// Requests being held, worked on or just knocking: somebody is there.
     pub present: usize,
     pub last_arrival: Option<Moment>,
     /// Replicas that are on their way.

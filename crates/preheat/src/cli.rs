@@ -43,6 +43,8 @@ pub enum Verb {
     Diagnose(DiagnoseArgs),
     /// Write a configuration, an image and Kubernetes files from a measured start
     Init(InitArgs),
+    /// Play a fleet in simulated time: what a spike, a spare or a silence costs
+    Simulate(SimulateArgs),
     /// Print a completion script for a shell
     Completions { shell: Shell },
 }
@@ -325,6 +327,28 @@ fn ratio(text: &str) -> Result<f64, String> {
         Ok(ratio) if ratio.is_finite() && ratio >= 1.0 => Ok(ratio),
         _ => Err("a number from 1 on is expected".into()),
     }
+}
+
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Scenario file: TOML; left out: the shipped 7B example
+    #[arg(value_name = "SCENARIO.toml")]
+    pub scenario: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with pictures: one file that needs no other
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// In place of the scenario's: the same seed gives the same bytes
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Answer, too: how many spares, what linger, at what cost
+    #[arg(long)]
+    pub plan: bool,
+    /// Take the replica from what was measured: the answer of /ready or /v1/replica, saved
+    #[arg(long, value_name = "REPORT.json")]
+    pub from: Option<PathBuf>,
 }
 
 fn from_1_to(most: u64) -> impl TypedValueParser<Value = usize> {

@@ -10,6 +10,7 @@ mod probe;
 mod process;
 mod scale;
 mod serve;
+mod simulate;
 mod status;
 mod wait;
 mod warm;
@@ -38,6 +39,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Probe(args) => probe::run(&args),
         Verb::Diagnose(args) => diagnose::run(&args),
         Verb::Init(args) => init::run(&args),
+        Verb::Simulate(args) => simulate::run(&args),
         Verb::Completions { shell } => completions(shell),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use preheat_api::{Config, config, metrics, openapi, settings};
+use preheat_api::{Config, config, metrics, openapi, settings, simulation};
 use serde_json::Value;
 
 use super::Output;
@@ -11,6 +11,7 @@ use super::Output;
 pub(crate) fn generate(_root: &Path) -> Result<Vec<Output>> {
     let mut outputs = vec![
         json("docs/reference/config.schema.json", &config::schema())?,
+        json("docs/reference/scenario.schema.json", &simulation::schema())?,
         text("docs/reference/settings.md", &settings_page()?),
         text("docs/reference/metrics.md", &metrics_page()),
     ];

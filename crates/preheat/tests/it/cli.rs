@@ -5,6 +5,7 @@ mod gates;
 mod looks;
 mod models;
 mod screen;
+mod simulate;
 mod understand;
 
 use std::ffi::OsStr;

@@ -1,0 +1,5 @@
+//! What must hold of every simulation, over many seeds.
+
+mod fleet;
+mod invariants;
+mod size;

@@ -1,0 +1,98 @@
+//! `preheat simulate`: a fleet in simulated time.
+
+mod figures;
+mod from;
+mod page;
+mod scenario;
+mod text;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use preheat_api::simulation::{ScenarioFile, SimulationReport};
+use preheat_core::{Failure, FailureKind};
+use preheat_sim::{Gate, plan, run as play};
+
+use crate::cli::SimulateArgs;
+use crate::exit::{configuration, failure};
+use crate::out;
+
+/// What is simulated when no file is given.
+const SHIPPED: &str = include_str!("../../../../examples/simulate/7b.toml");
+
+/// Scenario files and reports that are larger are something else.
+const LARGEST_FILE: u64 = 256 << 20;
+
+pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
+    let mut file = match &args.scenario {
+        Some(path) => scenario::parse(&read(path)?, &path.display().to_string())?,
+        None => scenario::parse(SHIPPED, "the shipped scenario")?,
+    };
+    if let Some(path) = &args.from {
+        file.replica = from::replica(&read(path)?, &path.display().to_string())?;
+    }
+    file.seed = args.seed.unwrap_or(file.seed);
+    let folder = args.scenario.as_deref().and_then(Path::parent);
+    let report = simulate(&file, folder, args.plan)?;
+    match args.json {
+        true => out::json(&serde_json::json!(report))?,
+        false => out::print(&text::of(&report))?,
+    }
+    if let Some(path) = &args.report {
+        write(path, &page::of(&report))?;
+        out::say(&format!("report: {}", path.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn simulate(
+    file: &ScenarioFile,
+    folder: Option<&Path>,
+    with_plan: bool,
+) -> Result<SimulationReport, Failure> {
+    let scenario = scenario::resolve(file, folder)?;
+    let strategies = scenario::strategies(file)?;
+    let outcomes = strategies.iter().map(|s| play(&scenario, s, file.seed));
+    let plan = with_plan.then(|| {
+        let spares = plan::spares(&scenario, file.seed);
+        let lingers = plan::lingers(&scenario, file.seed);
+        figures::plan(&spares, &lingers)
+    });
+    Ok(SimulationReport {
+        name: file.name.clone(),
+        about: file.about.clone(),
+        seed: file.seed,
+        slo_ms: figures::ms(scenario.slo.threshold),
+        load_seconds: scenario.replica.start_time(Gate::Loaded).as_secs_f64(),
+        start_seconds: scenario.replica.start_time(Gate::Warmed).as_secs_f64(),
+        runs: outcomes.map(|outcome| figures::run(&outcome)).collect(),
+        plan,
+    })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let unreadable = |cause: String| configuration(cause, "check the path");
+    let size = std::fs::metadata(path)
+        .map_err(|error| unreadable(format!("{shown} cannot be read: {error}")))?
+        .len();
+    if size > LARGEST_FILE {
+        let cause = format!("{shown} has {size} bytes, more than {LARGEST_FILE}");
+        return Err(unreadable(cause));
+    }
+    std::fs::read_to_string(path)
+        .map_err(|error| unreadable(format!("{shown} cannot be read: {error}")))
+}
+
+fn write(path: &Path, page: &str) -> Result<(), Failure> {
+    std::fs::write(path, page).map_err(|error| {
+        failure(
+            FailureKind::Internal,
+            format!("{} cannot be written: {error}", path.display()),
+            "name a file in a folder that exists and is writable",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;
