@@ -94,7 +94,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
             shared: Arc::clone(&self.0),
             number: state.reader,
             next: 0,
-            hint: state.hint.clone(),
+            hint: state.hint,
             ended: state.body.is_none() && state.kept.is_empty() && state.trailers.is_none(),
         }
     }
@@ -228,7 +228,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 

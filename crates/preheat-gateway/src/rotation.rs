@@ -223,7 +223,7 @@ impl Rotation {
         state.starved.get_or_insert(now);
         let offered = state.offer(asking, now);
         drop(state);
-        if first || matches!(offered, Ok(_)) {
+        if first || offered.is_ok() {
             self.wake.notify_one();
         }
         offered

@@ -153,11 +153,12 @@ async fn a_client_that_leaves_cancels_its_work() {
     let gateway = play.gateway(|_, _| ());
     gateway.until(|report| report.status == "ready").await;
     let asking = gateway.clone();
-    let client = tokio::task::spawn(async move { asking.ask(post("/embed")).await.map(drop) });
+    let mut client = JoinSet::new();
+    client.spawn(async move { asking.ask(post("/embed")).await.map(drop) });
     gateway
         .until(|report| report.replicas[0].in_flight == 1)
         .await;
-    client.abort();
+    client.abort_all();
     gateway
         .until(|report| report.replicas[0].in_flight == 0)
         .await;
