@@ -177,7 +177,8 @@ impl Lifecycle {
                 self.enter(Warming, now, vec![Effect::Warm])
             }
             (Warming, Event::Warmed) => self.enter(Proving, now, vec![Effect::Prove]),
-            (Proving | Ready, Event::Judged(verdict)) => self.judged(verdict, now),
+            (Proving, Event::Judged(verdict)) => self.judged(verdict, now),
+            (Ready, Event::Judged(verdict)) if self.rewarming => self.judged(verdict, now),
             (Ready, Event::Rewarm) if self.rewarming => vec![],
             (Ready, Event::Rewarm) => {
                 self.warming_since = now;
@@ -225,7 +226,7 @@ impl Lifecycle {
             | (Starting | Loading | Warming | Proving | Ready, Event::Fetched)
             | (Starting | Fetching | Warming | Proving | Ready, Event::Loaded)
             | (Starting | Fetching | Loading | Proving | Ready, Event::Warmed)
-            | (Starting | Fetching | Loading | Warming, Event::Judged(_))
+            | (Starting | Fetching | Loading | Warming | Ready, Event::Judged(_))
             | (Starting | Fetching | Loading, Event::TimedOut(_))
             | (Starting | Fetching | Loading | Warming | Proving | Ready, Event::RetryDue)
             | (

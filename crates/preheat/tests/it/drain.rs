@@ -107,6 +107,7 @@ async fn ask_until_closed(line: &mut Line, seen: &Seen) -> bool {
                 assert!(stopping, "refused before the stop");
                 return false;
             }
+            Outcome::Unsent => {}
             Outcome::Broken(error) => {
                 assert!(stopping && !answered, "lost a request: {error}");
                 return false;
@@ -135,6 +136,8 @@ enum Outcome {
         last: bool,
     },
     Refused,
+    /// The connection ended while the request was still with the client.
+    Unsent,
     Broken(String),
 }
 
@@ -171,6 +174,7 @@ impl Line {
                 Err(status) if status.code() == Code::Unavailable && status.source().is_none() => {
                     Outcome::Refused
                 }
+                Err(status) if never_left(status.source()) => Outcome::Unsent,
                 Err(status) => Outcome::Broken(format!("{status:?}")),
             },
         }
@@ -188,8 +192,15 @@ async fn ask_http(connection: &mut Connection) -> Outcome {
             assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
             Outcome::Refused
         }
+        Err(error) if never_left(Some(&*error)) => Outcome::Unsent,
         Err(error) => Outcome::Broken(format!("{error} ({error:?})")),
     }
+}
+
+/// hyper hands a request back as cancelled when its connection had closed before it was written.
+fn never_left(error: Option<&(dyn std::error::Error + 'static)>) -> bool {
+    let error = error.and_then(|error| error.downcast_ref::<hyper::Error>());
+    error.is_some_and(hyper::Error::is_canceled)
 }
 
 #[tokio::test]
