@@ -152,9 +152,10 @@ impl Rotation {
         let state = State {
             serving: Vec::new(),
             hold: Hold::new(hold),
+            // Until the loop has looked for the first time: a replica will come.
             forecast: Forecast {
                 rate: 0.0,
-                coming: Vec::new(),
+                coming: vec![(lead, 1.0 / policy.slo.threshold.as_secs_f64().max(1e-3))],
                 arrivals: 0.0,
                 steady: Duration::ZERO,
                 objective: policy.slo.threshold,
