@@ -13,7 +13,9 @@ use bytes::Bytes;
 use preheat_api::embed::Health;
 use preheat_api::problem::Family;
 use preheat_api::service::{Decision, ScaleRequest, ServiceReport};
+use preheat_runtime::edge::Address;
 use preheat_runtime::keys::{Admitted, Keys};
+use preheat_runtime::origin::own_page;
 use preheat_runtime::{Shutdown, Urgency, metrics};
 
 use crate::data::Front;
@@ -26,6 +28,8 @@ use crate::service::Service;
 #[derive(Debug)]
 pub struct Admin {
     pub front: Arc<Front>,
+    /// Where this listener is.
+    pub address: Address,
     pub keys: Keys,
     pub decisions: Arc<Decisions>,
     pub shutdown: Shutdown,
@@ -40,7 +44,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .route("/v1/services/{target}", get(service).post(command))
         .route("/v1/decisions", get(decisions))
         .route("/v1/drain", post(drain))
-        .layer(from_fn_with_state(Arc::clone(admin), keys));
+        .layer(from_fn_with_state(Arc::clone(admin), guard));
     Router::new()
         .route("/health", get(alive))
         .route("/livez", get(alive))
@@ -54,7 +58,10 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .with_state(Arc::clone(admin))
 }
 
-async fn keys(State(admin): Shared, request: Request, next: Next) -> Response {
+async fn guard(State(admin): Shared, request: Request, next: Next) -> Response {
+    if let Err(stranger) = own_page(request.method(), request.headers(), &admin.address) {
+        return refused(&Refusal::Stranger(stranger));
+    }
     match admin.keys.check(request.headers()) {
         Admitted::Yes => next.run(request).await,
         Admitted::NoKey => refused(&Refusal::NoKey),

@@ -124,6 +124,7 @@ pub fn start(
     });
     let admin_routes = admin::router(&Arc::new(Admin {
         front: Arc::clone(&front),
+        address: admin.address().clone(),
         keys: settings.admin_keys.clone(),
         decisions,
         shutdown: shutdown.clone(),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use preheat_api::headers;
 use preheat_api::problem::{Family, Said};
+use preheat_runtime::origin::Stranger;
 
 use crate::data::Body;
 use crate::replay::BodyFault;
@@ -42,6 +43,8 @@ pub enum Refusal {
     NoKey,
     #[error("this key is not accepted")]
     WrongKey,
+    #[error("{}", of_a_stranger(*.0))]
+    Stranger(Stranger),
     #[error(transparent)]
     Body(BodyFault),
     #[error("{0}")]
@@ -50,6 +53,13 @@ pub enum Refusal {
     NoRoute,
     #[error("no such service: {0}")]
     NoService(String),
+}
+
+fn of_a_stranger(stranger: Stranger) -> String {
+    match stranger {
+        Stranger::From(whose) => format!("requests from pages of {whose} are not taken"),
+        Stranger::NotJson => "send content-type: application/json".into(),
+    }
 }
 
 impl Refusal {
@@ -66,6 +76,8 @@ impl Refusal {
             Refusal::UnknownModel(_) => "unknown_model",
             Refusal::NoKey => "no_key",
             Refusal::WrongKey => "wrong_key",
+            Refusal::Stranger(Stranger::From(_)) => "foreign",
+            Refusal::Stranger(Stranger::NotJson) => "media_type",
             Refusal::Body(BodyFault::TooLarge { .. }) => "body_too_large",
             Refusal::Body(BodyFault::TooSlow { .. }) => "body_too_slow",
             Refusal::Body(BodyFault::Broken | BodyFault::Replaced) | Refusal::Malformed(_) => {
@@ -108,7 +120,8 @@ impl Refusal {
                 StatusCode::NOT_FOUND
             }
             Refusal::NoKey => StatusCode::UNAUTHORIZED,
-            Refusal::WrongKey => StatusCode::FORBIDDEN,
+            Refusal::WrongKey | Refusal::Stranger(Stranger::From(_)) => StatusCode::FORBIDDEN,
+            Refusal::Stranger(Stranger::NotJson) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::Body(BodyFault::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::Body(BodyFault::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
             Refusal::Body(_) | Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -197,7 +210,7 @@ impl Refusal {
             Refusal::UnknownModel(_) | Refusal::NoService(_) => 5,
             Refusal::NoRoute => 12,
             Refusal::NoKey => 16,
-            Refusal::WrongKey => 7,
+            Refusal::WrongKey | Refusal::Stranger(_) => 7,
             Refusal::Body(BodyFault::TooLarge { .. }) => 8,
             Refusal::Body(_) | Refusal::Malformed(_) => 3,
         }

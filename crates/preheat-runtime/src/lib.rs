@@ -13,6 +13,7 @@ pub mod keys;
 pub mod latch;
 pub mod memory;
 pub mod metrics;
+pub mod origin;
 pub mod parent;
 pub mod probe;
 pub mod rates;

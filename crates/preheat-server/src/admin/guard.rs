@@ -1,38 +1,24 @@
 //! Who may ask: holders of a key where keys are set, and no page of another site.
-//!
-//! Any web page that a person has open can reach a loopback address. A browser says where a request
-//! comes from in `Sec-Fetch-Site` or `Origin`; a name that an attacker points at this address (DNS
-//! rebinding) shows in `Host`.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use preheat_runtime::edge::Address;
+use preheat_runtime::origin::{Stranger, own_page};
 
 use crate::http::{Fault, layers};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
-
-const JSON: &str = "content-type: application/json";
-
-/// Names that cannot be bought: nobody can point one of them at somebody else's machine.
-const RESERVED: [&str; 5] = ["localhost", "test", "local", "internal", "svc"];
 
 pub(super) async fn keys(
     State(replica): State<Arc<Replica>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let local = match &replica.addresses.admin {
-        Address::Tcp(address) => address.ip().is_loopback(),
-        Address::Unix(_) | Address::Memory => false,
-    };
     let headers = request.headers();
-    let allowed = own_page(request.method(), headers, local)
+    let allowed = own_page(request.method(), headers, &replica.addresses.admin)
+        .map_err(ServeError::from)
         .and_then(|()| layers::check_key(&replica.settings.admin_keys, headers));
     match allowed {
         Ok(()) => next.run(request).await,
@@ -40,94 +26,11 @@ pub(super) async fn keys(
     }
 }
 
-/// Programs send none of these headers and pass.
-fn own_page(method: &Method, headers: &HeaderMap, local: bool) -> Result<(), ServeError> {
-    let text = |name| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
-    let site = text(header::HeaderName::from_static("sec-fetch-site"));
-    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return Err(ServeError::Foreign("other sites"));
-    }
-    let host = text(header::HOST).unwrap_or_default();
-    let authority = |origin: &str| origin.split_once("://").map(|(_, rest)| rest == host);
-    if text(header::ORIGIN).is_some_and(|origin| authority(origin) != Some(true)) {
-        return Err(ServeError::Foreign("other origins"));
-    }
-    if local && !is_own_name(host) {
-        return Err(ServeError::Foreign("public names on a loopback address"));
-    }
-    let kind = text(header::CONTENT_TYPE).unwrap_or("application/json");
-    if method == Method::POST && !kind.to_ascii_lowercase().starts_with("application/json") {
-        return Err(ServeError::MediaType(JSON));
-    }
-    Ok(())
-}
-
-/// An address, a name without a dot, or one under a reserved domain; with or without a port.
-fn is_own_name(host: &str) -> bool {
-    if let Some((address, _)) = host.strip_prefix('[').and_then(|h| h.split_once(']')) {
-        return address.parse::<Ipv6Addr>().is_ok();
-    }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.parse::<IpAddr>().is_ok()
-        || !name.contains('.')
-        || RESERVED.iter().any(|tld| last.eq_ignore_ascii_case(tld))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(method: Method, headers: &[(&'static str, &'static str)]) -> Result<(), ServeError> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, value.parse().expect("a header"));
+impl From<Stranger> for ServeError {
+    fn from(stranger: Stranger) -> Self {
+        match stranger {
+            Stranger::From(whose) => ServeError::Foreign(whose),
+            Stranger::NotJson => ServeError::MediaType("content-type: application/json"),
         }
-        own_page(&method, &map, true)
-    }
-
-    #[test]
-    fn programs_and_the_own_page_pass() {
-        for host in [
-            "127.0.0.1:8002",
-            "[::1]:8002",
-            "localhost:1",
-            "preheat",
-            "a.svc",
-            "x.test",
-        ] {
-            assert_eq!(asked(Method::GET, &[("host", host)]), Ok(()), "{host}");
-        }
-        let own = [
-            ("host", "127.0.0.1:8002"),
-            ("origin", "http://127.0.0.1:8002"),
-            ("sec-fetch-site", "same-origin"),
-            ("content-type", "application/json; charset=utf-8"),
-        ];
-        assert_eq!(asked(Method::POST, &own), Ok(()));
-    }
-
-    #[test]
-    fn pages_of_others_do_not() {
-        let foreign: [&[(&str, &str)]; 5] = [
-            &[("host", "127.0.0.1"), ("sec-fetch-site", "cross-site")],
-            &[("host", "127.0.0.1"), ("sec-fetch-site", "same-site")],
-            &[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:2")],
-            &[("host", "127.0.0.1"), ("origin", "null")],
-            &[("host", "rebound.example.com:8002")],
-        ];
-        for headers in foreign {
-            let result = asked(Method::GET, headers);
-            assert!(matches!(result, Err(ServeError::Foreign(_))), "{headers:?}");
-        }
-        let form = [("host", "127.0.0.1"), ("content-type", "text/plain")];
-        assert_eq!(asked(Method::POST, &form), Err(ServeError::MediaType(JSON)));
-    }
-
-    #[test]
-    fn names_are_the_operators_affair_beyond_loopback() {
-        let mut headers = HeaderMap::new();
-        headers.insert("host", "preheat.example.com".parse().expect("a header"));
-        assert_eq!(own_page(&Method::GET, &headers, false), Ok(()));
     }
 }

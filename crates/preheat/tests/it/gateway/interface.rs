@@ -115,6 +115,18 @@ async fn operators_see_replicas_and_change_how_many_there_are() {
     assert!(why.stdout.contains("asked for"), "{why:?}");
     let wait = call(&["wait", "--for", "ready", &data]).await.unwrap();
     assert_eq!(wait.code, 0, "{wait:?}");
+
+    // A page of another site may reach this address; it gives no orders.
+    for (name, value, status) in [
+        ("sec-fetch-site", "cross-site", 403),
+        ("content-type", "text/plain", 415),
+    ] {
+        let path = "/v1/services/embedder:scale";
+        let mut order = client::request(Method::POST, path, r#"{"min":1}"#);
+        order.headers_mut().insert(name, value.parse().unwrap());
+        let answer = client::send(gateway.admin, order).await.unwrap();
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
 }
 
 #[tokio::test]
