@@ -8,6 +8,7 @@ mod first_request;
 mod from_zero;
 mod gateway;
 mod machine;
+mod peers;
 mod ready;
 mod save;
 mod server;
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Fresh starts behind each figure that is about a start
     #[arg(long, default_value_t = 5)]
     starts: usize,
+    /// Of the peers, only those whose files have this in their names
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// Serve without warm-up: what the first users would have paid
     #[arg(long)]
     skip_warmup: bool,
@@ -53,6 +57,8 @@ enum Scenario {
     GatewayOverhead,
     /// From zero to the first answer through a gateway
     FromZero,
+    /// Other servers on the same model and requests; installs gigabytes, so only when named
+    Peers,
 }
 
 /// What a scenario found.
@@ -74,7 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     ))?;
     let setup = Setup::new(options.skip_warmup);
     for scenario in Scenario::value_variants() {
-        if options.scenario.is_some_and(|only| only != *scenario) {
+        let all = options.scenario.is_none() && *scenario != Scenario::Peers;
+        if !all && options.scenario != Some(*scenario) {
             continue;
         }
         let table = match scenario {
@@ -84,6 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::SlowConnections => slow::run(&setup),
             Scenario::GatewayOverhead => gateway::run(&setup),
             Scenario::FromZero => from_zero::run(&setup, options.starts),
+            Scenario::Peers => peers::run(options.starts, &options.only),
         };
         let name = scenario.to_possible_value().expect("no scenario is hidden");
         let table = table.with_context(|| name.get_name().to_owned())?;

@@ -4,7 +4,8 @@ use super::client;
 
 pub(super) struct Shape {
     pub(super) name: &'static str,
-    /// The whole request, ready to be written.
+    pub(super) texts: Vec<String>,
+    /// The whole request as preheat takes it, ready to be written.
     pub(super) request: Vec<u8>,
 }
 
@@ -29,9 +30,10 @@ pub(super) fn shapes() -> Vec<Shape> {
 }
 
 fn shape(name: &'static str, texts: Vec<String>) -> Shape {
-    let body = serde_json::Value::from(texts).to_string();
+    let body = serde_json::Value::from(texts.clone()).to_string();
     Shape {
         name,
+        texts,
         request: client::post("/embed", &body),
     }
 }
