@@ -34,6 +34,10 @@ pub struct RolloutPolicy {
     pub slo_p95: Duration,
     /// And it may be this many times blue's.
     pub max_ratio: f64,
+    /// And in any case this much above blue's: noise is no regression.
+    pub slack: Duration,
+    /// Loads that green is given to pass: one that misses by latency alone may have met noise.
+    pub attempts: u32,
     /// Share of requests that may fail while watching. Under synthetic load none may.
     pub max_errors: f64,
     /// Requests below which a watch says nothing about latency.
@@ -50,6 +54,8 @@ impl RolloutPolicy {
             keep_blue: Duration::from_secs(300),
             slo_p95,
             max_ratio: 1.2,
+            slack: Duration::from_millis(2),
+            attempts: 3,
             max_errors: 0.001,
             at_least: 100,
         }
@@ -64,6 +70,8 @@ pub struct Rollout {
     pub green: Revision,
     /// Replicas of green that are proven and loaded, as many as blue has in rotation.
     pub size: usize,
+    /// Loads that green has missed by latency alone.
+    pub missed: u32,
     pub stage: RolloutStage,
     /// When it came into its stage.
     pub since: Moment,
@@ -183,6 +191,7 @@ impl Rollout {
             blue,
             green,
             size: size.max(1),
+            missed: 0,
             stage: RolloutStage::Proving,
             since: now,
         };
@@ -251,15 +260,7 @@ impl Rollout {
             (S::Proving | S::Loading, E::GreenFailed(cause)) => {
                 self.discard(Because::new("green failed").text("cause", cause), now)
             }
-            (S::Loading, E::Loaded(load)) => match self.policy.misses_under_load(&load) {
-                Some(because) => self.discard(because, now),
-                None => {
-                    let because = self
-                        .policy
-                        .saw_load("green carries the load as a set", &load);
-                    self.enter(S::Switching, vec![RolloutEffect::Switch], because, now)
-                }
-            },
+            (S::Loading, E::Loaded(load)) => self.loaded(&load, now),
             // Whoever loads green has died or hangs: nothing was shown.
             (S::Loading, E::Tick) if now.since(self.since) > self.load_limit() => {
                 let because = Because::new("the load on green never came to an end")
@@ -318,6 +319,24 @@ impl Rollout {
                 _,
             ) => RolloutStep::nothing(),
         }
+    }
+
+    fn loaded(&mut self, load: &SetLoad, now: Moment) -> RolloutStep {
+        let Some(because) = self.policy.misses_under_load(load) else {
+            let rule = "green carries the load as a set";
+            let because = self.policy.saw_load(rule, load);
+            let switch = vec![RolloutEffect::Switch];
+            return self.enter(RolloutStage::Switching, switch, because, now);
+        };
+        self.missed += 1;
+        // Wrong answers and errors are never excused.
+        let by_latency = load.requests > 0 && load.errors == 0;
+        if !by_latency || self.missed >= self.policy.attempts {
+            return self.discard(because, now);
+        }
+        let because = because.count("attempt", self.missed as usize);
+        let again = vec![RolloutEffect::LoadGreen(self.policy.load_for)];
+        self.enter(RolloutStage::Loading, again, because, now)
     }
 
     fn watched(&mut self, traffic: &Traffic, now: Moment) -> RolloutStep {
@@ -441,11 +460,15 @@ impl RolloutPolicy {
     fn too_slow(&self, p95: Duration, blue: Duration) -> Option<&'static str> {
         if p95 > self.slo_p95 {
             Some("green misses the objective")
-        } else if blue > Duration::ZERO && p95 > blue.mul_f64(self.max_ratio.max(1.0)) {
+        } else if blue > Duration::ZERO && p95 > self.allowed(blue) {
             Some("green is slower than blue")
         } else {
             None
         }
+    }
+
+    fn allowed(&self, blue: Duration) -> Duration {
+        blue.mul_f64(self.max_ratio.max(1.0)).max(blue + self.slack)
     }
 
     fn saw_load(&self, rule: &'static str, load: &SetLoad) -> Because {

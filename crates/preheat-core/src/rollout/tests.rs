@@ -2,7 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const POLICY: RolloutPolicy = RolloutPolicy::under(Duration::from_millis(200));
+const POLICY: RolloutPolicy = RolloutPolicy {
+    attempts: 1,
+    ..RolloutPolicy::under(Duration::from_millis(200))
+};
 
 fn at(secs: u64) -> Moment {
     Moment::after_start(Duration::from_secs(secs))
@@ -92,6 +95,32 @@ fn a_green_that_misses_anything_never_sees_a_user() {
         };
         assert_eq!(because.rule, rule);
     }
+}
+
+#[test]
+fn noise_is_given_another_load_and_errors_are_not() {
+    let ending = |first: RolloutEvent, second: RolloutEvent| {
+        let mut rollout = begun();
+        rollout.policy.attempts = 2;
+        rollout.step(RolloutEvent::GreenProven(3), at(80));
+        let step = rollout.step(first, at(110));
+        let again = step.effects == [RolloutEffect::LoadGreen(POLICY.load_for)];
+        rollout.step(second, at(140));
+        (again, rollout.stage.name())
+    };
+    assert_eq!(ending(load(250, 0), load(100, 0)), (true, "switching"));
+    assert_eq!(ending(load(250, 0), load(250, 0)), (true, "discarding"));
+    assert_eq!(ending(load(100, 1), load(100, 0)), (false, "discarding"));
+}
+
+#[test]
+fn a_difference_of_a_hair_is_no_regression() {
+    let quick = |p95, blue_p95| {
+        let [p95, blue_p95] = [p95, blue_p95].map(Duration::from_micros);
+        POLICY.too_slow(p95, blue_p95).is_none()
+    };
+    assert!(quick(2_900, 1_000) && !quick(3_100, 1_000));
+    assert!(quick(119_000, 100_000) && !quick(121_000, 100_000));
 }
 
 fn serving_green() -> Rollout {
