@@ -31,6 +31,19 @@ pub enum Value {
     Text(String),
 }
 
+impl Value {
+    /// As a number; times in milliseconds. Text is none.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Value::Count(count) | Value::Bytes(count) => Some(*count as f64),
+            Value::Rate(number) | Value::Share(number) => Some(*number),
+            Value::Time(time) => Some((time.as_secs_f64() * 1e6).round() / 1e3),
+            Value::Text(_) => None,
+        }
+    }
+}
+
 impl Because {
     #[must_use]
     pub const fn new(rule: &'static str) -> Self {

@@ -59,12 +59,12 @@ impl Drift {
         }
     }
 
-    /// One request of this class came.
-    pub fn saw(&mut self, shape: ShapeBucket, now: Moment) {
+    /// So many requests of this class came.
+    pub fn saw(&mut self, shape: ShapeBucket, requests: u64, now: Moment) {
         self.fade(now);
         if self.counts.len() < CLASSES || self.counts.contains_key(&shape) {
             let count = self.counts.entry(shape).or_default();
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(requests);
         }
     }
 
@@ -132,12 +132,12 @@ mod tests {
     fn a_new_shape_is_named_once_it_is_part_of_traffic() {
         let (short, long) = (ShapeBucket::new(1, 16), ShapeBucket::new(1, 512));
         let mut drift = Drift::new(DriftPolicy::default(), at(0));
-        (0..50).for_each(|_| drift.saw(long, at(1)));
+        drift.saw(long, 50, at(1));
         assert!(
             drift.uncovered(|_| false, at(1)).is_empty(),
             "too few to say"
         );
-        (0..950).for_each(|_| drift.saw(short, at(1)));
+        drift.saw(short, 950, at(1));
         let found = drift.uncovered(|shape| shape == short, at(1));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].shape, found[0].share), (long, 0.05));
@@ -148,8 +148,8 @@ mod tests {
     fn what_was_is_forgotten() {
         let mut drift = Drift::new(DriftPolicy::default(), at(0));
         let (old, new) = (ShapeBucket::new(1, 16), ShapeBucket::new(4, 16));
-        (0..1000).for_each(|_| drift.saw(old, at(0)));
-        (0..250).for_each(|_| drift.saw(new, at(1200)));
+        drift.saw(old, 1000, at(0));
+        drift.saw(new, 250, at(1200));
         assert_eq!(drift.shares(), [(old, 0.5), (new, 0.5)]);
         assert!(drift.uncovered(|_| false, at(1_000_000)).is_empty());
         assert!(drift.shares().is_empty());

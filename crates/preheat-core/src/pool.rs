@@ -76,6 +76,11 @@ impl Pool {
         self.policy = policy;
     }
 
+    /// So many were wanted, active and spare together, before this began to decide.
+    pub fn held(&mut self, total: usize) {
+        self.total = self.total.max(total);
+    }
+
     /// `patience` as for scaling down: a spare that was paid for is kept for as long as another
     /// cold start would cost.
     pub fn decide(&mut self, inputs: &PoolInputs, patience: Duration, now: Moment) -> Spares {

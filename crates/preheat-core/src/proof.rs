@@ -167,6 +167,7 @@ pub struct Proof {
     degraded: bool,
     steady: Duration,
     first: Duration,
+    capacity: Option<f64>,
 }
 
 impl Proof {
@@ -185,6 +186,12 @@ impl Proof {
     #[must_use]
     pub fn first(&self) -> Duration {
         self.first
+    }
+
+    /// Requests a second that it carried under the objective, where a load was part of the proof.
+    #[must_use]
+    pub fn capacity(&self) -> Option<f64> {
+        self.capacity
     }
 
     /// Latency never settled, and the settings allow serving all the same.
@@ -261,13 +268,30 @@ impl Criteria {
         let missed = |excusable| checks.iter().find(|c| !c.ok && c.latency_only == excusable);
         let outcome = match (missed(false), missed(true)) {
             (Some(hard), _) => Outcome::Failed(failure(hard)),
-            (None, None) => Outcome::Proven(proof(evidence, now, false)),
+            (None, None) => Outcome::Proven(self.proof(evidence, now, false)),
             (None, Some(latency)) => Outcome::Again(Box::new(match self.when_unsettled {
-                WhenUnsettled::Degrade => Outcome::Proven(proof(evidence, now, true)),
+                WhenUnsettled::Degrade => Outcome::Proven(self.proof(evidence, now, true)),
                 WhenUnsettled::Fail => Outcome::Failed(failure(latency)),
             })),
         };
         Verdict { checks, outcome }
+    }
+
+    fn proof(&self, evidence: &Evidence, at: Moment, degraded: bool) -> Proof {
+        let http = evidence
+            .first_requests
+            .iter()
+            .find(|d| d.path == Path::Http);
+        let door = http.or(evidence.first_requests.first());
+        let in_time = |load: &LoadEvidence| load.errors == 0 && load.p95 <= self.slo_p95;
+        let load = evidence.load.filter(in_time);
+        Proof {
+            at,
+            degraded,
+            steady: door.map_or(Duration::ZERO, |d| median(&d.steady)),
+            first: door.map_or(Duration::ZERO, |d| median(&d.first)),
+            capacity: load.map(|load| load.rate).filter(|rate| *rate > 0.0),
+        }
     }
 
     fn checks(&self, evidence: &Evidence) -> Vec<Check> {
@@ -422,20 +446,6 @@ fn concurrency(evidence: Option<&ConcurrencyEvidence>) -> Check {
         }),
         limit: evidence.map_or(String::new(), |e| format!("off by {:.1e}", e.tolerance)),
         latency_only: false,
-    }
-}
-
-fn proof(evidence: &Evidence, at: Moment, degraded: bool) -> Proof {
-    let http = evidence
-        .first_requests
-        .iter()
-        .find(|d| d.path == Path::Http);
-    let door = http.or(evidence.first_requests.first());
-    Proof {
-        at,
-        degraded,
-        steady: door.map_or(Duration::ZERO, |d| median(&d.steady)),
-        first: door.map_or(Duration::ZERO, |d| median(&d.first)),
     }
 }
 
