@@ -13,7 +13,7 @@ use crate::quantity::{Size, SizeLimit, Span};
 mod fleet;
 mod model;
 
-pub use fleet::{Fleet, Spares};
+pub use fleet::{Busy, Fleet, Rollout, Spares};
 pub use model::{
     Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
     ImageChannels, ImageFit, ImageInput, InputConfig, InputData, LoadMode, Model, NamedData, Onnx,
@@ -28,6 +28,8 @@ pub struct Config {
     pub limits: Limits,
     pub memory: Memory,
     pub warmup: Warmup,
+    pub keepwarm: KeepWarm,
+    pub drift: Drift,
     pub drain: Drain,
     pub slo: Slo,
     pub fleet: Fleet,
@@ -230,6 +232,62 @@ impl Default for SyntheticLoad {
         SyntheticLoad {
             requests: 0,
             concurrency: 4,
+        }
+    }
+}
+
+/// Whether something is done by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Upkeep {
+    On,
+    /// It is decided and told, and not done.
+    Advise,
+    Off,
+}
+
+/// What keeps a replica warm while nobody comes: its hot shapes are run now and then, and it warms
+/// and proves itself again when they have become slower than its proof.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepWarm {
+    pub mode: Upkeep,
+    /// Nobody came for this long.
+    pub idle: Span,
+    /// Between two runs.
+    pub every: Span,
+    /// A run may take this many times what the proof measured.
+    pub tolerance: f64,
+}
+
+impl Default for KeepWarm {
+    fn default() -> Self {
+        KeepWarm {
+            mode: Upkeep::On,
+            idle: Span::secs(60),
+            every: Span::secs(30),
+            tolerance: 1.5,
+        }
+    }
+}
+
+/// Shapes that users bring and that no proof covered are warmed beside their requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drift {
+    pub mode: Upkeep,
+    /// Share of traffic from which a shape counts.
+    pub share: f64,
+    /// Fewer requests say nothing about shares.
+    pub at_least: u64,
+}
+
+impl Default for Drift {
+    fn default() -> Self {
+        Drift {
+            mode: Upkeep::On,
+            share: 0.01,
+            at_least: 100,
         }
     }
 }

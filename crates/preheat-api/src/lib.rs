@@ -20,6 +20,7 @@ pub mod report;
 pub mod service;
 pub mod settings;
 pub mod simulation;
+pub mod state;
 pub mod tei;
 
 pub use config::Config;

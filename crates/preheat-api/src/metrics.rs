@@ -35,6 +35,7 @@ metrics! {
     PROOF_FAILURES "preheat_proof_failures_total" "Checks that a proof attempt missed"
     COLD_REQUESTS "preheat_cold_requests_total" "Real requests that met an unwarmed shape, instance or replica"
     UNPLANNED_SHAPE "preheat_unplanned_shape_total" "Batches of a shape that the plan did not cover"
+    KEEPWARM_RUNS "preheat_keepwarm_runs_total" "Passes over the hot shapes while nobody came"
     REQUESTS "preheat_requests_total" "Requests answered, by route and status"
     REQUEST_SECONDS "preheat_request_seconds" "From the request's head to the head of its answer"
     QUEUE_SECONDS "preheat_queue_seconds" "Time that a request's rows waited for an instance"
@@ -52,6 +53,7 @@ metrics! {
     HOLD_SECONDS "preheat_hold_seconds" "Gateway: time that a request waited for a replica"
     HELD "preheat_held" "Gateway: requests that wait for a replica now"
     PROMOTION_SECONDS "preheat_promotion_seconds" "Gateway: from the request that found every permit taken to a spare in rotation"
+    ROLLOUTS "preheat_rollouts_total" "Gateway: rollouts that ended, by result: promoted, rolled_back or refused"
     RETRIES "preheat_retries_total" "Gateway: requests that were sent to another replica, by what befell the first"
     DRAIN_CUT "preheat_drain_cut_requests_total" "Requests that a drain had to cut"
 }

@@ -1,5 +1,7 @@
 //! Admin bodies: the replica's passport and its events.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,32 @@ pub struct PhaseChange {
     pub at_ms: f64,
 }
 
+/// `POST /v1/load`: planned requests through the replica's own front door, at a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadRequest {
+    /// Requests a second.
+    pub rate: f64,
+    /// At once at most; what is due beyond waits.
+    pub concurrency: usize,
+    pub seconds: f64,
+}
+
+/// What the load showed. Its requests are nobody's and are not counted as requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadReport {
+    pub requests: u64,
+    /// Without an answer, or with a wrong one.
+    pub errors: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Answers a second.
+    pub rate: f64,
+    /// A thousand latencies at most, evenly taken from all of them, the shortest first.
+    pub latencies_ms: Vec<f64>,
+}
+
 /// One message of `GET /v1/events`; its kind is the SSE event name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -51,13 +79,14 @@ pub enum Event {
     Stage(crate::report::StageReport),
     Case(CaseEvent),
     Check(crate::report::CheckReport),
+    Decision(DecisionEvent),
     Requests(RequestsEvent),
     Gauges(GaugesEvent),
 }
 
 impl Event {
     /// Kinds that tell the life of a replica: numbered, remembered, sent to everyone.
-    pub const LIFE: [&'static str; 4] = ["phase", "stage", "case", "check"];
+    pub const LIFE: [&'static str; 5] = ["phase", "stage", "case", "check", "decision"];
     /// Kinds that come many times a second: sent to those who ask for them with `kinds=`.
     pub const TRAFFIC: [&'static str; 2] = ["requests", "gauges"];
 
@@ -69,6 +98,7 @@ impl Event {
             Event::Stage(_) => "stage",
             Event::Case(_) => "case",
             Event::Check(_) => "check",
+            Event::Decision(_) => "decision",
             Event::Requests(_) => "requests",
             Event::Gauges(_) => "gauges",
         }
@@ -94,6 +124,19 @@ pub struct CaseEvent {
     /// When it ended.
     #[serde(default)]
     pub at_ms: f64,
+}
+
+/// What the replica decided about itself while it served, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DecisionEvent {
+    pub at_ms: f64,
+    /// `keep_warm`, `rewarm` or `cover`; with `advise_` before it where it was not done.
+    pub action: String,
+    pub reason: String,
+    /// The figures behind it; times in milliseconds.
+    pub inputs: BTreeMap<String, f64>,
+    /// Reason and figures as one sentence.
+    pub detail: String,
 }
 
 /// Users' requests since the last message: each one that was answered, and who waits now.

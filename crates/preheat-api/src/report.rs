@@ -106,6 +106,9 @@ pub struct ProofReport {
     /// The first request on a fresh connection after warm-up, synthetic.
     pub first_request_ms: Option<f64>,
     pub steady_ms: Option<f64>,
+    /// Requests a second under the objective, where a synthetic load has measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_rps: Option<f64>,
     /// What the first users would have paid on top. 0 when that is the truth.
     pub saved_ms: f64,
 }

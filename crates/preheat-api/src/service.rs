@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::report::{ErrorReport, ReadinessReport};
+use crate::config::Config;
+use crate::report::{CheckReport, ErrorReport, ReadinessReport};
 
 /// `GET /ready` of a gateway: the report of its best replica, and all of its services.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,7 +39,13 @@ pub struct ServiceReport {
     /// What one replica carries under the objective, as far as it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_rps: Option<f64>,
+    /// The revision that serves.
+    #[serde(default)]
+    pub revision: String,
     pub replicas: Vec<ReplicaReport>,
+    /// The rollout that is under way, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutReport>,
     /// The last start that failed, until one succeeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
@@ -49,6 +56,8 @@ pub struct ServiceReport {
 pub struct ReplicaReport {
     pub id: String,
     pub pid: u32,
+    #[serde(default)]
+    pub revision: String,
     pub phase: String,
     pub detail: String,
     /// `active` or `spare`.
@@ -80,6 +89,79 @@ pub struct ScaleRequest {
     pub max: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spares: Option<usize>,
+}
+
+/// `POST /v1/services/{service}:rollout`: what the service is to serve from now on. Exactly one of
+/// `source` and `config`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RolloutRequest {
+    /// Another model, as in `model.source`; everything else stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// A whole configuration. Its model of the service's name is taken, or its only one, and what
+    /// concerns a replica; addresses, keys and `[fleet]` stay the gateway's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Box<Config>>,
+    /// Whether answers may have another size than before.
+    pub allow_other_shape: bool,
+}
+
+/// How a rollout stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RolloutReport {
+    /// Revisions, and what they are made from.
+    pub from: String,
+    pub from_source: String,
+    pub to: String,
+    pub to_source: String,
+    /// `proving`, `loading`, `switching`, `watching`, `keeping`, `returning`, `discarding`; at the
+    /// end `promoted`, `rolled_back` or `refused`.
+    pub stage: String,
+    /// One sentence: what is going on, or why it ended so.
+    pub detail: String,
+    /// Replicas that the new revision needs, and those of it that are proven.
+    pub size: usize,
+    pub proven: usize,
+    /// Time in this stage, and how long it takes at most where that is known.
+    pub stage_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_ms: Option<f64>,
+    /// What the set was shown to carry, or how it serves users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenReport>,
+}
+
+/// Requests to one revision, beside the other's p95.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SeenReport {
+    pub requests: u64,
+    pub errors: u64,
+    pub p95_ms: f64,
+    pub blue_p95_ms: f64,
+}
+
+/// `POST /v1/verify`. Other fields are ignored: rollout tools send their own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct VerifyRequest {
+    /// Left out: all services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+/// Its answer: 200 when everything holds, 409 when something does not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerifyReport {
+    pub ok: bool,
+    pub services: Vec<VerifiedService>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerifiedService {
+    pub name: String,
+    pub ok: bool,
+    pub checks: Vec<CheckReport>,
 }
 
 /// One element of `GET /v1/decisions`.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::Upkeep;
 use crate::quantity::{Size, Span};
 
 /// Read by `preheat gateway`; a single replica has no use for it.
@@ -33,9 +34,81 @@ pub struct Fleet {
     pub hold_bytes: Size,
     /// Whether replicas serve that skipped their warm-up.
     pub allow_unproven: bool,
-    /// Where sockets and files of replicas are kept; empty: a folder of its own that goes with the
-    /// gateway.
+    /// How long replicas outlive a gateway that was killed, for the next one to take them over.
+    pub adopt_within: Span,
+    /// Whether the load decides how many replicas there are. Without it there are `min` of them in
+    /// rotation, and as many spares as are set.
+    pub scaling: Upkeep,
+    /// Hours of the day with spares of their own.
+    pub busy: Vec<Busy>,
+    /// Where sockets and files of replicas are kept; empty: a folder of its own, known by the
+    /// gateway's addresses.
     pub dir: String,
+    pub rollout: Rollout,
+}
+
+/// Spares by the clock on the wall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Busy {
+    /// `mon-fri`, `sat,sun`.
+    pub days: String,
+    /// `08:45`; up to `to`, which is of the next day where it is earlier.
+    pub from: String,
+    pub to: String,
+    /// Proven replicas that stand by, started early enough.
+    pub spares: usize,
+    /// As in `Europe/Berlin`.
+    pub timezone: String,
+}
+
+impl Default for Busy {
+    fn default() -> Self {
+        Busy {
+            days: "mon-sun".into(),
+            from: "00:00".into(),
+            to: "00:00".into(),
+            spares: 1,
+            timezone: "UTC".into(),
+        }
+    }
+}
+
+/// How one revision gives way to the next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rollout {
+    /// Time for all of the new set to be proven.
+    pub prove_within: Span,
+    /// How long the new set is under synthetic load, at the rate of its users.
+    pub load_for: Span,
+    /// Loads that it is given to pass where only latency misses.
+    pub attempts: u32,
+    /// How long its users' requests are watched.
+    pub watch_for: Span,
+    /// How long the old set is kept warm after that.
+    pub keep_for: Span,
+    /// What its p95 may be, as a multiple of the old set's.
+    pub max_ratio: f64,
+    /// Differences in p95 below this are noise.
+    pub slack: Span,
+    /// Share of users' requests that may fail while it is watched.
+    pub max_errors: f64,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Rollout {
+            prove_within: Span::secs(1800),
+            load_for: Span::secs(30),
+            attempts: 3,
+            watch_for: Span::secs(60),
+            keep_for: Span::secs(300),
+            max_ratio: 1.2,
+            slack: Span::millis(2),
+            max_errors: 0.001,
+        }
+    }
 }
 
 impl Default for Fleet {
@@ -51,7 +124,11 @@ impl Default for Fleet {
             hold_requests: 1024,
             hold_bytes: Size(64_000_000),
             allow_unproven: false,
+            adopt_within: Span::secs(30),
+            scaling: Upkeep::On,
+            busy: Vec::new(),
             dir: String::new(),
+            rollout: Rollout::default(),
         }
     }
 }

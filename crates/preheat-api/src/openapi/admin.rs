@@ -1,9 +1,11 @@
 //! The admin listener's routes. Guarded by admin keys, and by where a browser's request comes from.
 
+use schemars::SchemaGenerator;
+
 use super::Interface;
 use super::refusals::{GATE, KEY, RATE};
-use super::route::{GET, POST, Route, answer, content, json};
-use crate::replica::{Event, Passport};
+use super::route::{GET, POST, Route, answer, content, json, json_body};
+use crate::replica::{Event, LoadReport, LoadRequest, Passport};
 
 const REPLICA: &str = "Replica";
 
@@ -27,8 +29,8 @@ const ROUTES: &[Route] = &[
     Route {
         paths: &["/v1/events"],
         tag: REPLICA,
-        summary: "What happens, as server-sent events. `phase`, `stage`, `case` and `check` are \
-                  numbered `<epoch>-<n>`; `Last-Event-ID` goes on after one of them. `requests` \
+        summary: "What happens, as server-sent events. `phase`, `stage`, `case`, `check` and `decision` \
+                  are numbered `<epoch>-<n>`; `Last-Event-ID` goes on after one of them. `requests` \
                   and `gauges` come without a number, at most twenty a second, with \
                   `?kinds=requests,gauges`. `lagged` says how many were missed. A comment comes \
                   every 10 s at least.",
@@ -46,6 +48,22 @@ const ROUTES: &[Route] = &[
         summary: "Warm and prove again while serving.",
         answers: &[answer(202, "It will.", &[])],
         refusals: &[KEY, GATE],
+        ..POST
+    },
+    Route {
+        paths: &["/v1/load"],
+        tag: REPLICA,
+        summary: "Send planned requests through the own front door, at a rate, and check every \
+                  answer. One load at a time.",
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<LoadRequest>,
+            &[(
+                "ten seconds",
+                r#"{"rate": 20, "concurrency": 4, "seconds": 10}"#,
+            )],
+        )),
+        answers: &[answer(200, "What it showed.", &[json::<LoadReport>()])],
+        refusals: &[KEY, &[400], GATE, RATE],
         ..POST
     },
     Route {

@@ -1,0 +1,50 @@
+//! What a gateway writes down so that the next one can go on: read by nobody else, and by no other
+//! version of this program.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// One service, beside the folders of its replicas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceState {
+    pub name: String,
+    /// The revision that the gateway's own configuration asked for.
+    pub base: String,
+    /// What serves.
+    pub serving: Config,
+    /// Replicas that were wanted in rotation and out of it.
+    pub wanted: usize,
+    pub spares: usize,
+    /// As they were set last.
+    pub min: usize,
+    pub max: usize,
+    pub fixed_spares: Option<usize>,
+    pub rollout: Option<RolloutState>,
+}
+
+/// A rollout under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutState {
+    pub from: Config,
+    pub to: Config,
+    pub size: usize,
+    pub reserve: usize,
+    pub stage: String,
+    /// Why it is in that stage.
+    pub reason: String,
+    pub allow_other_shape: bool,
+    pub blue_p95_ms: f64,
+}
+
+/// One replica, in its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaState {
+    pub pid: u32,
+    /// When its process began, as the system counts.
+    pub began: Option<u64>,
+    pub revision: String,
+}
