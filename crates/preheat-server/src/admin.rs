@@ -13,13 +13,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use preheat_api::oip::{MODEL_VERSION, RepositoryItem};
-use preheat_api::replica::{Objectives, Passport, PhaseChange};
+use preheat_api::replica::{LoadRequest, Objectives, Passport, PhaseChange};
 use preheat_runtime::signals::Urgency;
+use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use crate::clock::millis;
 use crate::http::{self, Fault, layers, meta};
 use crate::lifecycle::Command;
+use crate::load::Order;
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
@@ -35,6 +37,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/v1/replica", get(passport))
         .route("/v1/events", get(events::events))
         .route("/v1/rewarm", post(rewarm))
+        .route("/v1/load", post(load))
         .route("/v1/drain", post(drain))
         .route("/v2/repository/index", post(index))
         .route(
@@ -112,6 +115,25 @@ async fn rewarm(State(replica): Shared) -> Result<Response, Fault> {
     };
     replica.commands.try_send(Command::Rewarm).map_err(full)?;
     Ok(StatusCode::ACCEPTED.into_response())
+}
+
+/// Planned requests through the front door, and what came of them.
+async fn load(State(replica): Shared, Json(wish): Json<LoadRequest>) -> Result<Response, Fault> {
+    if !replica.service.gate.is_open() {
+        return Err(replica.service.not_ready().into());
+    }
+    let full = |_| ServeError::Full {
+        reason: "loading",
+        retry_after: std::time::Duration::from_secs(1),
+    };
+    let (answer, answered) = oneshot::channel();
+    let order = Order { wish, answer };
+    replica.loads.try_send(order).map_err(full)?;
+    match answered.await {
+        Ok(Ok(report)) => Ok(Json(report).into_response()),
+        Ok(Err(_)) => Err(replica.service.not_ready().into()),
+        Err(_) => Err(ServeError::Draining.into()),
+    }
 }
 
 async fn drain(State(replica): Shared) -> StatusCode {

@@ -348,10 +348,10 @@ impl Task {
             }
         };
         let (rows, size) = extent(&batch);
-        let met = self
-            .coverage
-            .meet(instance, self.config.buckets.of(rows, size));
+        let shape = self.config.buckets.of(rows, size);
+        let met = self.coverage.meet(instance, shape);
         if chosen.real_requests > 0 {
+            self.coverage.served(shape, chosen.real_requests);
             self.metrics.batch(rows, met, chosen.real_requests);
         }
         let done = self.done.clone();

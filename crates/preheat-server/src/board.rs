@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use preheat_api::replica::{CaseEvent, Event, PhaseEvent};
+use preheat_api::replica::{CaseEvent, DecisionEvent, Event, PhaseEvent};
 use preheat_core::warmup::Path;
 use preheat_core::{
-    CaseReport, Check, Moment, Pass, Phase, Probes, ShapeBucket, Span, WarmupReport, Waterfall,
+    Because, CaseReport, Check, Moment, Pass, Phase, Probes, ShapeBucket, Span, WarmupReport,
+    Waterfall,
 };
 use preheat_engine::EngineInfo;
 use tokio::sync::{broadcast, watch};
@@ -201,6 +202,21 @@ impl Board {
         for check in checks {
             self.publish(Event::Check(report::check(check)));
         }
+    }
+
+    /// Something was decided while users are served.
+    pub fn decided(&self, action: &str, because: &Because) {
+        tracing::info!(event = "decision", action, reason = %because, "{action}: {}", because.rule);
+        let inputs = because.inputs.iter();
+        self.publish(Event::Decision(DecisionEvent {
+            at_ms: millis(self.clock.now().since_start()),
+            action: action.into(),
+            reason: because.rule.into(),
+            inputs: inputs
+                .filter_map(|input| Some((input.name.into(), input.value.number()?)))
+                .collect(),
+            detail: because.to_string(),
+        }));
     }
 
     /// Events after `sequence` as far as they are remembered, and those to come. What is no longer

@@ -12,6 +12,7 @@ pub mod replica;
 mod board;
 mod door;
 mod keep_near;
+mod load;
 mod model;
 mod plan;
 mod prove;

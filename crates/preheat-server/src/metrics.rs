@@ -34,6 +34,7 @@ pub struct Metrics {
     proof_failures: Family<Labels, Counter>,
     cold: Family<Labels, Counter>,
     unplanned: Family<Labels, Counter>,
+    keepwarm_runs: Family<Labels, Counter>,
     requests: Family<Labels, Counter>,
     request_seconds: Family<Labels, Histogram>,
     queue_seconds: Histogram,
@@ -106,6 +107,7 @@ impl Metrics {
             proof_failures: register!(names::PROOF_FAILURES, Family::default()),
             cold: register!(names::COLD_REQUESTS, Family::default()),
             unplanned: register!(names::UNPLANNED_SHAPE, Family::default()),
+            keepwarm_runs: register!(names::KEEPWARM_RUNS, Family::default()),
             requests: register!(names::REQUESTS, Family::default()),
             request_seconds: register!(
                 names::REQUEST_SECONDS,
@@ -130,6 +132,7 @@ impl Metrics {
         // A zero is a statement; an absent line is not.
         metrics.cold(0);
         drop(metrics.unplanned.get_or_create(&metrics.labels([])));
+        drop(metrics.keepwarm_runs.get_or_create(&metrics.labels([])));
         metrics
     }
 
@@ -230,6 +233,11 @@ impl Metrics {
     pub fn cold(&self, requests: u64) {
         self.cold.get_or_create(&self.labels([])).inc_by(requests);
         self.totals.cold.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    /// A pass over the hot shapes has run.
+    pub fn kept_warm(&self) {
+        self.keepwarm_runs.get_or_create(&self.labels([])).inc();
     }
 
     pub fn inference(&self, took: Duration) {

@@ -1,6 +1,6 @@
 //! From a plan to things that can be run: texts for every case.
 
-use preheat_core::{Case, CaseInput, Expectation, WarmupPlan};
+use preheat_core::{Case, CaseInput, Expectation, ShapeBucket, WarmupPlan};
 use preheat_engine::picture::drawn;
 use preheat_engine::{Batch, Task, Tokenizer};
 
@@ -66,6 +66,22 @@ pub fn ready(model: &ModelSettings, loaded: &Loaded) -> Result<(Vec<Ready>, Vec<
         cases.push(ready);
     }
     Ok((cases, notes))
+}
+
+/// A case for a shape that no plan has.
+///
+/// # Errors
+/// For models of tensors: what is in those, only a plan can know.
+pub fn generated(shape: ShapeBucket, loaded: &Loaded) -> Result<Ready, String> {
+    let case = Case {
+        name: format!("drift {shape}"),
+        input: CaseInput::Generate {
+            texts: shape.batch,
+            tokens: shape.tokens,
+        },
+        expect: Expectation::default(),
+    };
+    prepared(case, 0, loaded)
 }
 
 fn plan(model: &ModelSettings, loaded: &Loaded) -> Result<WarmupPlan, String> {

@@ -15,6 +15,7 @@ use preheat_engine::Matrix;
 
 use crate::board::Board;
 use crate::door::{DoorError, Doors, Vectors};
+use crate::load::{self, Schedule, Until};
 use crate::model::Loaded;
 use crate::plan::Ready;
 use crate::sample::Sample;
@@ -79,7 +80,7 @@ impl Prover<'_> {
         self.families().await?;
         let concurrency = Some(self.overlap().await?);
         let load = match self.load {
-            Some(test) => Some(self.load(test).await?),
+            Some(test) => Some(self.load(test).await),
             None => None,
         };
         let cases = self.board.read(|facts| facts.warmup.cases.clone());
@@ -236,39 +237,20 @@ impl Prover<'_> {
     }
 
     /// So many requests of the first case, so many at a time.
-    async fn load(&self, test: LoadTest) -> Result<LoadEvidence, Trouble> {
-        let Some(ready) = self.cases.first() else {
-            return Ok(LoadEvidence::default());
+    async fn load(&self, test: LoadTest) -> LoadEvidence {
+        let first = &self.cases[..self.cases.len().min(1)];
+        let schedule = Schedule {
+            rate: None,
+            concurrency: test.concurrency,
+            until: Until::Requests(test.requests),
         };
-        let began = Instant::now();
-        let share = test.requests.div_ceil(test.concurrency);
-        let client = || async {
-            let mut took = Vec::with_capacity(share);
-            let mut errors = 0;
-            let Ok(mut door) = self.doors.connect(Path::Http).await else {
-                return (took, share);
-            };
-            for _ in 0..share {
-                let began = Instant::now();
-                match door.ask(&ready.sample).await {
-                    Ok(_) => took.push(began.elapsed()),
-                    Err(_) => errors += 1,
-                }
-            }
-            (took, errors)
-        };
-        let clients = join_all((0..test.concurrency).map(|_| client())).await;
-        let errors = clients.iter().map(|(_, errors)| errors).sum();
-        let mut took: Vec<Duration> = clients.into_iter().flat_map(|(took, _)| took).collect();
-        took.sort_unstable();
-        let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
-        let rate = took.len() as f64 / began.elapsed().as_secs_f64().max(1e-9);
-        Ok(LoadEvidence {
-            requests: took.len() + errors,
-            errors,
-            p95,
-            rate,
-        })
+        let outcome = load::run(self.doors, first, self.loaded, schedule).await;
+        LoadEvidence {
+            requests: outcome.latencies.len() + outcome.errors,
+            errors: outcome.errors,
+            p95: outcome.p95(),
+            rate: outcome.rate(),
+        }
     }
 
     /// Planned runs of which there is no report.
@@ -296,7 +278,7 @@ impl Prover<'_> {
     }
 }
 
-fn matrix(vectors: Vectors) -> Matrix {
+pub fn matrix(vectors: Vectors) -> Matrix {
     let cols = vectors.first().map_or(0, Vec::len);
     Matrix {
         rows: vectors.len(),

@@ -1,5 +1,6 @@
 //! One replica: binds its doors, lives its life, leaves in order.
 
+mod upkeep;
 mod work;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::grpc;
 use crate::http;
 use crate::ledger::Ledger;
 use crate::lifecycle::{COMMANDS, Command, Driver};
+use crate::load;
 use crate::metrics::Metrics;
 use crate::report::Surroundings;
 use crate::service::Service;
@@ -54,6 +56,7 @@ pub struct Replica {
     pub secret: String,
     pub rates: Rates,
     pub commands: mpsc::Sender<Command>,
+    pub loads: mpsc::Sender<load::Order>,
     pub shutdown: Shutdown,
 }
 
@@ -167,6 +170,7 @@ pub fn start(
     let drain = Arc::new(Drain::new());
     let shell = Shell::new(tasks.clone(), drain.draining());
     let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (loads, orders) = mpsc::channel(load::ORDERS);
     let addresses = Addresses {
         http: http.address().clone(),
         grpc: grpc.address().clone(),
@@ -177,7 +181,7 @@ pub fn start(
         addresses,
         clock,
         &shell,
-        commands,
+        (commands, loads),
         shutdown.clone(),
     )?;
     let probes = ProbeThread::start(admin, admin::router(&replica), edge::EdgeConfig::default())
@@ -195,7 +199,10 @@ pub fn start(
     };
     let lifecycle = replica.settings.lifecycle;
     let work = ReplicaWork::new(Arc::clone(&replica), doors, drain, tasks.clone());
-    let driver = Driver::new(lifecycle, Arc::new(work), clock, tasks.clone(), shutdown);
+    let work = Arc::new(work);
+    work.take_orders(orders);
+    upkeep::begin(&work);
+    let driver = Driver::new(lifecycle, work, clock, tasks.clone(), shutdown);
     Ok(Started {
         replica,
         driver,
@@ -210,7 +217,7 @@ fn replica(
     addresses: Addresses,
     clock: Clock,
     shell: &Shell,
-    commands: mpsc::Sender<Command>,
+    (commands, loads): (mpsc::Sender<Command>, mpsc::Sender<load::Order>),
     shutdown: Shutdown,
 ) -> Result<Arc<Replica>, Failure> {
     let board = Arc::new(Board::new(clock));
@@ -239,6 +246,7 @@ fn replica(
         metrics,
         addresses,
         commands,
+        loads,
         shutdown,
         settings,
     }))

@@ -197,6 +197,7 @@ fn proof(facts: &Facts) -> ProofReport {
         status: status.into(),
         first_request_ms: proof.map(|p| millis(p.first())),
         steady_ms: proof.map(|p| millis(p.steady())),
+        capacity_rps: proof.and_then(|p| p.capacity()),
         saved_ms: millis(facts.saved.unwrap_or_else(|| facts.warmup.saved())),
     }
 }

@@ -1,12 +1,12 @@
 //! What every route calls: gate → admission → prepare → batch → answer.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use preheat_core::admission::{Admit, Load};
-use preheat_core::{ModelName, Pass, Span, Warmth};
+use preheat_core::{ModelName, Moment, Pass, Span, Warmth};
 use preheat_engine::picture::PictureError;
 use preheat_engine::tokenizer::{Special, Token};
 use preheat_engine::{Matrix, Output, RunError, Signature, Task, Tensor};
@@ -46,6 +46,8 @@ pub struct Service {
     visited: AtomicBool,
     /// A user has been answered.
     met_user: AtomicBool,
+    /// When a user was last answered, in milliseconds; 0: never.
+    last_user: AtomicU64,
 }
 
 /// A start that waits for its first request.
@@ -126,6 +128,7 @@ impl Service {
             inside: AtomicUsize::new(0),
             visited: AtomicBool::new(false),
             met_user: AtomicBool::new(false),
+            last_user: AtomicU64::new(0),
             lazy: Lazy {
                 enabled: lazy,
                 wanted: Notify::new(),
@@ -170,6 +173,13 @@ impl Service {
     #[must_use]
     pub fn has_visitor(&self) -> bool {
         self.visited.load(Ordering::Relaxed)
+    }
+
+    /// When a user was last answered.
+    #[must_use]
+    pub fn last_user(&self) -> Option<Moment> {
+        let millis = self.last_user.load(Ordering::Relaxed);
+        (millis > 0).then(|| Moment::after_start(Duration::from_millis(millis)))
     }
 
     /// Runs one request.
@@ -337,6 +347,9 @@ impl Service {
         if !synthetic {
             self.metrics.queued(answer.queued);
             self.meet_user(at);
+            let now = self.board.clock().now().since_start().as_millis();
+            self.last_user
+                .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         let times = Times {
             started,

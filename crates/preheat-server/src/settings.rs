@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use preheat_api::config::{self, Config, EngineKind, HealthIs, LoadMode, SimFaultKind};
+use preheat_api::config::{self, Config, EngineKind, HealthIs, LoadMode, SimFaultKind, Upkeep};
 use preheat_api::quantity::SizeLimit;
+use preheat_core::drift::DriftPolicy;
+use preheat_core::keepwarm::KeepWarmPolicy;
 use preheat_core::lifecycle::LifecycleSettings;
 use preheat_core::proof::{Criteria, WhenUnsettled};
 use preheat_core::{Case, ModelName, OnFailure, RoundPolicy, ShapeBucket};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub lifecycle: LifecycleSettings,
     /// Synthetic load before readiness; none without requests.
     pub load: Option<LoadTest>,
+    pub keep_warm: (Upkeep, KeepWarmPolicy),
+    pub drift: (Upkeep, DriftPolicy),
     pub drain: DrainLimits,
 }
 
@@ -206,6 +210,8 @@ impl Settings {
             criteria: criteria(config),
             lifecycle: lifecycle(&config.warmup),
             load: load_test(&config.warmup.load),
+            keep_warm: keep_warm(&config.keepwarm),
+            drift: drift(&config.drift),
             drain: DrainLimits {
                 settle: config.drain.delay.0,
                 timeout: config.drain.timeout.0,
@@ -540,6 +546,25 @@ fn lifecycle(warmup: &config::Warmup) -> LifecycleSettings {
         },
         warmup_timeout: warmup.timeout.0,
     }
+}
+
+fn keep_warm(config: &config::KeepWarm) -> (Upkeep, KeepWarmPolicy) {
+    let policy = KeepWarmPolicy {
+        idle: config.idle.0,
+        every: config.every.0,
+        tolerance: config.tolerance,
+        ..KeepWarmPolicy::default()
+    };
+    (config.mode, policy)
+}
+
+fn drift(config: &config::Drift) -> (Upkeep, DriftPolicy) {
+    let policy = DriftPolicy {
+        share: config.share,
+        at_least: config.at_least,
+        ..DriftPolicy::default()
+    };
+    (config.mode, policy)
 }
 
 fn load_test(load: &config::SyntheticLoad) -> Option<LoadTest> {

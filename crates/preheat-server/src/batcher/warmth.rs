@@ -1,6 +1,6 @@
 //! Which shapes have been run on which instance.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use preheat_core::ShapeBucket;
@@ -16,6 +16,8 @@ pub struct Coverage {
 struct Seen {
     runs: HashSet<(usize, Option<ShapeBucket>)>,
     planned: HashSet<ShapeBucket>,
+    /// Users' requests by shape, since they were last taken.
+    live: HashMap<ShapeBucket, u64>,
 }
 
 /// What a batch met.
@@ -50,6 +52,23 @@ impl Coverage {
             cold: seen.runs.insert((instance, key)),
             planned: !self.shape_state || seen.planned.contains(&shape),
         }
+    }
+
+    /// So many users' requests were in a batch of this shape.
+    pub fn served(&self, shape: ShapeBucket, requests: usize) {
+        *self.lock().live.entry(shape).or_default() += requests as u64;
+    }
+
+    /// Users' requests by shape since the last call. There are no more shapes than classes.
+    #[must_use]
+    pub fn take_served(&self) -> HashMap<ShapeBucket, u64> {
+        std::mem::take(&mut self.lock().live)
+    }
+
+    /// Whether a proof stands for this shape.
+    #[must_use]
+    pub fn is_planned(&self, shape: ShapeBucket) -> bool {
+        !self.shape_state || self.lock().planned.contains(&shape)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {

@@ -8,6 +8,7 @@ use preheat_core::proof::{Outcome, Verdict};
 use preheat_core::warmup::{CaseReport, RoundPolicy};
 use preheat_core::{Failure, FailureKind, Lifecycle, Pass, Phase, Span, Warmth};
 use preheat_runtime::{Drain, Tasks};
+use tokio::sync::mpsc;
 
 use super::{LIFECYCLE, Replica};
 use crate::board::Doing;
@@ -16,6 +17,7 @@ use crate::door::Doors;
 use crate::human;
 use crate::keep_near;
 use crate::lifecycle::{Command, Work};
+use crate::load;
 use crate::model::{self, Brought, Loaded};
 use crate::plan::{self, Ready};
 use crate::prove::{PATHS, Prover, Trouble};
@@ -23,10 +25,10 @@ use crate::report::summary;
 use crate::warm;
 
 pub(super) struct ReplicaWork {
-    replica: Arc<Replica>,
+    pub(super) replica: Arc<Replica>,
     doors: Doors,
     drain: Arc<Drain>,
-    tasks: Tasks,
+    pub(super) tasks: Tasks,
     found: Arc<Mutex<Found>>,
 }
 
@@ -64,11 +66,28 @@ impl ReplicaWork {
         }
     }
 
+    /// Carries out loads that are ordered.
+    pub(super) fn take_orders(self: &Arc<Self>, orders: mpsc::Receiver<load::Order>) {
+        let work = Arc::clone(self);
+        let serving = load::serve(orders, self.doors.clone(), move || work.to_load());
+        self.tasks.spawn("synthetic load", serving);
+    }
+
+    /// The cases that were warmed before ready.
+    pub(super) fn cases(&self) -> Vec<Ready> {
+        self.found().cases.clone()
+    }
+
+    /// From now on the plan has this case too.
+    pub(super) fn adopt_case(&self, case: Ready) {
+        self.found().cases.push(case);
+    }
+
     fn found(&self) -> MutexGuard<'_, Found> {
         lock(&self.found)
     }
 
-    fn policy(&self, loaded: &Loaded) -> RoundPolicy {
+    pub(super) fn policy(&self, loaded: &Loaded) -> RoundPolicy {
         self.replica
             .settings
             .rounds
@@ -149,17 +168,33 @@ impl ReplicaWork {
         Ok(())
     }
 
-    /// One attempt; what disturbed it says nothing about the replica.
-    async fn attempt(&self, loaded: &Loaded) -> Result<Verdict, Failure> {
-        self.warm_unsettled(loaded).await?;
+    /// The cases as a client may send them.
+    fn through_the_door(&self) -> Vec<Ready> {
         let settings = &self.replica.settings;
         let largest = settings.limits.client_batch;
         let through = |case: &Ready| {
             let bytes = case.sample.row_bytes().max(1);
             case.cut(largest.min(room(settings.max_body) / bytes).max(1))
         };
-        let cases: Vec<Ready> = self.found().cases.iter().map(through).collect();
-        let rows = largest.min(DISTINCT_TEXTS);
+        self.found().cases.iter().map(through).collect()
+    }
+
+    /// What a load is made of while users are served.
+    fn to_load(&self) -> Option<(Vec<Ready>, Loaded)> {
+        let service = &self.replica.service;
+        let loaded = service.loaded().filter(|_| service.gate.is_open())?;
+        // The smallest: what most users send, and what the proof's steady time is of.
+        let mut cases = self.through_the_door();
+        cases.truncate(1);
+        Some((cases, loaded))
+    }
+
+    /// One attempt; what disturbed it says nothing about the replica.
+    async fn attempt(&self, loaded: &Loaded) -> Result<Verdict, Failure> {
+        self.warm_unsettled(loaded).await?;
+        let settings = &self.replica.settings;
+        let cases = self.through_the_door();
+        let rows = settings.limits.client_batch.min(DISTINCT_TEXTS);
         let prover = Prover {
             doors: &self.doors,
             cases: &cases,

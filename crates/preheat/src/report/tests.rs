@@ -83,6 +83,7 @@ fn ready() -> ReadinessReport {
                 status: "degraded".into(),
                 first_request_ms: Some(3.3),
                 steady_ms: Some(3.1),
+                capacity_rps: None,
                 saved_ms: 73.0,
             },
             memory: MemoryReport {

@@ -1,0 +1,237 @@
+//! A ready replica is kept as warm as it was proven.
+//!
+//! While nobody comes it runs its hot shapes now and then, and warms and proves itself again when
+//! they have become slower. What users bring that no proof covered is warmed beside their requests.
+//! `preheat_core` decides; every decision is told with its grounds. One task, which sleeps.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use preheat_api::config::Upkeep as Mode;
+use preheat_core::drift::{Drift, Uncovered};
+use preheat_core::keepwarm::{KeepWarm, PassOutcome};
+use preheat_core::warmup::Path;
+use preheat_core::{Because, Moment, Phase, ShapeBucket};
+use tokio::time::sleep;
+
+use super::work::ReplicaWork;
+use crate::board::Facts;
+use crate::lifecycle::Command;
+use crate::model::Loaded;
+use crate::plan::{self, Ready};
+use crate::warm;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Runs of a case in one pass: the first after a silence pays for the silence.
+const RUNS: usize = 3;
+
+/// Cases in one pass at most.
+const HOT: usize = 4;
+
+/// Starts it, to go on as long as the replica lives.
+pub(super) fn begin(work: &Arc<ReplicaWork>) {
+    let (work, token) = (Arc::clone(work), work.tasks.token().clone());
+    work.tasks.clone().spawn("upkeep", async move {
+        tokio::select! {
+            () = go_on(work) => {}
+            () = token.cancelled() => {}
+        }
+    });
+}
+
+async fn go_on(work: Arc<ReplicaWork>) {
+    let mut facts = work.replica.board.watch();
+    while facts.wait_for(is_proven).await.is_ok() {
+        let mut upkeep = Upkeep::of(Arc::clone(&work));
+        while work.replica.board.read(is_proven) {
+            sleep(LOOK).await;
+            upkeep.look().await;
+        }
+    }
+}
+
+/// Without a proof there is nothing to keep.
+fn is_proven(facts: &Facts) -> bool {
+    let proof = facts.pass.as_ref().and_then(|pass| pass.proof());
+    facts.phase == Phase::Ready && proof.is_some()
+}
+
+struct Upkeep {
+    work: Arc<ReplicaWork>,
+    kept: KeepWarm,
+    drift: Drift,
+    /// Shapes that cannot be warmed from here.
+    hopeless: HashSet<ShapeBucket>,
+    /// The silence that a pass was last told about.
+    told: Option<Moment>,
+}
+
+impl Upkeep {
+    fn of(work: Arc<ReplicaWork>) -> Self {
+        let now = work.replica.now();
+        Upkeep {
+            kept: KeepWarm::proven(now),
+            drift: Drift::new(work.replica.settings.drift.1, now),
+            hopeless: HashSet::new(),
+            told: None,
+            work,
+        }
+    }
+
+    async fn look(&mut self) {
+        let replica = Arc::clone(&self.work.replica);
+        let Some(loaded) = replica.service.loaded() else {
+            return;
+        };
+        let now = replica.now();
+        if let Some(at) = replica.service.last_user() {
+            self.kept.served(at);
+        }
+        for (shape, requests) in loaded.coverage.take_served() {
+            self.drift.saw(shape, requests, now);
+        }
+        let (mode, policy) = &replica.settings.keep_warm;
+        if *mode != Mode::Off && now >= self.kept.due(policy) {
+            self.pass(&loaded).await;
+        }
+        let (mode, _) = &replica.settings.drift;
+        if *mode != Mode::Off {
+            self.cover(&loaded, *mode).await;
+        }
+    }
+
+    /// Every hot case on every instance; the one that is furthest from its proof counts.
+    async fn pass(&mut self, loaded: &Loaded) {
+        let idle_since = self.kept.last_run();
+        let mut worst: Option<(Duration, Duration)> = None;
+        for ready in self.hot(loaded) {
+            for instance in 0..loaded.instances.count() {
+                let Some(steady) = self.steady(&ready, instance) else {
+                    continue;
+                };
+                let Some(took) = runs(&ready, instance, loaded).await else {
+                    continue;
+                };
+                let further = |(t, s): (Duration, Duration)| {
+                    took.as_secs_f64() * s.as_secs_f64() > t.as_secs_f64() * steady.as_secs_f64()
+                };
+                if worst.is_none_or(further) {
+                    worst = Some((took, steady));
+                }
+            }
+        }
+        let replica = &self.work.replica;
+        let (mode, policy) = &replica.settings.keep_warm;
+        let now = replica.now();
+        replica.metrics.kept_warm();
+        let (took, steady) = worst.unwrap_or_default();
+        let outcome = self.kept.passed(took, steady, policy, now);
+        match outcome {
+            PassOutcome::StillWarm => self.tell_once(took, steady, now.since(idle_since)),
+            PassOutcome::Rewarm(because) => {
+                let action = decided(*mode, "rewarm", "advise_rewarm");
+                replica.board.decided(action, &because);
+                if *mode == Mode::On {
+                    // Full only if others ask for a re-warm all the time.
+                    let _ = replica.commands.try_send(Command::Rewarm);
+                }
+            }
+        }
+    }
+
+    /// A long silence has many passes, which all say the same: the first of them is told.
+    fn tell_once(&mut self, took: Duration, steady: Duration, idle: Duration) {
+        let last_user = self.work.replica.service.last_user().unwrap_or_default();
+        if self.told == Some(last_user) {
+            return;
+        }
+        self.told = Some(last_user);
+        let because = Because::new("nobody came for a while; its hot shapes are still warm")
+            .time("idle", idle)
+            .time("took", took)
+            .time("proof", steady);
+        self.work.replica.board.decided("keep_warm", &because);
+    }
+
+    /// The cases of the shapes that users bring most; without users the smallest.
+    fn hot(&self, loaded: &Loaded) -> Vec<Ready> {
+        let cases = self.work.cases();
+        let of = |shape: ShapeBucket| cases.iter().find(|c| warm::shape(c, loaded) == shape);
+        let shares = self.drift.shares().into_iter();
+        let hot: Vec<_> = shares
+            .filter_map(|(s, _)| of(s))
+            .take(HOT)
+            .cloned()
+            .collect();
+        match hot.is_empty() {
+            true => cases.into_iter().take(1).collect(),
+            false => hot,
+        }
+    }
+
+    fn steady(&self, ready: &Ready, instance: usize) -> Option<Duration> {
+        self.work.replica.board.read(|facts| {
+            let mut cases = facts.warmup.cases.iter();
+            let same = |c: &&preheat_core::CaseReport| {
+                c.name == ready.case.name && c.path == Path::Engine && c.instance == Some(instance)
+            };
+            cases.find(same).map(preheat_core::CaseReport::steady)
+        })
+    }
+
+    /// The shape with the largest share that no proof covered.
+    async fn cover(&mut self, loaded: &Loaded, mode: Mode) {
+        let now = self.work.replica.now();
+        let is_known = |shape| loaded.coverage.is_planned(shape) || self.hopeless.contains(&shape);
+        let uncovered = self.drift.uncovered(is_known, now);
+        let Some(Uncovered { shape, because, .. }) = uncovered.into_iter().next() else {
+            return;
+        };
+        let board = &self.work.replica.board;
+        board.decided(decided(mode, "cover", "advise_cover"), &because);
+        if mode != Mode::On {
+            self.hopeless.insert(shape);
+            return;
+        }
+        let mut ready = match plan::generated(shape, loaded) {
+            Ok(ready) => ready,
+            Err(why) => {
+                tracing::warn!(event = "not_covered", %shape, why, "give a warm-up case for it");
+                self.hopeless.insert(shape);
+                return;
+            }
+        };
+        let policy = self.work.policy(loaded);
+        for instance in 0..loaded.instances.count() {
+            let warmed = warm::case(&mut ready, instance, loaded, policy, board).await;
+            if let Err(failure) = warmed {
+                // What is found wrong here closes the gate, as it would have at the start.
+                let _ = self.work.replica.commands.try_send(Command::Fail(failure));
+                self.hopeless.insert(shape);
+                return;
+            }
+        }
+        // Cut texts and a smaller memory may have made another shape of it.
+        loaded.coverage.plan(shape);
+        self.work.adopt_case(ready);
+    }
+}
+
+fn decided(mode: Mode, done: &'static str, advised: &'static str) -> &'static str {
+    if mode == Mode::On { done } else { advised }
+}
+
+/// The middle one of some runs; none where the instance has no time or fails.
+async fn runs(ready: &Ready, instance: usize, loaded: &Loaded) -> Option<Duration> {
+    let mut took = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        let ran = loaded.instances.run(instance, ready.batch()).await;
+        ran.result.ok()?;
+        took.push(ran.took);
+    }
+    took.sort_unstable();
+    took.get(RUNS / 2).copied()
+}
