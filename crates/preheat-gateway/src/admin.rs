@@ -12,17 +12,18 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use preheat_api::embed::Health;
 use preheat_api::problem::Family;
-use preheat_api::service::{Decision, ScaleRequest, ServiceReport};
+use preheat_api::service::{Decision, ServiceReport, VerifyRequest};
 use preheat_runtime::edge::Address;
 use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::origin::own_page;
 use preheat_runtime::{Shutdown, Urgency, metrics};
+use serde::de::DeserializeOwned;
 
 use crate::data::Front;
 use crate::decisions::Decisions;
 use crate::refusal::Refusal;
-use crate::report;
-use crate::service::Service;
+use crate::service::{Order, Service};
+use crate::{report, verify};
 
 /// What the admin routes share.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .route("/v1/services", get(services))
         .route("/v1/services/{target}", get(service).post(command))
         .route("/v1/decisions", get(decisions))
+        .route("/v1/verify", post(verify))
         .route("/v1/drain", post(drain))
         .layer(from_fn_with_state(Arc::clone(admin), guard));
     Router::new()
@@ -103,27 +105,59 @@ async fn service(State(admin): Shared, Path(name): Path<String>) -> Response {
     }
 }
 
-/// `POST /v1/services/{service}:scale`
+/// `POST /v1/services/{service}:scale`, `:rollout`, `:promote`, `:rollback` and `:abort`
 async fn command(State(admin): Shared, Path(target): Path<String>, body: Bytes) -> Response {
-    let Some((name, verb)) = target.rsplit_once(':') else {
-        return refused(&Refusal::NoRoute);
-    };
-    let done = match verb {
-        "scale" => scale(&admin, name, &body).await,
-        _ => Err(Refusal::NoRoute),
-    };
-    match done {
+    match ordered(&admin, &target, &body).await {
         Ok(service) => Json(service.status().report).into_response(),
         Err(refusal) => refused(&refusal),
     }
 }
 
-async fn scale<'a>(admin: &'a Admin, name: &str, body: &[u8]) -> Result<&'a Arc<Service>, Refusal> {
+async fn ordered<'a>(
+    admin: &'a Admin,
+    target: &str,
+    body: &[u8],
+) -> Result<&'a Arc<Service>, Refusal> {
+    let (name, verb) = target.rsplit_once(':').ok_or(Refusal::NoRoute)?;
+    let order = match verb {
+        "scale" => Order::Scale(read(body)?),
+        "rollout" => Order::Rollout {
+            wish: read(body)?,
+            keyed: admin.keys.required(),
+        },
+        "promote" => Order::Promote,
+        "rollback" => Order::Rollback,
+        "abort" => Order::Abort,
+        _ => return Err(Refusal::NoRoute),
+    };
+    let refusal = match order {
+        Order::Scale(_) => Refusal::Malformed,
+        _ => Refusal::Conflict,
+    };
     let service = find(admin, name)?;
-    let wish: ScaleRequest = serde_json::from_slice(body)
-        .map_err(|error| Refusal::Malformed(format!("bad body: {error}")))?;
-    service.scale(wish).await.map_err(Refusal::Malformed)?;
+    service.order(order).await.map_err(refusal)?;
     Ok(service)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::Malformed(format!("bad body: {error}")))
+}
+
+/// Whatever else a rollout tool sends along is its own affair.
+async fn verify(State(admin): Shared, body: Bytes) -> Response {
+    let wish: Result<VerifyRequest, _> = match body.is_empty() {
+        true => Ok(VerifyRequest::default()),
+        false => read(&body),
+    };
+    let services = wish.and_then(|wish| match wish.service {
+        None => Ok(admin.front.services.clone()),
+        Some(name) => Ok(vec![Arc::clone(find(&admin, &name)?)]),
+    });
+    match services.map(|services| verify::verify(&services)) {
+        Ok(report) if report.ok => Json(report).into_response(),
+        Ok(report) => (StatusCode::CONFLICT, Json(report)).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 async fn decisions(State(admin): Shared) -> Json<Vec<Decision>> {

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use preheat_api::replica::DecisionEvent;
 use preheat_api::service::Decision;
-use preheat_core::decision::{Because, Value};
-use preheat_core::{Moment, ReplicaId};
+use preheat_core::{Because, Moment, ReplicaId};
 
 use crate::clock::millis;
 
@@ -42,10 +42,8 @@ impl Decisions {
             "{action} {shown}: {}",
             because.rule
         );
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.next += 1;
-        let decision = Decision {
-            sequence: kept.next,
+        self.keep(Decision {
+            sequence: 0,
             at_ms: millis(now.since_start()),
             service: service.to_owned(),
             action: action.to_owned(),
@@ -54,9 +52,28 @@ impl Decisions {
             inputs: because
                 .inputs
                 .iter()
-                .filter_map(|input| Some((input.name.to_owned(), number(&input.value)?)))
+                .filter_map(|input| Some((input.name.to_owned(), input.value.number()?)))
                 .collect(),
-        };
+        });
+    }
+
+    /// Writes down what a replica has decided about itself; it has logged that.
+    pub fn relay(&self, service: &str, replica: &ReplicaId, event: &DecisionEvent, now: Moment) {
+        self.keep(Decision {
+            sequence: 0,
+            at_ms: millis(now.since_start()),
+            service: service.to_owned(),
+            action: event.action.clone(),
+            replica: Some(replica.as_str().to_owned()),
+            reason: event.reason.clone(),
+            inputs: event.inputs.clone(),
+        });
+    }
+
+    fn keep(&self, mut decision: Decision) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.next += 1;
+        decision.sequence = kept.next;
         if kept.recent.len() == KEPT {
             kept.recent.pop_front();
         }
@@ -68,15 +85,5 @@ impl Decisions {
     pub fn recent(&self) -> Vec<Decision> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.recent.iter().cloned().collect()
-    }
-}
-
-/// Times in milliseconds; text is for the log.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Count(count) | Value::Bytes(count) => Some(*count as f64),
-        Value::Rate(number) | Value::Share(number) => Some(*number),
-        Value::Time(time) => Some(millis(*time)),
-        Value::Text(_) => None,
     }
 }

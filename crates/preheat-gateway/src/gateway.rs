@@ -1,35 +1,40 @@
 //! One gateway: binds its doors, runs a fleet loop for each service, leaves in order.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, header};
+use preheat_api::state::ServiceState;
 use preheat_core::balance::BalancePolicy;
 use preheat_core::lifecycle::Exit;
 use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::edge::{self, Address};
+use preheat_runtime::guardian::{Guardian, GuardianError};
 use preheat_runtime::rates::Rates;
 use preheat_runtime::tls::{self, TlsFiles};
 use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, Urgency};
+use rustix::process::geteuid;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tower::ServiceBuilder;
 use tower_http::cors::CorsLayer;
 
 use crate::admin::{self, Admin};
+use crate::blueprint::Blueprint;
 use crate::clock::{Clock, millis};
 use crate::data::{self, Front};
 use crate::decisions::Decisions;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::provision::Provisioner;
+use crate::provision::{Inherited, LOCK, Owner, Provisioner};
 use crate::rotation::Rotation;
 use crate::service::Service;
 use crate::settings::{ServiceSettings, Settings};
+use crate::state::StateFile;
 
 /// Events of replicas that may wait for their loop.
 const EVENTS: usize = 256;
@@ -53,6 +58,8 @@ pub struct Gateway {
     tasks: Tasks,
     shutdown: Shutdown,
     addresses: Addresses,
+    /// Held as long as this gateway lives: its replicas watch it.
+    _guardian: Guardian,
 }
 
 #[derive(Debug, Clone)]
@@ -90,6 +97,11 @@ pub fn start(
     };
     let edge_config = edge_config(&settings)?;
     make_dir(&settings.dir)?;
+    let guardian = Guardian::of(&settings.dir.join(LOCK)).map_err(|error| not_alone(&error))?;
+    let owner = Owner {
+        dir: settings.dir.clone(),
+        name: random()?,
+    };
 
     let drain = Drain::new();
     let shell = Shell::new(tasks.clone(), drain.draining());
@@ -106,6 +118,7 @@ pub fn start(
             decisions: &decisions,
             metrics: &metrics,
             clock,
+            owner: &owner,
         };
         let (service, looping) = begin(of, &settings, &around);
         services.push(service);
@@ -140,6 +153,7 @@ pub fn start(
         addresses,
         settings,
         front,
+        _guardian: guardian,
     };
     gateway.serve([("http", http), ("grpc", grpc)], &edge_config, &shell);
     gateway.announce(clock);
@@ -153,9 +167,10 @@ struct Around<'a> {
     decisions: &'a Arc<Decisions>,
     metrics: &'a Arc<Metrics>,
     clock: Clock,
+    owner: &'a Owner,
 }
 
-/// One service and its loop.
+/// One service and its loop, which goes on where another gateway was ended.
 fn begin(
     of: &ServiceSettings,
     settings: &Settings,
@@ -167,18 +182,47 @@ fn begin(
     let service = Arc::new(service);
     let (events, inbox) = mpsc::channel(EVENTS);
     // Not the loop's own group: replicas are ended by it, in order, and not beside it.
-    let provisioner = Provisioner::new(of.local.clone(), Tasks::new(), events);
+    let local = of.local.clone();
+    let provisioner = Provisioner::new(local, around.owner.clone(), Tasks::new(), events);
+    let blueprint = Blueprint::new(of.local.config.clone());
+    let file = StateFile::of(&of.local.dir);
+    let inherited = inherit(of, &blueprint, &file, &provisioner);
     let fleet = Fleet::new(
         Arc::clone(&service),
         of.fleet,
+        blueprint,
         Box::new(provisioner),
         Arc::clone(around.decisions),
         Arc::clone(around.metrics),
         around.clock,
-    );
+    )
+    .on_schedule(of.schedule.clone())
+    .after(inherited, file);
     let (tasks, shutdown) = (around.tasks.clone(), around.shutdown.clone());
     let looping = fleet.run(inbox, commands, tasks, shutdown);
     (service, around.tasks.spawn("fleet", looping))
+}
+
+/// What the gateway before this one has left, if it was told to serve the same. A configuration that
+/// was changed since is the last word: then nothing goes on.
+fn inherit(
+    of: &ServiceSettings,
+    base: &Blueprint,
+    file: &StateFile,
+    provisioner: &Provisioner,
+) -> Inherited {
+    let same = |s: &ServiceState| s.name == of.name && s.base == base.revision.as_str();
+    let state = file.read().filter(same);
+    let mut known = vec![base.revision.clone()];
+    if let Some(state) = &state {
+        let rollout = state.rollout.iter().flat_map(|r| [&r.from, &r.to]);
+        let configs = rollout.chain([&state.serving]);
+        known.extend(configs.map(|config| Blueprint::new(config.clone()).revision));
+    }
+    Inherited {
+        replicas: provisioner.adopt(&known),
+        state,
+    }
 }
 
 impl Gateway {
@@ -202,9 +246,7 @@ impl Gateway {
             // A loop that panicked was logged; its replicas die with this process.
             let _ = looping.await;
         }
-        if let Err(error) = fs::remove_dir_all(&self.settings.dir) {
-            tracing::debug!(event = "files_left", %error, "files were left");
-        }
+        clear(&self.settings);
         self.probes.stop();
         if let Err(error) = self.tasks.close_and_wait(LAST_TASKS).await {
             tracing::debug!(event = "tasks_left", %error, "some tasks were still running");
@@ -255,6 +297,18 @@ impl Gateway {
     }
 }
 
+/// Nothing goes on after an end in order: what was written down goes, and nothing else.
+fn clear(settings: &Settings) {
+    let services = settings.services.iter();
+    let folders = services.map(|service| fs::remove_dir_all(&service.local.dir));
+    let lock = [fs::remove_file(settings.dir.join(LOCK))];
+    // Others may keep things in a folder that was given to us.
+    let whole = [fs::remove_dir(&settings.dir)];
+    for error in folders.chain(lock).chain(whole).filter_map(Result::err) {
+        tracing::debug!(event = "files_left", %error, "files were left");
+    }
+}
+
 /// Browsers may call from these origins; without any there is nothing to add.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|o| o.parse().ok()).collect();
@@ -281,16 +335,28 @@ fn edge_config(settings: &Settings) -> Result<edge::EdgeConfig, Failure> {
     Ok(config)
 }
 
-/// Nobody else may reach the replicas' sockets.
+/// Nobody else may reach the replicas' sockets, nor lay a folder for us where we would find it.
 fn make_dir(dir: &PathBuf) -> Result<(), Failure> {
+    let failed = |cause: String| {
+        let remedy = "give another folder with fleet.dir".into();
+        configuration(format!("{}: {cause}", dir.display()), remedy)
+    };
     let made = fs::DirBuilder::new()
         .mode(0o700)
         .recursive(true)
         .create(dir);
-    made.map_err(|error| {
-        let cause = format!("{} cannot be made: {error}", dir.display());
-        configuration(cause, "give another folder with fleet.dir".into())
-    })
+    made.map_err(|error| failed(format!("it cannot be made: {error}")))?;
+    let found = fs::symlink_metadata(dir).map_err(|error| failed(error.to_string()))?;
+    let ours = found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o022 == 0;
+    match ours {
+        true => Ok(()),
+        false => Err(failed("others may write to it".into())),
+    }
+}
+
+fn not_alone(error: &GuardianError) -> Failure {
+    let remedy = "end the other gateway, or give each a folder of its own with fleet.dir";
+    configuration(error.to_string(), remedy.into())
 }
 
 fn not_bound(error: BindError) -> Failure {

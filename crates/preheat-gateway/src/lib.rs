@@ -9,10 +9,13 @@ mod clock;
 pub mod gateway;
 mod report;
 
+mod blueprint;
 mod decisions;
 mod fleet;
 mod provision;
+mod schedule;
 mod service;
+mod state;
 
 mod admin;
 mod data;
@@ -21,9 +24,12 @@ mod metrics;
 mod refusal;
 mod replay;
 mod rotation;
+mod traffic;
 mod upstream;
+mod verify;
 
 pub use gateway::{Gateway, start};
+pub use provision::{LOCK, OWNER};
 pub use settings::{Settings, SettingsError, Surroundings};
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub struct Metrics {
     hold_seconds: Family<Labels, Histogram>,
     held: Family<Labels, Gauge>,
     promotion_seconds: Family<Labels, Histogram>,
+    rollouts: Family<Labels, Counter>,
     retries: Family<Labels, Counter>,
 }
 
@@ -72,6 +73,7 @@ impl Metrics {
             hold_seconds: register!(names::HOLD_SECONDS, seconds()),
             held: register!(names::HELD, Family::default()),
             promotion_seconds: register!(names::PROMOTION_SECONDS, short),
+            rollouts: register!(names::ROLLOUTS, Family::default()),
             retries: register!(names::RETRIES, Family::default()),
             registry,
         };
@@ -148,6 +150,13 @@ impl Metrics {
         self.promotion_seconds
             .get_or_create(&model(service))
             .observe(took.as_secs_f64());
+    }
+
+    /// A rollout has ended.
+    pub fn rolled_out(&self, service: &str, result: &str) {
+        let mut labels = model(service);
+        labels.push(("result", result.to_owned()));
+        self.rollouts.get_or_create(&labels).inc();
     }
 
     pub fn retried(&self, reason: &'static str) {

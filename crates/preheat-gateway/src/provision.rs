@@ -1,32 +1,40 @@
 //! Replicas as processes of this machine: the same binary, told to serve on sockets of its own.
 //!
-//! A replica lives in a process group of its own, ends when the gateway does, and is watched until
-//! it has ended. What happens to it is told to the fleet loop as events; nothing here decides.
+//! A replica lives in a process group of its own and is watched until it has ended. It outlives a
+//! gateway that is killed for as long as a next one may take it over. What happens to it is told to the fleet loop as events; nothing here decides.
 
 mod admin;
+mod adopt;
 mod follow;
+mod life;
 mod output;
 
-use std::fs;
+pub use admin::AdminError;
+pub use adopt::Inherited;
+pub use life::OWNER;
+
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use preheat_api::Config;
-use preheat_api::replica::Passport;
+use preheat_api::replica::{DecisionEvent, LoadReport, LoadRequest, Passport};
 use preheat_api::settings::{SETTINGS, env};
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::blueprint::Blueprint;
 use crate::fleet::Provision;
 use crate::upstream::Place;
+use life::Life;
 use output::Output;
 
 /// Ports of a replica's sockets: part of their names only.
@@ -46,6 +54,18 @@ pub struct LocalSettings {
     pub stop_limit: Duration,
 }
 
+/// Whom replicas belong to.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// Folder with the lock that is held as long as this gateway lives.
+    pub dir: PathBuf,
+    /// No other gateway has it.
+    pub name: String,
+}
+
+/// The lock, in the folder of a gateway.
+pub const LOCK: &str = "lock";
+
 /// What became known about a replica.
 #[derive(Debug)]
 pub struct Event {
@@ -57,6 +77,8 @@ pub struct Event {
 pub enum What {
     /// It speaks, or its phase has changed.
     Passport(Box<Passport>),
+    /// It decided something about itself.
+    Decided(Box<DecisionEvent>),
     /// It is gone; with its last words.
     Exited { status: String, last: Vec<String> },
 }
@@ -65,6 +87,7 @@ pub enum What {
 #[derive(Debug)]
 pub struct Provisioner {
     settings: LocalSettings,
+    owner: Owner,
     tasks: Tasks,
     events: mpsc::Sender<Event>,
 }
@@ -89,26 +112,40 @@ enum Stop {
 
 impl Provisioner {
     #[must_use]
-    pub fn new(settings: LocalSettings, tasks: Tasks, events: mpsc::Sender<Event>) -> Self {
+    pub fn new(
+        settings: LocalSettings,
+        owner: Owner,
+        tasks: Tasks,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         Provisioner {
             settings,
+            owner,
             tasks,
             events,
         }
     }
 
-    fn spawn(&self, id: &ReplicaId) -> io::Result<Process> {
+    fn spawn(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
         let dir = self.settings.dir.join(id.as_str());
         fs::DirBuilder::new()
             .mode(0o700)
             .recursive(true)
             .create(&dir)?;
         let config = dir.join("preheat.json");
-        let text = serde_json::to_vec_pretty(&replica_config(&self.settings.config, &dir))?;
+        let text = serde_json::to_vec_pretty(&replica_config(&of.config, &dir))?;
         fs::write(&config, text)?;
-        let mut child = self.command(&config).spawn()?;
+        fs::write(dir.join(OWNER), &self.owner.name)?;
+        let log = Output::of(&dir).open()?;
+        let child = self.command(&config, log)?.spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-        let output = Output::capture(id, &mut child, &self.tasks);
+        life::record(&dir, pid, of.revision.as_str())?;
+        Ok(self.attend(id, dir, pid, Life::Child(child)))
+    }
+
+    /// Follows a replica that lives, until it has ended.
+    fn attend(&self, id: &ReplicaId, dir: PathBuf, pid: u32, life: Life) -> Process {
+        let output = Output::of(&dir);
         let (stop, stopped) = watch::channel(Stop::Run);
         // Ends together with the process.
         let tasks = self.tasks.child();
@@ -122,14 +159,17 @@ impl Provisioner {
         };
         let follow = follow::follow(
             id.clone(),
+            pid,
             process.admin.clone(),
             self.events.clone(),
             tasks.clone(),
         );
         self.tasks.spawn("replica events", follow);
+        let said = output.clone().follow(id.clone(), tasks.clone());
+        self.tasks.spawn("replica output", said);
         let watched = Watched {
             id: id.clone(),
-            child,
+            life,
             pid,
             dir,
             stop: stopped,
@@ -139,13 +179,13 @@ impl Provisioner {
         };
         self.tasks
             .spawn("replica", watched.run(self.events.clone()));
-        Ok(process)
+        process
     }
 
-    fn command(&self, config: &Path) -> Command {
+    fn command(&self, config: &Path, log: File) -> io::Result<Command> {
         let mut command = Command::new(&self.settings.program);
         command.arg("serve").arg("--config").arg(config);
-        command.arg("--parent").arg(std::process::id().to_string());
+        command.arg("--gateway").arg(&self.owner.dir);
         // Everything is in the file: what the gateway was told must not be told twice.
         for setting in SETTINGS {
             command.env_remove(setting.env);
@@ -153,11 +193,11 @@ impl Provisioner {
         command.env_remove(env::CONFIG);
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .process_group(0)
             .kill_on_drop(true);
-        command
+        Ok(command)
     }
 }
 
@@ -203,6 +243,15 @@ impl Process {
         });
     }
 
+    /// Has it send planned requests to itself; what came of them.
+    pub fn load(
+        &self,
+        wish: LoadRequest,
+    ) -> impl Future<Output = Result<LoadReport, AdminError>> + Send + use<> {
+        let (place, tasks) = (self.admin.clone(), self.tasks.clone());
+        async move { admin::load(&place, &wish, &tasks).await }
+    }
+
     /// Tasks that end with the process.
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
@@ -219,15 +268,15 @@ impl Process {
 }
 
 impl Provision for Provisioner {
-    fn start(&self, id: &ReplicaId) -> io::Result<Process> {
-        self.spawn(id)
+    fn start(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
+        self.spawn(id, of)
     }
 }
 
 /// A process and what has to be cleared away after it.
 struct Watched {
     id: ReplicaId,
-    child: Child,
+    life: Life,
     pid: u32,
     dir: PathBuf,
     stop: watch::Receiver<Stop>,
@@ -246,20 +295,20 @@ impl Watched {
             tracing::debug!(event = "replica_files_left", replica = %self.id, %error, "files were left");
         }
         let what = What::Exited {
-            status: status.map_or_else(|e| e.to_string(), |status| status.to_string()),
+            status,
             last: self.output.last(),
         };
         // A loop that has ended itself does not care.
         let _ = events.send(Event { id: self.id, what }).await;
     }
 
-    async fn ended(&mut self) -> io::Result<ExitStatus> {
+    async fn ended(&mut self) -> String {
         tokio::select! {
-            status = self.child.wait() => return status,
+            status = self.life.ended() => return status,
             () = reached(&mut self.stop, Stop::Leave) => {}
         }
         self.signal(Signal::TERM);
-        let leaving = timeout(self.limit, self.child.wait());
+        let leaving = timeout(self.limit, self.life.ended());
         tokio::select! {
             left = leaving => {
                 if let Ok(status) = left {
@@ -270,7 +319,7 @@ impl Watched {
             () = reached(&mut self.stop, Stop::Now) => {}
         }
         self.signal(Signal::KILL);
-        self.child.wait().await
+        self.life.ended().await
     }
 
     /// To the whole group, whose leader it is.

@@ -29,7 +29,11 @@ pub enum Refusal {
     Rate { rate: f64, retry_after: Duration },
     /// What was waited for will not come by itself.
     #[error("the replica could not be started: {cause}; {remedy}")]
-    StartFailed { cause: String, remedy: String },
+    StartFailed {
+        cause: String,
+        remedy: String,
+        retry_after: Duration,
+    },
     #[error("the gateway is draining; another one will serve this")]
     Draining,
     #[error("no answer within {} ms", limit.as_millis())]
@@ -49,6 +53,9 @@ pub enum Refusal {
     Body(BodyFault),
     #[error("{0}")]
     Malformed(String),
+    /// An order that does not fit how things stand.
+    #[error("{0}")]
+    Conflict(String),
     #[error("no such route")]
     NoRoute,
     #[error("no such service: {0}")]
@@ -83,6 +90,7 @@ impl Refusal {
             Refusal::Body(BodyFault::Broken | BodyFault::Replaced) | Refusal::Malformed(_) => {
                 "malformed"
             }
+            Refusal::Conflict(_) => "conflict",
             Refusal::NoRoute => "no_route",
             Refusal::NoService(_) => "no_service",
         }
@@ -100,9 +108,9 @@ impl Refusal {
         match self {
             Refusal::NothingWarm { retry_after, .. }
             | Refusal::Full { retry_after, .. }
-            | Refusal::Rate { retry_after, .. } => Some(*retry_after),
+            | Refusal::Rate { retry_after, .. }
+            | Refusal::StartFailed { retry_after, .. } => Some(*retry_after),
             Refusal::Draining | Refusal::ReplicaLost => Some(Duration::from_secs(1)),
-            Refusal::StartFailed { .. } => Some(Duration::from_secs(30)),
             _ => None,
         }
     }
@@ -119,6 +127,7 @@ impl Refusal {
             Refusal::UnknownModel(_) | Refusal::NoRoute | Refusal::NoService(_) => {
                 StatusCode::NOT_FOUND
             }
+            Refusal::Conflict(_) => StatusCode::CONFLICT,
             Refusal::NoKey => StatusCode::UNAUTHORIZED,
             Refusal::WrongKey | Refusal::Stranger(Stranger::From(_)) => StatusCode::FORBIDDEN,
             Refusal::Stranger(Stranger::NotJson) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -212,6 +221,7 @@ impl Refusal {
             Refusal::NoKey => 16,
             Refusal::WrongKey | Refusal::Stranger(_) => 7,
             Refusal::Body(BodyFault::TooLarge { .. }) => 8,
+            Refusal::Conflict(_) => 9,
             Refusal::Body(_) | Refusal::Malformed(_) => 3,
         }
     }

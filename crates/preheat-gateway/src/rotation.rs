@@ -15,12 +15,13 @@ use preheat_core::balance::{
 };
 use preheat_core::demand::{Demand, Rate};
 use preheat_core::hold::{Forecast, Hold, HoldPolicy, RefusalReason, Ticket};
-use preheat_core::{Moment, ReplicaId};
+use preheat_core::{Moment, ReplicaId, Slo};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::refusal::Refusal;
+use crate::traffic::{Summary, Traffic};
 use crate::upstream::Upstream;
 
 /// Facts for the fleet loop that are not yet read; a loop that hangs must not fill the memory.
@@ -48,6 +49,7 @@ struct State {
     dice: fastrand::Rng,
     facts: VecDeque<Fact>,
     service: ServiceTime,
+    traffic: Traffic,
     /// When a request first found every permit taken, until the loop has heard of it.
     starved: Option<Moment>,
 }
@@ -126,6 +128,9 @@ pub struct Permit {
     _in_flight: preheat_runtime::Permit,
 }
 
+/// A replica on its way into rotation, with what its proof says.
+pub type Newcomer = (ReplicaId, Credentials, Arc<Upstream>);
+
 /// What a request brings when it asks for a permit.
 #[derive(Debug, Clone)]
 pub struct Asking {
@@ -165,6 +170,7 @@ impl Rotation {
             dice: fastrand::Rng::new(),
             facts: VecDeque::new(),
             service: ServiceTime::default(),
+            traffic: Traffic::default(),
             starved: None,
         };
         Rotation {
@@ -231,19 +237,56 @@ impl Rotation {
     }
 
     /// Puts a replica into rotation. It hands in what its proof says.
-    pub fn admit(self: &Arc<Self>, id: ReplicaId, who: Credentials, upstream: Arc<Upstream>) {
-        let now = self.clock.now();
+    pub fn admit(self: &Arc<Self>, newcomer: Newcomer) {
+        let serving = self.serving(newcomer);
         let mut state = self.lock();
-        state.serving.retain(|serving| serving.id != id);
-        state.serving.push(Serving {
+        state.serving.retain(|other| other.id != serving.id);
+        state.serving.push(serving);
+        state.hopeless = None;
+        self.hand_over(&mut state);
+    }
+
+    /// Puts these into rotation in place of all others, at one moment: no request meets both or
+    /// neither. What the others work on is not touched. Traffic is counted anew.
+    pub fn switch(self: &Arc<Self>, to: Vec<Newcomer>) {
+        let serving: Vec<_> = to.into_iter().map(|one| self.serving(one)).collect();
+        let mut state = self.lock();
+        state.serving = serving;
+        state.hopeless = None;
+        state.traffic.mark();
+        self.hand_over(&mut state);
+    }
+
+    fn serving(&self, (id, who, upstream): Newcomer) -> Serving {
+        let now = self.clock.now();
+        Serving {
             id,
             endpoint: Endpoint::new(who, &self.policy, now),
             upstream,
             answered: 0,
             last_run: now,
-        });
-        state.hopeless = None;
-        self.hand_over(&mut state);
+        }
+    }
+
+    /// Traffic is counted anew.
+    pub fn mark(&self) {
+        self.lock().traffic.mark();
+    }
+
+    pub fn since_mark(&self) -> Summary {
+        self.lock().traffic.since_mark()
+    }
+
+    /// What users were promised.
+    #[must_use]
+    pub fn slo(&self) -> Slo {
+        self.policy.slo
+    }
+
+    /// Traffic of the last half minute to minute.
+    pub fn of_late(&self) -> Summary {
+        let now = self.clock.now();
+        self.lock().traffic.of_late(now)
     }
 
     /// Takes a replica out of rotation. What it works on is not touched.
@@ -340,10 +383,15 @@ impl Rotation {
             return;
         };
         let consequence = serving.endpoint.end(ended, crowd, &self.policy, now);
-        if let Ended::Answered(took) = ended {
-            serving.answered += 1;
-            serving.last_run = now;
-            state.service.learn(took);
+        match ended {
+            Ended::Answered(took) => {
+                serving.answered += 1;
+                serving.last_run = now;
+                state.service.learn(took);
+                state.traffic.answered(took, now);
+            }
+            Ended::Failed => state.traffic.failed(now),
+            Ended::Void => {}
         }
         let id = id.clone();
         let fact = match consequence {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use preheat_api::ReadinessReport;
-use preheat_api::service::{ScaleRequest, ServiceReport};
+use preheat_api::service::{RolloutRequest, ScaleRequest, ServiceReport};
 use preheat_core::ReplicaId;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -34,8 +34,23 @@ pub struct Status {
 
 /// What may be asked of a fleet loop.
 #[derive(Debug)]
-pub enum Command {
-    Scale(ScaleRequest, oneshot::Sender<Result<(), String>>),
+pub enum Order {
+    Scale(ScaleRequest),
+    Rollout {
+        wish: RolloutRequest,
+        /// It came with a key.
+        keyed: bool,
+    },
+    Promote,
+    Rollback,
+    Abort,
+}
+
+/// An order, and who waits for what becomes of it.
+#[derive(Debug)]
+pub struct Command {
+    pub order: Order,
+    pub answer: oneshot::Sender<Result<(), String>>,
 }
 
 impl Service {
@@ -56,7 +71,9 @@ impl Service {
             held_bytes: 0,
             rate_rps: 0.0,
             capacity_rps: None,
+            revision: String::new(),
             replicas: Vec::new(),
+            rollout: None,
             error: None,
         };
         let service = Service {
@@ -106,14 +123,14 @@ impl Service {
         self.status.subscribe()
     }
 
-    /// Other bounds from now on.
+    /// Has something done.
     ///
     /// # Errors
-    /// What is wrong with them.
-    pub async fn scale(&self, wish: ScaleRequest) -> Result<(), String> {
+    /// Why it is not.
+    pub async fn order(&self, order: Order) -> Result<(), String> {
         let gone = |_| "the gateway is stopping".to_owned();
         let (answer, answered) = oneshot::channel();
-        let command = Command::Scale(wish, answer);
+        let command = Command { order, answer };
         self.commands.send(command).await.map_err(|_| gone(()))?;
         answered.await.map_err(|_| gone(()))?
     }

@@ -2,20 +2,24 @@
 //! interpret.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use preheat_api::config::{self, Config, HealthIs, Model, Spares};
 use preheat_core::hold::HoldPolicy;
 use preheat_core::pool::PoolSize;
+use preheat_core::rollout::RolloutPolicy;
 use preheat_core::scaling::ScalePolicy;
 use preheat_core::{ReplicaId, Slo};
 use preheat_runtime::keys::Keys;
 use preheat_runtime::{DrainLimits, EdgeConfig, cpu};
+use rustix::process::geteuid;
 
 use crate::data::FrontLimits;
 use crate::fleet::FleetSettings;
 use crate::provision::LocalSettings;
+use crate::schedule::Schedule;
 
 /// Longest path of a unix socket, the smallest of all systems less its end mark.
 const LONGEST_SOCKET: usize = 103;
@@ -48,6 +52,7 @@ pub struct Settings {
 pub struct ServiceSettings {
     pub name: String,
     pub fleet: FleetSettings,
+    pub schedule: Schedule,
     pub local: LocalSettings,
 }
 
@@ -56,7 +61,7 @@ pub struct ServiceSettings {
 pub struct Surroundings {
     /// The binary itself, to start replicas with.
     pub program: PathBuf,
-    /// Where sockets go if the configuration does not say.
+    /// Where the folder for sockets is made if the configuration does not say which.
     pub run_dir: PathBuf,
 }
 
@@ -88,10 +93,12 @@ impl Settings {
         around: &Surroundings,
     ) -> Result<Self, SettingsError> {
         check(&config.fleet)?;
+        let schedule = Schedule::read(&config.fleet.busy)
+            .map_err(|problem| error("fleet.busy", problem, "correct the hours"))?;
         distinct(names)?;
         let (server, fleet) = (&config.server, &config.fleet);
         let dir = match fleet.dir.as_str() {
-            "" => around.run_dir.clone(),
+            "" => around.run_dir.join(own_folder(server)),
             dir => PathBuf::from(dir),
         };
         check_dir(&dir)?;
@@ -130,6 +137,7 @@ impl Settings {
                 .map(|(at, (model, name))| ServiceSettings {
                     name: name.clone(),
                     fleet: fleet_settings(config),
+                    schedule: schedule.clone(),
                     local: LocalSettings {
                         program: around.program.clone(),
                         dir: dir.join(at.to_string()),
@@ -141,6 +149,17 @@ impl Settings {
             dir,
         })
     }
+}
+
+/// The same for a gateway that takes another one's place, which listens where that one did. Where
+/// the system chooses a port, nobody could know the next gateway by it.
+fn own_folder(server: &config::Server) -> String {
+    let chosen = [server.port, server.grpc_port].contains(&0) || server.admin.ends_with(":0");
+    let mut hasher = DefaultHasher::new();
+    (&server.host, server.port, server.grpc_port, &server.admin).hash(&mut hasher);
+    chosen.then(std::process::id).hash(&mut hasher);
+    geteuid().as_raw().hash(&mut hasher);
+    format!("preheat-{:08x}", hasher.finish() >> 32)
 }
 
 fn check(fleet: &config::Fleet) -> Result<(), SettingsError> {
@@ -201,15 +220,32 @@ fn fleet_settings(config: &Config) -> FleetSettings {
             Spares::Auto => PoolSize::Auto,
             Spares::Count(count) => PoolSize::Fixed(count),
         },
+        scaling: fleet.scaling,
         concurrency: fleet.concurrency,
         allow_unproven: fleet.allow_unproven,
         slo: Slo::p95(config.slo.p95.0),
         drain_limit: config.drain.timeout.0,
         stop_limit: config.drain.timeout.0 + STOP_SLACK,
+        rollout: rollout(&fleet.rollout, config.slo.p95.0),
     }
 }
 
-fn one_model(config: &Config, model: &Model, name: &str) -> Config {
+fn rollout(of: &config::Rollout, slo_p95: Duration) -> RolloutPolicy {
+    RolloutPolicy {
+        prove_within: of.prove_within.0,
+        load_for: of.load_for.0,
+        attempts: of.attempts,
+        watch_for: of.watch_for.0,
+        keep_blue: of.keep_for.0,
+        max_ratio: of.max_ratio,
+        slack: of.slack.0,
+        max_errors: of.max_errors,
+        ..RolloutPolicy::under(slo_p95)
+    }
+}
+
+/// A configuration for replicas of one model.
+pub fn one_model(config: &Config, model: &Model, name: &str) -> Config {
     let mut model = model.clone();
     name.clone_into(&mut model.name);
     // A replica alone keeps its threads each to a CPU. Several that did would wait for one another

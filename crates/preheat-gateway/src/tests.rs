@@ -2,12 +2,14 @@
 //! say of themselves what the test wants. No process, no socket, no waiting.
 
 mod play;
+mod rollout;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use preheat_api::config::Upkeep;
 use preheat_core::pool::PoolSize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -182,6 +184,28 @@ async fn a_request_whose_replica_breaks_is_answered_by_another() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "[\"x\"]", "its body was sent twice");
     assert_eq!(play.asked(), 2);
+}
+
+/// Who wants to see first what the load would ask for.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_only_advises_changes_nothing() {
+    let play = Play {
+        manner: Manner::Takes(50 * MILLI),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scaling = Upkeep::Advise);
+    gateway.until(|report| report.status == "ready").await;
+    for _ in 0..40 {
+        at_once(&gateway, 60).await;
+        sleep(SECOND / 4).await;
+    }
+    assert_eq!((play.started(), gateway.report().wanted), (1, 1));
+    let reason = gateway.report().reason;
+    assert!(reason.contains("the load would want"), "{reason}");
+    let advice = gateway.decisions();
+    let advice = advice.iter().filter(|d| d.action == "advise_want");
+    let most = advice.map(|d| d.inputs["advised"] as usize).max();
+    assert!(most > Some(1), "{most:?}");
 }
 
 /// Whatever the load does, there are never more than the maximum and never more in flight at one

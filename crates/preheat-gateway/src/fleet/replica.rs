@@ -7,7 +7,7 @@ use preheat_api::replica::Passport;
 use preheat_api::report::{ErrorReport, ModelReport};
 use preheat_core::balance::{Credentials, Entry};
 use preheat_core::fleet::Role;
-use preheat_core::{Moment, PhaseGroup, ReplicaId};
+use preheat_core::{Moment, PhaseGroup, ReplicaId, Revision};
 
 use crate::provision::Process;
 use crate::upstream::Upstream;
@@ -19,9 +19,14 @@ pub const SUSPECT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Replica {
     pub id: ReplicaId,
+    pub revision: Revision,
     pub process: Process,
     pub upstream: Option<Arc<Upstream>>,
     pub role: Role,
+    /// A rollout wants it out of rotation, and there.
+    pub kept: bool,
+    /// A gateway before this one started it.
+    pub adopted: bool,
     pub started: Moment,
     /// When it came into its phase.
     pub since: Moment,
@@ -56,12 +61,15 @@ enum WayOut {
 }
 
 impl Replica {
-    pub fn new(id: ReplicaId, process: Process, now: Moment) -> Self {
+    pub fn new(id: ReplicaId, revision: Revision, process: Process, now: Moment) -> Self {
         Replica {
             id,
+            revision,
             process,
             upstream: None,
             role: Role::Spare,
+            kept: false,
+            adopted: false,
             started: now,
             since: now,
             last_run: now,
@@ -157,6 +165,16 @@ impl Replica {
         Duration::try_from_secs_f64(steady / 1e3).ok()
     }
 
+    /// Requests a second that its proof was shown, where a load was part of it.
+    pub fn capacity(&self) -> Option<f64> {
+        self.model()?.proof.capacity_rps
+    }
+
+    /// Numbers in an answer, for each row.
+    pub fn width(&self) -> Option<usize> {
+        self.model()?.engine.as_ref().map(|engine| engine.dim)
+    }
+
     pub fn peak_bytes(&self) -> Option<u64> {
         let peak = self.model()?.memory.peak_bytes;
         (peak > 0).then_some(peak)
@@ -192,8 +210,12 @@ impl Replica {
         let credentials = Credentials {
             steady,
             concurrency,
-            degraded: self.proof() == "degraded",
-            entry: Entry::Newcomer,
+            degraded: self.is_degraded(),
+            // A proof holds overlapping requests; who has none is let in by a crack.
+            entry: match self.proof() {
+                "passed" => Entry::Tried,
+                _ => Entry::Newcomer,
+            },
         };
         Some((credentials, upstream))
     }

@@ -31,10 +31,12 @@ impl Fleet {
             held_bytes: wanted.observed.held_bytes,
             rate_rps: wanted.observed.rate.wanted,
             capacity_rps: (!self.replicas.is_empty()).then(|| wanted.capacity.rate()),
+            revision: self.blueprint.revision.as_str().into(),
             replicas: self.replicas.iter().map(|r| self.replica(r, now)).collect(),
+            rollout: self.rollout_report(now),
             error: self.error.clone(),
         };
-        let furthest = self.replicas.iter().max_by_key(|r| progress(r, now));
+        let furthest = self.ours().max_by_key(|r| progress(r, now));
         Status {
             report,
             best: furthest
@@ -47,14 +49,14 @@ impl Fleet {
         if status == "idle" {
             return "idle: the next request starts a replica".into();
         }
-        let of = self.replicas.len();
+        let of = self.ours().count();
         if status == "ready" {
             return format!("ready: {serving} of {of} replicas serve");
         }
         if let Some(error) = &self.error {
             return format!("{} failed: {}; {}", error.stage, error.cause, error.remedy);
         }
-        let furthest = self.replicas.iter().max_by_key(|r| progress(r, now));
+        let furthest = self.ours().max_by_key(|r| progress(r, now));
         match furthest.and_then(Replica::passport) {
             Some(passport) => format!(
                 "no replica serves yet; the first: {}",
@@ -70,6 +72,7 @@ impl Fleet {
         ReplicaReport {
             id: replica.id.as_str().to_owned(),
             pid: replica.process.pid,
+            revision: replica.revision.as_str().into(),
             phase: match replica.group(now) {
                 PhaseGroup::Draining => "draining".into(),
                 _ => replica.phase().to_owned(),

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use preheat_api::replica::Passport;
+use preheat_api::replica::{LoadReport, LoadRequest, Passport};
 use preheat_runtime::Tasks;
+use serde::de::DeserializeOwned;
 
 use crate::upstream::{Place, dial};
 
@@ -22,6 +23,9 @@ pub enum AdminError {
     Broken(#[from] hyper::Error),
     #[error("it answered {0}")]
     Status(http::StatusCode),
+    /// Whoever listens there is not who was started.
+    #[error("process {pid} answers in its place")]
+    Stranger { pid: u32 },
     #[error("its answer cannot be read: {0}")]
     Unreadable(String),
 }
@@ -32,28 +36,48 @@ pub async fn events(
     sequence: u64,
     tasks: &Tasks,
 ) -> Result<Response<Incoming>, AdminError> {
-    let mut request = request(Method::GET, "/v1/events");
+    let mut request = request(Method::GET, "/v1/events", Bytes::new());
     let headers = request.headers_mut();
     headers.insert("last-event-id", sequence.into());
     send(place, request, tasks).await
 }
 
 pub async fn passport(place: &Place, tasks: &Tasks) -> Result<Passport, AdminError> {
-    let response = send(place, request(Method::GET, "/v1/replica"), tasks).await?;
+    let asked = request(Method::GET, "/v1/replica", Bytes::new());
+    read(send(place, asked, tasks).await?).await
+}
+
+/// Has a replica send planned requests to itself.
+pub async fn load(
+    place: &Place,
+    wish: &LoadRequest,
+    tasks: &Tasks,
+) -> Result<LoadReport, AdminError> {
+    let body = serde_json::to_vec(wish).map_err(unreadable)?;
+    let mut request = request(Method::POST, "/v1/load", body.into());
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(header::CONTENT_TYPE, json);
+    read(send(place, request, tasks).await?).await
+}
+
+async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, AdminError> {
     let body = Limited::new(response.into_body(), LONGEST).collect().await;
-    let body = body.map_err(|error| AdminError::Unreadable(error.to_string()))?;
-    serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| AdminError::Unreadable(error.to_string()))
+    let body = body.map_err(unreadable)?;
+    serde_json::from_slice(&body.to_bytes()).map_err(unreadable)
+}
+
+fn unreadable(error: impl ToString) -> AdminError {
+    AdminError::Unreadable(error.to_string())
 }
 
 pub async fn post(place: &Place, path: &'static str, tasks: &Tasks) -> Result<(), AdminError> {
-    send(place, request(Method::POST, path), tasks)
+    send(place, request(Method::POST, path, Bytes::new()), tasks)
         .await
         .map(drop)
 }
 
-fn request(method: Method, path: &'static str) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
+fn request(method: Method, path: &'static str, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = http::Uri::from_static(path);
     let host = HeaderValue::from_static("replica");
@@ -63,7 +87,7 @@ fn request(method: Method, path: &'static str) -> Request<Empty<Bytes>> {
 
 async fn send(
     place: &Place,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
     tasks: &Tasks,
 ) -> Result<Response<Incoming>, AdminError> {
     let stream = dial(place).await?;

@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::admin::{self, AdminError};
+use preheat_api::replica::DecisionEvent;
+
 use super::{Event, What};
 use crate::upstream::Place;
 
@@ -21,15 +23,22 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_se
 const LONGEST_LINE: usize = 256 * 1024;
 
 /// Tells `events` of every change of phase until the replica's tasks are told to stop.
-pub async fn follow(id: ReplicaId, place: Place, events: mpsc::Sender<Event>, tasks: Tasks) {
+pub async fn follow(
+    id: ReplicaId,
+    pid: u32,
+    place: Place,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
+) {
+    let whose = Whose { id, pid, place };
     let token = tasks.token().clone();
     let following = async {
         let mut pause = PAUSE.0;
         loop {
             let mut heard = false;
-            let ended = session(&id, &place, &events, &tasks, &mut heard).await;
+            let ended = session(&whose, &events, &tasks, &mut heard).await;
             if let Err(error) = ended {
-                tracing::trace!(event = "replica_unheard", replica = %id, %error, "not heard of it");
+                tracing::trace!(event = "replica_unheard", replica = %whose.id, %error, "not heard of it");
             }
             if heard {
                 pause = PAUSE.0;
@@ -44,73 +53,128 @@ pub async fn follow(id: ReplicaId, place: Place, events: mpsc::Sender<Event>, ta
     }
 }
 
+/// Whom is listened to, and where.
+struct Whose {
+    id: ReplicaId,
+    pid: u32,
+    place: Place,
+}
+
 /// From one connection to its end.
 async fn session(
-    id: &ReplicaId,
-    place: &Place,
+    whose: &Whose,
     events: &mpsc::Sender<Event>,
     tasks: &Tasks,
     heard: &mut bool,
 ) -> Result<(), AdminError> {
-    let sequence = tell(id, place, events, tasks).await?;
+    let sequence = tell(whose, events, tasks).await?;
     *heard = true;
-    let stream = admin::events(place, sequence, tasks).await?;
+    let stream = admin::events(&whose.place, sequence, tasks).await?;
     let mut stream = stream.into_body();
     let mut lines = Lines::default();
-    while let Some(kinds) = next(&mut stream, &mut lines).await? {
+    while let Some(messages) = next(&mut stream, &mut lines).await? {
         // What a phase means stands in the passport; several at once are one question.
-        if kinds.iter().any(|kind| kind == "phase" || kind == "lagged") {
-            tell(id, place, events, tasks).await?;
+        if messages
+            .iter()
+            .any(|m| m.kind == "phase" || m.kind == "lagged")
+        {
+            tell(whose, events, tasks).await?;
+        }
+        for decision in messages.iter().filter_map(Message::decision) {
+            let what = What::Decided(Box::new(decision));
+            let id = whose.id.clone();
+            let _ = events.send(Event { id, what }).await;
         }
     }
     Ok(())
 }
 
 async fn tell(
-    id: &ReplicaId,
-    place: &Place,
+    whose: &Whose,
     events: &mpsc::Sender<Event>,
     tasks: &Tasks,
 ) -> Result<u64, AdminError> {
-    let passport = admin::passport(place, tasks).await?;
+    let passport = admin::passport(&whose.place, tasks).await?;
+    if passport.pid != whose.pid {
+        return Err(AdminError::Stranger { pid: passport.pid });
+    }
     let sequence = passport.sequence;
     let what = What::Passport(Box::new(passport));
-    let id = id.clone();
+    let id = whose.id.clone();
     // A loop that has ended itself does not care.
     let _ = events.send(Event { id, what }).await;
     Ok(sequence)
 }
 
-/// The kinds of the events in the next piece of the stream; none at its end.
-async fn next(stream: &mut Incoming, lines: &mut Lines) -> Result<Option<Vec<String>>, AdminError> {
+/// The messages in the next piece of the stream; none at its end.
+async fn next(
+    stream: &mut Incoming,
+    lines: &mut Lines,
+) -> Result<Option<Vec<Message>>, AdminError> {
     let Some(frame) = stream.frame().await else {
         return Ok(None);
     };
     match frame?.into_data() {
-        Ok(data) => Ok(Some(lines.kinds(&data))),
+        Ok(data) => Ok(Some(lines.messages(&data))),
         Err(_) => Ok(Some(Vec::new())),
+    }
+}
+
+/// One message of an event stream, as far as it is of interest here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Message {
+    kind: String,
+    data: String,
+}
+
+impl Message {
+    fn decision(&self) -> Option<DecisionEvent> {
+        match self.kind.as_str() {
+            "decision" => serde_json::from_str(&self.data).ok(),
+            _ => None,
+        }
     }
 }
 
 /// Lines of an event stream, however they are cut into pieces.
 #[derive(Debug, Default)]
-struct Lines(Vec<u8>);
+struct Lines {
+    begun: Vec<u8>,
+    message: Option<Message>,
+}
 
 impl Lines {
-    fn kinds(&mut self, data: &[u8]) -> Vec<String> {
-        self.0.extend_from_slice(data);
-        let mut kinds = Vec::new();
-        while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.0.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            if let Some(kind) = line.strip_prefix("event:") {
-                kinds.push(kind.trim().to_owned());
+    fn messages(&mut self, data: &[u8]) -> Vec<Message> {
+        self.begun.extend_from_slice(data);
+        let mut messages = Vec::new();
+        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.begun.drain(..=end).collect();
+            messages.extend(self.line(String::from_utf8_lossy(&line).trim_end()));
+        }
+        if self.begun.len() > LONGEST_LINE {
+            self.begun.clear();
+        }
+        messages
+    }
+
+    /// The message that ends with this line.
+    fn line(&mut self, line: &str) -> Option<Message> {
+        if line.is_empty() {
+            return self.message.take();
+        }
+        let (field, value) = line.split_once(':')?;
+        let value = value.trim_start();
+        match (field, &mut self.message) {
+            ("event", message) => {
+                *message = Some(Message {
+                    kind: value.to_owned(),
+                    data: String::new(),
+                });
             }
+            ("data", Some(message)) if message.kind == "decision" => message.data.push_str(value),
+            _ => {}
         }
-        if self.0.len() > LONGEST_LINE {
-            self.0.clear();
-        }
-        kinds
+        None
     }
 }
 
@@ -119,14 +183,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_found_however_the_stream_is_cut() {
-        let text =
-            "event: phase\nid: 1\ndata: {}\n\n:\n\nevent: case\ndata: {}\n\nevent: phase\n\n";
+    fn messages_are_found_however_the_stream_is_cut() {
+        let text = "event: phase\nid: 1\ndata: {}\n\n:\n\nevent: case\ndata: {}\n\n\
+                    event: decision\ndata: {\"at_ms\":1,\"action\":\"rewarm\",\
+                    \"reason\":\"r\",\"inputs\":{},\"detail\":\"d\"}\n\n";
         for size in [1, 2, 7, 1000] {
             let mut lines = Lines::default();
             let pieces = text.as_bytes().chunks(size);
-            let kinds: Vec<_> = pieces.flat_map(|piece| lines.kinds(piece)).collect();
-            assert_eq!(kinds, ["phase", "case", "phase"], "in pieces of {size}");
+            let messages: Vec<_> = pieces.flat_map(|piece| lines.messages(piece)).collect();
+            let kinds: Vec<_> = messages.iter().map(|m| m.kind.as_str()).collect();
+            assert_eq!(kinds, ["phase", "case", "decision"], "in pieces of {size}");
+            assert_eq!(messages[2].decision().unwrap().action, "rewarm");
+            assert!(messages[0].decision().is_none());
         }
     }
 
@@ -134,8 +202,8 @@ mod tests {
     fn a_line_without_an_end_is_not_kept() {
         let mut lines = Lines::default();
         for _ in 0..1000 {
-            lines.kinds(&[b'x'; 1024]);
+            lines.messages(&[b'x'; 1024]);
         }
-        assert!(lines.0.len() <= LONGEST_LINE + 1024);
+        assert!(lines.begun.len() <= LONGEST_LINE + 1024);
     }
 }

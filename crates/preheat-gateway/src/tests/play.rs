@@ -17,12 +17,14 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use preheat_api::ReadinessReport;
 use preheat_api::config::HealthIs;
-use preheat_api::replica::{Objectives, Passport};
-use preheat_api::report::{MemoryReport, ModelReport, ProofReport};
-use preheat_api::service::ServiceReport;
+use preheat_api::replica::{LoadReport, LoadRequest, Objectives, Passport};
+use preheat_api::report::{EngineReport, MemoryReport, ModelReport, ProofReport};
+use preheat_api::service::{Decision, ServiceReport};
+use preheat_api::{Config, config};
 use preheat_core::balance::BalancePolicy;
 use preheat_core::hold::HoldPolicy;
 use preheat_core::pool::PoolSize;
+use preheat_core::rollout::RolloutPolicy;
 use preheat_core::scaling::ScalePolicy;
 use preheat_core::{ReplicaId, Slo};
 use preheat_runtime::edge::{self, MemoryDialer};
@@ -32,6 +34,7 @@ use preheat_runtime::{Draining, EdgeConfig, Shell, Shutdown, Tasks};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::data::{self, Front, FrontLimits};
 use crate::decisions::Decisions;
@@ -39,7 +42,7 @@ use crate::fleet::{Fleet, FleetSettings, Provision};
 use crate::metrics::Metrics;
 use crate::provision::{Event, Process, What};
 use crate::rotation::Rotation;
-use crate::service::Service;
+use crate::service::{Order, Service};
 
 type BoxBody = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -59,8 +62,25 @@ pub enum Manner {
 pub struct Play {
     pub cold_start: Duration,
     pub manner: Manner,
+    /// Those of the revision that is rolled out.
+    pub green: Green,
     pub seen: Arc<Seen>,
 }
+
+/// How replicas of the next revision are.
+#[derive(Debug, Clone, Copy)]
+pub struct Green {
+    pub manner: Manner,
+    /// What they say of themselves under load, whatever users find.
+    pub under_load: Duration,
+    pub errors_under_load: u64,
+    /// Where their life leads.
+    pub phase: &'static str,
+    pub width: usize,
+}
+
+/// The source of the next revision.
+pub const NEW: &str = "new";
 
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -70,6 +90,8 @@ pub struct Seen {
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
     asked: AtomicUsize,
+    green_asked: AtomicUsize,
+    loads: AtomicUsize,
 }
 
 impl Default for Play {
@@ -77,6 +99,13 @@ impl Default for Play {
         Play {
             cold_start: Duration::from_secs(1),
             manner: Manner::Takes(Duration::from_millis(10)),
+            green: Green {
+                manner: Manner::Takes(Duration::from_millis(10)),
+                under_load: Duration::from_millis(10),
+                errors_under_load: 0,
+                phase: "ready",
+                width: 8,
+            },
             seen: Arc::default(),
         }
     }
@@ -100,6 +129,15 @@ impl Play {
         self.seen.most_in_flight.load(SeqCst)
     }
 
+    /// Users' requests that met a replica of the next revision.
+    pub fn green_asked(&self) -> usize {
+        self.seen.green_asked.load(SeqCst)
+    }
+
+    pub fn loads(&self) -> usize {
+        self.seen.loads.load(SeqCst)
+    }
+
     pub fn asked(&self) -> usize {
         self.seen.asked.load(SeqCst)
     }
@@ -109,11 +147,13 @@ impl Play {
         let mut settings = FleetSettings {
             scale: ScalePolicy::default(),
             spares: PoolSize::Fixed(0),
+            scaling: config::Upkeep::On,
             concurrency: 4,
             allow_unproven: false,
             slo: Slo::p95(Duration::from_millis(200)),
             drain_limit: Duration::from_secs(20),
             stop_limit: Duration::from_secs(22),
+            rollout: RolloutPolicy::under(Duration::from_millis(200)),
         };
         let mut hold = HoldPolicy::default();
         change(&mut settings, &mut hold);
@@ -134,8 +174,9 @@ impl Play {
         let fleet = Fleet::new(
             Arc::clone(&service),
             settings,
+            blueprint(),
             stage,
-            decisions,
+            Arc::clone(&decisions),
             Arc::clone(&metrics),
             clock,
         );
@@ -162,6 +203,7 @@ impl Play {
         let serving = edge::serve(listener, serve, EdgeConfig::default(), shell);
         tasks.spawn("door", async { serving.await.unwrap() });
         Gateway {
+            decisions,
             service,
             dialer,
             tasks,
@@ -171,12 +213,17 @@ impl Play {
 
 #[derive(Debug, Clone)]
 pub struct Gateway {
+    decisions: Arc<Decisions>,
     service: Arc<Service>,
     dialer: MemoryDialer,
     tasks: Tasks,
 }
 
 impl Gateway {
+    pub fn decisions(&self) -> Vec<Decision> {
+        self.decisions.recent()
+    }
+
     pub fn report(&self) -> ServiceReport {
         let mut report = self.service.status().report;
         for replica in &mut report.replicas {
@@ -187,8 +234,12 @@ impl Gateway {
         report
     }
 
+    pub async fn order(&self, order: Order) -> Result<(), String> {
+        self.service.order(order).await
+    }
+
     pub async fn until(&self, wanted: impl Fn(&ServiceReport) -> bool) {
-        for _ in 0..1_000_000 {
+        for _ in 0..600_000 {
             if wanted(&self.report()) {
                 return;
             }
@@ -217,7 +268,12 @@ struct Stage {
 }
 
 impl Provision for Stage {
-    fn start(&self, id: &ReplicaId) -> io::Result<Process> {
+    fn start(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
+        let is_green = of.source() == NEW;
+        let (phase, width) = match is_green {
+            true => (self.play.green.phase, self.play.green.width),
+            false => ("ready", 8),
+        };
         let seen = &self.play.seen;
         seen.started.fetch_add(1, SeqCst);
         let alive = seen.alive.fetch_add(1, SeqCst) + 1;
@@ -226,6 +282,7 @@ impl Provision for Stage {
         let tasks = self.tasks.child();
         let actor = Arc::new(Actor {
             play: self.play.clone(),
+            is_green,
             in_flight: AtomicUsize::new(0),
         });
         let answer = tower::service_fn(move |request| Arc::clone(&actor).answer(request));
@@ -238,7 +295,7 @@ impl Provision for Stage {
         let play = self.play.clone();
         self.tasks.spawn("life of a played replica", async move {
             let tell = async |phase: &str, sequence| {
-                let passport = Box::new(passport(&id, phase, sequence));
+                let passport = Box::new(passport(&id, phase, sequence, width));
                 let what = What::Passport(passport);
                 let id = id.clone();
                 drop(events.send(Event { id, what }).await);
@@ -247,7 +304,7 @@ impl Provision for Stage {
             tokio::select! {
                 () = async {
                     sleep(cold).await;
-                    tell("ready", 2).await;
+                    tell(phase, 2).await;
                     std::future::pending::<()>().await;
                 } => {}
                 () = told => {}
@@ -267,6 +324,7 @@ impl Provision for Stage {
 #[derive(Debug)]
 struct Actor {
     play: Play,
+    is_green: bool,
     in_flight: AtomicUsize,
 }
 
@@ -281,11 +339,37 @@ impl Drop for Working {
 }
 
 impl Actor {
+    /// A load on itself: it takes its time, and says what it was told to say.
+    async fn loaded(&self, request: Request<Incoming>) -> Response<BoxBody> {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let wish: LoadRequest = serde_json::from_slice(&body).unwrap();
+        sleep(Duration::from_secs_f64(wish.seconds)).await;
+        let green = &self.play.green;
+        let report = LoadReport {
+            requests: 1000,
+            errors: green.errors_under_load,
+            error: None,
+            rate: wish.rate,
+            latencies_ms: vec![green.under_load.as_secs_f64() * 1e3; 1000],
+        };
+        full(serde_json::to_vec(&report).unwrap().into())
+    }
+
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<BoxBody>, Infallible> {
         let seen = Arc::clone(&self.play.seen);
+        if request.uri().path() == "/v1/load" {
+            seen.loads.fetch_add(1, SeqCst);
+            return Ok(self.loaded(request).await);
+        }
+        let manner = match self.is_green {
+            true => self.play.green.manner,
+            false => self.play.manner,
+        };
+        seen.green_asked
+            .fetch_add(usize::from(self.is_green), SeqCst);
         let now = self.in_flight.fetch_add(1, SeqCst) + 1;
         seen.in_flight.fetch_add(1, SeqCst);
         seen.most_in_flight.fetch_max(now, SeqCst);
@@ -293,7 +377,7 @@ impl Actor {
         let working = Working(Arc::clone(&self));
         let body = request.into_body().collect().await;
         let body = body.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
-        Ok(match self.play.manner {
+        Ok(match manner {
             Manner::Takes(time) => {
                 sleep(time).await;
                 full(body)
@@ -313,6 +397,18 @@ impl Actor {
     }
 }
 
+fn blueprint() -> Blueprint {
+    let model = config::Model {
+        name: "model".into(),
+        source: "old".into(),
+        ..config::Model::default()
+    };
+    Blueprint::new(Config {
+        model: vec![model],
+        ..Config::default()
+    })
+}
+
 fn full(body: Bytes) -> Response<BoxBody> {
     let body = Full::new(body).map_err(|never| match never {});
     Response::new(BoxBody::new(body))
@@ -330,12 +426,18 @@ fn broken() -> Response<BoxBody> {
     response
 }
 
-fn passport(id: &ReplicaId, phase: &str, sequence: u64) -> Passport {
+fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passport {
     let ready = phase == "ready";
     let model = ModelReport {
         name: "model".into(),
         phase: phase.into(),
-        engine: None,
+        engine: Some(EngineReport {
+            name: "play".into(),
+            dtype: "none".into(),
+            dim: width,
+            max_tokens: 1,
+            simulated: true,
+        }),
         instances: 1,
         source: None,
         revision: None,
@@ -347,6 +449,7 @@ fn passport(id: &ReplicaId, phase: &str, sequence: u64) -> Passport {
             status: if ready { "passed" } else { "pending" }.into(),
             first_request_ms: None,
             steady_ms: Some(50.0),
+            capacity_rps: None,
             saved_ms: 0.0,
         },
         memory: MemoryReport {

@@ -1,0 +1,208 @@
+//! What replicas are made from: one revision of a service.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use preheat_api::Config;
+use preheat_api::config::{Auth, Drain, Fleet, Log, Server};
+use preheat_api::service::RolloutRequest;
+use preheat_core::Revision;
+use serde_json::Value;
+
+use crate::settings::one_model;
+
+/// Keys that name what is run or loaded as code. Whoever may change them may run anything.
+const CODE: [&str; 3] = ["/cache/python", "/model/0/onnx/library", "/model/0/command"];
+
+/// A configuration with one model, and the name of the revision that comes of it. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Blueprint {
+    pub revision: Revision,
+    pub config: Arc<Config>,
+}
+
+impl Blueprint {
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Blueprint {
+            revision: revision(&config),
+            config: Arc::new(config),
+        }
+    }
+
+    /// Where its model comes from, for people.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.config
+            .model
+            .first()
+            .map_or("", |model| model.source.as_str())
+    }
+
+    /// What a rollout asks for, on top of this.
+    ///
+    /// # Errors
+    /// What is wrong with the wish, and what to do.
+    pub fn successor(&self, wish: &RolloutRequest, keyed: bool) -> Result<Self, String> {
+        let config = match (&wish.source, &wish.config) {
+            (Some(source), None) => self.with_source(source),
+            (None, Some(config)) => self.with_config(config)?,
+            _ => return Err("give either a source or a configuration".into()),
+        };
+        if !keyed && let Some(key) = self.runs_other_code(&config) {
+            return Err(format!(
+                "{key} differs: what is run as code is changed by a rollout only where \
+                 auth.admin_keys_file is set; or change the gateway's own configuration"
+            ));
+        }
+        let next = Blueprint::new(config);
+        if next.revision == self.revision {
+            return Err(format!(
+                "the service serves this already: {}",
+                next.revision
+            ));
+        }
+        Ok(next)
+    }
+
+    fn with_source(&self, source: &str) -> Config {
+        let mut config = Config::clone(&self.config);
+        for model in &mut config.model {
+            source.clone_into(&mut model.source);
+            // It was another file's.
+            model.sha256.clear();
+        }
+        config
+    }
+
+    fn with_config(&self, given: &Config) -> Result<Config, String> {
+        let name = self.config.model.first().map_or("", |m| m.name.as_str());
+        let named = given.model.iter().find(|model| model.name == name);
+        let model = match (named, given.model.as_slice()) {
+            (Some(model), _) | (None, [model]) => model,
+            (None, _) => return Err(format!("the configuration has no model called {name}")),
+        };
+        let mut config = given.clone();
+        config.server = self.config.server.clone();
+        config.auth = self.config.auth.clone();
+        config.fleet = self.config.fleet.clone();
+        Ok(one_model(&config, model, name))
+    }
+
+    fn runs_other_code(&self, other: &Config) -> Option<&'static str> {
+        let tree = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+        let (own, other) = (tree(&self.config), tree(other));
+        let differs = |key: &&str| said(&own, key) != said(&other, key);
+        CODE.into_iter().find(|key| differs(key))
+    }
+}
+
+/// A key that is not there says nothing, like one that is empty.
+fn said<'a>(tree: &'a Value, key: &str) -> Option<&'a Value> {
+    let empty = |value: &&Value| {
+        value.is_null() || value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty)
+    };
+    tree.pointer(key).filter(|value| !empty(value))
+}
+
+/// By everything that a replica is made from, this program included. What only the gateway reads,
+/// or what says nothing about answers, makes no other revision.
+fn revision(config: &Config) -> Revision {
+    let mut config = config.clone();
+    config.server = Server::default();
+    config.auth = Auth::default();
+    config.fleet = Fleet::default();
+    config.drain = Drain::default();
+    config.log = Log::default();
+    let mut hasher = DefaultHasher::new();
+    crate::VERSION.hash(&mut hasher);
+    // This shape always serialises.
+    serde_json::to_vec(&config)
+        .unwrap_or_default()
+        .hash(&mut hasher);
+    Revision::new(format!("{:012x}", hasher.finish() >> 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use preheat_api::config::Model;
+
+    use super::*;
+
+    fn blueprint() -> Blueprint {
+        let model = Model {
+            name: "m".into(),
+            source: "old".into(),
+            sha256: "0f".into(),
+            ..Model::default()
+        };
+        Blueprint::new(one_model(&Config::default(), &model, "m"))
+    }
+
+    fn to(source: &str) -> RolloutRequest {
+        RolloutRequest {
+            source: Some(source.into()),
+            ..RolloutRequest::default()
+        }
+    }
+
+    fn to_config(change: impl FnOnce(&mut Config)) -> RolloutRequest {
+        let mut config = Config::clone(&blueprint().config);
+        change(&mut config);
+        RolloutRequest {
+            config: Some(Box::new(config)),
+            ..RolloutRequest::default()
+        }
+    }
+
+    #[test]
+    fn another_source_is_another_revision_and_keeps_the_rest() {
+        let next = blueprint().successor(&to("new"), false).unwrap();
+        assert_ne!(next.revision, blueprint().revision);
+        assert_eq!(next.source(), "new");
+        assert_eq!(next.config.model[0].name, "m");
+        assert_eq!(next.config.model[0].sha256, "", "it was the old one's");
+        assert_eq!(blueprint().revision, blueprint().revision);
+    }
+
+    #[test]
+    fn what_only_a_gateway_reads_makes_no_revision() {
+        for wish in [
+            to("old"),
+            to_config(|c| c.fleet.max = 9),
+            to_config(|c| c.log.level = "debug".into()),
+        ] {
+            let same = blueprint().successor(&wish, false);
+            // The checksum goes with the source, whatever the source.
+            assert_eq!(same.is_err(), wish.config.is_some(), "{wish:?}");
+        }
+        let other = to_config(|c| c.warmup.rounds = 7);
+        assert!(blueprint().successor(&other, false).is_ok());
+    }
+
+    #[test]
+    fn whoever_has_no_key_changes_no_code() {
+        let library = to_config(|c| c.model[0].onnx.library = "/tmp/mine.so".into());
+        let refused = blueprint().successor(&library, false).unwrap_err();
+        assert!(refused.contains("/model/0/onnx/library"), "{refused}");
+        assert!(blueprint().successor(&library, true).is_ok());
+        let python = to_config(|c| c.cache.python = "/tmp/python".into());
+        assert!(blueprint().successor(&python, false).is_err());
+    }
+
+    #[test]
+    fn a_wish_has_to_be_one() {
+        let both = RolloutRequest {
+            source: Some("new".into()),
+            ..to_config(|_| ())
+        };
+        for wish in [both, RolloutRequest::default()] {
+            assert!(blueprint().successor(&wish, true).is_err());
+        }
+        let strangers = to_config(|c| {
+            c.model = vec![Model::default(), Model::default()];
+        });
+        let refused = blueprint().successor(&strangers, true).unwrap_err();
+        assert!(refused.contains("no model called m"), "{refused}");
+    }
+}

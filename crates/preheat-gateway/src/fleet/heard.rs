@@ -1,0 +1,163 @@
+//! What becomes known about replicas: from themselves, from their processes, from requests.
+
+use std::time::Duration;
+
+use preheat_api::report::ErrorReport;
+use preheat_core::fleet::Role;
+use preheat_core::{Because, Moment, PhaseGroup, ReplicaId};
+
+use super::Fleet;
+use super::replica::Replica;
+use crate::provision::{Event, What};
+use crate::refusal::Refusal;
+use crate::rotation::Fact;
+
+/// A replica that dies sooner after its proof has not really started.
+const SETTLED: Duration = Duration::from_secs(10);
+
+impl Fleet {
+    pub(super) fn on_event(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event.what {
+            What::Passport(passport) => {
+                let Some(replica) = self.replicas.iter_mut().find(|r| r.id == event.id) else {
+                    return;
+                };
+                let adopted = replica.adopted;
+                if replica.heard(*passport, self.settings.allow_unproven, now) {
+                    let took = now.since(replica.started);
+                    self.error = None;
+                    let because = Because::new("it handed in its proof").time("after", took);
+                    if !adopted {
+                        self.starts.learn(took);
+                    }
+                    self.note("ready", Some(&event.id), &because, now);
+                }
+                self.withdraw_unfit(&event.id, now);
+            }
+            What::Decided(decision) => {
+                self.decisions
+                    .relay(&self.service.name, &event.id, &decision, now);
+            }
+            What::Exited { status, last } => self.on_exit(&event.id, &status, &last, now),
+        }
+    }
+
+    /// A replica in rotation that is not ready any more gets no further request.
+    pub(super) fn withdraw_unfit(&mut self, id: &ReplicaId, now: Moment) {
+        let Some(replica) = self.replicas.iter_mut().find(|r| r.id == *id) else {
+            return;
+        };
+        let group = replica.group(now);
+        if group != PhaseGroup::Warm && replica.role == Role::Active {
+            replica.role = Role::Spare;
+            self.service.rotation.withdraw(id);
+        }
+        if group == PhaseGroup::Failed && replica.condemn() {
+            let (error, revision) = (replica.failure(), replica.revision.clone());
+            if !self.rollout_lost(&revision, &error.cause, now) {
+                self.start_failed(id.clone(), error, now);
+            }
+        }
+    }
+
+    pub(super) fn on_exit(&mut self, id: &ReplicaId, status: &str, last: &[String], now: Moment) {
+        self.service.rotation.withdraw(id);
+        let Some(at) = self.replicas.iter().position(|r| r.id == *id) else {
+            return;
+        };
+        let replica = self.replicas.remove(at);
+        if let Some(upstream) = &replica.upstream {
+            upstream.close();
+        }
+        if replica.is_stopping() {
+            let because = Because::new("it has left").text("status", status);
+            self.note("stopped", Some(id), &because, now);
+            return;
+        }
+        let because = Because::new("it ended by itself").text("status", status);
+        self.note("lost", Some(id), &because, now);
+        let lines = last.join("\n");
+        tracing::error!(event = "replica_lost", replica = %id, status, last = lines, "a replica ended by itself");
+        let said = last.last().map_or("", String::as_str);
+        let cause = format!(
+            "a replica ended by itself ({status}) while {}: {said}",
+            replica.phase()
+        );
+        if self.rollout_lost(&replica.revision, &cause, now) {
+            return;
+        }
+        match replica.ready_since() {
+            Some(ready) if now.since(ready) >= SETTLED => {}
+            Some(_) => self.backoff.failed(now),
+            None => {
+                let error = ErrorReport {
+                    stage: replica.phase().to_owned(),
+                    cause: format!("the replica ended ({status}) before it was ready"),
+                    remedy: "look at its last lines in the gateway's log".into(),
+                    exit_code: 1,
+                    retry: true,
+                };
+                self.start_failed(id.clone(), error, now);
+            }
+        }
+    }
+
+    /// Those who wait for this start alone are told at once that it failed.
+    pub(super) fn start_failed(&mut self, id: ReplicaId, error: ErrorReport, now: Moment) {
+        self.backoff.failed(now);
+        let mut because = Because::new("its start failed")
+            .text("stage", error.stage.clone())
+            .text("cause", error.cause.clone());
+        if self.backoff.is_loop() {
+            because = because.text("note", "it fails again and again: a person should look");
+        }
+        self.note("failed", Some(&id), &because, now);
+        let hope = |r: &Replica| r.id != id && r.is_coming(now);
+        if self.service.rotation.is_empty() && !self.ours().any(hope) {
+            let pause = self.backoff.no_start_before();
+            let pause = pause.map_or(Duration::ZERO, |at| at.since(now));
+            self.service.rotation.give_up(Refusal::StartFailed {
+                cause: error.cause.clone(),
+                remedy: error.remedy.clone(),
+                // The next start, if that one succeeds.
+                retry_after: pause + self.cold_start(),
+            });
+        }
+        self.error = Some(error);
+    }
+
+    pub(super) fn on_fact(&mut self, fact: &Fact, now: Moment) {
+        let (id, action, because) = match fact {
+            Fact::BackToWarming { id, seen, missed } => {
+                let because = Because::new("it missed the objective among its first requests")
+                    .count("seen", *seen as usize)
+                    .count("missed", *missed as usize);
+                (id, "rewarm", because)
+            }
+            Fact::Passed { id } => (
+                id,
+                "passed",
+                Because::new("its first requests were in time"),
+            ),
+            Fact::Ejected { id, until } => {
+                let because =
+                    Because::new("it failed several times in a row").time("for", until.since(now));
+                (id, "eject", because)
+            }
+            Fact::Unreachable { id } => (
+                id,
+                "suspect",
+                Because::new("a connection to it broke or could not be made"),
+            ),
+        };
+        if let Some(replica) = self.replicas.iter_mut().find(|r| r.id == *id) {
+            match fact {
+                Fact::BackToWarming { .. } => replica.rewarm(),
+                Fact::Unreachable { .. } => replica.suspect(now),
+                Fact::Passed { .. } | Fact::Ejected { .. } => {}
+            }
+        }
+        self.note(action, Some(id), &because, now);
+    }
+}

@@ -1,0 +1,51 @@
+//! What operators ask for.
+
+use preheat_api::service::ScaleRequest;
+use preheat_core::Because;
+use preheat_core::pool::{PoolPolicy, PoolSize};
+use preheat_core::rollout::RolloutEvent;
+
+use super::Fleet;
+use crate::service::{Command, Order};
+
+impl Fleet {
+    pub(super) fn on_command(&mut self, command: Command) {
+        let now = self.clock.now();
+        let done = match command.order {
+            Order::Scale(wish) => self.rescale(&wish),
+            Order::Rollout { wish, keyed } => self.begin_rollout(&wish, keyed, now),
+            Order::Promote => self.wish_of_rollout(RolloutEvent::Promote, now),
+            Order::Rollback => self.wish_of_rollout(RolloutEvent::Rollback, now),
+            Order::Abort => self.wish_of_rollout(RolloutEvent::Abort, now),
+        };
+        // What was ordered shows at once.
+        self.turn();
+        // Nobody waiting for the answer is no reason not to do it.
+        let _ = command.answer.send(done);
+    }
+
+    pub(super) fn rescale(&mut self, wish: &ScaleRequest) -> Result<(), String> {
+        let scale = &mut self.settings.scale;
+        let (min, max) = (wish.min.unwrap_or(scale.min), wish.max.unwrap_or(scale.max));
+        if max == 0 || min > max {
+            return Err(format!(
+                "min {min} and max {max} do not go together: give a max of at least 1 and of at least min"
+            ));
+        }
+        (scale.min, scale.max) = (min, max);
+        if let Some(spares) = wish.spares {
+            self.settings.spares = PoolSize::Fixed(spares);
+        }
+        self.scaler.set_policy(self.settings.scale);
+        self.pool.set_policy(PoolPolicy {
+            size: self.settings.spares,
+            burst: None,
+            max_replicas: max,
+        });
+        let because = Because::new("asked for")
+            .count("min", min)
+            .count("max", max);
+        self.note("scale", None, &because, self.clock.now());
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! What the loop writes down, so that the next gateway can go on, and how it goes on itself.
+
+use std::time::Duration;
+
+use preheat_api::state::{RolloutState, ServiceState};
+use preheat_core::pool::{PoolPolicy, PoolSize};
+use preheat_core::rollout::{Rollout, RolloutStage};
+use preheat_core::{Because, Moment, Revision};
+
+use super::replica::Replica;
+use super::rollout::Changeover;
+use super::{Fleet, Wanted};
+use crate::blueprint::Blueprint;
+use crate::clock::millis;
+use crate::provision::Inherited;
+
+/// A process that says nothing for so long after its start, or after it was taken over, is none.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// What was written down last, as far as it changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    serving: Revision,
+    wanted: usize,
+    spares: usize,
+    bounds: (usize, usize),
+    size: PoolSize,
+    rollout: Option<(&'static str, Duration)>,
+}
+
+impl Fleet {
+    /// Writes the service down if it has changed.
+    pub(super) fn record(&mut self, wanted: &Wanted) {
+        let Some(file) = &self.state else { return };
+        let under_way = self.changeover.as_ref().filter(|c| !c.rollout.is_over());
+        let recorded = Recorded {
+            serving: self.blueprint.revision.clone(),
+            wanted: wanted.desired.count,
+            spares: wanted.spares.count,
+            bounds: (self.settings.scale.min, self.settings.scale.max),
+            size: self.settings.spares,
+            rollout: under_way.map(|c| (c.rollout.stage.name(), c.rollout.since.since_start())),
+        };
+        if self.recorded.as_ref() == Some(&recorded) {
+            return;
+        }
+        file.write(&ServiceState {
+            name: self.service.name.clone(),
+            base: self.base.as_str().to_owned(),
+            serving: self.blueprint.config.as_ref().clone(),
+            wanted: recorded.wanted,
+            spares: recorded.spares,
+            min: recorded.bounds.0,
+            max: recorded.bounds.1,
+            fixed_spares: match recorded.size {
+                PoolSize::Auto => None,
+                PoolSize::Fixed(count) => Some(count),
+            },
+            rollout: under_way.map(Changeover::state),
+        });
+        self.recorded = Some(recorded);
+    }
+
+    /// Takes over what the gateway before this one has left.
+    pub(super) fn inherit(&mut self, inherited: Inherited) {
+        let now = self.clock.now();
+        if let Some(state) = inherited.state {
+            self.resume(state, now);
+        }
+        for adopted in inherited.replicas {
+            let number = adopted.id.as_str().trim_start_matches('r').parse();
+            self.started = self.started.max(number.unwrap_or(0));
+            let because = Because::new("it outlived its gateway")
+                .text("revision", adopted.revision.as_str())
+                .count("process", adopted.process.pid as usize);
+            self.note("adopt", Some(&adopted.id), &because, now);
+            let mut replica = Replica::new(adopted.id, adopted.revision, adopted.process, now);
+            replica.adopted = true;
+            replica.kept = true;
+            self.replicas.push(replica);
+        }
+    }
+
+    fn resume(&mut self, state: ServiceState, now: Moment) {
+        self.blueprint = Blueprint::new(state.serving);
+        let scale = &mut self.settings.scale;
+        (scale.min, scale.max) = (state.min, state.max);
+        self.settings.spares = state.fixed_spares.map_or(PoolSize::Auto, PoolSize::Fixed);
+        self.scaler.set_policy(self.settings.scale);
+        self.scaler.promoted_to(state.wanted);
+        self.pool.set_policy(PoolPolicy {
+            size: self.settings.spares,
+            burst: None,
+            max_replicas: state.max,
+        });
+        self.pool.held(state.wanted + state.spares);
+        let resumed = state.rollout.and_then(|state| self.resumed(state, now));
+        if let Some(change) = resumed {
+            let because = Because::new("it goes on after its gateway was ended")
+                .text("from", change.blue.revision.as_str())
+                .text("to", change.green.revision.as_str());
+            let stage = format!("rollout {}", change.rollout.stage.name());
+            self.note(&stage, None, &because, now);
+            self.changeover = Some(change);
+        }
+    }
+
+    /// A load or a watch that was seen by half begins again. What a stage asks for is done at the
+    /// next look.
+    fn resumed(&self, state: RolloutState, now: Moment) -> Option<Changeover> {
+        let because = || Because::new("as before the restart").text("why", state.reason.clone());
+        let stage = match state.stage.as_str() {
+            "proving" => RolloutStage::Proving,
+            "loading" => RolloutStage::Loading,
+            "switching" => RolloutStage::Switching,
+            "watching" => RolloutStage::Watching,
+            "keeping" => RolloutStage::Keeping,
+            "returning" => RolloutStage::Returning(because()),
+            "discarding" => RolloutStage::Discarding(because()),
+            _ => return None,
+        };
+        let (blue, green) = (Blueprint::new(state.from), Blueprint::new(state.to));
+        let rollout = Rollout {
+            policy: self.settings.rollout,
+            blue: blue.revision.clone(),
+            green: green.revision.clone(),
+            size: state.size,
+            missed: 0,
+            stage,
+            since: now,
+        };
+        let (rollout, _) = rollout.resumed(now);
+        let mut change = Changeover::new(rollout, blue, green, state.allow_other_shape);
+        change.reserve = state.reserve;
+        change.why = state.reason;
+        let blue_p95 = Duration::try_from_secs_f64(state.blue_p95_ms / 1e3);
+        change.blue_p95 = blue_p95.unwrap_or_default();
+        Some(change)
+    }
+
+    /// Whoever never spoke is ended, so that another can take its place.
+    pub(super) fn end_silent(&mut self, now: Moment) {
+        for replica in &self.replicas {
+            let silent = replica.passport().is_none() && now.since(replica.started) >= SILENT;
+            if silent && !replica.is_stopping() {
+                replica.process.kill();
+            }
+        }
+    }
+}
+
+impl Changeover {
+    fn state(&self) -> RolloutState {
+        RolloutState {
+            from: self.blue.config.as_ref().clone(),
+            to: self.green.config.as_ref().clone(),
+            size: self.rollout.size,
+            reserve: self.reserve,
+            stage: self.rollout.stage.name().into(),
+            reason: self.why.clone(),
+            allow_other_shape: self.allow_other_shape,
+            blue_p95_ms: millis(self.blue_p95),
+        }
+    }
+}
