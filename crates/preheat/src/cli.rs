@@ -29,6 +29,14 @@ pub enum Verb {
     Status(StatusArgs),
     /// Change how many replicas a running gateway keeps
     Scale(ScaleArgs),
+    /// Let a service of a gateway serve another revision: prove it, load it, switch, watch
+    Rollout(RolloutArgs),
+    /// End a rollout early: the new revision stays, the old one goes
+    Promote(OrderArgs),
+    /// Let the old revision serve again
+    Rollback(OrderArgs),
+    /// Stop a rollout, whatever it is doing; the old revision serves
+    Abort(OrderArgs),
     /// Wait until a running replica is ready
     Wait(WaitArgs),
     /// Check the configuration and show where each value comes from
@@ -66,9 +74,9 @@ pub struct Configured {
 pub struct ServeArgs {
     #[command(flatten)]
     pub configured: Configured,
-    /// The gateway that this replica belongs to, and ends with
-    #[arg(long, value_name = "PID", hide = true)]
-    pub parent: Option<u32>,
+    /// Folder of the gateway that this replica belongs to
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub gateway: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -116,7 +124,7 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ScaleArgs {
+pub struct OrderArgs {
     /// The model; may be left out where there is one
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
@@ -126,6 +134,30 @@ pub struct ScaleArgs {
     /// Admin key, if the gateway asks for one
     #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
     pub key: Option<String>,
+    /// Print the service as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RolloutArgs {
+    #[command(flatten)]
+    pub at: OrderArgs,
+    /// A model, or a configuration file; left out: show the rollout that is under way
+    #[arg(long, value_name = "MODEL|FILE")]
+    pub to: Option<String>,
+    /// Return at once; `preheat status` shows how it goes
+    #[arg(long)]
+    pub detach: bool,
+    /// Accept answers of another size than those of the old revision
+    #[arg(long)]
+    pub allow_other_shape: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    #[command(flatten)]
+    pub at: OrderArgs,
     /// Replicas in rotation at least
     #[arg(long)]
     pub min: Option<usize>,
@@ -135,9 +167,6 @@ pub struct ScaleArgs {
     /// Proven replicas that stand by
     #[arg(long)]
     pub spares: Option<usize>,
-    /// Print the service as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use preheat_api::service::{Decision, ReplicaReport, ServiceReport};
+use preheat_api::service::{Decision, ReplicaReport, RolloutReport, ServiceReport};
 use preheat_server::human;
 
 use crate::table::{Column, Table, plain};
@@ -17,11 +17,36 @@ pub fn service(service: &ServiceReport) -> String {
     if !service.reason.is_empty() {
         text += &format!("why: {}\n", plain(&service.reason));
     }
+    if let Some(of) = &service.rollout {
+        text += &format!("rollout: {}\n", rollout(of));
+    }
     let replicas = replicas(&service.replicas);
     if !replicas.is_empty() {
         text += &format!("\n{replicas}");
     }
     text + "\n"
+}
+
+/// How a rollout stands, on one line.
+pub fn rollout(rollout: &RolloutReport) -> String {
+    let stage = plain(&rollout.stage);
+    let doing = match rollout.stage.as_str() {
+        "proving" => format!("{} of {} replicas proven", rollout.proven, rollout.size),
+        _ => plain(&rollout.detail),
+    };
+    let mut text = format!(
+        "{} to {}: {stage}: {doing}",
+        plain(&rollout.from),
+        plain(&rollout.to)
+    );
+    if let (Some(seen), "watching") = (rollout.seen, rollout.stage.as_str()) {
+        let [p95, blue] = [seen.p95_ms, seen.blue_p95_ms].map(human::millis);
+        text += &format!(
+            "; {} requests, {} failed, p95 {p95}, before {blue}",
+            seen.requests, seen.errors
+        );
+    }
+    text
 }
 
 fn replicas(replicas: &[ReplicaReport]) -> Table {
@@ -36,6 +61,7 @@ fn replicas(replicas: &[ReplicaReport]) -> Table {
         Column::Right("ready after"),
         Column::Right("age"),
         Column::Right("pid"),
+        Column::Left("revision"),
     ]);
     for replica in replicas {
         let millis = |ms: Option<f64>| ms.map_or_else(String::new, human::millis);
@@ -51,6 +77,7 @@ fn replicas(replicas: &[ReplicaReport]) -> Table {
             &millis(replica.ready_after_ms),
             &human::time(age),
             &replica.pid.to_string(),
+            &replica.revision,
         ]);
     }
     table

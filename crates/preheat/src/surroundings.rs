@@ -39,13 +39,12 @@ pub fn cache_dir() -> PathBuf {
         .join("preheat")
 }
 
-/// Where sockets of replicas go: a folder that no other process has, short enough for them.
+/// Where folders for sockets of replicas go: short enough for them.
 pub fn run_dir() -> PathBuf {
-    let base = var("XDG_RUNTIME_DIR")
+    var("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute() && path.as_os_str().len() < 40)
-        .unwrap_or_else(|| PathBuf::from("/tmp"));
-    base.join(format!("preheat-{}", std::process::id()))
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 fn user_cache() -> Option<PathBuf> {

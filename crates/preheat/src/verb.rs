@@ -6,8 +6,10 @@ mod diagnose;
 mod gateway;
 mod init;
 mod models;
+mod orders;
 mod probe;
 mod process;
+mod rollout;
 mod scale;
 mod serve;
 mod simulate;
@@ -29,7 +31,11 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, started),
         Verb::Gateway(args) => gateway::run(&args, started),
-        Verb::Scale(args) => scale::run(args),
+        Verb::Scale(args) => scale::run(&args),
+        Verb::Rollout(args) => rollout::run(&args),
+        Verb::Promote(args) => rollout::order(&args, "promote"),
+        Verb::Rollback(args) => rollout::order(&args, "rollback"),
+        Verb::Abort(args) => rollout::order(&args, "abort"),
         Verb::Warm(args) => warm::run(&args, started),
         Verb::Status(args) => status::run(&args),
         Verb::Wait(args) => wait::run(&args),

@@ -1,12 +1,12 @@
 //! `preheat serve`: one replica, until it is told to leave.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use preheat_api::config::LogFormat;
 use preheat_core::lifecycle::Exit;
 use preheat_core::{Failure, FailureKind};
-use preheat_runtime::parent;
+use preheat_runtime::guardian::Ward;
 
 use super::process;
 use crate::cli::ServeArgs;
@@ -14,11 +14,6 @@ use crate::exit::failure;
 use crate::progress::{self, Progress};
 
 pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
-    if let Some(parent) = args.parent {
-        let remedy = "leave --parent to the gateway that starts replicas";
-        parent::end_with(parent)
-            .map_err(|error| failure(FailureKind::Internal, error.to_string(), remedy))?;
-    }
     let effective = process::effective(&args.configured)?;
     let is_shown = process::is_shown(&effective);
     let mut config = effective.config;
@@ -26,7 +21,13 @@ pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
     if is_shown {
         config.log.level = progress::log_level();
     }
+    let ward = ward(args, config.fleet.adopt_within.0);
     let exit = process::run(&config, async |tasks, shutdown| {
+        if let Some(ward) = ward {
+            let remedy = "leave --gateway to the gateway that starts replicas";
+            ward.watch(shutdown.clone())
+                .map_err(|error| failure(FailureKind::Internal, error.to_string(), remedy))?;
+        }
         let started = preheat_server::start(settings, started, tasks, shutdown)?;
         let mut progress = is_shown.then(|| Progress::of(started.replica()));
         let exit = tokio::select! {
@@ -43,4 +44,15 @@ pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
         Exit::Failed(failure) if !is_shown && config.log.format == LogFormat::Text => Err(failure),
         exit => Ok(ExitCode::from(exit.code())),
     }
+}
+
+/// Whom a replica of a gateway belongs to.
+fn ward(args: &ServeArgs, patience: Duration) -> Option<Ward> {
+    let gateway = args.gateway.as_ref()?;
+    let own = args.configured.config.as_ref()?.parent()?;
+    Some(Ward {
+        lock: gateway.join(preheat_gateway::LOCK),
+        owner: own.join(preheat_gateway::OWNER),
+        patience,
+    })
 }

@@ -1,8 +1,10 @@
 //! A gateway and its fleet: real processes, real signals, and users who must not notice.
 
+mod adopt;
 mod chaos;
 mod fleet;
 mod interface;
+mod rollout;
 
 use std::time::{Duration, Instant};
 

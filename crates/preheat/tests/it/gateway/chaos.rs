@@ -16,14 +16,14 @@ use crate::replica::{Replica, signal};
 const CLIENTS: usize = 6;
 
 /// Clients that ask without a pause until they are told to stop; every answer must be 200.
-struct Load {
+pub(super) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     clients: JoinSet<()>,
 }
 
 impl Load {
-    fn on(gateway: &Replica) -> Self {
+    pub(super) fn on(gateway: &Replica) -> Self {
         let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
@@ -47,7 +47,7 @@ impl Load {
     }
 
     /// Waits until so many more have been answered.
-    async fn more(&mut self, count: usize) {
+    pub(super) async fn more(&mut self, count: usize) {
         let goal = self.answered.load(Ordering::Relaxed) + count;
         while self.answered.load(Ordering::Relaxed) < goal {
             if let Some(ended) = self.clients.try_join_next() {
@@ -58,7 +58,7 @@ impl Load {
         }
     }
 
-    async fn end(mut self) {
+    pub(super) async fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         while let Some(client) = self.clients.join_next().await {
             client.unwrap();
@@ -122,12 +122,17 @@ async fn a_gateway_that_leaves_takes_its_replicas_along() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_dies_takes_its_replicas_along() {
-    let mut gateway = start("min = 2").ready().await;
+async fn a_gateway_that_dies_and_has_no_successor_takes_its_replicas_along() {
+    let fleet = "min = 2\nadopt_within = \"200ms\"";
+    let mut gateway = start(fleet).ready().await;
     let service = until(&gateway, "two", |s| serving(s) == 2).await;
-    let processes = processes(&service);
     gateway.kill();
     gateway.exit().await;
+    gone(&processes(&service)).await;
+}
+
+/// Waits until none of them lives.
+pub(super) async fn gone(processes: &[u32]) {
     let deadline = Instant::now() + super::PATIENCE;
     while processes.iter().any(|&process| lives(process)) {
         assert!(Instant::now() < deadline, "{processes:?} were left");
@@ -136,7 +141,7 @@ async fn a_gateway_that_dies_takes_its_replicas_along() {
 }
 
 /// Whether there is such a process. One that has ended and that nobody has asked about is gone too.
-fn lives(process: u32) -> bool {
+pub(super) fn lives(process: u32) -> bool {
     let id = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let ended = stat
