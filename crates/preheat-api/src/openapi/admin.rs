@@ -3,6 +3,7 @@
 use super::Interface;
 use super::refusals::{GATE, KEY, RATE};
 use super::route::{GET, POST, Route, answer, content, json};
+use crate::record::Recorded;
 use crate::replica::{Event, Passport};
 
 const REPLICA: &str = "Replica";
@@ -38,6 +39,19 @@ const ROUTES: &[Route] = &[
             &[content::<Event>("text/event-stream")],
         )],
         refusals: &[KEY, &[400], RATE],
+        ..GET
+    },
+    Route {
+        paths: &["/v1/requests"],
+        tag: REPLICA,
+        summary: "Requests of users that were answered, as they come, one JSON object a line. \
+                  Copied only while somebody listens, and kept nowhere.",
+        answers: &[answer(
+            200,
+            "One request a line.",
+            &[content::<Recorded>("application/x-ndjson")],
+        )],
+        refusals: &[KEY, RATE],
         ..GET
     },
     Route {
