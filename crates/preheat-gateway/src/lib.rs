@@ -16,12 +16,9 @@ mod service;
 
 mod admin;
 mod data;
-mod headers;
 mod metrics;
 mod refusal;
-mod replay;
 mod rotation;
-mod upstream;
 
 pub use gateway::{Gateway, start};
 pub use settings::{Settings, SettingsError, Surroundings};

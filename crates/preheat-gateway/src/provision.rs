@@ -5,7 +5,6 @@
 
 mod admin;
 mod follow;
-mod output;
 
 use std::fs;
 use std::io;
@@ -20,14 +19,14 @@ use preheat_api::settings::{SETTINGS, env};
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
+use preheat_runtime::output::Output;
+use preheat_runtime::upstream::Place;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::fleet::Provision;
-use crate::upstream::Place;
-use output::Output;
 
 /// Ports of a replica's sockets: part of their names only.
 const HTTP: u16 = 8000;
@@ -108,7 +107,10 @@ impl Provisioner {
         fs::write(&config, text)?;
         let mut child = self.command(&config).spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-        let output = Output::capture(id, &mut child, &self.tasks);
+        let speaker = id.clone();
+        let output = Output::capture(&mut child, &self.tasks, move |line| {
+            tracing::debug!(target: "preheat::replica", event = "replica_said", replica = %speaker, "{line}");
+        });
         let (stop, stopped) = watch::channel(Stop::Run);
         // Ends together with the process.
         let tasks = self.tasks.child();
@@ -247,7 +249,7 @@ impl Watched {
         }
         let what = What::Exited {
             status: status.map_or_else(|e| e.to_string(), |status| status.to_string()),
-            last: self.output.last(),
+            last: self.output.last().await,
         };
         // A loop that has ended itself does not care.
         let _ = events.send(Event { id: self.id, what }).await;

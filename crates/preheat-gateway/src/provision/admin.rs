@@ -8,8 +8,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use preheat_api::replica::Passport;
 use preheat_runtime::Tasks;
-
-use crate::upstream::{Place, dial};
+use preheat_runtime::upstream::{Place, dial};
 
 /// A passport holds some hundred cases at most.
 const LONGEST: usize = 4 << 20;
