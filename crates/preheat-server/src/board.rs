@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use preheat_api::replica::{CaseEvent, Event, PhaseEvent};
 use preheat_core::warmup::Path;
-use preheat_core::{
-    CaseReport, Check, Moment, Pass, Phase, Probes, ShapeBucket, Span, WarmupReport, Waterfall,
-};
+use preheat_core::{CaseReport, Check, Moment, Pass, Phase, Probes, Span, WarmupReport, Waterfall};
 use preheat_engine::EngineInfo;
 use tokio::sync::{broadcast, watch};
 
@@ -61,6 +59,10 @@ pub enum Doing {
     },
     Attempt {
         number: usize,
+    },
+    /// For somebody else's server.
+    Waiting {
+        what: String,
     },
 }
 
@@ -166,7 +168,14 @@ impl Board {
     }
 
     /// One more round of a case was run.
-    pub fn round(&self, name: &str, shape: ShapeBucket, path: Path, round: usize, took: Duration) {
+    pub fn round(
+        &self,
+        name: &str,
+        shape: &dyn std::fmt::Display,
+        path: Path,
+        round: usize,
+        took: Duration,
+    ) {
         self.facts.send_modify(|facts| {
             if let Some(Doing::Case { round: last, .. }) = &mut facts.doing {
                 *last = Some((round, took));

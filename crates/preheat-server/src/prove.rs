@@ -84,6 +84,7 @@ impl Prover<'_> {
         };
         let cases = self.board.read(|facts| facts.warmup.cases.clone());
         Ok(Evidence {
+            server: None,
             weights: WeightsEvidence {
                 device: self.loaded.info.name.clone(),
                 checksum_ok: self.loaded.checksum_ok,
@@ -138,7 +139,7 @@ impl Prover<'_> {
                 steady.push(began.elapsed());
             }
             self.board
-                .round(&ready.case.name, shape, path, rounds.len(), took);
+                .round(&ready.case.name, &shape, path, rounds.len(), took);
             let matrix = matrix(vectors);
             warm::checked(&matrix, ready, self.loaded)
                 .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
@@ -240,9 +241,7 @@ impl Prover<'_> {
         let Some(ready) = self.cases.first() else {
             return Ok(LoadEvidence::default());
         };
-        let began = Instant::now();
-        let share = test.requests.div_ceil(test.concurrency);
-        let client = || async {
+        let client = |share| async move {
             let mut took = Vec::with_capacity(share);
             let mut errors = 0;
             let Ok(mut door) = self.doors.connect(Path::Http).await else {
@@ -257,18 +256,7 @@ impl Prover<'_> {
             }
             (took, errors)
         };
-        let clients = join_all((0..test.concurrency).map(|_| client())).await;
-        let errors = clients.iter().map(|(_, errors)| errors).sum();
-        let mut took: Vec<Duration> = clients.into_iter().flat_map(|(took, _)| took).collect();
-        took.sort_unstable();
-        let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
-        let rate = took.len() as f64 / began.elapsed().as_secs_f64().max(1e-9);
-        Ok(LoadEvidence {
-            requests: took.len() + errors,
-            errors,
-            p95,
-            rate,
-        })
+        Ok(load(test, client).await)
     }
 
     /// Planned runs of which there is no report.
@@ -293,6 +281,28 @@ impl Prover<'_> {
             }
         }
         missing
+    }
+}
+
+/// So many clients at once, each of which is told how many requests are its share, and says what
+/// each took and how many failed.
+pub async fn load<F>(test: LoadTest, client: impl Fn(usize) -> F) -> LoadEvidence
+where
+    F: Future<Output = (Vec<Duration>, usize)> + Send,
+{
+    let began = Instant::now();
+    let share = test.requests.div_ceil(test.concurrency);
+    let clients = join_all((0..test.concurrency).map(|_| client(share))).await;
+    let errors = clients.iter().map(|(_, errors)| errors).sum();
+    let mut took: Vec<Duration> = clients.into_iter().flat_map(|(took, _)| took).collect();
+    took.sort_unstable();
+    let p95 = took.get(took.len() * 95 / 100).copied().unwrap_or_default();
+    let rate = took.len() as f64 / began.elapsed().as_secs_f64().max(1e-9);
+    LoadEvidence {
+        requests: took.len() + errors,
+        errors,
+        p95,
+        rate,
     }
 }
 

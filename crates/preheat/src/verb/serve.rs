@@ -10,6 +10,7 @@ use preheat_runtime::parent;
 
 use super::process;
 use crate::cli::ServeArgs;
+use crate::config::Effective;
 use crate::exit::failure;
 use crate::progress::{self, Progress};
 
@@ -21,6 +22,15 @@ pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
     }
     let effective = process::effective(&args.configured)?;
     let is_shown = process::is_shown(&effective);
+    replica(effective, started, is_shown)
+}
+
+/// One replica with this configuration, to its end.
+pub fn replica(
+    effective: Effective,
+    started: Instant,
+    is_shown: bool,
+) -> Result<ExitCode, Failure> {
     let mut config = effective.config;
     let settings = process::settings(&config)?;
     if is_shown {

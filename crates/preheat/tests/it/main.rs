@@ -28,3 +28,4 @@ mod grpc;
 mod lifecycle;
 mod refusals;
 mod tensors;
+mod wrapped;
