@@ -1,19 +1,24 @@
 //! The verbs, one module each.
 
+mod audit;
 mod bench;
 mod check;
 mod diagnose;
 mod gateway;
 mod init;
+mod keep;
 mod models;
+mod plan;
 mod probe;
 mod process;
+mod record;
 mod scale;
 mod serve;
 mod simulate;
 mod status;
 mod wait;
 mod warm;
+mod wrap;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -29,6 +34,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, started),
         Verb::Gateway(args) => gateway::run(&args, started),
+        Verb::Wrap(args) => wrap::run(args, started),
+        Verb::Keep(args) => keep::run(&args),
         Verb::Scale(args) => scale::run(args),
         Verb::Warm(args) => warm::run(&args, started),
         Verb::Status(args) => status::run(&args),
@@ -37,6 +44,9 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Models(args) => models::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Probe(args) => probe::run(&args),
+        Verb::Record(args) => record::run(&args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Diagnose(args) => diagnose::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
