@@ -70,8 +70,6 @@ async fn walk(args: &AuditArgs, fleet: &Fleet, most: usize) -> Result<Vec<Check>
         Some(out) => out,
         None => taken(&client).await?,
     };
-    fleet.scale(1, 1).await?;
-    fleet.until(1).await?;
     let (tasks, stop) = (Tasks::new(), watch::Sender::new(false));
     let mut clients: Vec<JoinHandle<Vec<Answer>>> = Vec::new();
     for _ in 0..args.clients {
@@ -79,9 +77,16 @@ async fn walk(args: &AuditArgs, fleet: &Fleet, most: usize) -> Result<Vec<Check>
         let asking = ask_on(client, out.clone(), stop.subscribe());
         clients.push(tasks.spawn("audit client", asking));
     }
+    // Under load from here on: a service that nobody asks may go back to no replica.
+    let one = async {
+        fleet.scale(1, 1).await?;
+        fleet.until(1).await
+    };
+    let one: Result<(), Failure> = one.await;
     // What each number of replicas looked like: from its order to a while after it was there.
     let mut windows = Vec::new();
     let walked = async {
+        one?;
         for replicas in 1..=most {
             let began = Instant::now();
             fleet.scale(replicas, replicas).await?;
