@@ -29,7 +29,13 @@ async fn record(replica: &Replica, shell: &Shell) -> (Called, Vec<Value>) {
     while recorder.try_wait().unwrap().is_none() {
         number += 1;
         let body = match number % 3 {
-            0 => json!(["a", "b", "c", "d"]),
+            // Of another size than a lone text, so that it is a kind of its own.
+            0 => json!([
+                "a longer text",
+                "a longer text",
+                "a longer text",
+                "a longer text"
+            ]),
             _ => json!([format!("text number {number}")]),
         };
         assert_eq!(replica.post("/embed", &body).await.status, 200);
