@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::quantity::{Size, SizeLimit, Span};
 
 mod fleet;
+mod http_server;
 mod model;
 
 pub use fleet::{Busy, Fleet, Rollout, Spares};
+pub use http_server::HttpServer;
 pub use model::{
     Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
     ImageChannels, ImageFit, ImageInput, InputConfig, InputData, LoadMode, Model, NamedData, Onnx,
@@ -118,6 +120,8 @@ pub struct Tls {
     pub cert: String,
     /// PEM file with the private key.
     pub key: String,
+    /// PEM file with the authorities that sign clients; empty: clients show no certificate.
+    pub client_ca: String,
 }
 
 /// How much is taken on at once.

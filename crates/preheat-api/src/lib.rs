@@ -7,6 +7,7 @@
 pub mod classify;
 pub mod config;
 pub mod embed;
+pub mod exchange;
 pub mod grpc;
 pub mod metrics;
 pub mod oip;
@@ -15,6 +16,7 @@ pub mod openapi;
 pub mod probe;
 pub mod problem;
 pub mod quantity;
+pub mod record;
 pub mod replica;
 pub mod report;
 pub mod service;
@@ -34,6 +36,8 @@ pub mod headers {
     pub const SYNTHETIC: &str = "preheat-synthetic";
     /// Which replica of a fleet answered.
     pub const REPLICA: &str = "preheat-replica";
+    /// On a refusal of our own, with its code: the request did not reach the model.
+    pub const REFUSED: &str = "preheat-refused";
     pub const REQUEST_ID: &str = "x-request-id";
     pub const SERVER_TIMING: &str = "server-timing";
     pub const RETRY_AFTER_MS: &str = "retry-after-ms";

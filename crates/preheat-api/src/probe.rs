@@ -1,9 +1,8 @@
 //! The plan of `preheat probe`: what is sent to a model server that is not ours.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::config::{Expect, Generate};
+use crate::config::CaseConfig;
 use crate::quantity::Span;
 
 /// A plan as written. Cases stand under `[[case]]`.
@@ -27,34 +26,9 @@ pub struct ProbePlan {
     pub max_ratio: f64,
     /// Differences that count as noise.
     pub slack: Span,
+    /// Tensors and images are for our own engines alone.
     #[serde(alias = "cases")]
-    pub case: Vec<ProbeCase>,
-}
-
-/// One case: exactly one of `texts`, `generate`, `file` and `body`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProbeCase {
-    pub name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub texts: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub generate: Option<Generate>,
-    /// JSON bodies, one a line, as they were recorded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// Lines taken from the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<usize>,
-    /// A JSON body. `{{texts}}`, `{{text}}`, `{{count}}` and `{{model}}` are filled in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// The status that counts as an answer; 200 if none is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    pub expect: Expect,
+    pub case: Vec<CaseConfig>,
 }
 
 impl Default for ProbePlan {

@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod balance;
 pub mod batching;
+pub mod coverage;
 pub mod decision;
 pub mod demand;
 pub mod drift;

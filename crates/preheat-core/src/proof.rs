@@ -36,6 +36,9 @@ pub enum WhenUnsettled {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     pub weights: WeightsEvidence,
+    /// What a server behind our doors says of itself. Its weights are its own, so `weights` then says
+    /// nothing.
+    pub server: Option<String>,
     /// Case runs on every path and instance.
     pub cases: Vec<CaseReport>,
     /// Planned runs that did not happen, by name and path.
@@ -296,7 +299,10 @@ impl Criteria {
 
     fn checks(&self, evidence: &Evidence) -> Vec<Check> {
         let mut checks = vec![
-            weights(&evidence.weights),
+            match &evidence.server {
+                Some(said) => server(said),
+                None => weights(&evidence.weights),
+            },
             ran(evidence),
             settled(evidence),
             self.first_request(&evidence.first_requests),
@@ -391,6 +397,18 @@ fn weights(weights: &WeightsEvidence) -> Check {
         ok: weights.checksum_ok != Some(false) && weights.tokenizer_ready,
         value: format!("on {}, {checksum}, tokenizer {tokenizer}", weights.device),
         limit: "loaded, checksum right where known".into(),
+        latency_only: false,
+    }
+}
+
+/// Necessary, and never sufficient: the other checks are what it is held against.
+fn server(said: &str) -> Check {
+    Check {
+        id: CheckId::P1,
+        what: "the server says that it is ready",
+        ok: true,
+        value: said.to_owned(),
+        limit: "says so".into(),
         latency_only: false,
     }
 }

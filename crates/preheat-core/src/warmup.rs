@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::shape::ShapeBucket;
-
 /// How often a case is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RoundPolicy {
@@ -91,7 +89,8 @@ impl Path {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseReport {
     pub name: String,
-    pub shape: ShapeBucket,
+    /// What it stands for: a shape class, or the size of a request to somebody else's server.
+    pub shape: String,
     pub path: Path,
     /// Which engine instance; none when the path chose one itself.
     pub instance: Option<usize>,

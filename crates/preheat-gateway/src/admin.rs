@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -10,14 +11,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use futures_util::stream;
 use preheat_api::embed::Health;
 use preheat_api::problem::Family;
+use preheat_api::record::{self, Recorded};
 use preheat_api::service::{Decision, ServiceReport, VerifyRequest};
 use preheat_runtime::edge::Address;
 use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::origin::own_page;
 use preheat_runtime::{Shutdown, Urgency, metrics};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::data::Front;
 use crate::decisions::Decisions;
@@ -34,7 +38,12 @@ pub struct Admin {
     pub keys: Keys,
     pub decisions: Arc<Decisions>,
     pub shutdown: Shutdown,
+    /// Places for those who record.
+    pub listeners: Arc<Semaphore>,
 }
+
+/// Who records at once.
+pub const LISTENERS: usize = 16;
 
 type Shared = State<Arc<Admin>>;
 
@@ -45,6 +54,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .route("/v1/services/{target}", get(service).post(command))
         .route("/v1/decisions", get(decisions))
         .route("/v1/verify", post(verify))
+        .route("/v1/requests", get(requests))
         .route("/v1/drain", post(drain))
         .layer(from_fn_with_state(Arc::clone(admin), guard));
     Router::new()
@@ -162,6 +172,31 @@ async fn verify(State(admin): Shared, body: Bytes) -> Response {
 
 async fn decisions(State(admin): Shared) -> Json<Vec<Decision>> {
     Json(admin.decisions.recent())
+}
+
+/// Requests of users as they come, for who records them. Nothing is kept here.
+async fn requests(State(admin): Shared) -> Response {
+    let Ok(place) = Arc::clone(&admin.listeners).try_acquire_owned() else {
+        return refused(&Refusal::Full {
+            code: "streams",
+            retry_after: std::time::Duration::from_secs(1),
+        });
+    };
+    let state = (admin.front.tap.listen(), admin.shutdown.clone(), place);
+    let lines = stream::unfold(state, |(mut listener, shutdown, place)| async move {
+        loop {
+            let copied = tokio::select! {
+                copied = listener.next() => copied?,
+                () = shutdown.reached(Urgency::Drain) => return None,
+            };
+            if let Some(line) = Recorded::line(&copied.path, &copied.body) {
+                let line = Ok::<_, std::convert::Infallible>(Bytes::from(line));
+                return Some((line, (listener, shutdown, place)));
+            }
+        }
+    });
+    let kind = [(header::CONTENT_TYPE, record::CONTENT_TYPE)];
+    (kind, Body::from_stream(lines)).into_response()
 }
 
 async fn drain(State(admin): Shared) -> StatusCode {

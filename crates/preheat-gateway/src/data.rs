@@ -6,6 +6,17 @@ mod body;
 mod forward;
 mod model;
 mod route;
+mod upgrade;
+
+use hyper::body::Incoming;
+use preheat_runtime::{replay, upstream};
 
 pub use body::Body;
 pub use route::{Front, FrontLimits, serve};
+
+/// The body of a request on its way to a replica.
+pub type Sent = replay::Reader<Incoming>;
+
+/// The way to a replica, and the body of what it answers.
+pub type Upstream = upstream::Upstream<Sent>;
+pub type Received = upstream::Received<Sent>;

@@ -15,10 +15,11 @@ use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::edge::{self, Address};
 use preheat_runtime::guardian::{Guardian, GuardianError};
 use preheat_runtime::rates::Rates;
-use preheat_runtime::tls::{self, TlsFiles};
+use preheat_runtime::tap::Tap;
+use preheat_runtime::tls;
 use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, Urgency};
 use rustix::process::geteuid;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tower::ServiceBuilder;
 use tower_http::cors::CorsLayer;
@@ -132,6 +133,7 @@ pub fn start(
         limits: settings.limits,
         metrics,
         draining: drain.draining(),
+        tap: Tap::default(),
         id: random()?,
         asked: AtomicU64::new(1),
     });
@@ -141,6 +143,7 @@ pub fn start(
         keys: settings.admin_keys.clone(),
         decisions,
         shutdown: shutdown.clone(),
+        listeners: Arc::new(Semaphore::new(admin::LISTENERS)),
     }));
     let probes = ProbeThread::start(admin, admin_routes, edge::EdgeConfig::default());
     let gateway = Gateway {
@@ -179,7 +182,7 @@ fn begin(
     let policy = BalancePolicy::under(of.fleet.slo);
     let rotation = Arc::new(Rotation::new(policy, settings.hold, LEAD, around.clock));
     let (service, commands) = Service::new(of.name.clone(), rotation);
-    let service = Arc::new(service);
+    let service = Arc::new(service.of_nature(of.nature));
     let (events, inbox) = mpsc::channel(EVENTS);
     // Not the loop's own group: replicas are ended by it, in order, and not beside it.
     let local = of.local.clone();
@@ -322,13 +325,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
 
 fn edge_config(settings: &Settings) -> Result<edge::EdgeConfig, Failure> {
     let mut config = settings.edge.clone();
-    if let Some((cert, key)) = settings.tls_files.clone() {
-        let files = TlsFiles {
-            cert,
-            key,
-            client_ca: None,
-        };
-        let tls = tls::load(&files)
+    if let Some(files) = &settings.tls_files {
+        let tls = tls::load(files)
             .map_err(|error| configuration(error.to_string(), error.remedy().into()))?;
         config.tls = Some(tls.server);
     }

@@ -19,13 +19,10 @@ mod state;
 
 mod admin;
 mod data;
-mod headers;
 mod metrics;
 mod refusal;
-mod replay;
 mod rotation;
 mod traffic;
-mod upstream;
 mod verify;
 
 pub use gateway::{Gateway, start};

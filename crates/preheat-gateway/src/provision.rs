@@ -26,6 +26,7 @@ use preheat_api::settings::{SETTINGS, env};
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
+use preheat_runtime::upstream::Place;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
@@ -33,7 +34,6 @@ use tokio::time::timeout;
 
 use crate::blueprint::Blueprint;
 use crate::fleet::Provision;
-use crate::upstream::Place;
 use life::Life;
 use output::Output;
 

@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use preheat_api::headers;
 use preheat_api::problem::{Family, Said};
 use preheat_runtime::origin::Stranger;
+use preheat_runtime::replay::BodyFault;
 
 use crate::data::Body;
-use crate::replay::BodyFault;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {

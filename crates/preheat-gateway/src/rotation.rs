@@ -20,9 +20,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::data::Upstream;
 use crate::refusal::Refusal;
 use crate::traffic::{Summary, Traffic};
-use crate::upstream::Upstream;
 
 /// Facts for the fleet loop that are not yet read; a loop that hangs must not fill the memory.
 const FACTS: usize = 256;

@@ -19,9 +19,29 @@ pub struct Service {
     /// What clients call the model.
     pub name: String,
     pub rotation: Arc<Rotation>,
+    pub nature: Nature,
     status: watch::Sender<Status>,
     ready_once: AtomicBool,
     commands: mpsc::Sender<Command>,
+}
+
+/// What is known of a service's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nature {
+    /// Its routes are ours, and not those of somebody else's server.
+    pub own: bool,
+    /// Requests change nothing, so that one that may have been executed may be sent again. Always so
+    /// for our own routes.
+    pub pure: bool,
+}
+
+impl Default for Nature {
+    fn default() -> Self {
+        Nature {
+            own: true,
+            pure: true,
+        }
+    }
 }
 
 /// What the fleet loop says about its service.
@@ -79,11 +99,17 @@ impl Service {
         let service = Service {
             name,
             rotation,
+            nature: Nature::default(),
             status: watch::Sender::new(Status { report, best: None }),
             ready_once: AtomicBool::new(false),
             commands,
         };
         (service, inbox)
+    }
+
+    #[must_use]
+    pub fn of_nature(self, nature: Nature) -> Self {
+        Service { nature, ..self }
     }
 
     /// The loop's: how things are.

@@ -6,13 +6,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use preheat_api::config::{self, Config, HealthIs, Model, Spares};
+use preheat_api::config::{self, Config, EngineKind, HealthIs, Model, Spares};
 use preheat_core::hold::HoldPolicy;
 use preheat_core::pool::PoolSize;
 use preheat_core::rollout::RolloutPolicy;
 use preheat_core::scaling::ScalePolicy;
 use preheat_core::{ReplicaId, Slo};
 use preheat_runtime::keys::Keys;
+use preheat_runtime::tls::TlsFiles;
 use preheat_runtime::{DrainLimits, EdgeConfig, cpu};
 use rustix::process::geteuid;
 
@@ -20,6 +21,7 @@ use crate::data::FrontLimits;
 use crate::fleet::FleetSettings;
 use crate::provision::LocalSettings;
 use crate::schedule::Schedule;
+use crate::service::Nature;
 
 /// Longest path of a unix socket, the smallest of all systems less its end mark.
 const LONGEST_SOCKET: usize = 103;
@@ -33,7 +35,7 @@ pub struct Settings {
     pub grpc: String,
     pub admin: String,
     pub edge: EdgeConfig,
-    pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub tls_files: Option<TlsFiles>,
     pub keys: Keys,
     pub admin_keys: Keys,
     /// Requests a second for each key or client; none: no limit.
@@ -51,6 +53,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
     pub name: String,
+    pub nature: Nature,
     pub fleet: FleetSettings,
     pub schedule: Schedule,
     pub local: LocalSettings,
@@ -136,6 +139,7 @@ impl Settings {
             services: services
                 .map(|(at, (model, name))| ServiceSettings {
                     name: name.clone(),
+                    nature: nature(model),
                     fleet: fleet_settings(config),
                     schedule: schedule.clone(),
                     local: LocalSettings {
@@ -244,6 +248,14 @@ fn rollout(of: &config::Rollout, slo_p95: Duration) -> RolloutPolicy {
     }
 }
 
+fn nature(model: &Model) -> Nature {
+    let own = model.engine != EngineKind::Http;
+    Nature {
+        own,
+        pure: own || model.http.pure,
+    }
+}
+
 /// A configuration for replicas of one model.
 pub fn one_model(config: &Config, model: &Model, name: &str) -> Config {
     let mut model = model.clone();
@@ -263,13 +275,19 @@ fn keys(setting: &'static str, path: &str) -> Result<Keys, SettingsError> {
     Keys::read(path).map_err(|e| error(setting, e.to_string(), e.remedy()))
 }
 
-fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsError> {
+fn tls_files(tls: &config::Tls) -> Result<Option<TlsFiles>, SettingsError> {
+    let client_ca = Some(&tls.client_ca).filter(|path| !path.is_empty());
     let missing = |key| Err(error(key, "is missing", "give both, or neither"));
     match (tls.cert.as_str(), tls.key.as_str()) {
+        ("", "") if client_ca.is_some() => missing("auth.tls.cert"),
         ("", "") => Ok(None),
         ("", _) => missing("auth.tls.cert"),
         (_, "") => missing("auth.tls.key"),
-        (cert, key) => Ok(Some((cert.into(), key.into()))),
+        (cert, key) => Ok(Some(TlsFiles {
+            cert: cert.into(),
+            key: key.into(),
+            client_ca: client_ca.map(PathBuf::from),
+        })),
     }
 }
 
@@ -304,8 +322,11 @@ mod tests {
         let long = "x".repeat(200);
         let mut far = Config::default();
         far.fleet.dir = format!("/{long}");
+        let mut plain = Config::default();
+        plain.auth.tls.client_ca = "/ca.pem".into();
         for (config, names, key) in [
-            (fleet(|f| f.max = 0), &["a"][..], "fleet.max"),
+            (plain, &["a"][..], "auth.tls.cert"),
+            (fleet(|f| f.max = 0), &["a"], "fleet.max"),
             (fleet(|f| f.concurrency = 0), &["a"], "fleet.concurrency"),
             (fleet(|f| f.min = 7), &["a"], "fleet.min"),
             (fleet(|_| ()), &["a", "a"], "model.name"),
@@ -322,6 +343,7 @@ mod tests {
             ..Config::default()
         };
         let settings = resolve(&config, &["a", "b"]).unwrap();
+        assert!(settings.services.iter().all(|service| service.nature.pure));
         let names: Vec<_> = settings.services.iter().map(|s| &s.name).collect();
         assert_eq!(names, ["a", "b"]);
         let local = &settings.services[1].local;

@@ -5,24 +5,33 @@
 
 pub mod body;
 mod cgroup;
+pub mod child;
 pub mod cpu;
 pub mod drain;
 pub mod edge;
 pub mod guardian;
+pub mod hops;
 pub mod inflight;
+pub mod keeper;
 pub mod keys;
 pub mod latch;
 pub mod memory;
 pub mod metrics;
 pub mod origin;
+pub mod output;
 pub mod probe;
 pub mod process;
+pub mod process_tree;
 pub mod rates;
+pub mod replay;
 pub mod signals;
+pub mod tap;
 pub mod tasks;
 pub mod telemetry;
 pub mod thread;
 pub mod tls;
+pub mod tunnel;
+pub mod upstream;
 
 pub use drain::{Drain, DrainLimits, DrainReport, Draining, Stage};
 pub use edge::{BindError, ConnectionCounters, EdgeConfig, Listener, Peer, Shell, bind, serve};

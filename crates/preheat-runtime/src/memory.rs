@@ -86,7 +86,7 @@ fn parse_meminfo(text: &str) -> Option<u64> {
 }
 
 /// The bytes of a line like `VmRSS:     1234 kB`.
-fn kibibytes(text: &str, key: &str) -> Option<u64> {
+pub(crate) fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?;
     value
         .trim()

@@ -3,6 +3,7 @@
 
 mod events;
 mod guard;
+mod requests;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
     let guarded = Router::new()
         .route("/v1/replica", get(passport))
         .route("/v1/events", get(events::events))
+        .route("/v1/requests", get(requests::requests))
         .route("/v1/rewarm", post(rewarm))
         .route("/v1/load", post(load))
         .route("/v1/drain", post(drain))
@@ -46,6 +48,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         )
         .layer(from_fn_with_state(Arc::clone(replica), guard::keys));
     http::probe_routes()
+        .merge(http::model_probe_routes())
         .route("/metrics", get(meta::metrics))
         .merge(guarded)
         .merge(preheat_dashboard::router())

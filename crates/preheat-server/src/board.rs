@@ -10,8 +10,7 @@ use std::time::Duration;
 use preheat_api::replica::{CaseEvent, DecisionEvent, Event, PhaseEvent};
 use preheat_core::warmup::Path;
 use preheat_core::{
-    Because, CaseReport, Check, Moment, Pass, Phase, Probes, ShapeBucket, Span, WarmupReport,
-    Waterfall,
+    Because, CaseReport, Check, Moment, Pass, Phase, Probes, Span, WarmupReport, Waterfall,
 };
 use preheat_engine::EngineInfo;
 use tokio::sync::{broadcast, watch};
@@ -62,6 +61,10 @@ pub enum Doing {
     },
     Attempt {
         number: usize,
+    },
+    /// For somebody else's server.
+    Waiting {
+        what: String,
     },
 }
 
@@ -167,7 +170,14 @@ impl Board {
     }
 
     /// One more round of a case was run.
-    pub fn round(&self, name: &str, shape: ShapeBucket, path: Path, round: usize, took: Duration) {
+    pub fn round(
+        &self,
+        name: &str,
+        shape: &dyn std::fmt::Display,
+        path: Path,
+        round: usize,
+        took: Duration,
+    ) {
         self.facts.send_modify(|facts| {
             if let Some(Doing::Case { round: last, .. }) = &mut facts.doing {
                 *last = Some((round, took));

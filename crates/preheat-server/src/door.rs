@@ -20,6 +20,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+pub use http::HttpConnection;
+
 use crate::sample::{Sample, flat};
 
 /// Both doors and the key to them.

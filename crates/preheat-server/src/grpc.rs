@@ -30,10 +30,14 @@ const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
 /// All services of the gRPC front door.
 pub fn router(replica: &Arc<Replica>) -> Router {
-    let inference = GrpcInferenceServiceServer::new(infer::Inference::new(Arc::clone(replica)))
-        .max_decoding_message_size(replica.settings.max_body)
-        .max_encoding_message_size(usize::MAX);
-    let mut routes = Routes::new(inference).add_service(health::service(replica));
+    let mut routes = Routes::default().add_service(health::service(replica));
+    // A wrapped server speaks HTTP; here it only says how it is.
+    if replica.wrapped.is_none() {
+        let inference = GrpcInferenceServiceServer::new(infer::Inference::new(Arc::clone(replica)))
+            .max_decoding_message_size(replica.settings.max_body)
+            .max_encoding_message_size(usize::MAX);
+        routes = routes.add_service(inference);
+    }
     // The descriptors are part of this build: they are always readable.
     if let Ok(reflection) = reflection().build_v1() {
         routes = routes.add_service(reflection);

@@ -23,12 +23,40 @@ use axum::routing::{get, post};
 use tower_http::cors::CorsLayer;
 
 use crate::replica::Replica;
+use crate::wrapped::forward;
 pub use errors::Fault;
-pub use probes::routes as probe_routes;
+pub use probes::{model_routes as model_probe_routes, routes as probe_routes};
 
 /// All routes of the HTTP front door.
 pub fn router(replica: &Arc<Replica>) -> Router {
-    let open = probes::routes().merge(
+    let routes = match &replica.wrapped {
+        Some(_) => server_routes(replica),
+        None => model_routes(replica),
+    };
+    let routes = routes
+        .layer(from_fn_with_state(
+            Arc::clone(replica),
+            layers::render_faults,
+        ))
+        .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
+        .with_state(Arc::clone(replica));
+    match cors(&replica.settings.cors_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
+}
+
+/// Before a wrapped server only the probes are ours: its routes, whatever they are, stay its own.
+fn server_routes(replica: &Arc<Replica>) -> Router<Arc<Replica>> {
+    let data = Router::new()
+        .fallback(forward::forward)
+        .layer(from_fn_with_state(Arc::clone(replica), rate::limit))
+        .layer(from_fn_with_state(Arc::clone(replica), layers::keys));
+    probes::routes().fallback_service(data.with_state(Arc::clone(replica)))
+}
+
+fn model_routes(replica: &Arc<Replica>) -> Router<Arc<Replica>> {
+    let open = probes::routes().merge(probes::model_routes()).merge(
         Router::new()
             .route("/openapi.json", get(meta::openapi))
             .route("/docs", get(meta::docs)),
@@ -63,22 +91,11 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/v2/models/stats", get(oip::all_stats))
         .route("/metrics", get(meta::metrics))
         .layer(from_fn_with_state(Arc::clone(replica), layers::keys));
-    let routes = open
-        .merge(data)
+    open.merge(data)
         .fallback(|| async { Fault::from(crate::serve_error::ServeError::NoRoute) })
         .method_not_allowed_fallback(|| async {
             Fault::from(crate::serve_error::ServeError::Method)
         })
-        .layer(from_fn_with_state(
-            Arc::clone(replica),
-            layers::render_faults,
-        ))
-        .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
-        .with_state(Arc::clone(replica));
-    match cors(&replica.settings.cors_origins) {
-        Some(cors) => routes.layer(cors),
-        None => routes,
-    }
 }
 
 fn cors(origins: &[String]) -> Option<CorsLayer> {

@@ -2,6 +2,7 @@
 //!
 //! In reading order: what it is told, how it lives, how it warms and proves, how it serves.
 
+pub mod exchange;
 pub mod settings;
 
 mod clock;
@@ -19,6 +20,7 @@ mod prove;
 mod report;
 mod sample;
 mod warm;
+mod wrapped;
 
 mod batcher;
 mod instances;

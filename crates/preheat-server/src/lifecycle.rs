@@ -34,6 +34,10 @@ pub trait Work: Send + Sync + 'static {
     fn close(&self);
     /// Leaves in order; how many requests were cut.
     fn drain(&self) -> impl Future<Output = usize> + Send;
+    /// Why a warm-up that takes too long has not ended, if that is known.
+    fn obstacle(&self) -> Option<String> {
+        None
+    }
     /// The phase has changed.
     fn entered(&self, life: &Lifecycle);
 }
@@ -217,6 +221,10 @@ impl<W: Work> Driver<W> {
 
     fn too_slow(&self) -> Failure {
         let cause = "the warm-up did not end within its time-out";
+        let cause = match self.work.obstacle() {
+            Some(obstacle) => format!("{cause}; {obstacle}"),
+            None => cause.to_owned(),
+        };
         let remedy = "raise [warmup] timeout, or give fewer and smaller cases";
         Failure::new(FailureKind::Warmup, self.life.phase(), cause, remedy)
     }

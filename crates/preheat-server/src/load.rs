@@ -2,21 +2,64 @@
 //! checked. Part of a proof where it is asked for, and run on order when a set of replicas is to
 //! show what it carries before users come.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use preheat_api::replica::{LoadReport, LoadRequest};
+use preheat_core::proof::LoadEvidence;
 use preheat_core::warmup::Path;
+use preheat_runtime::Tasks;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::clock::millis;
-use crate::door::Doors;
+use crate::door::{Connection, Doors};
 use crate::model::Loaded;
 use crate::plan::Ready;
 use crate::prove::matrix;
+use crate::settings::LoadTest;
 use crate::warm;
+
+/// What a load is put on.
+pub trait Target: Send + Sync {
+    type Connection: Send;
+
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, String>> + Send;
+
+    /// Asks once; an answer that is not right is an error. `number` counts the requests.
+    fn ask(
+        &self,
+        connection: &mut Self::Connection,
+        number: usize,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// A model of ours: its cases in turn.
+pub struct ModelTarget {
+    pub doors: Doors,
+    pub cases: Vec<Ready>,
+    pub loaded: Loaded,
+}
+
+impl Target for ModelTarget {
+    type Connection = Connection;
+
+    async fn connect(&self) -> Result<Connection, String> {
+        let connection = self.doors.connect(Path::Http).await;
+        connection.map_err(|error| error.chain())
+    }
+
+    async fn ask(&self, connection: &mut Connection, number: usize) -> Result<(), String> {
+        let Some(ready) = self.cases.get(number % self.cases.len().max(1)) else {
+            return Err("there is no case".to_owned());
+        };
+        let vectors = connection.ask(&ready.sample).await;
+        let vectors = vectors.map_err(|error| error.chain())?;
+        warm::checked(&matrix(vectors), ready, &self.loaded)
+    }
+}
 
 /// Nobody needs longer, and nothing runs for ever because it was told to.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -65,6 +108,16 @@ impl Outcome {
         self.latencies.len() as f64 / self.took.as_secs_f64().max(1e-9)
     }
 
+    #[must_use]
+    pub fn evidence(&self) -> LoadEvidence {
+        LoadEvidence {
+            requests: self.latencies.len() + self.errors,
+            errors: self.errors,
+            p95: self.p95(),
+            rate: self.rate(),
+        }
+    }
+
     fn note(&mut self, answer: Result<Duration, String>) {
         match answer {
             Ok(took) => self.latencies.push(took),
@@ -89,11 +142,21 @@ impl Outcome {
     }
 }
 
-/// Runs `cases` in turn.
-pub async fn run(doors: &Doors, cases: &[Ready], loaded: &Loaded, schedule: Schedule) -> Outcome {
+impl From<LoadTest> for Schedule {
+    fn from(test: LoadTest) -> Self {
+        Schedule {
+            rate: None,
+            concurrency: test.concurrency,
+            until: Until::Requests(test.requests),
+        }
+    }
+}
+
+/// Puts the load on.
+pub async fn run(target: &impl Target, schedule: Schedule) -> Outcome {
     let began = Instant::now();
     let next = AtomicUsize::new(0);
-    let client = || client(doors, cases, loaded, schedule, began, &next);
+    let client = || client(target, schedule, began, &next);
     let outcomes = join_all((0..schedule.concurrency).map(|_| client())).await;
     let mut whole = Outcome {
         took: began.elapsed(),
@@ -110,9 +173,7 @@ pub async fn run(doors: &Doors, cases: &[Ready], loaded: &Loaded, schedule: Sche
 
 /// One connection, kept as long as it holds.
 async fn client(
-    doors: &Doors,
-    cases: &[Ready],
-    loaded: &Loaded,
+    target: &impl Target,
     schedule: Schedule,
     began: Instant,
     next: &AtomicUsize,
@@ -128,30 +189,26 @@ async fn client(
             Until::Requests(count) => number >= count,
             Until::Passed(limit) => due.max(began.elapsed()) >= limit,
         };
-        let Some(ready) = cases.get(number % cases.len().max(1)).filter(|_| !over) else {
+        if over {
             return outcome;
-        };
+        }
         sleep_until((began + due).into()).await;
-        let mut door = match kept.take() {
-            Some(door) => door,
-            None => match doors.connect(Path::Http).await {
-                Ok(door) => door,
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => match target.connect().await {
+                Ok(connection) => connection,
                 Err(error) => {
-                    outcome.note(Err(error.chain()));
+                    outcome.note(Err(error));
                     continue;
                 }
             },
         };
         let asked = Instant::now();
-        match door.ask(&ready.sample).await {
-            Ok(vectors) => {
-                let took = asked.elapsed();
-                let right = warm::checked(&matrix(vectors), ready, loaded);
-                outcome.note(right.map(|()| took));
-                kept = Some(door);
-            }
-            Err(error) => outcome.note(Err(error.chain())),
+        let answer = target.ask(&mut connection, number).await;
+        if answer.is_ok() {
+            kept = Some(connection);
         }
+        outcome.note(answer.map(|()| asked.elapsed()));
     }
 }
 
@@ -166,20 +223,17 @@ pub struct Order {
 pub const ORDERS: usize = 1;
 
 /// Carries orders out, one at a time, on the runtime that serves users and not on that of the
-/// probes. `parts`: what a load is made of now; none while nothing is proven.
-pub async fn serve(
+/// probes. `target`: what there is to load now; none while nothing is proven.
+pub async fn serve<T: Target>(
     mut orders: mpsc::Receiver<Order>,
-    doors: Doors,
-    parts: impl Fn() -> Option<(Vec<Ready>, Loaded)>,
+    tasks: Tasks,
+    target: impl Fn() -> Option<T>,
 ) {
-    let token = doors.tasks.token().clone();
+    let token = tasks.token().clone();
     let work = async {
         while let Some(Order { wish, answer }) = orders.recv().await {
-            let done = match parts() {
-                Some((cases, loaded)) => {
-                    let schedule = schedule(&wish);
-                    Ok(run(&doors, &cases, &loaded, schedule).await.report())
-                }
+            let done = match target() {
+                Some(target) => Ok(run(&target, schedule(&wish)).await.report()),
                 None => Err("nothing is proven that could be loaded".to_owned()),
             };
             // Whoever asked may have left.

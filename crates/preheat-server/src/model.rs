@@ -236,6 +236,7 @@ pub fn load(model: &ModelSettings, brought: &Brought, board: &Board) -> Result<P
             load_onnx(model, brought, onnx)?
         }
         EngineSettings::Auto { native, .. } => load_native(model, brought, native)?,
+        EngineSettings::Http(_) => return Err(no_model()),
     };
     let info = parts.engine.info().clone();
     log_loaded(&info, &stages);
@@ -254,7 +255,10 @@ pub fn load_spec(model: &ModelSettings, fetched: &Fetched) -> Option<LoadSpec> {
         EngineSettings::Auto { native, .. } if onnx_file(fetched).is_none() => {
             Some(native_spec(model, native, fetched))
         }
-        EngineSettings::Auto { .. } | EngineSettings::Onnx(_) | EngineSettings::Sim(_) => None,
+        EngineSettings::Auto { .. }
+        | EngineSettings::Onnx(_)
+        | EngineSettings::Sim(_)
+        | EngineSettings::Http(_) => None,
     }
 }
 
@@ -338,6 +342,13 @@ fn no_such_task(task: Task, model: &str) -> Failure {
         format!("{model} does not serve the task {}", task.name()),
         "set model.task to embed for encoders, to tensors or image for ONNX files, or leave it out",
     )
+}
+
+/// A wrapped server loads what it serves by itself.
+fn no_model() -> Failure {
+    let remedy = "report it with the log";
+    let cause = "a wrapped server has no model of ours";
+    Failure::new(FailureKind::Internal, &Phase::Loading, cause, remedy)
 }
 
 fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {

@@ -15,7 +15,7 @@ use preheat_engine::Matrix;
 
 use crate::board::Board;
 use crate::door::{DoorError, Doors, Vectors};
-use crate::load::{self, Schedule, Until};
+use crate::load::{self, ModelTarget};
 use crate::model::Loaded;
 use crate::plan::Ready;
 use crate::sample::Sample;
@@ -85,6 +85,7 @@ impl Prover<'_> {
         };
         let cases = self.board.read(|facts| facts.warmup.cases.clone());
         Ok(Evidence {
+            server: None,
             weights: WeightsEvidence {
                 device: self.loaded.info.name.clone(),
                 checksum_ok: self.loaded.checksum_ok,
@@ -139,7 +140,7 @@ impl Prover<'_> {
                 steady.push(began.elapsed());
             }
             self.board
-                .round(&ready.case.name, shape, path, rounds.len(), took);
+                .round(&ready.case.name, &shape, path, rounds.len(), took);
             let matrix = matrix(vectors);
             warm::checked(&matrix, ready, self.loaded)
                 .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
@@ -238,19 +239,12 @@ impl Prover<'_> {
 
     /// So many requests of the first case, so many at a time.
     async fn load(&self, test: LoadTest) -> LoadEvidence {
-        let first = &self.cases[..self.cases.len().min(1)];
-        let schedule = Schedule {
-            rate: None,
-            concurrency: test.concurrency,
-            until: Until::Requests(test.requests),
+        let target = ModelTarget {
+            doors: self.doors.clone(),
+            cases: self.cases[..self.cases.len().min(1)].to_vec(),
+            loaded: self.loaded.clone(),
         };
-        let outcome = load::run(self.doors, first, self.loaded, schedule).await;
-        LoadEvidence {
-            requests: outcome.latencies.len() + outcome.errors,
-            errors: outcome.errors,
-            p95: outcome.p95(),
-            rate: outcome.rate(),
-        }
+        load::run(&target, test.into()).await.evidence()
     }
 
     /// Planned runs of which there is no report.

@@ -1,5 +1,6 @@
 //! One replica: binds its doors, lives its life, leaves in order.
 
+mod model_work;
 mod upkeep;
 mod work;
 
@@ -11,8 +12,11 @@ use preheat_core::proof::MemoryEvidence;
 use preheat_core::{Failure, FailureKind, Moment, OnFailure, Phase, Span};
 use preheat_runtime::edge::{self, Address, ConnectionCounters};
 use preheat_runtime::rates::Rates;
-use preheat_runtime::tls::{self, Tls, TlsFiles};
-use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, memory};
+use preheat_runtime::tap::Tap;
+use preheat_runtime::tls::{self, Tls};
+use preheat_runtime::{
+    BindError, Drain, InFlight, Listener, ProbeThread, Shell, Shutdown, Tasks, memory,
+};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admin;
@@ -27,7 +31,8 @@ use crate::load;
 use crate::metrics::Metrics;
 use crate::report::Surroundings;
 use crate::service::Service;
-use crate::settings::Settings;
+use crate::settings::{EngineSettings, Settings};
+use crate::wrapped::Wrapped;
 use work::ReplicaWork;
 
 /// Where the log lines of phases come from: for whoever shows a start in another way.
@@ -55,6 +60,13 @@ pub struct Replica {
     pub addresses: Addresses,
     pub secret: String,
     pub rates: Rates,
+    /// Where copies of users' requests go while somebody records them.
+    pub tap: Tap,
+    /// What a drain waits for; connections that have left HTTP are entered here.
+    pub in_flight: InFlight,
+    /// Somebody else's server, where that is what stands behind the doors.
+    pub wrapped: Option<Arc<Wrapped>>,
+    pub tasks: Tasks,
     pub commands: mpsc::Sender<Command>,
     pub loads: mpsc::Sender<load::Order>,
     pub shutdown: Shutdown,
@@ -71,11 +83,10 @@ impl Replica {
     /// What the report says besides the facts on the board.
     #[must_use]
     pub fn report(&self, show_source: bool) -> preheat_api::ReadinessReport {
-        let usage = memory::usage();
         let around = Surroundings {
             model: self.service.name.as_str(),
             instances: self.settings.model.instances,
-            resident_bytes: usage.map_or(0, |u| u.resident),
+            resident_bytes: self.usage().resident,
             memory: self.memory(),
             now: self.now(),
             retries: self.settings.lifecycle.on_failure == OnFailure::Retry,
@@ -99,22 +110,28 @@ impl Replica {
 
     #[must_use]
     pub fn memory(&self) -> MemoryEvidence {
-        let peak_bytes = memory::usage().map_or(0, |u| u.peak);
         MemoryEvidence {
-            peak_bytes,
+            peak_bytes: self.usage().peak,
             limit_bytes: self.memory_limit,
+        }
+    }
+
+    /// Of this process, and of the server that it has started.
+    fn usage(&self) -> memory::Usage {
+        let own = memory::usage().unwrap_or_default();
+        let server = self.wrapped.as_ref().map(|wrapped| wrapped.memory());
+        let (resident, peak) = server.unwrap_or_default();
+        memory::Usage {
+            resident: own.resident + resident,
+            peak: own.peak + peak,
         }
     }
 
     /// The metrics page.
     #[must_use]
     pub fn metrics_page(&self) -> String {
-        let usage = memory::usage().unwrap_or(memory::Usage {
-            resident: 0,
-            peak: 0,
-        });
         self.metrics
-            .page(usage, self.memory_limit, &self.connections)
+            .page(self.usage(), self.memory_limit, &self.connections)
     }
 }
 
@@ -199,9 +216,8 @@ pub fn start(
     };
     let lifecycle = replica.settings.lifecycle;
     let work = ReplicaWork::new(Arc::clone(&replica), doors, drain, tasks.clone());
+    work.begin(orders);
     let work = Arc::new(work);
-    work.take_orders(orders);
-    upkeep::begin(&work);
     let driver = Driver::new(lifecycle, work, clock, tasks.clone(), shutdown);
     Ok(Started {
         replica,
@@ -241,6 +257,13 @@ fn replica(
         followers: Arc::new(Semaphore::new(FOLLOWERS)),
         memory_limit: settings.memory_limit.unwrap_or_else(limit),
         connections: Arc::clone(&shell.connections),
+        wrapped: match &settings.model.engine {
+            EngineSettings::Http(http) => Some(Arc::new(Wrapped::new((**http).clone()))),
+            _ => None,
+        },
+        tasks: shell.tasks.clone(),
+        tap: Tap::default(),
+        in_flight: shell.draining.in_flight().clone(),
         service,
         board,
         metrics,
@@ -295,15 +318,10 @@ fn announce(replica: &Replica) {
 }
 
 fn load_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    let Some((cert, key)) = settings.tls_files.clone() else {
+    let Some(files) = &settings.tls_files else {
         return Ok(None);
     };
-    let files = TlsFiles {
-        cert,
-        key,
-        client_ca: None,
-    };
-    tls::load(&files).map(Some).map_err(|error| {
+    tls::load(files).map(Some).map_err(|error| {
         let (cause, remedy) = (error.to_string(), error.remedy());
         Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
     })

@@ -117,6 +117,7 @@ pub fn detail(facts: &Facts) -> String {
         ) => {
             format!("{phase}: case {number} of {of}, {name}")
         }
+        (_, Some(Doing::Waiting { what })) => format!("{phase}: {what}"),
         (_, Some(Doing::Attempt { number })) => format!("{phase}: attempt {number}"),
         _ => phase.into(),
     }
@@ -226,7 +227,7 @@ pub fn stage(span: &Span) -> StageReport {
 fn case(case: &preheat_core::CaseReport) -> CaseReport {
     CaseReport {
         name: case.name.clone(),
-        shape: case.shape.to_string(),
+        shape: case.shape.clone(),
         path: case.path.name().into(),
         instance: case.instance,
         rounds: case.rounds.len(),

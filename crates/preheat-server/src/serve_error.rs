@@ -62,6 +62,9 @@ pub enum ServeError {
     /// The engine's fault; what exactly is in the log, not in the answer.
     #[error("the model failed to run this batch")]
     Engine(String),
+    /// A wrapped server broke off; it may have begun.
+    #[error("the server was lost while it worked on this request")]
+    ServerLost,
 }
 
 impl ServeError {
@@ -91,6 +94,7 @@ impl ServeError {
             ServeError::NoRoute => "no_route",
             ServeError::Method => "method",
             ServeError::Engine(_) => "engine",
+            ServeError::ServerLost => "server_lost",
         }
     }
 
@@ -113,7 +117,7 @@ impl ServeError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             ServeError::NotReady { eta, .. } => Some(eta.unwrap_or(Duration::from_secs(1))),
-            ServeError::Draining => Some(Duration::from_secs(1)),
+            ServeError::Draining | ServeError::ServerLost => Some(Duration::from_secs(1)),
             ServeError::Full { retry_after, .. } | ServeError::Rate { retry_after, .. } => {
                 Some(*retry_after)
             }

@@ -11,12 +11,12 @@ use preheat_engine::picture::PictureError;
 use preheat_engine::tokenizer::{Special, Token};
 use preheat_engine::{Matrix, Output, RunError, Signature, Task, Tensor};
 use preheat_runtime::{Draining, Latch, Stage, Tasks};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::batcher::{BatchError, Items};
 use crate::board::Board;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Working};
 use crate::model::Loaded;
 use crate::prepare::{Inputs, Preparer, TooLong, no_tokens};
 use crate::report;
@@ -39,7 +39,7 @@ pub struct Service {
     preparer: Preparer,
     loaded: RwLock<Option<Loaded>>,
     /// Places to be worked on at once; who finds none waits.
-    places: Semaphore,
+    places: Arc<Semaphore>,
     inside: AtomicUsize,
     lazy: Lazy,
     /// A user has come in.
@@ -124,7 +124,9 @@ impl Service {
             draining,
             preparer: Preparer::new(tasks.clone()),
             loaded: RwLock::new(None),
-            places: Semaphore::new(limits.concurrency.min(Semaphore::MAX_PERMITS)),
+            places: Arc::new(Semaphore::new(
+                limits.concurrency.min(Semaphore::MAX_PERMITS),
+            )),
             inside: AtomicUsize::new(0),
             visited: AtomicBool::new(false),
             met_user: AtomicBool::new(false),
@@ -307,6 +309,39 @@ impl Service {
         self.preparer.elsewhere(work).await
     }
 
+    /// A request that somebody else's server will answer: through the gate, and counted for as long
+    /// as the result lives, which is as long as the body of its answer.
+    ///
+    /// # Errors
+    /// As for [`embed`](Self::embed).
+    pub async fn visit(
+        self: &Arc<Self>,
+        arrival: Arrival,
+        deadline: Instant,
+    ) -> Result<Visit, ServeError> {
+        self.check_open(&arrival)?;
+        let inside = self.admit(arrival.synthetic, deadline)?;
+        let entered = async {
+            if !arrival.synthetic && !self.gate.is_open() {
+                self.knock().await?;
+            }
+            let place = Arc::clone(&self.places).acquire_owned().await;
+            place.map_err(|_| ServeError::Draining)
+        };
+        let place = self.within(deadline, entered).await?;
+        // From here on the visit counts, and no longer this function.
+        std::mem::forget(inside);
+        let visit = Visit {
+            service: Arc::clone(self),
+            _place: place,
+            _working: (!arrival.synthetic).then(|| self.metrics.working()),
+        };
+        if !arrival.synthetic {
+            self.visited.store(true, Ordering::Relaxed);
+        }
+        Ok(visit)
+    }
+
     fn check(&self, inputs: usize) -> Result<(), ServeError> {
         let limit = self.limits.client_batch;
         match inputs {
@@ -397,7 +432,7 @@ impl Service {
     }
 
     /// The first user's request is the last stage of a cold start.
-    fn meet_user(&self, arrived: Instant) {
+    pub fn meet_user(&self, arrived: Instant) {
         if !self.met_user.swap(true, Ordering::Relaxed) {
             let took = arrived.elapsed();
             let start = self.board.clock().at(arrived.into_std());
@@ -503,6 +538,20 @@ fn not_an_image(error: PictureError) -> ServeError {
     match error {
         PictureError::TooLarge { .. } => ServeError::ImageTooLarge(error.to_string()),
         PictureError::Format | PictureError::Damaged(_) => ServeError::Malformed(error.to_string()),
+    }
+}
+
+/// One request of a user inside a wrapped server.
+#[derive(Debug)]
+pub struct Visit {
+    service: Arc<Service>,
+    _place: OwnedSemaphorePermit,
+    _working: Option<Working>,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.service.inside.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

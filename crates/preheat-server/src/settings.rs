@@ -1,8 +1,10 @@
 //! What the configuration means: validated, with files read and nothing left to interpret.
 
 mod cases;
+mod http;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,8 +23,10 @@ use preheat_engine::onnx::Provider;
 use preheat_engine::picture::PictureSpec;
 use preheat_engine::sim::{FaultKind, SimFault};
 use preheat_engine::source::{FetchOptions, SourceRef};
+use preheat_runtime::tls::TlsFiles;
 use preheat_runtime::{DrainLimits, EdgeConfig};
 
+pub use http::{HttpSettings, Listens};
 pub use preheat_runtime::keys::Keys;
 
 /// A replica's settings.
@@ -34,7 +38,7 @@ pub struct Settings {
     pub grpc: String,
     pub admin: String,
     pub edge: EdgeConfig,
-    pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub tls_files: Option<TlsFiles>,
     pub max_body: usize,
     pub body_timeout: Duration,
     pub health_is: HealthIs,
@@ -85,6 +89,8 @@ pub enum EngineSettings {
         onnx: OnnxSettings,
     },
     Sim(SimSettings),
+    /// Somebody else's server, which does everything itself.
+    Http(Box<HttpSettings>),
 }
 
 /// How the native engine computes, and where it keeps what it makes.
@@ -149,6 +155,10 @@ pub struct Surroundings {
     pub store: Vec<(String, String)>,
     /// CPUs that this process may really use.
     pub cpus: NonZeroUsize,
+    /// Program and arguments before which a command stands that is to be kept.
+    pub keeper: Vec<OsString>,
+    /// A folder that no other process has, for sockets; made when it is needed.
+    pub run_dir: PathBuf,
 }
 
 /// A configuration that cannot be.
@@ -183,7 +193,7 @@ impl Settings {
         };
         let server = &config.server;
         Ok(Settings {
-            model: model(config, &cache, around.cpus)?,
+            model: model(config, &cache, around)?,
             fetch: fetch(config, cache, around),
             http: address(&server.host, server.port),
             grpc: address(&server.host, server.grpc_port),
@@ -268,18 +278,23 @@ fn check(config: &Config) -> Result<(), SettingsError> {
 fn model(
     config: &Config,
     cache: &std::path::Path,
-    cpus: NonZeroUsize,
+    around: &Surroundings,
 ) -> Result<ModelSettings, SettingsError> {
     let model = config.model.first().cloned().unwrap_or_default();
     let source = SourceRef::parse(&model.source)
         .map_err(|e| SettingsError::new("model.source", e.to_string(), e.remedy()))?;
     let name = model_name(&model);
-    let share = NonZeroUsize::new(cpus.get() / model.instances).unwrap_or(NonZeroUsize::MIN);
+    let share = NonZeroUsize::new(around.cpus.get() / model.instances).unwrap_or(NonZeroUsize::MIN);
     Ok(ModelSettings {
+        engine: engine(&model, &name, cache, config, around)?,
         name: ModelName::new(name),
         source,
         sha256: (!model.sha256.is_empty()).then(|| model.sha256.clone()),
-        engine: engine(&model, cache, &config.cache)?,
+        cases: match model.engine {
+            // Those of a server are requests, and stand with its engine.
+            EngineKind::Http => Vec::new(),
+            _ => cases::read(&model.warmup.case)?,
+        },
         task: task(model.task),
         labels: model.labels.clone(),
         picture: picture(&model.image)?,
@@ -287,7 +302,6 @@ fn model(
         threads: NonZeroUsize::new(model.threads).unwrap_or(share),
         pin: model.threads == 0 && model.instances == 1,
         load: model.load,
-        cases: cases::read(&model.warmup.case)?,
         batching: model.batching,
     })
 }
@@ -296,6 +310,7 @@ fn model(
 #[must_use]
 pub fn model_name(model: &config::Model) -> String {
     match model.name.as_str() {
+        "" if model.engine == EngineKind::Http => "model".into(),
         "" => default_name(&model.source),
         name => name.to_owned(),
     }
@@ -320,13 +335,15 @@ fn default_name(source: &str) -> String {
 
 fn engine(
     model: &config::Model,
+    name: &str,
     dir: &std::path::Path,
-    cache: &config::Cache,
+    config: &Config,
+    around: &Surroundings,
 ) -> Result<EngineSettings, SettingsError> {
     let native = NativeSettings {
         dtype: dtype(model.dtype),
         artefacts: dir.join("artefacts"),
-        artefacts_limit: cache.artefacts_size.0,
+        artefacts_limit: config.cache.artefacts_size.0,
     };
     match model.engine {
         EngineKind::Auto => Ok(EngineSettings::Auto {
@@ -340,6 +357,10 @@ fn engine(
         )),
         EngineKind::Native => Ok(EngineSettings::Native(native)),
         EngineKind::Onnx => Ok(EngineSettings::Onnx(onnx(model))),
+        EngineKind::Http => {
+            let settings = http::read(model, name, around)?;
+            Ok(EngineSettings::Http(Box::new(settings)))
+        }
         EngineKind::Sim => {
             let shapes = model
                 .sim
@@ -483,8 +504,14 @@ fn address(host: &str, port: u16) -> String {
     }
 }
 
-fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsError> {
+fn tls_files(tls: &config::Tls) -> Result<Option<TlsFiles>, SettingsError> {
+    let client_ca = Some(&tls.client_ca).filter(|path| !path.is_empty());
     match (tls.cert.as_str(), tls.key.as_str()) {
+        ("", "") if client_ca.is_some() => Err(SettingsError::new(
+            "auth.tls.client_ca",
+            "asks clients for certificates over plain text",
+            "give auth.tls.cert and auth.tls.key too",
+        )),
         ("", "") => Ok(None),
         ("", _) => Err(SettingsError::new(
             "auth.tls.cert",
@@ -496,7 +523,11 @@ fn tls_files(tls: &config::Tls) -> Result<Option<(PathBuf, PathBuf)>, SettingsEr
             "is missing",
             "give both, or neither",
         )),
-        (cert, key) => Ok(Some((cert.into(), key.into()))),
+        (cert, key) => Ok(Some(TlsFiles {
+            cert: cert.into(),
+            key: key.into(),
+            client_ca: client_ca.map(PathBuf::from),
+        })),
     }
 }
 

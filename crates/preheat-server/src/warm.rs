@@ -98,7 +98,7 @@ async fn rounds(
             Err(error) => return Err(Stopped::Failed(broken(ready, &error.to_string()))),
         };
         took.push(ran.took);
-        board.round(&ready.case.name, shape, Path::Engine, took.len(), ran.took);
+        board.round(&ready.case.name, &shape, Path::Engine, took.len(), ran.took);
         let shapes = shaped(&output, ready);
         let matrix = flat(output, batched);
         let output = shapes.and_then(|()| checked(&matrix, ready, loaded));
@@ -138,7 +138,7 @@ async fn rounds(
     Ok(())
 }
 
-fn log(case: &CaseReport) {
+pub fn log(case: &CaseReport) {
     let (first, steady) = (case.first(), case.steady());
     tracing::info!(
         event = "case",
@@ -205,7 +205,7 @@ pub fn report(
 ) -> CaseReport {
     CaseReport {
         name: ready.case.name.clone(),
-        shape,
+        shape: shape.to_string(),
         path,
         instance,
         rounds,

@@ -1,5 +1,6 @@
 //! What can be typed. One definition yields the parser, the help and the completions.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub enum Verb {
     Serve(ServeArgs),
     /// Serve models through a gateway that starts, scales and replaces their replicas
     Gateway(Configured),
+    /// Put an existing model server behind the same gates
+    Wrap(WrapArgs),
     /// Load, warm and prove a model, print the report, and end
     Warm(WarmArgs),
     /// Show the readiness report of a running replica
@@ -47,12 +50,21 @@ pub enum Verb {
     Bench(BenchArgs),
     /// Warm any HTTP model server by a plan; first requests against steady ones
     Probe(ProbeArgs),
+    /// Capture requests of users from a running replica or gateway
+    Record(RecordArgs),
+    /// Derive a warm-up plan from a model, a recording, an access log or live traffic
+    Plan(PlanArgs),
+    /// Hold a running replica or gateway against its promises: first requests, memory, scaling
+    Audit(AuditArgs),
     /// Find what made a first request slow or a start fail, in logs, manifests or live
     Diagnose(DiagnoseArgs),
     /// Write a configuration, an image and Kubernetes files from a measured start
     Init(InitArgs),
     /// Play a fleet in simulated time: what a spike, a spare or a silence costs
     Simulate(SimulateArgs),
+    /// Run a command for the process that holds the other end of standard input, and end with it
+    #[command(hide = true)]
+    Keep(KeepArgs),
     /// Print a completion script for a shell
     Completions { shell: Shell },
 }
@@ -77,6 +89,28 @@ pub struct ServeArgs {
     /// Folder of the gateway that this replica belongs to
     #[arg(long, value_name = "DIR", hide = true)]
     pub gateway: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct WrapArgs {
+    /// Configuration file: TOML, YAML or JSON
+    #[arg(long, env = preheat_api::settings::env::CONFIG, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Warm-up plan: TOML, YAML or JSON, its cases under [[case]]
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// The command that starts the server; {port} stands for its port, {socket} for a unix socket.
+    /// Left out where it runs already, at --upstream
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct KeepArgs {
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -314,6 +348,68 @@ pub enum ProbeFormat {
 }
 
 #[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Address of the admin listener
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8002")]
+    pub url: String,
+    /// Admin key, if one is asked for
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// File that requests are written into, one a line; it holds what users sent
+    #[arg(long, short, value_name = "FILE", default_value = "requests.ndjson")]
+    pub out: PathBuf,
+    /// Requests at most
+    #[arg(long, default_value_t = 1000, value_parser = from_1_to(1_000_000))]
+    pub max: usize,
+    /// Take one of so many
+    #[arg(long, default_value_t = 1, value_parser = from_1_to(1_000_000))]
+    pub every: usize,
+    /// How long to listen
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub time: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// Recording, access log, or address of an admin listener; may be given again. Without it the plan
+    /// is the one that the model's limits ask for
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: Vec<String>,
+    /// Admin key, if one is asked for
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Share of the traffic that the cases stand for
+    #[arg(long, default_value_t = 0.99, value_parser = share)]
+    pub share: f64,
+    /// Cases at most
+    #[arg(long, default_value_t = 32, value_parser = from_1_to(200))]
+    pub cases: usize,
+    /// How long to listen to an address
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub time: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// For a gateway: address of its admin listener; its replicas are scaled and set back
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// For a gateway: replicas to go to [its own maximum]
+    #[arg(long, value_parser = from_1_to(1_000))]
+    pub replicas: Option<usize>,
+    /// For a gateway: clients at once
+    #[arg(long, default_value_t = 4, value_parser = from_1_to(1_000))]
+    pub clients: usize,
+    /// For a gateway: how long each number of replicas is measured
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub time: Duration,
+}
+
+#[derive(Debug, Args)]
 pub struct DiagnoseArgs {
     /// Files (logs, events, descriptions, manifests, reports), `-`, or addresses of servers
     #[arg(value_name = "FILE|URL", required = true)]
@@ -349,6 +445,13 @@ pub struct InitArgs {
     /// Overwrite files
     #[arg(long)]
     pub force: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("a number above 0, up to 1, is expected".into()),
+    }
 }
 
 fn ratio(text: &str) -> Result<f64, String> {

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use preheat_api::ReadinessReport;
-use reqwest::{Method, Request, Url, redirect};
+use preheat_server::exchange::Outgoing;
+use reqwest::{Method, Request, Response, Url, redirect};
 use serde_json::Value;
 
 use crate::cli::Target;
@@ -55,6 +56,8 @@ pub enum ClientError {
     Timeout { server: String, limit: Duration },
     #[error("{server} broke the connection: {cause}")]
     Broken { server: String, cause: String },
+    #[error("{server} answered with status {status}")]
+    Status { server: String, status: u16 },
     #[error("{server} answered more than {limit} bytes")]
     TooLong { server: String, limit: usize },
     #[error("{server} refuses to answer without a key (status {status})")]
@@ -77,6 +80,9 @@ impl ClientError {
             ClientError::Timeout { .. } => "look at the server's log for what keeps it busy",
             ClientError::Broken { .. } | ClientError::TooLong { .. } => {
                 "check that it is an HTTP server, and whether https:// is what it speaks"
+            }
+            ClientError::Status { .. } => {
+                "give the address of an admin listener of preheat, port 8002 by default"
             }
             ClientError::NoKey { .. } => "give an API key with --key or PREHEAT_API_KEY",
         }
@@ -125,6 +131,18 @@ impl Client {
         self.send(Request::new(Method::GET, self.at(path))).await
     }
 
+    /// Sends a request of a plan.
+    pub async fn ask(&self, out: Outgoing) -> Result<Answer, ClientError> {
+        let mut request = Request::new(out.method, self.at(&out.path));
+        if !out.body.is_empty() {
+            let json = reqwest::header::HeaderValue::from_static("application/json");
+            let headers = request.headers_mut();
+            headers.insert(reqwest::header::CONTENT_TYPE, json);
+            *request.body_mut() = Some(out.body.into());
+        }
+        self.send(request).await
+    }
+
     /// Posts a JSON body.
     pub async fn post(&self, path: &str, body: Vec<u8>) -> Result<Answer, ClientError> {
         let mut request = Request::new(Method::POST, self.at(path));
@@ -133,6 +151,21 @@ impl Client {
         headers.insert(reqwest::header::CONTENT_TYPE, json);
         *request.body_mut() = Some(body.into());
         self.send(request).await
+    }
+
+    /// The beginning of an answer that goes on for as long as `limit`.
+    pub async fn stream(&self, path: &str, limit: Duration) -> Result<Response, ClientError> {
+        let mut request = Request::new(Method::GET, self.at(path));
+        *request.timeout_mut() = Some(limit + TIMEOUT);
+        self.sign(&mut request)?;
+        let response = self.http.execute(request).await;
+        let response = response.map_err(|error| self.failed(&error))?;
+        let (status, server) = (response.status().as_u16(), self.server());
+        match status {
+            200 => Ok(response),
+            401 | 403 => Err(ClientError::NoKey { server, status }),
+            _ => Err(ClientError::Status { server, status }),
+        }
     }
 
     /// Asks whether the server is ready. Not being so is an answer, not an error.
@@ -158,15 +191,7 @@ impl Client {
     }
 
     async fn send(&self, mut request: Request) -> Result<Answer, ClientError> {
-        if let Some(key) = &self.key {
-            let bearer = format!("Bearer {key}").parse().map_err(|_| {
-                let reason = "the key holds characters that no header may".to_owned();
-                let given = self.server();
-                ClientError::Address { given, reason }
-            })?;
-            let headers = request.headers_mut();
-            headers.insert(reqwest::header::AUTHORIZATION, bearer);
-        }
+        self.sign(&mut request)?;
         let failed = |error| self.failed(&error);
         let mut response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status().as_u16();
@@ -179,6 +204,19 @@ impl Client {
             }
         }
         Ok(Answer { status, body })
+    }
+
+    fn sign(&self, request: &mut Request) -> Result<(), ClientError> {
+        if let Some(key) = &self.key {
+            let bearer = format!("Bearer {key}").parse().map_err(|_| {
+                let reason = "the key holds characters that no header may".to_owned();
+                let given = self.server();
+                ClientError::Address { given, reason }
+            })?;
+            let headers = request.headers_mut();
+            headers.insert(reqwest::header::AUTHORIZATION, bearer);
+        }
+        Ok(())
     }
 
     fn failed(&self, error: &reqwest::Error) -> ClientError {

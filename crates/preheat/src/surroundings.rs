@@ -1,5 +1,6 @@
 //! The one place that reads the environment, besides the flags' own variables.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use preheat_api::settings::env;
@@ -29,7 +30,15 @@ pub fn read() -> Surroundings {
         hf_offline: var(env::HF_HUB_OFFLINE).is_some_and(|v| !matches!(v.as_str(), "0" | "false")),
         store,
         cpus: cpu::usable(),
+        keeper: keeper(),
+        run_dir: run_dir(),
     }
+}
+
+/// This program, asked to keep a command. Where it cannot be found again, it is looked for by name.
+fn keeper() -> Vec<OsString> {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("preheat"));
+    vec![program.into(), "keep".into(), "--".into()]
 }
 
 /// `preheat` under the user's cache directory; where there is no home, under the temporary one.

@@ -1,14 +1,18 @@
 //! The verbs, one module each.
 
+mod audit;
 mod bench;
 mod check;
 mod diagnose;
 mod gateway;
 mod init;
+mod keep;
 mod models;
 mod orders;
+mod plan;
 mod probe;
 mod process;
+mod record;
 mod rollout;
 mod scale;
 mod serve;
@@ -16,6 +20,7 @@ mod simulate;
 mod status;
 mod wait;
 mod warm;
+mod wrap;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -36,6 +41,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Promote(args) => rollout::order(&args, "promote"),
         Verb::Rollback(args) => rollout::order(&args, "rollback"),
         Verb::Abort(args) => rollout::order(&args, "abort"),
+        Verb::Wrap(args) => wrap::run(args, started),
+        Verb::Keep(args) => keep::run(&args),
         Verb::Warm(args) => warm::run(&args, started),
         Verb::Status(args) => status::run(&args),
         Verb::Wait(args) => wait::run(&args),
@@ -43,6 +50,9 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Models(args) => models::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Probe(args) => probe::run(&args),
+        Verb::Record(args) => record::run(&args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Audit(args) => audit::run(&args),
         Verb::Diagnose(args) => diagnose::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Simulate(args) => simulate::run(&args),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::HttpServer;
 use crate::quantity::{Size, Span};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +34,7 @@ pub struct Model {
     pub labels: Vec<String>,
     pub onnx: Onnx,
     pub image: ImageInput,
+    pub http: HttpServer,
     pub sim: Sim,
 }
 
@@ -43,6 +46,8 @@ pub enum EngineKind {
     Native,
     /// ONNX Runtime, or rten without it.
     Onnx,
+    /// An existing model server behind our own doors: see `[model.http]`.
+    Http,
     /// Declared times instead of a computation; never chosen by `auto`.
     Sim,
 }
@@ -183,6 +188,7 @@ impl Default for Model {
             labels: Vec::new(),
             onnx: Onnx::default(),
             image: ImageInput::default(),
+            http: HttpServer::default(),
             sim: Sim::default(),
         }
     }
@@ -236,7 +242,8 @@ pub struct CaseWarmup {
     pub case: Vec<CaseConfig>,
 }
 
-/// One case: exactly one of `texts`, `generate`, `file`, `input` and `image`.
+/// One case: exactly one of `texts`, `generate`, `file`, `input`, `image` and `body`; `texts` or
+/// `generate` may fill a `body`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CaseConfig {
@@ -258,6 +265,19 @@ pub struct CaseConfig {
     /// Path of a JPEG or PNG file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// For servers of others: a JSON body. `{{texts}}`, `{{text}}`, `{{count}}` and `{{model}}` are
+    /// filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+    /// For servers of others: where the request goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// For servers of others: `POST` if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// For servers of others: the status that counts as an answer; 200 if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     pub expect: Expect,
 }
 
@@ -324,6 +344,12 @@ pub struct Expect {
     /// Shapes of output tensors, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub shapes: BTreeMap<String, Vec<usize>>,
+    /// Values in a JSON answer, by pointer, for example `"/choices/0/index" = 0`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub json: BTreeMap<String, Value>,
+    /// A text that stands in the answer, a stream's too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
 }
 
 impl Default for Expect {
@@ -335,6 +361,8 @@ impl Default for Expect {
             golden: None,
             tolerance: 1e-4,
             shapes: BTreeMap::new(),
+            json: BTreeMap::new(),
+            contains: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use schemars::SchemaGenerator;
 use super::Interface;
 use super::refusals::{GATE, KEY, RATE};
 use super::route::{GET, POST, Route, answer, content, json, json_body};
+use crate::record::Recorded;
 use crate::replica::{Event, LoadReport, LoadRequest, Passport};
 
 const REPLICA: &str = "Replica";
@@ -40,6 +41,19 @@ const ROUTES: &[Route] = &[
             &[content::<Event>("text/event-stream")],
         )],
         refusals: &[KEY, &[400], RATE],
+        ..GET
+    },
+    Route {
+        paths: &["/v1/requests"],
+        tag: REPLICA,
+        summary: "Requests of users that were answered, as they come, one JSON object a line. \
+                  Copied only while somebody listens, and kept nowhere.",
+        answers: &[answer(
+            200,
+            "One request a line.",
+            &[content::<Recorded>("application/x-ndjson")],
+        )],
+        refusals: &[KEY, RATE],
         ..GET
     },
     Route {

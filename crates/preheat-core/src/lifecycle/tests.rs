@@ -24,6 +24,7 @@ fn at(secs: u64) -> Moment {
 fn verdict(settled: bool, right: bool) -> Verdict {
     let took = vec![Duration::from_millis(3); 3];
     let evidence = Evidence {
+        server: None,
         weights: WeightsEvidence {
             device: "cpu".into(),
             checksum_ok: Some(right),
@@ -31,7 +32,7 @@ fn verdict(settled: bool, right: bool) -> Verdict {
         },
         cases: vec![CaseReport {
             name: "1x16".into(),
-            shape: ShapeBucket::new(1, 16),
+            shape: ShapeBucket::new(1, 16).to_string(),
             path: Path::Engine,
             instance: Some(0),
             rounds: took.clone(),

@@ -24,6 +24,7 @@ fn ms(values: &[u64]) -> Vec<Duration> {
 
 fn good() -> Evidence {
     Evidence {
+        server: None,
         weights: WeightsEvidence {
             device: "cpu".into(),
             checksum_ok: Some(true),
@@ -31,7 +32,7 @@ fn good() -> Evidence {
         },
         cases: vec![CaseReport {
             name: "1x16".into(),
-            shape: ShapeBucket::new(1, 16),
+            shape: ShapeBucket::new(1, 16).to_string(),
             path: Path::Engine,
             instance: Some(0),
             rounds: ms(&[9, 3, 3]),

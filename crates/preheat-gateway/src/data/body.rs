@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 
+use super::Received;
 use crate::rotation::Permit;
-use crate::upstream::Received;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

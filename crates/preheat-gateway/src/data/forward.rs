@@ -1,28 +1,31 @@
 //! One request on its way to a replica, and to another one if the first fails it.
 //!
 //! Our own inference routes compute and change nothing, so a request whose replica died may be sent
-//! again as long as no byte of its answer has left. It is executed twice at most.
+//! again as long as no byte of its answer has left. It is executed twice at most. A wrapped server's
+//! routes may change something: unless they were declared pure, or the method is safe, a request that
+//! may have been executed is lost with its replica.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, request};
+use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use preheat_api::headers::{REPLICA, WARM};
+use preheat_api::headers::{REFUSED, REPLICA, WARM};
+use preheat_runtime::hops;
+use preheat_runtime::replay::{BodyFault, BodyLimits, Replay};
+use preheat_runtime::upstream::SendError;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
 use super::route::Front;
-use crate::headers;
+use super::{Received, Sent};
 use crate::refusal::Refusal;
-use crate::replay::{BodyFault, BodyLimits, Replay};
 use crate::rotation::{Asking, Permit};
 use crate::service::Service;
-use crate::upstream::{Received, SendError, Sent};
 
 /// Answers up to this size are read before their head is passed on: until then another replica can
 /// still answer.
@@ -76,6 +79,7 @@ pub async fn forward(
         except: None,
         again: false,
     };
+    let pure = service.nature.pure || parts.method.is_safe();
     let (mut executed, mut unexecuted) = (0, 0);
     loop {
         let granted = service.rotation.acquire(asking.clone()).await?;
@@ -88,6 +92,13 @@ pub async fn forward(
         let tried = attempt(front, service, permit, request, &replay, (deadline, limit));
         let (reason, was_executed) = match tried.await {
             Tried::Answered(mut response) => {
+                if front.tap.is_open()
+                    && !is_grpc
+                    && response.status().is_success()
+                    && let Some(body) = replay.whole()
+                {
+                    front.tap.offer(parts.uri.path(), body);
+                }
                 if let Ok(id) = HeaderValue::from_str(replica.as_str()) {
                     response.headers_mut().insert(REPLICA, id);
                 }
@@ -102,7 +113,8 @@ pub async fn forward(
             &mut unexecuted
         }) += 1;
         tracing::debug!(event = "retry", service = %service.name, %replica, reason, "sent elsewhere");
-        if !replay.can_repeat() || executed > 1 || unexecuted > UNEXECUTED {
+        let forbidden = was_executed && !pure;
+        if forbidden || !replay.can_repeat() || executed > 1 || unexecuted > UNEXECUTED {
             return Err(Refusal::ReplicaLost);
         }
         front.metrics.retried(reason);
@@ -136,7 +148,8 @@ async fn attempt(
         Ok(Ok(response)) => response,
     };
     // Turned away before anything was done: by a drain that we had not heard of yet.
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE && replay.can_repeat() {
+    let refused = service.nature.pure || response.headers().contains_key(REFUSED);
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE && refused && replay.can_repeat() {
         return Tried::Failed {
             reason: "turned_away",
             executed: false,
@@ -148,7 +161,7 @@ async fn attempt(
         front.metrics.cold(&service.name);
     }
     let (mut parts, body) = response.into_parts();
-    headers::strip(&mut parts.headers);
+    hops::strip(&mut parts.headers);
     let small = body.size_hint().exact().is_some_and(|s| s <= READ_FIRST);
     if is_grpc || !small {
         return Tried::Answered(Response::from_parts(parts, Body::stream(body, permit)));
@@ -200,33 +213,8 @@ fn judge(permit: &mut Permit, status: StatusCode) {
 }
 
 fn outgoing(parts: &request::Parts, body: Sent, is_grpc: bool) -> Result<Request<Sent>, Refusal> {
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let malformed = |_| Refusal::Malformed("the path cannot be read".into());
-    let uri: Uri = match is_grpc {
-        true => format!("http://replica{path}").parse(),
-        false => path.parse(),
-    }
-    .map_err(malformed)?;
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = parts.headers.clone();
-    let headers = request.headers_mut();
-    if is_grpc {
-        headers.remove(header::HOST);
-        *request.version_mut() = http::Version::HTTP_2;
-    } else if !headers.contains_key(header::HOST) {
-        let host = parts
-            .uri
-            .authority()
-            .map_or("replica", |host| host.as_str());
-        let host = HeaderValue::from_str(host);
-        headers.insert(
-            header::HOST,
-            host.unwrap_or(HeaderValue::from_static("replica")),
-        );
-    }
-    Ok(request)
+    hops::onward(parts, body, "replica", is_grpc)
+        .map_err(|_| Refusal::Malformed("the path cannot be read".into()))
 }
 
 /// The body of a request, which may be sent twice.

@@ -4,10 +4,10 @@
 use http::request::Parts;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use preheat_runtime::replay::Replay;
 use serde_json::Value;
 
 use crate::refusal::Refusal;
-use crate::replay::Replay;
 
 /// Longest beginning of a gRPC stream that is looked at: a name stands at its very start.
 const BEGINNING: usize = 1024;

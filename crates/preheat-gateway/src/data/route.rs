@@ -10,14 +10,18 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use preheat_api::config::HealthIs;
 use preheat_api::headers::{REQUEST_ID, WARM};
 use preheat_api::openai::{ModelItem, ModelList};
 use preheat_api::problem::Family;
 use preheat_api::{embed::Health, openapi};
+use preheat_runtime::hops;
 use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::rates::Rates;
-use preheat_runtime::{Draining, Peer, Stage, metrics, telemetry};
+use preheat_runtime::replay::Replay;
+use preheat_runtime::tap::Tap;
+use preheat_runtime::{Draining, Peer, Stage, metrics, telemetry, tunnel};
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -25,10 +29,9 @@ use tracing::Instrument as _;
 use super::body::Body;
 use super::forward::{Call, forward, is_grpc, replay};
 use super::model;
-use crate::headers;
+use super::upgrade::{self, Upgrade};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
-use crate::replay::Replay;
 use crate::report;
 use crate::service::Service;
 
@@ -45,6 +48,8 @@ pub struct Front {
     pub limits: FrontLimits,
     pub metrics: Arc<Metrics>,
     pub draining: Draining,
+    /// Where copies of users' requests go while somebody records them.
+    pub tap: Tap,
     /// Begins the ids of requests that bring none.
     pub id: String,
     pub asked: AtomicU64,
@@ -125,10 +130,12 @@ impl Front {
             rate: spent.rate,
             retry_after: spent.retry_after,
         })?;
+        let protocol = tunnel::wanted(request.headers());
+        let client = request.extensions_mut().remove::<OnUpgrade>();
         let added = request.headers_mut();
-        headers::strip(added);
+        hops::strip(added);
         let (address, tls) = peer.map_or((None, false), |peer| (peer.address, peer.tls));
-        headers::forwarded(added, address, tls);
+        hops::forwarded(added, address, tls);
         if let Ok(id) = HeaderValue::from_str(id) {
             added.insert(REQUEST_ID, id);
         }
@@ -136,6 +143,15 @@ impl Front {
         let (parts, body) = request.into_parts();
         let (body, bytes) = replay(self, body, is_grpc)?;
         let service = self.service_of(&parts, &body, is_grpc).await?;
+        if let (Some(protocol), Some(client)) = (protocol, client) {
+            let upgrade = Upgrade {
+                parts,
+                protocol,
+                client,
+                since,
+            };
+            return upgrade::forward(self, service, upgrade).await;
+        }
         let call = Call {
             parts,
             body,
@@ -159,6 +175,10 @@ impl Front {
                 readiness(&self.services)
             }
             "/startupz" => started(&self.services),
+            // Somebody else's server describes itself.
+            "/openapi.json" | "/docs" if !self.services.iter().all(|s| s.nature.own) => {
+                return None;
+            }
             "/openapi.json" => json(StatusCode::OK, &openapi::document()),
             "/v1/models" if self.services.len() > 1 => {
                 if let Err(refusal) = self.admit(request.headers()) {

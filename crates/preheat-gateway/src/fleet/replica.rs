@@ -9,8 +9,8 @@ use preheat_core::balance::{Credentials, Entry};
 use preheat_core::fleet::Role;
 use preheat_core::{Moment, PhaseGroup, ReplicaId, Revision};
 
+use crate::data::Upstream;
 use crate::provision::Process;
-use crate::upstream::Upstream;
 
 /// How long a replica that broke or took no connection is left alone: a dead one is known to be so
 /// within milliseconds.

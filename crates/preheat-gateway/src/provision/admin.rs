@@ -8,9 +8,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use preheat_api::replica::{LoadReport, LoadRequest, Passport};
 use preheat_runtime::Tasks;
+use preheat_runtime::upstream::{Place, dial};
 use serde::de::DeserializeOwned;
-
-use crate::upstream::{Place, dial};
 
 /// A passport holds some hundred cases at most.
 const LONGEST: usize = 4 << 20;

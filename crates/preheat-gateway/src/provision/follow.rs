@@ -6,6 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
+use preheat_runtime::upstream::Place;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -13,7 +14,6 @@ use super::admin::{self, AdminError};
 use preheat_api::replica::DecisionEvent;
 
 use super::{Event, What};
-use crate::upstream::Place;
 
 /// Between two tries to reach a replica: doubled each time. The first is short, since a replica
 /// binds its sockets within milliseconds.

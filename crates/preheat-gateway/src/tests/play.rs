@@ -30,6 +30,7 @@ use preheat_core::{ReplicaId, Slo};
 use preheat_runtime::edge::{self, MemoryDialer};
 use preheat_runtime::keys::Keys;
 use preheat_runtime::rates::Rates;
+use preheat_runtime::tap::Tap;
 use preheat_runtime::{Draining, EdgeConfig, Shell, Shutdown, Tasks};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -194,6 +195,7 @@ impl Play {
             },
             metrics,
             draining: Draining::never(),
+            tap: Tap::default(),
             id: "test".into(),
             asked: AtomicU64::new(1),
         });

@@ -115,7 +115,9 @@ where
             },
         };
         let io = TokioIo::new(Watched::new(stream, life));
-        driver.drive(self.http.serve_connection(io, service)).await
+        // A connection may leave HTTP; then it is no longer this driver's.
+        let connection = self.http.serve_connection_with_upgrades(io, service);
+        driver.drive(connection).await
     }
 
     async fn secure(&self, stream: Stream) -> Result<Stream, End> {

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use preheat_api::classify::Score;
@@ -17,8 +17,12 @@ use preheat_engine::Tensor;
 use serde_json::{Value, json};
 
 use super::{DoorError, Doors, Vectors, dial, size, vectors};
+use crate::exchange::Outgoing;
 use crate::oip as tensors_oip;
 use crate::sample::Sample;
+
+/// Longest answer of somebody else's server that is read.
+const LONGEST: usize = 64 << 20;
 
 pub struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
@@ -41,6 +45,48 @@ pub(super) async fn connect(doors: &Doors) -> Result<HttpConnection, DoorError> 
 }
 
 impl HttpConnection {
+    /// A connection to a server of any kind.
+    ///
+    /// # Errors
+    /// When the door does not open.
+    pub async fn open(doors: &Doors) -> Result<Self, DoorError> {
+        connect(doors).await
+    }
+
+    /// Whether one more request may be sent; false once either side has closed.
+    pub async fn is_open(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// One request of a plan: the status and the whole body of its answer.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the answer has no end.
+    pub async fn exchange(&mut self, out: &Outgoing) -> Result<(u16, Bytes), DoorError> {
+        self.sender.ready().await.map_err(broken)?;
+        let mut request = Request::builder()
+            .method(out.method.clone())
+            .uri(&out.path)
+            .header(HOST, "127.0.0.1");
+        if !out.body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        // Worth something only at our own door.
+        if !self.secret.is_empty() {
+            request = request.header(headers::SYNTHETIC, &self.secret);
+        }
+        let body = Full::new(Bytes::from(out.body.clone()));
+        let request = request.body(body).map_err(unreadable)?;
+        let response = self.sender.send_request(request).await.map_err(broken)?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), LONGEST).collect().await;
+        let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+            Ok(error) => broken(*error),
+            Err(error) => unreadable(error),
+        })?;
+        Ok((status, body.to_bytes()))
+    }
+
     pub(super) async fn ask(&mut self, sample: &Sample) -> Result<Vectors, DoorError> {
         match sample {
             Sample::Texts(texts) => {

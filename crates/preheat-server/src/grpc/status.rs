@@ -20,6 +20,7 @@ pub fn of(error: &ServeError) -> Status {
             Code::Unimplemented
         }
         ServeError::Engine(_) => Code::Internal,
+        ServeError::ServerLost => Code::Unavailable,
         ServeError::Malformed(_)
         | ServeError::MediaType(_)
         | ServeError::TooManyInputs { .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
 use bytes::Bytes;
 use preheat_engine::{Task, Tensor};
@@ -27,6 +28,7 @@ pub struct Call {
     pub context: Context,
     pub headers: HeaderMap,
     pub body: Bytes,
+    path: String,
 }
 
 impl FromRequest<Arc<Replica>> for Call {
@@ -38,8 +40,7 @@ impl FromRequest<Arc<Replica>> for Call {
         // Before the body: a replica that serves nobody reads nothing.
         replica.service.check_open(&context.arrival)?;
         check_media_type(&parts.headers)?;
-        let headers = parts.headers;
-        Call::read(replica, context, headers, body).await
+        Call::read(replica, context, parts, body).await
     }
 }
 
@@ -54,9 +55,7 @@ impl FromRequest<Arc<Replica>> for ImageCall {
         let context = context(&parts.extensions, replica);
         replica.service.check_open(&context.arrival)?;
         check_image_type(&parts.headers)?;
-        Ok(ImageCall(
-            Call::read(replica, context, parts.headers, body).await?,
-        ))
+        Ok(ImageCall(Call::read(replica, context, parts, body).await?))
     }
 }
 
@@ -114,14 +113,15 @@ impl Call {
     async fn read(
         replica: &Arc<Replica>,
         context: Context,
-        headers: HeaderMap,
+        parts: Parts,
         body: Body,
     ) -> Result<Self, Fault> {
         let body = read(body, replica).await?;
         Ok(Call {
             replica: Arc::clone(replica),
             context,
-            headers,
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers,
             body,
         })
     }
@@ -225,6 +225,9 @@ impl Call {
             self.replica
                 .metrics
                 .served(result.is_ok(), arrival.at.elapsed());
+            if result.is_ok() && self.replica.tap.is_open() {
+                self.replica.tap.offer(&self.path, self.body.clone());
+            }
         }
         result
     }

@@ -64,6 +64,10 @@ pub fn render(fault: &Fault, path: &str, model: &str, request_id: &str) -> Respo
             .headers_mut()
             .insert(headers::RETRY_AFTER_MS, millis.into());
     }
+    if fault.error.turns_away() {
+        let code = HeaderValue::from_static(fault.error.code());
+        response.headers_mut().insert(headers::REFUSED, code);
+    }
     if matches!(fault.error, ServeError::NoKey) {
         let bearer = HeaderValue::from_static("Bearer");
         response
@@ -75,7 +79,9 @@ pub fn render(fault: &Fault, path: &str, model: &str, request_id: &str) -> Respo
 
 fn status(error: &ServeError, family: Family) -> StatusCode {
     match error {
-        ServeError::NotReady { .. } | ServeError::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        ServeError::NotReady { .. } | ServeError::Draining | ServeError::ServerLost => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ServeError::Full { .. } | ServeError::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
         ServeError::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
         ServeError::Malformed(_)
@@ -127,7 +133,7 @@ fn said(error: &ServeError, status: StatusCode, model: &str, request_id: &str) -
 fn tei_kind(error: &ServeError) -> &'static str {
     match error {
         ServeError::Full { .. } | ServeError::Rate { .. } => "Overloaded",
-        ServeError::Engine(_) | ServeError::Deadline { .. } => "Backend",
+        ServeError::Engine(_) | ServeError::ServerLost | ServeError::Deadline { .. } => "Backend",
         ServeError::NotReady { .. } | ServeError::Draining => "Unhealthy",
         ServeError::TooLong { .. } => "Tokenizer",
         _ => "Validation",

@@ -43,7 +43,7 @@ pub async fn surround(
     let route = request
         .extensions()
         .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
+        .map_or_else(|| unmatched(&replica, &request), MatchedPath::as_str)
         .to_owned();
     let span = request_span(&request, &route, &context);
     // Probes and descriptions are asked for all the time; what users want done is posted.
@@ -69,6 +69,14 @@ pub async fn surround(
         replica.metrics.request(&route, status.as_str(), took);
     }
     response
+}
+
+/// Routes of a wrapped server are its own to know.
+fn unmatched(replica: &Replica, request: &Request) -> &'static str {
+    match &replica.wrapped {
+        Some(wrapped) => wrapped.label(request.uri().path()),
+        None => "unmatched",
+    }
 }
 
 /// By the semantic conventions for HTTP servers; part of the caller's trace if it has one.

@@ -29,6 +29,11 @@ pub fn routes() -> Router<Arc<Replica>> {
         .route("/startupz", get(startup))
         .route("/v2/health/live", get(live))
         .route("/v2/health/ready", get(ready))
+}
+
+/// Readiness of one model, where its name is ours to know.
+pub fn model_routes() -> Router<Arc<Replica>> {
+    Router::new()
         .route("/v2/models/{model}/ready", get(model_ready))
         .route(
             "/v2/models/{model}/versions/{version}/ready",

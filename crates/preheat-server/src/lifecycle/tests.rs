@@ -125,6 +125,7 @@ fn criteria() -> Criteria {
 fn evidence(settled: bool) -> Evidence {
     let took = vec![Duration::from_millis(3); 3];
     Evidence {
+        server: None,
         weights: WeightsEvidence {
             device: "sim".into(),
             checksum_ok: None,
@@ -132,7 +133,7 @@ fn evidence(settled: bool) -> Evidence {
         },
         cases: vec![CaseReport {
             name: "1x16".into(),
-            shape: ShapeBucket::new(1, 16),
+            shape: ShapeBucket::new(1, 16).to_string(),
             path: Path::Engine,
             instance: Some(0),
             rounds: took.clone(),

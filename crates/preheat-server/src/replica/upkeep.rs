@@ -15,7 +15,7 @@ use preheat_core::warmup::Path;
 use preheat_core::{Because, Moment, Phase, ShapeBucket};
 use tokio::time::sleep;
 
-use super::work::ReplicaWork;
+use super::model_work::ModelWork;
 use crate::board::Facts;
 use crate::lifecycle::Command;
 use crate::model::Loaded;
@@ -32,7 +32,7 @@ const RUNS: usize = 3;
 const HOT: usize = 4;
 
 /// Starts it, to go on as long as the replica lives.
-pub(super) fn begin(work: &Arc<ReplicaWork>) {
+pub(super) fn begin(work: &Arc<ModelWork>) {
     let (work, token) = (Arc::clone(work), work.tasks.token().clone());
     work.tasks.clone().spawn("upkeep", async move {
         tokio::select! {
@@ -42,7 +42,7 @@ pub(super) fn begin(work: &Arc<ReplicaWork>) {
     });
 }
 
-async fn go_on(work: Arc<ReplicaWork>) {
+async fn go_on(work: Arc<ModelWork>) {
     let mut facts = work.replica.board.watch();
     while facts.wait_for(is_proven).await.is_ok() {
         let mut upkeep = Upkeep::of(Arc::clone(&work));
@@ -60,7 +60,7 @@ fn is_proven(facts: &Facts) -> bool {
 }
 
 struct Upkeep {
-    work: Arc<ReplicaWork>,
+    work: Arc<ModelWork>,
     kept: KeepWarm,
     drift: Drift,
     /// Shapes that cannot be warmed from here.
@@ -70,7 +70,7 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    fn of(work: Arc<ReplicaWork>) -> Self {
+    fn of(work: Arc<ModelWork>) -> Self {
         let now = work.replica.now();
         Upkeep {
             kept: KeepWarm::proven(now),

@@ -1,53 +1,37 @@
-//! The real work behind a lifecycle.
+//! The real work behind a lifecycle: what a model of ours and somebody else's server have in common.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use preheat_api::config::LoadMode;
-use preheat_core::proof::{Outcome, Verdict};
-use preheat_core::warmup::{CaseReport, RoundPolicy};
-use preheat_core::{Failure, FailureKind, Lifecycle, Pass, Phase, Span, Warmth};
-use preheat_runtime::{Drain, Tasks};
+use preheat_core::proof::Verdict;
+use preheat_core::{Failure, Lifecycle, Pass, Phase, Span, Warmth};
+use preheat_runtime::{Drain, Tasks, Urgency};
 use tokio::sync::mpsc;
 
-use super::{LIFECYCLE, Replica};
+use super::model_work::ModelWork;
+use super::{LIFECYCLE, Replica, upkeep};
 use crate::board::Doing;
 use crate::clock::millis;
 use crate::door::Doors;
 use crate::human;
-use crate::keep_near;
-use crate::lifecycle::{Command, Work};
+use crate::lifecycle::Work;
 use crate::load;
-use crate::model::{self, Brought, Loaded};
-use crate::plan::{self, Ready};
-use crate::prove::{PATHS, Prover, Trouble};
 use crate::report::summary;
-use crate::warm;
+use crate::wrapped::work::ServerWork;
 
 pub(super) struct ReplicaWork {
-    pub(super) replica: Arc<Replica>,
-    doors: Doors,
+    replica: Arc<Replica>,
     drain: Arc<Drain>,
-    pub(super) tasks: Tasks,
-    found: Arc<Mutex<Found>>,
+    tasks: Tasks,
+    subject: Subject,
+    /// Attempts at the present proof.
+    attempts: AtomicUsize,
 }
 
-/// Texts of our own for the concurrency check: so many, of so many tokens.
-const DISTINCT_TEXTS: usize = 4;
-const DISTINCT_TOKENS: usize = 16;
-
-/// A crowd in front of the doors is given this long to pass.
-const AFTER_DISTURBANCE: Duration = Duration::from_millis(100);
-
-/// What one stage leaves for the next.
-#[derive(Default)]
-struct Found {
-    fetched: Option<Brought>,
-    /// Run before ready.
-    cases: Vec<Ready>,
-    /// Run right after, where the model is loaded in a balanced way.
-    later: Vec<Ready>,
-    attempts: usize,
+/// What is warmed and proven.
+enum Subject {
+    Model(Arc<ModelWork>),
+    Server(Arc<ServerWork>),
 }
 
 impl ReplicaWork {
@@ -57,188 +41,39 @@ impl ReplicaWork {
         drain: Arc<Drain>,
         tasks: Tasks,
     ) -> Self {
+        let own = Arc::clone(&replica);
+        let subject = match &replica.wrapped {
+            Some(wrapped) => {
+                Subject::Server(Arc::new(ServerWork::new(Arc::clone(wrapped), own, doors)))
+            }
+            None => Subject::Model(Arc::new(ModelWork::new(own, doors, tasks.clone()))),
+        };
         ReplicaWork {
             replica,
-            doors,
             drain,
             tasks,
-            found: Arc::default(),
+            subject,
+            attempts: AtomicUsize::new(0),
         }
     }
 
-    /// Carries out loads that are ordered.
-    pub(super) fn take_orders(self: &Arc<Self>, orders: mpsc::Receiver<load::Order>) {
-        let work = Arc::clone(self);
-        let serving = load::serve(orders, self.doors.clone(), move || work.to_load());
-        self.tasks.spawn("synthetic load", serving);
-    }
-
-    /// The cases that were warmed before ready.
-    pub(super) fn cases(&self) -> Vec<Ready> {
-        self.found().cases.clone()
-    }
-
-    /// From now on the plan has this case too.
-    pub(super) fn adopt_case(&self, case: Ready) {
-        self.found().cases.push(case);
-    }
-
-    fn found(&self) -> MutexGuard<'_, Found> {
-        lock(&self.found)
-    }
-
-    pub(super) fn policy(&self, loaded: &Loaded) -> RoundPolicy {
-        self.replica
-            .settings
-            .rounds
-            .for_engine(loaded.info.shape_state)
-    }
-
-    fn loaded(&self) -> Result<Loaded, Failure> {
-        self.replica.service.loaded().ok_or_else(|| {
-            let remedy = "report it with the log";
-            Failure::new(
-                FailureKind::Internal,
-                &Phase::Warming,
-                "no model is loaded",
-                remedy,
-            )
-        })
-    }
-
-    /// Balanced: the smallest and the largest case bound the rest, which follow after ready.
-    fn split(&self, mut cases: Vec<Ready>) -> (Vec<Ready>, Vec<Ready>) {
-        if self.replica.settings.model.load != LoadMode::Balanced || cases.len() < 3 {
-            return (cases, Vec::new());
-        }
-        let last = cases.split_off(cases.len() - 1);
-        let later = cases.split_off(1);
-        cases.extend(last);
-        (cases, later)
-    }
-
-    /// What is found wrong here is found late, and closes the gate all the same.
-    fn warm_the_rest(&self) {
-        let mut later = std::mem::take(&mut self.found().later);
-        let Ok(loaded) = self.loaded() else { return };
-        if later.is_empty() {
-            return;
-        }
-        let (replica, found) = (Arc::clone(&self.replica), Arc::clone(&self.found));
-        let policy = self.policy(&loaded);
-        self.tasks.spawn("warm the rest", async move {
-            match warm::run(&mut later, &loaded, policy, &replica.board).await {
-                Ok(()) => {
-                    tracing::info!(event = "warmed_rest", "the rest of the plan is warm");
-                    replica
-                        .board
-                        .read(|facts| replica.metrics.warmup(&facts.warmup));
-                    lock(&found).cases.append(&mut later);
-                }
-                Err(failure) => {
-                    // Full only if others ask for a re-warm all the time; that finds it too.
-                    let _ = replica.commands.try_send(Command::Fail(failure));
-                }
+    /// Begins what goes on beside the lifecycle: loads that are ordered, and for a model of ours
+    /// the upkeep of its warmth.
+    pub(super) fn begin(&self, orders: mpsc::Receiver<load::Order>) {
+        match &self.subject {
+            Subject::Model(model) => {
+                let target = Arc::clone(model);
+                let serving = load::serve(orders, self.tasks.clone(), move || target.to_load());
+                self.tasks.spawn("synthetic load", serving);
+                upkeep::begin(model);
             }
-        });
-    }
-
-    /// Cases that had not settled on an instance get a fresh chance.
-    async fn warm_unsettled(&self, loaded: &Loaded) -> Result<(), Failure> {
-        let board = &self.replica.board;
-        let unsettled = |report: &CaseReport| {
-            let instance = report.instance.filter(|_| !report.settled)?;
-            Some((report.name.clone(), instance))
-        };
-        let again: Vec<_> =
-            board.read(|facts| facts.warmup.cases.iter().filter_map(unsettled).collect());
-        let cases = self.found().cases.clone();
-        for (name, instance) in again {
-            for ready in cases.iter().filter(|ready| ready.case.name == name) {
-                warm::case(
-                    &mut ready.clone(),
-                    instance,
-                    loaded,
-                    self.policy(loaded),
-                    board,
-                )
-                .await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The cases as a client may send them.
-    fn through_the_door(&self) -> Vec<Ready> {
-        let settings = &self.replica.settings;
-        let largest = settings.limits.client_batch;
-        let through = |case: &Ready| {
-            let bytes = case.sample.row_bytes().max(1);
-            case.cut(largest.min(room(settings.max_body) / bytes).max(1))
-        };
-        self.found().cases.iter().map(through).collect()
-    }
-
-    /// What a load is made of while users are served.
-    fn to_load(&self) -> Option<(Vec<Ready>, Loaded)> {
-        let service = &self.replica.service;
-        let loaded = service.loaded().filter(|_| service.gate.is_open())?;
-        // The smallest: what most users send, and what the proof's steady time is of.
-        let mut cases = self.through_the_door();
-        cases.truncate(1);
-        Some((cases, loaded))
-    }
-
-    /// One attempt; what disturbed it says nothing about the replica.
-    async fn attempt(&self, loaded: &Loaded) -> Result<Verdict, Failure> {
-        self.warm_unsettled(loaded).await?;
-        let settings = &self.replica.settings;
-        let cases = self.through_the_door();
-        let rows = settings.limits.client_batch.min(DISTINCT_TEXTS);
-        let prover = Prover {
-            doors: &self.doors,
-            cases: &cases,
-            loaded,
-            policy: self.policy(loaded),
-            load: settings.load,
-            distinct: plan::distinct(loaded, rows, DISTINCT_TOKENS),
-            board: &self.replica.board,
-        };
-        match prover.evidence(|| self.replica.memory()).await {
-            Ok(evidence) => {
-                let now = self.replica.board.clock().now();
-                Ok(settings.criteria.judge(&evidence, now))
-            }
-            Err(Trouble::Wrong(failure)) => Err(failure),
-            Err(Trouble::Disturbed(failure)) => {
-                tracing::warn!(event = "proof_disturbed", %failure, "measuring again");
-                tokio::time::sleep(AFTER_DISTURBANCE).await;
-                let outcome = Outcome::Again(Box::new(Outcome::Failed(failure)));
-                let checks = Vec::new();
-                Ok(Verdict { checks, outcome })
+            Subject::Server(server) => {
+                let target = Arc::clone(server);
+                let serving = load::serve(orders, self.tasks.clone(), move || target.to_load());
+                self.tasks.spawn("synthetic load", serving);
             }
         }
     }
-}
-
-/// What a body leaves for tensors, beside their description.
-fn room(max_body: usize) -> usize {
-    max_body.saturating_sub(4096)
-}
-
-/// A user could not send what the plan says, so nothing could be proven.
-fn too_large(case: &Ready, max_body: usize) -> Failure {
-    let (name, bytes) = (&case.case.name, case.sample.row_bytes());
-    Failure::new(
-        FailureKind::Configuration,
-        &Phase::Loading,
-        format!("case {name}: one row takes {bytes} bytes, server.max_body is {max_body}"),
-        "raise server.max_body",
-    )
-}
-
-fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
-    found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Work for ReplicaWork {
@@ -247,87 +82,46 @@ impl Work for ReplicaWork {
     }
 
     async fn fetch(&self) -> Result<(), Failure> {
-        let settings = &self.replica.settings;
-        let fetched = model::fetch(&settings.model, &settings.fetch, &self.replica.board).await?;
-        self.found().fetched = Some(fetched);
-        Ok(())
+        match &self.subject {
+            Subject::Model(model) => model.fetch().await,
+            Subject::Server(server) => {
+                server.fetch();
+                Ok(())
+            }
+        }
     }
 
     async fn load(&self) -> Result<(), Failure> {
-        let replica = Arc::clone(&self.replica);
-        let fetched = self.found().fetched.clone();
-        let tasks = self.tasks.clone();
-        let job = self.tasks.spawn_blocking("load model", move || {
-            let missing = || {
-                let remedy = "report it with the log";
-                Failure::new(
-                    FailureKind::Internal,
-                    &Phase::Loading,
-                    "nothing was fetched",
-                    remedy,
-                )
-            };
-            let model = &replica.settings.model;
-            let fetched = fetched.ok_or_else(missing)?;
-            let parts = model::load(model, &fetched, &replica.board)?;
-            Ok((parts, replica))
-        });
-        let panicked = |_| {
-            let cause = "loading ended in a panic";
-            let remedy = "fetch the model again; if that does not help, report it";
-            Failure::new(FailureKind::Load, &Phase::Loading, cause, remedy)
-        };
-        let (parts, replica) = job.await.map_err(panicked)??;
-        let clock = replica.board.clock();
-        let loaded = parts.start(&replica.settings.model, &replica.metrics, clock, &tasks)?;
-        let (cases, notes) = plan::ready(&replica.settings.model, &loaded).map_err(|cause| {
-            let remedy = "correct the warm-up plan";
-            Failure::new(FailureKind::Warmup, &Phase::Loading, cause, remedy)
-        })?;
-        let max_body = replica.settings.max_body;
-        if let Some(case) = cases.iter().find(|c| c.sample.row_bytes() > room(max_body)) {
-            return Err(too_large(case, max_body));
+        self.attempts.store(0, Ordering::Relaxed);
+        match &self.subject {
+            Subject::Model(model) => model.load().await,
+            Subject::Server(server) => server.load().await,
         }
-        let (cases, later) = self.split(cases);
-        let mut notes = notes;
-        if !later.is_empty() {
-            notes.push(format!("{} cases follow after ready", later.len()));
-        }
-        replica.board.set(|facts| {
-            facts.warmup.notes = notes;
-            facts.planned_runs = cases.len() * (loaded.instances.count() + PATHS.len());
-        });
-        replica.service.install(Some(loaded));
-        let mut found = self.found();
-        (found.cases, found.later, found.attempts) = (cases, later, 0);
-        Ok(())
     }
 
     async fn warm(&self) -> Result<(), Failure> {
-        let loaded = self.loaded()?;
-        let mut cases = self.found().cases.clone();
-        warm::run(
-            &mut cases,
-            &loaded,
-            self.policy(&loaded),
-            &self.replica.board,
-        )
-        .await?;
-        self.found().cases = cases;
-        Ok(())
+        match &self.subject {
+            Subject::Model(model) => model.warm().await,
+            Subject::Server(server) => server.warm().await,
+        }
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        match &self.subject {
+            Subject::Model(_) => None,
+            Subject::Server(server) => server.obstacle(),
+        }
     }
 
     async fn prove(&self) -> Result<Verdict, Failure> {
         let board = &self.replica.board;
-        let loaded = self.loaded()?;
-        let number = {
-            let mut found = self.found();
-            found.attempts += 1;
-            found.attempts
-        };
+        let number = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         board.set(|facts| facts.doing = Some(Doing::Attempt { number }));
         let began = board.clock().now();
-        let verdict = self.attempt(&loaded).await?;
+        let verdict = match &self.subject {
+            Subject::Model(model) => model.attempt().await?,
+            Subject::Server(server) => server.attempt().await?,
+        };
         let now = board.clock().now();
         let took = now - began;
         board.span(Span {
@@ -379,12 +173,8 @@ impl Work for ReplicaWork {
         self.replica
             .board
             .read(|facts| self.replica.metrics.warmup(&facts.warmup));
-        if !skipped {
-            self.warm_the_rest();
-            if let Ok(loaded) = self.loaded() {
-                let service = Arc::clone(&self.replica.service);
-                keep_near::until_first_user(loaded.engine, service);
-            }
+        if let (Subject::Model(model), false) = (&self.subject, skipped) {
+            model.opened();
         }
     }
 
@@ -400,6 +190,13 @@ impl Work for ReplicaWork {
             .await;
         self.replica.metrics.drain_cut(report.cut);
         self.replica.service.gate.close();
+        if let Subject::Server(server) = &self.subject {
+            // Nobody is answered any more, so it has nothing left to do.
+            tokio::select! {
+                () = server.end() => {}
+                () = self.replica.shutdown.reached(Urgency::Stop) => server.kill().await,
+            }
+        }
         if report.cut > 0 {
             tracing::error!(
                 event = "drain_cut",
@@ -417,6 +214,11 @@ impl Work for ReplicaWork {
         if matches!(life.phase(), Phase::Failed(_)) {
             // Another try must find the memory that this one took.
             self.replica.service.install(None);
+            if let Subject::Server(server) = &self.subject {
+                let wrapped = Arc::clone(server.wrapped());
+                self.tasks
+                    .spawn("end server", async move { wrapped.end().await });
+            }
         }
         board.read(|facts| {
             for span in facts.waterfall.spans() {
@@ -464,7 +266,10 @@ fn log(life: &Lifecycle, replica: &Replica) {
             );
         }
         Phase::Fetching => {
-            let source = replica.settings.model.source.to_string();
+            let source = match &replica.wrapped {
+                Some(wrapped) => wrapped.to_string(),
+                None => replica.settings.model.source.to_string(),
+            };
             tracing::info!(
                 target: LIFECYCLE, event = "phase", model, phase, ms, source, "fetching {source}"
             );

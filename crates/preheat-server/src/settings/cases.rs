@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 
 use preheat_api::config::{CaseConfig, InputConfig, InputData, NamedData};
+use preheat_api::record::Recorded;
 use preheat_core::plan::Golden;
 use preheat_core::{Case, CaseInput, Element, Expectation, Fill, PlannedTensor};
-use serde_json::Value;
 
 use super::SettingsError;
+use crate::exchange;
 
 /// Lines taken from a file that does not say how many.
 const LINES: usize = 100;
@@ -209,32 +210,14 @@ fn recorded(path: &str, max: usize) -> Result<Vec<Vec<String>>, String> {
         if line.trim().is_empty() {
             continue;
         }
-        let texts = serde_json::from_str(&line).ok().and_then(texts);
+        let body = Recorded::read(&line).ok().map(|(_, body)| body);
+        let texts = body.and_then(exchange::texts);
         requests.push(texts.ok_or_else(|| format!("{path}:{number} is not a request with texts"))?);
     }
     if requests.is_empty() {
         Err(format!("{path} holds no request"))
     } else {
         Ok(requests)
-    }
-}
-
-/// A text, a list of texts, or an object that holds either as `inputs`, `input` or `texts`.
-fn texts(body: Value) -> Option<Vec<String>> {
-    match body {
-        Value::String(text) => Some(vec![text]),
-        Value::Array(items) => {
-            let texts: Option<Vec<String>> = items
-                .into_iter()
-                .map(|v| v.as_str().map(str::to_owned))
-                .collect();
-            texts.filter(|t| !t.is_empty())
-        }
-        Value::Object(mut map) => ["inputs", "input", "texts"]
-            .into_iter()
-            .find_map(|key| map.remove(key))
-            .and_then(texts),
-        _ => None,
     }
 }
 
@@ -247,7 +230,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("preheat-cases-{}", std::process::id()));
         std::fs::write(
             &dir,
-            "\"a\"\n[\"b\",\"c\"]\n\n{\"inputs\":\"d\"}\n{\"input\":[\"e\"]}\n",
+            "\"a\"\n[\"b\",\"c\"]\n\n{\"inputs\":\"d\"}\n{\"path\":\"/v1/embeddings\",\"body\":{\"input\":[\"e\"]}}\n",
         )
         .unwrap();
         let path = dir.to_str().unwrap();

@@ -34,7 +34,7 @@ fn arg(setting: &'static Setting) -> Arg {
 fn is_switch(setting: &Setting) -> bool {
     matches!(
         setting.key,
-        "warmup.skip" | "cache.offline" | "fleet.scale_to_zero"
+        "warmup.skip" | "cache.offline" | "fleet.scale_to_zero" | "model.0.http.pure"
     )
 }
 

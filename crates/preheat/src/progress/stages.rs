@@ -67,6 +67,7 @@ fn doing(facts: &Facts, look: Look) -> String {
             });
             format!("{bar}  case {number} of {of}  {name}{round}")
         }
+        Some(Doing::Waiting { what }) => what.clone(),
         Some(Doing::Attempt { number }) => format!("attempt {number}"),
         None => String::new(),
     }

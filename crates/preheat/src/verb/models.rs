@@ -21,6 +21,8 @@ use crate::out::say;
 use crate::table::{Column, Table, plain};
 use crate::{out, surroundings};
 
+pub use pull::fetch as fetched;
+
 /// Digits of a revision that tell it from others.
 const SHORT: usize = 12;
 

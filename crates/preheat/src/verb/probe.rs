@@ -2,22 +2,25 @@
 //! first request took against its steady ones. Bounded in time and in requests, so that it may run
 //! as a start-up gate.
 
-mod body;
 mod measure;
 mod plan;
 mod show;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use preheat_api::probe::ProbePlan;
 use preheat_core::{Failure, FailureKind};
+use preheat_server::exchange::Outgoing;
 
 use self::measure::{Measured, Outcome};
 use super::process;
 use crate::cli::{ProbeArgs, ProbeFormat, Target};
 use crate::client::{Client, ClientError};
-use crate::exit::{WAIT_TIMED_OUT, staged};
+use crate::config::file;
+use crate::exit::{WAIT_TIMED_OUT, from_config, staged};
 use crate::out;
 
 /// A first request so many times slower than steady is a cold one.
@@ -87,6 +90,11 @@ fn unreachable(error: &ClientError) -> Failure {
     )
 }
 
+/// A plan file as it is written.
+pub fn written(file: &Path) -> Result<ProbePlan, Failure> {
+    plan::parse(file::read(file).map_err(|error| from_config(&error))?)
+}
+
 /// The address of a server, and the path behind it.
 pub fn split(url: &str) -> (String, Option<String>) {
     if url.starts_with("unix:") {
@@ -115,6 +123,21 @@ pub async fn first_against_steady(target: &Target, path: Option<&str>) -> Option
         steady_ms: case.steady_ms?,
         is_cold: case.was_cold(),
     })
+}
+
+/// A request of one short text that this server takes, and the model's name in it.
+pub async fn taken(client: &Client) -> Option<Outgoing> {
+    let plan = plan::quick(None);
+    let case = plan.cases.first()?;
+    let model = measure::model_of(client).await;
+    for template in case.templates(&plan.spoken) {
+        let out = case.fill(&template, &model);
+        let answer = client.ask(out.clone()).await.ok()?;
+        if case.check(&out.path, answer.status, &answer.body).is_ok() {
+            return Some(out);
+        }
+    }
+    None
 }
 
 /// A client with a connection of its own.

@@ -10,18 +10,29 @@ use preheat_runtime::guardian::Ward;
 
 use super::process;
 use crate::cli::ServeArgs;
+use crate::config::Effective;
 use crate::exit::failure;
 use crate::progress::{self, Progress};
 
 pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
     let effective = process::effective(&args.configured)?;
     let is_shown = process::is_shown(&effective);
+    let ward = ward(args, effective.config.fleet.adopt_within.0);
+    replica(effective, started, is_shown, ward)
+}
+
+/// One replica with this configuration, to its end. `ward`: the gateway that it belongs to.
+pub fn replica(
+    effective: Effective,
+    started: Instant,
+    is_shown: bool,
+    ward: Option<Ward>,
+) -> Result<ExitCode, Failure> {
     let mut config = effective.config;
     let settings = process::settings(&config)?;
     if is_shown {
         config.log.level = progress::log_level();
     }
-    let ward = ward(args, config.fleet.adopt_within.0);
     let exit = process::run(&config, async |tasks, shutdown| {
         if let Some(ward) = ward {
             let remedy = "leave --gateway to the gateway that starts replicas";

@@ -6,6 +6,7 @@ mod looks;
 mod models;
 mod screen;
 mod simulate;
+mod traffic;
 mod understand;
 
 use std::ffi::OsStr;

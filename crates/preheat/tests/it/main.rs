@@ -29,3 +29,4 @@ mod lifecycle;
 mod refusals;
 mod tensors;
 mod upkeep;
+mod wrapped;

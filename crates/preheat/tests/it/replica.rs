@@ -44,6 +44,8 @@ pub struct Replica {
 pub struct Start {
     verb: &'static str,
     config: String,
+    /// What stands after `--`.
+    command: Vec<String>,
     environment: Vec<(&'static str, String)>,
     addresses: Option<[SocketAddr; 3]>,
 }
@@ -54,6 +56,7 @@ impl Start {
         Start {
             verb: "serve",
             config: config.to_owned(),
+            command: Vec::new(),
             environment: Vec::new(),
             addresses: None,
         }
@@ -62,6 +65,13 @@ impl Start {
     /// Starts a gateway instead of a replica alone.
     pub fn gateway(mut self) -> Self {
         self.verb = "gateway";
+        self
+    }
+
+    /// Wraps a server that this command starts.
+    pub fn wrap(mut self, command: &[&str]) -> Self {
+        self.verb = "wrap";
+        self.command = command.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -86,6 +96,9 @@ impl Start {
 
         let mut command = Command::new(env!("CARGO_BIN_EXE_preheat"));
         command.args([self.verb, "--config"]).arg(config);
+        if !self.command.is_empty() {
+            command.arg("--").args(&self.command);
+        }
         // A setting in the developer's shell must not change a test.
         command.env_clear().envs(inherited());
         command.env("PREHEAT_HOST", http.ip().to_string());

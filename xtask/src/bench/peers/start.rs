@@ -4,7 +4,7 @@ use std::env;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -100,10 +100,10 @@ impl Drop for Peer {
 }
 
 /// Its own programs before those of the system.
-fn path(programs: &PathBuf) -> Result<std::ffi::OsString> {
+fn path(programs: &Path) -> Result<std::ffi::OsString> {
     let system = env::var_os("PATH").unwrap_or_default();
     Ok(env::join_paths(
-        std::iter::once(programs.clone()).chain(env::split_paths(&system)),
+        std::iter::once(programs.to_owned()).chain(env::split_paths(&system)),
     )?)
 }
 

@@ -38,7 +38,7 @@ fn facts(phases: &[&'static str], doing: Option<Doing>) -> Facts {
     }
     let case = |path, first| CaseReport {
         name: "short".into(),
-        shape: ShapeBucket::new(1, 16),
+        shape: ShapeBucket::new(1, 16).to_string(),
         path,
         instance: None,
         rounds: [first, 3, 3].map(Duration::from_millis).to_vec(),

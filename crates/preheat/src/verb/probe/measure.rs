@@ -3,14 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use preheat_api::exchange::Template;
+use preheat_server::exchange::{Exchange, Unfit};
 use serde_json::Value;
 use tokio::time::{sleep, timeout_at};
 
-use super::body::{self, Fill, Template};
-use super::plan::{Case, Plan};
+use super::plan::Plan;
 use super::{BEYOND_NOISE, COLD_RATIO, COLD_SLACK_MS, fresh};
 use crate::cli::Target;
-use crate::client::{Answer, Client, ClientError};
+use crate::client::{Client, ClientError};
 
 /// Requests on another connection before anything is measured: this program's own code is cold too.
 const REHEARSALS: usize = 5;
@@ -114,7 +115,9 @@ pub async fn all(target: &Target, plan: &Plan) -> Result<Measured, ClientError> 
     };
     probe.model = match &plan.model {
         Some(model) => model.clone(),
-        None => probe.ask_model(&client).await,
+        None => timeout_at(probe.deadline, model_of(&client))
+            .await
+            .unwrap_or_else(|_| "model".into()),
     };
     let mut measured = Measured {
         server: client.server(),
@@ -135,22 +138,22 @@ pub async fn all(target: &Target, plan: &Plan) -> Result<Measured, ClientError> 
     Ok(measured)
 }
 
-impl Probe<'_> {
-    /// Rehearses, and learns what the model is called where the server tells.
-    async fn ask_model(&self, client: &Client) -> String {
-        let mut name = None;
-        for _ in 0..REHEARSALS {
-            let Ok(Ok(answer)) = timeout_at(self.deadline, client.get("/v1/models")).await else {
-                break;
-            };
-            let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            name = json["data"][0]["id"].as_str().map(str::to_owned);
-        }
-        name.unwrap_or_else(|| "model".into())
+/// Rehearses, and learns what the model is called where the server tells.
+pub async fn model_of(client: &Client) -> String {
+    let mut name = None;
+    for _ in 0..REHEARSALS {
+        let Ok(answer) = client.get("/v1/models").await else {
+            break;
+        };
+        let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        name = json["data"][0]["id"].as_str().map(str::to_owned);
     }
+    name.unwrap_or_else(|| "model".into())
+}
 
-    async fn case(&mut self, case: &Case) -> Result<CaseMeasured, ClientError> {
-        let templates = self.plan.templates(case);
+impl Probe<'_> {
+    async fn case(&mut self, case: &Exchange) -> Result<CaseMeasured, ClientError> {
+        let templates = case.templates(&self.plan.spoken);
         let mut result = CaseMeasured {
             name: case.name.clone(),
             preset: templates[0].preset,
@@ -182,7 +185,7 @@ impl Probe<'_> {
     /// that is starting; goes on to the next template where one is refused as malformed.
     async fn first(
         &mut self,
-        case: &Case,
+        case: &Exchange,
         templates: Vec<Template>,
     ) -> Result<Result<(Client, Template, f64), String>, ClientError> {
         let mut refused = String::new();
@@ -211,7 +214,7 @@ impl Probe<'_> {
     /// Steady requests until latency has settled, then fresh connections.
     async fn warm(
         &mut self,
-        case: &Case,
+        case: &Exchange,
         client: &Client,
         template: &Template,
         result: &mut CaseMeasured,
@@ -254,7 +257,7 @@ impl Probe<'_> {
     /// The median over a few connections that are made for one request each.
     async fn on_fresh_connections(
         &mut self,
-        case: &Case,
+        case: &Exchange,
         template: &Template,
     ) -> Result<Result<f64, Problem>, ClientError> {
         let mut times = Vec::with_capacity(FRESH);
@@ -307,19 +310,15 @@ impl Probe<'_> {
     /// Sends a case once; answers what it took in milliseconds.
     async fn ask(
         &mut self,
-        case: &Case,
+        case: &Exchange,
         client: &Client,
         template: &Template,
     ) -> Result<f64, Problem> {
-        let with = Fill {
-            texts: &case.texts,
-            model: &self.model,
-        };
-        let body = body::fill(&template.body, with).to_string().into_bytes();
-        let path = body::words(&template.path, with);
+        let out = case.fill(template, &self.model);
+        let path = out.path.clone();
         self.requests += 1;
         let began = Instant::now();
-        let answer = match timeout_at(self.deadline, client.post(&path, body)).await {
+        let answer = match timeout_at(self.deadline, client.ask(out)).await {
             Err(_) => return Err(Problem::TimeIsUp),
             Ok(Err(error @ ClientError::Refused { .. })) => {
                 return Err(Problem::NotYet(error.to_string()));
@@ -328,33 +327,11 @@ impl Probe<'_> {
             Ok(Ok(answer)) => answer,
         };
         let ms = began.elapsed().as_secs_f64() * 1e3;
-        self.check(case, &path, &answer)?;
-        Ok(ms)
-    }
-
-    fn check(&self, case: &Case, path: &str, answer: &Answer) -> Result<(), Problem> {
-        let status = answer.status;
-        if status != case.status {
-            let problem = format!("POST {path}: status {status}");
-            return Err(match status {
-                503 | 425 => Problem::NotYet(problem),
-                400 | 404 | 405 | 415 | 422 => Problem::Malformed(problem),
-                _ => Problem::Wrong(problem),
-            });
-        }
-        let (rows, dim) = (case.expect.rows, case.expect.dim);
-        if rows.is_none() && dim.is_none() {
-            return Ok(());
-        }
-        let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let (is_rows, is_dim) = body::rows(&json).unwrap_or_default();
-        let wrong = rows.is_some_and(|wanted| wanted != is_rows)
-            || dim.is_some_and(|wanted| wanted != is_dim);
-        match wrong {
-            true => Err(Problem::Wrong(format!(
-                "POST {path}: {is_rows} rows of {is_dim} came out"
-            ))),
-            false => Ok(()),
+        match case.check(&path, answer.status, &answer.body) {
+            Ok(_) => Ok(ms),
+            Err(Unfit::NotYet(problem)) => Err(Problem::NotYet(problem)),
+            Err(Unfit::Malformed(problem)) => Err(Problem::Malformed(problem)),
+            Err(Unfit::Wrong(problem)) => Err(Problem::Wrong(problem)),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use preheat_api::exchange::{Fill, candidates, fill, rows};
+
 use super::measure::{CaseMeasured, Measured, Outcome, median_interval};
 use super::*;
-use crate::verb::probe::body::{Fill, candidates, fill, rows};
 use serde_json::json;
 
 fn case(name: &str, first: f64, outcome: Outcome) -> CaseMeasured {
@@ -101,9 +102,7 @@ fn paths_tell_the_preset_and_templates_are_filled() {
         ("http://h:1".into(), Some("/v1/embeddings".into()))
     );
     assert_eq!(split("h:1/"), ("h:1".into(), None));
-    assert_eq!(
-        rows(&json!({ "data": [{ "embedding": [1, 2] }] })),
-        Some((1, 2))
-    );
-    assert_eq!(rows(&json!([[1], [2]])), Some((2, 1)));
+    let answer = json!({ "data": [{ "embedding": [1, 2] }] });
+    assert_eq!(rows(&answer), Some(vec![&json!([1, 2])]));
+    assert_eq!(rows(&json!([[1], [2]])).map(|rows| rows.len()), Some(2));
 }

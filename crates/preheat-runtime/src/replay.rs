@@ -1,6 +1,6 @@
 //! A request body that can be sent twice.
 //!
-//! It is passed on as it arrives, and what has passed is kept as long as it is small: a replica that
+//! It is passed on as it arrives, and what has passed is kept as long as it is small: a server that
 //! dies in the middle costs its client time, not the request. One reader at a time; a new one begins
 //! from the start, and ends the one before it.
 
@@ -69,6 +69,7 @@ struct State<B> {
 }
 
 impl<B: Body<Data = Bytes>> Replay<B> {
+    #[must_use]
     pub fn new(body: B, limits: BodyLimits) -> Self {
         let hint = body.size_hint();
         let body = (!body.is_end_stream()).then(|| Box::pin(body));
@@ -87,6 +88,7 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     }
 
     /// A reader from the start; the one before gets nothing more.
+    #[must_use]
     pub fn reader(&self) -> Reader<B> {
         let mut state = lock(&self.0);
         state.reader += 1;
@@ -100,12 +102,27 @@ impl<B: Body<Data = Bytes>> Replay<B> {
     }
 
     /// Whether another reader would see all of it.
+    #[must_use]
     pub fn can_repeat(&self) -> bool {
         let state = lock(&self.0);
         !state.forgotten && state.fault.is_none()
     }
 
+    /// All of it, where it has come to its end and was kept.
+    #[must_use]
+    pub fn whole(&self) -> Option<Bytes> {
+        let state = lock(&self.0);
+        // Whoever sends a body of a known length does not wait for its end.
+        let ended = state.body.is_none() || state.hint.exact() == Some(state.seen as u64);
+        let whole = ended && !state.forgotten && state.fault.is_none();
+        whole.then(|| match state.kept.as_slice() {
+            [one] => one.clone(),
+            pieces => pieces.concat().into(),
+        })
+    }
+
     /// What was wrong with the body itself, if it was that.
+    #[must_use]
     pub fn fault(&self) -> Option<BodyFault> {
         lock(&self.0).fault
     }
@@ -237,7 +254,7 @@ mod tests {
     use std::convert::Infallible;
 
     use futures_util::{StreamExt as _, stream};
-    use http_body_util::{BodyExt as _, StreamBody};
+    use http_body_util::{BodyExt as _, Full, StreamBody};
 
     use super::*;
 
@@ -272,7 +289,17 @@ mod tests {
         );
         assert_eq!(all(second).await.unwrap(), "abcd");
         assert!(replay.can_repeat());
+        assert_eq!(replay.whole().unwrap(), "abcd");
         assert_eq!(all(replay.reader()).await.unwrap(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn is_whole_once_its_declared_length_has_passed() {
+        let replay = Replay::new(Full::new(Bytes::from_static(b"abcd")), LIMITS);
+        assert_eq!(replay.whole(), None);
+        let mut reader = replay.reader();
+        reader.frame().await.unwrap().unwrap();
+        assert_eq!(replay.whole().unwrap(), "abcd");
     }
 
     #[tokio::test]

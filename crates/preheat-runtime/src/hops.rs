@@ -1,8 +1,11 @@
-//! Which header fields pass a gateway, and what it adds.
+//! Which header fields pass one who stands between client and server, what he adds, and the request
+//! that he makes of the one that came.
 
 use std::net::SocketAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::InvalidUri;
+use http::{Request, Uri, Version, request};
 
 /// Fields that speak of one connection, not of the message (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -45,7 +48,7 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Tells the replica who asked.
+/// Tells the server who asked.
 pub fn forwarded(headers: &mut HeaderMap, from: Option<SocketAddr>, tls: bool) {
     if let Some(address) = from {
         let before = headers
@@ -62,6 +65,38 @@ pub fn forwarded(headers: &mut HeaderMap, from: Option<SocketAddr>, tls: bool) {
     }
     let scheme = if tls { "https" } else { "http" };
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+}
+
+/// What came, as it goes on: a path alone over HTTP/1, a whole address over HTTP/2. `host` stands in
+/// where the client named none.
+///
+/// # Errors
+/// When the path is none.
+pub fn onward<B>(
+    parts: &request::Parts,
+    body: B,
+    host: &'static str,
+    over_http2: bool,
+) -> Result<Request<B>, InvalidUri> {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let uri: Uri = match over_http2 {
+        true => format!("http://{host}{path}").parse(),
+        false => path.parse(),
+    }?;
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = parts.headers.clone();
+    let headers = request.headers_mut();
+    if over_http2 {
+        headers.remove(header::HOST);
+        *request.version_mut() = Version::HTTP_2;
+    } else if !headers.contains_key(header::HOST) {
+        let named = parts.uri.authority().map_or(host, |named| named.as_str());
+        let named = HeaderValue::from_str(named).unwrap_or(HeaderValue::from_static(host));
+        headers.insert(header::HOST, named);
+    }
+    Ok(request)
 }
 
 #[cfg(test)]

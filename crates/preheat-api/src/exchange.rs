@@ -1,4 +1,5 @@
-//! Bodies of the usual APIs, as templates, and which of them a path asks for.
+//! Requests to model servers of others: bodies of the usual APIs as templates, which of them a path
+//! asks for, and what can be read from an answer.
 
 use serde_json::{Value, json};
 
@@ -60,7 +61,8 @@ fn keyed(path: &str, key: &str, value: &str) -> Template {
     template("json", path, json!({ key: value }))
 }
 
-/// What to try, in this order. A server that refuses one as malformed has not run its model.
+/// What to try, in this order; always at least one. A server that refuses one as malformed has not run its model.
+#[must_use]
 pub fn candidates(preset: Option<&str>, path: Option<&str>) -> Vec<Template> {
     match (preset, path) {
         (Some("openai"), path) => vec![openai(path.unwrap_or("/v1/embeddings"))],
@@ -117,6 +119,7 @@ fn by_path(path: &str) -> Vec<Template> {
 }
 
 /// A template with everything filled in.
+#[must_use]
 pub fn fill(template: &Value, with: Fill<'_>) -> Value {
     match template {
         Value::String(text) => match text.as_str() {
@@ -133,7 +136,8 @@ pub fn fill(template: &Value, with: Fill<'_>) -> Value {
     }
 }
 
-/// A text with `{{text}}` and `{{model}}` in it.
+/// A text with `{{text}}` and `{{model}}` filled in.
+#[must_use]
 pub fn words(text: &str, with: Fill<'_>) -> String {
     if !text.contains("{{") {
         return text.to_owned();
@@ -144,15 +148,21 @@ pub fn words(text: &str, with: Fill<'_>) -> String {
         .replace("{{text}}", first)
 }
 
-/// How many rows an answer has, and how wide they are, in any of the usual shapes.
-pub fn rows(answer: &Value) -> Option<(usize, usize)> {
-    let vectors = match answer {
+/// The rows of an answer in any of the usual shapes; none where it has another.
+#[must_use]
+pub fn rows(answer: &Value) -> Option<Vec<&Value>> {
+    let rows = match answer {
         Value::Array(_) => answer,
-        Value::Object(map) => map.get("embeddings").or_else(|| map.get("data"))?,
+        Value::Object(map) => map
+            .get("embeddings")
+            .or_else(|| map.get("predictions"))
+            .or_else(|| map.get("data"))?,
         _ => return None,
     };
-    let vectors = vectors.as_array()?;
-    let first = vectors.first()?;
-    let first = first.get("embedding").unwrap_or(first);
-    Some((vectors.len(), first.as_array().map_or(0, Vec::len)))
+    Some(
+        rows.as_array()?
+            .iter()
+            .map(|row| row.get("embedding").unwrap_or(row))
+            .collect(),
+    )
 }

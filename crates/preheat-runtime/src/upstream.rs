@@ -1,8 +1,8 @@
-//! The way to one replica: its sockets, and connections to them that are kept.
+//! The way to one server behind this process: its sockets, and connections to them that are kept.
 //!
 //! HTTP/1.1 for ordinary requests, one at a time on each connection; HTTP/2 for gRPC, all on one.
 //! How many requests there are at once is bounded by permits elsewhere, so the pool needs no limit
-//! of its own.
+//! of its own. What the requests carry is the caller's: bodies are of any kind.
 
 use std::io;
 use std::pin::Pin;
@@ -16,24 +16,23 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use preheat_runtime::edge::{Address, MemoryDialer};
-use preheat_runtime::{InFlight, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::replay::Reader;
+use crate::edge::{Address, MemoryDialer};
+use crate::inflight::InFlight;
+use crate::tasks::Tasks;
 
-/// A replica on this machine that takes no connection in this time is not there.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A server on this machine that takes no connection in this time is not there.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// How often a silent HTTP/2 connection is tried.
 const PING: Duration = Duration::from_secs(10);
 
-/// The body of a request on its way to a replica.
-pub type Sent = Reader<Incoming>;
-
-/// Where a listener of a replica is.
+/// Where a listener of the server is.
 #[derive(Debug, Clone)]
 pub enum Place {
     At(Address),
@@ -44,8 +43,8 @@ pub enum Place {
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The replica has not seen it.
-    #[error("the replica takes no connection: {0}")]
+    /// The server has not seen it.
+    #[error("it takes no connection: {0}")]
     Connect(#[source] io::Error),
     #[error("the connection was closed before the request went out: {0}")]
     NotSent(#[source] hyper::Error),
@@ -55,7 +54,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Whether the replica certainly did nothing.
+    /// Whether the server certainly did nothing.
     #[must_use]
     pub fn is_unexecuted(&self) -> bool {
         !matches!(self, SendError::Broken(_))
@@ -72,32 +71,54 @@ impl SendError {
     }
 }
 
-/// Connections to one replica.
+/// Connections to one server, for requests with bodies of the kind `B`.
 #[derive(Debug)]
-pub struct Upstream {
+pub struct Upstream<B> {
     http: Place,
     grpc: Place,
-    idle: Mutex<Vec<http1::SendRequest<Sent>>>,
-    streams: tokio::sync::Mutex<Option<http2::SendRequest<Sent>>>,
+    idle: Mutex<Vec<Idle<B>>>,
+    /// Connections that lay idle for longer are not used again.
+    idle_limit: Duration,
+    streams: tokio::sync::Mutex<Option<http2::SendRequest<B>>>,
     in_flight: InFlight,
     tasks: Tasks,
+}
+
+/// A connection that waits for its next request.
+#[derive(Debug)]
+struct Idle<B> {
+    sender: http1::SendRequest<B>,
+    since: Instant,
 }
 
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
-impl Upstream {
-    /// `tasks`: drive the connections; cancelled when the replica is gone.
+impl<B> Upstream<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// `tasks`: drive the connections; cancelled when the server is gone.
     #[must_use]
     pub fn new(http: Place, grpc: Place, tasks: Tasks) -> Self {
         Upstream {
             http,
             grpc,
             idle: Mutex::default(),
+            idle_limit: Duration::MAX,
             streams: tokio::sync::Mutex::default(),
             in_flight: InFlight::new(),
             tasks,
         }
+    }
+
+    /// For servers that close idle connections early: a request that crosses with that is lost.
+    #[must_use]
+    pub fn idle_for(mut self, limit: Duration) -> Self {
+        self.idle_limit = limit;
+        self
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -106,8 +127,8 @@ impl Upstream {
     /// See [`SendError`].
     pub async fn send(
         self: &Arc<Self>,
-        request: Request<Sent>,
-    ) -> Result<Response<Received>, SendError> {
+        request: Request<B>,
+    ) -> Result<Response<Received<B>>, SendError> {
         let mut sender = self.connection().await?;
         let sent = sender.try_send_request(request).await;
         let response = sent.map_err(|mut failed| match failed.take_message() {
@@ -131,8 +152,8 @@ impl Upstream {
     /// See [`SendError`].
     pub async fn send_stream(
         self: &Arc<Self>,
-        request: Request<Sent>,
-    ) -> Result<Response<Received>, SendError> {
+        request: Request<B>,
+    ) -> Result<Response<Received<B>>, SendError> {
         let mut sender = self.stream().await?;
         let sent = sender.try_send_request(request).await;
         let response = sent.map_err(|mut failed| match failed.take_message() {
@@ -142,7 +163,19 @@ impl Upstream {
         Ok(response.map(|body| Received { body, lease: None }))
     }
 
-    /// Requests that this replica works on, in rotation or not.
+    /// Where it listens, for who needs a connection of their own.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.http
+    }
+
+    /// Tasks that end when the server is gone.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Requests that this server works on.
     #[must_use]
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
@@ -154,11 +187,16 @@ impl Upstream {
         self.tasks.token().cancel();
     }
 
-    async fn connection(&self) -> Result<http1::SendRequest<Sent>, SendError> {
+    async fn connection(&self) -> Result<http1::SendRequest<B>, SendError> {
         loop {
             // The lock is not held over the wait.
             let kept = self.lock().pop();
-            let Some(mut sender) = kept else { break };
+            let Some(Idle { mut sender, since }) = kept else {
+                break;
+            };
+            if since.elapsed() > self.idle_limit {
+                continue;
+            }
             // Ready, or closed by the other side while it lay idle.
             if sender.ready().await.is_ok() {
                 return Ok(sender);
@@ -179,7 +217,7 @@ impl Upstream {
         Ok(sender)
     }
 
-    async fn stream(&self) -> Result<http2::SendRequest<Sent>, SendError> {
+    async fn stream(&self) -> Result<http2::SendRequest<B>, SendError> {
         let mut streams = self.streams.lock().await;
         if let Some(sender) = streams.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
@@ -202,8 +240,16 @@ impl Upstream {
         Ok(sender)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<http1::SendRequest<Sent>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle<B>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Upstream<B> {
+    fn keep(&self, sender: http1::SendRequest<B>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = Instant::now();
+        idle.push(Idle { sender, since });
     }
 }
 
@@ -229,27 +275,27 @@ async fn connect(place: &Place) -> io::Result<Box<dyn Socket>> {
 
 /// A connection in use; kept for the next request once the answer has been read to its end.
 #[derive(Debug)]
-struct Lease {
-    upstream: Arc<Upstream>,
-    sender: http1::SendRequest<Sent>,
+struct Lease<B> {
+    upstream: Arc<Upstream<B>>,
+    sender: http1::SendRequest<B>,
 }
 
-impl Lease {
+impl<B> Lease<B> {
     fn give_back(self) {
         if !self.sender.is_closed() {
-            self.upstream.lock().push(self.sender);
+            self.upstream.keep(self.sender);
         }
     }
 }
 
 /// The body of an answer. Dropped before its end it closes the connection, and so cancels the work.
 #[derive(Debug)]
-pub struct Received {
+pub struct Received<B> {
     body: Incoming,
-    lease: Option<Lease>,
+    lease: Option<Lease<B>>,
 }
 
-impl Received {
+impl<B> Received<B> {
     fn ended(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
@@ -257,7 +303,7 @@ impl Received {
     }
 }
 
-impl Body for Received {
+impl<B> Body for Received<B> {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -281,7 +327,7 @@ impl Body for Received {
     }
 }
 
-impl Drop for Received {
+impl<B> Drop for Received<B> {
     fn drop(&mut self) {
         // An answer without a body is never polled.
         if self.body.is_end_stream() {

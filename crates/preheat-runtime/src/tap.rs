@@ -1,0 +1,84 @@
+//! Copies of requests for who listens to them; nothing is kept, and nothing is copied while nobody
+//! listens.
+
+use bytes::Bytes;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Copies that a slow listener may be behind; it misses what is beyond.
+const BEHIND: usize = 256;
+
+/// Where copies are offered. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Tap(broadcast::Sender<Copied>);
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    pub path: String,
+    pub body: Bytes,
+}
+
+/// Who listens.
+#[derive(Debug)]
+pub struct Listener(broadcast::Receiver<Copied>);
+
+impl Default for Tap {
+    fn default() -> Self {
+        Tap(broadcast::Sender::new(BEHIND))
+    }
+}
+
+impl Tap {
+    /// Whether a copy would reach anybody.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    pub fn offer(&self, path: &str, body: Bytes) {
+        if self.is_open() {
+            let path = path.to_owned();
+            // The last one may have left just now.
+            let _ = self.0.send(Copied { path, body });
+        }
+    }
+
+    #[must_use]
+    pub fn listen(&self) -> Listener {
+        Listener(self.0.subscribe())
+    }
+}
+
+impl Listener {
+    /// The next copy; none once there will be no more.
+    pub async fn next(&mut self) -> Option<Copied> {
+        loop {
+            match self.0.recv().await {
+                Ok(copied) => return Some(copied),
+                // A sample is a sample.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_copied_for_nobody_and_the_newest_for_the_slow() {
+        let tap = Tap::default();
+        assert!(!tap.is_open());
+        tap.offer("/a", Bytes::new());
+        let mut listener = tap.listen();
+        for number in 0..BEHIND + 10 {
+            tap.offer("/a", Bytes::from(number.to_string()));
+        }
+        assert_eq!(listener.next().await.unwrap().body, "10");
+        drop(listener);
+        assert!(!tap.is_open());
+    }
+}

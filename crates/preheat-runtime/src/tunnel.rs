@@ -1,0 +1,123 @@
+//! Connections that leave HTTP: a client and a server that both want to speak something else, WebSocket
+//! for one, over the connections that their request came by. Bytes pass as they are.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::upgrade::{OnUpgrade, on};
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+
+use crate::tasks::Tasks;
+use crate::upstream::{Place, SendError, dial};
+
+/// What a request asks to speak instead of HTTP. Only HTTP/1.1 has this way.
+#[must_use]
+pub fn wanted(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut connection = headers.get_all(header::CONNECTION).iter();
+    let upgrades = connection.any(|value| {
+        let words = value.to_str().unwrap_or_default().split(',');
+        words
+            .into_iter()
+            .any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
+    });
+    headers.get(header::UPGRADE).filter(|_| upgrades).cloned()
+}
+
+/// Asks for it at the next hop, where what is about a connection has been taken out.
+pub fn ask(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
+}
+
+/// Sends such a request, which has no body, on a connection of its own. What is not an agreement is
+/// an answer like any other.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn open(
+    place: &Place,
+    request: Request<Empty<Bytes>>,
+    tasks: &Tasks,
+) -> Result<Response<hyper::body::Incoming>, SendError> {
+    let stream = dial(place).await.map_err(SendError::Connect)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(SendError::NotSent)?;
+    let token = tasks.token().clone();
+    tasks.spawn("upgradeable connection", async move {
+        tokio::select! {
+            // How it ends shows in the answer, or in what follows it.
+            _ = connection.with_upgrades() => {}
+            () = token.cancelled() => {}
+        }
+    });
+    sender
+        .send_request(request)
+        .await
+        .map_err(SendError::Broken)
+}
+
+/// Whether the server agreed.
+#[must_use]
+pub fn agreed<B>(response: &Response<B>) -> bool {
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// Lets both sides speak once both have their connections, until either has nothing more to say or
+/// the tasks are told to stop. `held` lives as long as they speak.
+pub fn join(
+    client: OnUpgrade,
+    server: &mut Response<hyper::body::Incoming>,
+    held: impl Send + 'static,
+    tasks: &Tasks,
+) {
+    let server = on(server);
+    let token = tasks.token().clone();
+    tasks.spawn("tunnel", async move {
+        let speaking = async {
+            let (client, server) = (client.await?, server.await?);
+            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            // Either side may leave without a word; the other is told by its end.
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+            Ok::<_, hyper::Error>(())
+        };
+        tokio::select! {
+            spoken = speaking => if let Err(error) = spoken {
+                tracing::debug!(event = "not_upgraded", %error, "a connection did not leave HTTP");
+            },
+            () = token.cancelled() => {}
+        }
+        drop(held);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_asks_twice_wants_it() {
+        let headers = |connection: &str, upgrade: &str| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("connection", connection), ("upgrade", upgrade)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            headers
+        };
+        for (connection, upgrade, wants) in [
+            ("Upgrade", "websocket", true),
+            ("keep-alive, Upgrade", "websocket", true),
+            ("keep-alive", "websocket", false),
+            ("upgrade", "", false),
+            ("", "websocket", false),
+        ] {
+            let found = wanted(&headers(connection, upgrade)).is_some();
+            assert_eq!(found, wants, "{connection}: {upgrade}");
+        }
+    }
+}

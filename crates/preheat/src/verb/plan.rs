@@ -1,0 +1,208 @@
+//! `preheat plan`: the fewest warm-up cases that stand for a wanted share of traffic, as keys of a
+//! configuration. Without traffic it is the plan that the model's limits ask for.
+
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use preheat_api::config::{EngineKind, Model};
+use preheat_core::coverage::{Covered, cover};
+use preheat_core::{
+    Buckets, CaseInput, Failure, FailureKind, ModelLimits, ShapeBucket, WarmupPlan,
+};
+use preheat_engine::{EngineInfo, Tokenizer};
+use preheat_server::exchange::texts;
+use serde_json::Value;
+
+use self::traffic::Seen;
+use super::{models, process};
+use crate::cli::PlanArgs;
+use crate::exit::staged;
+use crate::out;
+
+pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
+    let config = process::effective(&args.configured)?.config;
+    let model = config.model.first().cloned().unwrap_or_default();
+    let seen = traffic::read(args)?;
+    if !args.from.is_empty() && seen.is_empty() {
+        return Err(failed(
+            "there is no request in it",
+            "give a recording (preheat record), an access log, or the address of an admin listener",
+        ));
+    }
+    let text = match model.engine {
+        EngineKind::Http => requests(&seen, args)?,
+        _ => shapes(&model, &seen, args)?,
+    };
+    out::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// For a model of ours: shape classes, with as many texts and tokens as they hold.
+fn shapes(model: &Model, seen: &[Seen], args: &PlanArgs) -> Result<String, Failure> {
+    let known = Known::of(args)?;
+    let edges = &model.batching.buckets;
+    let longest = known.info.max_tokens;
+    let buckets = Buckets::new(
+        &edges.batch,
+        &edges.tokens,
+        model.batching.max_batch,
+        longest,
+    );
+    if args.from.is_empty() {
+        return Ok(derived(model, &known.info, &buckets));
+    }
+    let mut counts: BTreeMap<ShapeBucket, u64> = BTreeMap::new();
+    let mut unknown = 0u64;
+    for seen in seen {
+        match seen.body.clone().and_then(texts) {
+            Some(texts) => {
+                let tokens = texts.iter().map(|text| known.tokens(text)).max();
+                let shape = buckets.of(texts.len(), tokens.unwrap_or(1));
+                *counts.entry(shape).or_default() += 1;
+            }
+            None => unknown += 1,
+        }
+    }
+    if counts.is_empty() {
+        return Err(failed(
+            "none of its requests shows texts",
+            "record bodies (preheat record): an access log does not tell how long texts are",
+        ));
+    }
+    let covered = cover(counts, args.share, args.cases);
+    let mut text = heading(&covered, args, "shape classes");
+    if unknown > 0 {
+        text += &format!("# {unknown} requests without texts are not counted\n");
+    }
+    for (shape, count) in &covered.cases {
+        let note = format!("  # {}", share(*count, covered.total));
+        text += &case(&shape.to_string(), shape.batch, shape.tokens, &note);
+    }
+    Ok(text)
+}
+
+/// How long texts are to a model.
+struct Known {
+    info: EngineInfo,
+    tokenizer: Option<std::sync::Arc<Tokenizer>>,
+}
+
+impl Known {
+    fn of(args: &PlanArgs) -> Result<Self, Failure> {
+        let pulled = models::fetched(&args.configured)?;
+        let spec = preheat_server::load_spec(&pulled.settings.model, &pulled.fetched);
+        let Some(spec) = spec else {
+            return Err(failed(
+                "this engine has no tokenizer of its own",
+                "plans from traffic are for encoders and for engine = \"http\"",
+            ));
+        };
+        let loaded = preheat_engine::load::load(&spec)
+            .map_err(|error| failed(error.to_string(), error.remedy()))?;
+        Ok(Known {
+            info: loaded.engine.info().clone(),
+            tokenizer: Some(loaded.tokenizer),
+        })
+    }
+
+    fn tokens(&self, text: &str) -> usize {
+        let counted = self.tokenizer.as_ref().and_then(|t| t.encode(text).ok());
+        counted.map_or(1, |row| row.len())
+    }
+}
+
+fn derived(model: &Model, info: &EngineInfo, buckets: &Buckets) -> String {
+    let limits = ModelLimits {
+        max_batch: model.batching.max_batch,
+        max_tokens: info.max_tokens,
+        max_volume: model.batching.max_tokens.max(info.max_tokens),
+        shape_state: info.shape_state,
+    };
+    let plan = WarmupPlan::derive(&limits, buckets);
+    let mut text = format!(
+        "# what {} runs without a plan: {} cases\n",
+        info.name,
+        plan.cases.len()
+    );
+    for planned in plan.cases {
+        if let CaseInput::Generate { texts, tokens } = planned.input {
+            text += &case(&planned.name, texts, tokens, "");
+        }
+    }
+    text
+}
+
+fn case(name: &str, texts: usize, tokens: usize, note: &str) -> String {
+    let generate = format!("{{ texts = {texts}, tokens = {tokens} }}");
+    format!("\n[[model.warmup.case]]{note}\nname = \"{name}\"\ngenerate = {generate}\n")
+}
+
+/// For somebody else's server: requests as they were seen, one for each path and size class.
+fn requests(seen: &[Seen], args: &PlanArgs) -> Result<String, Failure> {
+    let mut counts: BTreeMap<(String, u32), (u64, &Seen)> = BTreeMap::new();
+    for seen in seen {
+        let size = seen.body.as_ref().map_or(0, |body| body.to_string().len());
+        // Sizes that differ by less than a factor of two are alike.
+        let class = usize::BITS - size.leading_zeros();
+        let place = (seen.path.clone().unwrap_or_default(), class);
+        counts.entry(place).or_insert((0, seen)).0 += 1;
+    }
+    if counts.is_empty() {
+        return Err(failed(
+            "a server\'s plan comes from traffic",
+            "give --from: a recording, an access log, or the address of an admin listener",
+        ));
+    }
+    let classes = counts.into_values().map(|(count, seen)| (seen, count));
+    let covered = cover(classes, args.share, args.cases);
+    let mut text = heading(&covered, args, "kinds of requests");
+    for (number, (seen, count)) in (1..).zip(&covered.cases) {
+        let _ = write!(
+            text,
+            "\n[[model.warmup.case]]  # {}\nname = \"seen-{number}\"\n",
+            share(*count, covered.total)
+        );
+        if let Some(path) = &seen.path {
+            let _ = writeln!(text, "path = {}", toml::Value::from(path.as_str()));
+        }
+        match &seen.body {
+            Some(body) => text += &body_line(body),
+            // An access log does not tell bodies.
+            None => text += "generate = { texts = 1, tokens = 16 }\n",
+        }
+    }
+    Ok(text)
+}
+
+fn body_line(body: &Value) -> String {
+    match toml::Value::try_from(body) {
+        Ok(body) => format!("body = {body}\n"),
+        // TOML knows no null.
+        Err(_) => format!("# body = {body}\n"),
+    }
+}
+
+fn heading<T>(covered: &Covered<T>, args: &PlanArgs, what: &str) -> String {
+    let fewer = match covered.share() < args.share {
+        true => format!("; --cases {} allows no more", args.cases),
+        false => String::new(),
+    };
+    format!(
+        "# {} {what} stand for {:.1} % of {} requests{fewer}\n",
+        covered.cases.len(),
+        covered.share() * 100.0,
+        covered.total
+    )
+}
+
+fn share(count: u64, total: u64) -> String {
+    let percent = count as f64 * 100.0 / total.max(1) as f64;
+    format!("{count} requests, {percent:.1} %")
+}
+
+pub fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
+    staged("plan", FailureKind::Configuration, cause, remedy)
+}

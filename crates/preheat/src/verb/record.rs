@@ -1,0 +1,97 @@
+//! `preheat record`: requests of users as they come to a running replica or gateway, into a file that
+//! warm-up plans and `preheat plan` read.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use preheat_core::{Failure, FailureKind};
+use tokio::time::{Instant, timeout_at};
+
+use super::process;
+use crate::cli::{RecordArgs, Target};
+use crate::client::{Client, ClientError};
+use crate::exit::{WAIT_TIMED_OUT, staged};
+use crate::out::say;
+
+/// Where a replica and a gateway tell them.
+const PATH: &str = "/v1/requests";
+
+/// A line holds a request body, and those are bounded.
+const LONGEST_LINE: usize = 16 << 20;
+
+pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
+    let target = Target {
+        url: args.url.clone(),
+        key: args.key.clone(),
+        json: false,
+    };
+    let not_written = |error: std::io::Error| {
+        let cause = format!("{} cannot be written: {error}", args.out.display());
+        failed(cause, "give another file with --out")
+    };
+    let mut file = private(args).map_err(not_written)?;
+    let (mut seen, mut written) = (0, 0);
+    let listening = listen(&target, args.time, |line| {
+        seen += 1;
+        if (seen - 1) % args.every == 0 {
+            file.write_all(line.as_bytes())?;
+            file.write_all(b"\n")?;
+            written += 1;
+        }
+        Ok(written < args.max)
+    });
+    process::runtime()?
+        .block_on(listening)?
+        .map_err(not_written)?;
+    say(&format!(
+        "{written} of {seen} requests written to {}",
+        args.out.display()
+    ));
+    match written {
+        0 => Ok(ExitCode::from(WAIT_TIMED_OUT)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What users sent is nobody else's to read.
+fn private(args: &RecordArgs) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(&args.out)
+}
+
+/// Hands on every line that comes within the time, until one is enough.
+pub async fn listen(
+    target: &Target,
+    time: Duration,
+    mut take: impl FnMut(&str) -> std::io::Result<bool>,
+) -> Result<std::io::Result<()>, Failure> {
+    let deadline = Instant::now() + time;
+    let unreachable = |error: ClientError| failed(error.to_string(), error.remedy());
+    let client = Client::of(target).map_err(unreachable)?;
+    let mut response = client.stream(PATH, time).await.map_err(unreachable)?;
+    let mut rest: Vec<u8> = Vec::new();
+    // Its end, or ours.
+    while let Ok(Ok(Some(piece))) = timeout_at(deadline, response.chunk()).await {
+        rest.extend_from_slice(&piece);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            match take(String::from_utf8_lossy(&line).trim_end()) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        if rest.len() > LONGEST_LINE {
+            rest.clear();
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
+    staged("record", FailureKind::Internal, cause, remedy)
+}

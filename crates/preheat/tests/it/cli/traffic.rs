@@ -1,0 +1,234 @@
+//! `record`, `plan` and `audit` against running replicas and gateways.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Called, Shell};
+use crate::client;
+use crate::replica::{Replica, SIM, Start, model_folder};
+
+/// Records while requests are sent, until the recorder has what it wants.
+async fn record(replica: &Replica, shell: &Shell) -> (Called, Vec<Value>) {
+    let admin = format!("http://{}", replica.admin);
+    let args = [
+        "record",
+        &admin,
+        "--max",
+        "6",
+        "--time",
+        "60s",
+        "--out",
+        "requests.ndjson",
+    ];
+    let mut recorder = shell.command(args);
+    recorder.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut recorder = recorder.spawn().unwrap();
+    let mut number = 0;
+    while recorder.try_wait().unwrap().is_none() {
+        number += 1;
+        let body = match number % 3 {
+            // Of another size than a lone text, so that it is a kind of its own.
+            0 => json!([
+                "a longer text",
+                "a longer text",
+                "a longer text",
+                "a longer text"
+            ]),
+            _ => json!([format!("text number {number}")]),
+        };
+        assert_eq!(replica.post("/embed", &body).await.status, 200);
+        // What is refused is not recorded.
+        assert_ne!(replica.post("/embed", &json!([])).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let called: Called = recorder.wait_with_output().unwrap().into();
+    let text = std::fs::read_to_string(shell.path().join("requests.ndjson")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    (called, lines.collect())
+}
+
+#[tokio::test]
+async fn what_users_ask_a_replica_becomes_a_plan() {
+    let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    let (called, lines) = record(&replica, &shell).await;
+    assert_eq!(called.code, 0, "{called:?}");
+    assert!(
+        called.stderr.contains("6 of 6 requests written"),
+        "{called:?}"
+    );
+    assert_eq!(lines.len(), 6);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["path"] == "/embed" && line["body"].is_array())
+    );
+
+    // For somebody else's server: requests as they were, the most frequent first.
+    let plan = shell.call([
+        "plan",
+        "--engine",
+        "http",
+        "--upstream",
+        "h:1",
+        "--from",
+        "requests.ndjson",
+    ]);
+    assert_eq!(plan.code, 0, "{plan:?}");
+    assert!(
+        plan.stdout.contains("stand for 100.0 % of 6 requests"),
+        "{plan:?}"
+    );
+    assert!(
+        plan.stdout
+            .contains("path = \"/embed\"\nbody = [\"text number"),
+        "{plan:?}"
+    );
+    // What it prints are keys of a configuration.
+    let config = format!(
+        "[[model]]\nengine = \"http\"\nhttp.url = \"h:1\"\n{}",
+        plan.stdout
+    );
+    shell.write("served.toml", &config);
+    let check = shell.call(["check", "--config", "served.toml"]);
+    assert_eq!(check.code, 0, "{check:?}");
+
+    // For a model of ours: shape classes, by its own tokenizer.
+    let model = model_folder().display().to_string();
+    let plan = shell.call([
+        "plan",
+        &model,
+        "--from",
+        "requests.ndjson",
+        "--share",
+        "0.5",
+    ]);
+    assert_eq!(plan.code, 0, "{plan:?}");
+    assert!(
+        plan.stdout.contains("1 shape classes stand for 66.7 %"),
+        "{plan:?}"
+    );
+    assert!(
+        plan.stdout
+            .contains("generate = { texts = 1, tokens = 16 }"),
+        "{plan:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_users_ask_a_gateway_is_recorded_too() {
+    let config = format!("[drain]\ndelay = \"0s\"\n[fleet]\nmax = 1\nspares = 0\n{SIM}");
+    let gateway = Start::with(&config).gateway().ready().await;
+    let shell = Shell::new();
+    let (called, lines) = record(&gateway, &shell).await;
+    assert_eq!((called.code, lines.len()), (0, 6), "{called:?}");
+}
+
+#[test]
+fn an_access_log_tells_paths_and_a_model_tells_the_rest() {
+    let shell = Shell::new();
+    let mut log = String::from("INFO: Started server process\n");
+    for _ in 0..9 {
+        log += "INFO:     127.0.0.1:5 - \"POST /embed HTTP/1.1\" 200 OK\n";
+    }
+    log += "INFO:     127.0.0.1:5 - \"POST /rerank HTTP/1.1\" 200 OK\n";
+    shell.write("access.log", &log);
+    let http = [
+        "plan",
+        "--engine",
+        "http",
+        "--upstream",
+        "h:1",
+        "--from",
+        "access.log",
+    ];
+    let plan = shell.call(http.into_iter().chain(["--share", "0.9"]));
+    assert!(
+        plan.stdout
+            .starts_with("# 1 kinds of requests stand for 90.0 % of 10"),
+        "{plan:?}"
+    );
+    assert!(plan.stdout.contains("path = \"/embed\""), "{plan:?}");
+
+    let model = model_folder().display().to_string();
+    let without_bodies = shell.call(["plan", &model, "--from", "access.log"]);
+    assert_eq!(without_bodies.code, 10, "{without_bodies:?}");
+    let derived = shell.call(["plan", &model]);
+    assert!(derived.stdout.contains("name = \"1x16\""), "{derived:?}");
+    shell.write("empty.log", "nothing\n");
+    assert_eq!(shell.call(["plan", &model, "--from", "empty.log"]).code, 10);
+}
+
+#[tokio::test]
+async fn a_replica_is_held_against_its_promises() {
+    let replica = Start::with(SIM).ready().await;
+    let shell = Shell::new();
+    let url = format!("http://{}", replica.http);
+    let audit = shell.call(["audit", &url, "--json"]);
+    let json = audit.json();
+    let whats: Vec<_> = json["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| &c["what"])
+        .collect();
+    assert_eq!(
+        whats,
+        [
+            "first request against the next ones",
+            "peak memory of its limit"
+        ]
+    );
+    assert_eq!(json["checks"][1]["ok"], true, "{json:#}");
+    assert_eq!(audit.code, if json["ok"] == true { 0 } else { 14 });
+
+    // A limit that its memory does not fit is a promise that is broken.
+    let tight = format!("[memory]\nlimit = \"1MB\"\nheadroom = 0.0\n[warmup]\nskip = true\n{SIM}");
+    let replica = Start::with(&tight).ready().await;
+    let url = format!("http://{}", replica.http);
+    let audit = shell.call(["audit", &url, "--json"]);
+    assert_eq!(
+        (audit.code, &audit.json()["checks"][1]["ok"]),
+        (14, &json!(false)),
+        "{audit:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_is_audited_from_no_replica_to_two_and_set_back() {
+    let fleet = "min = 0\nmax = 3\nspares = 0\nscale_to_zero = true\nlinger = \"200ms\"";
+    let config = format!("[drain]\ndelay = \"0s\"\n[slo]\np95 = \"5s\"\n[fleet]\n{fleet}\n{SIM}");
+    let gateway = Start::with(&config).gateway().ready().await;
+    let [url, admin] = [gateway.http, gateway.admin].map(|address| format!("http://{address}"));
+    let shell = Shell::new();
+    let audit = shell.call([
+        "audit",
+        &url,
+        "--admin",
+        &admin,
+        "--replicas",
+        "2",
+        "--time",
+        "300ms",
+        "--json",
+    ]);
+    let json = audit.json();
+    let checks = json["checks"].as_array().unwrap();
+    let find = |what: &str| checks.iter().find(|c| c["what"] == what).unwrap();
+    assert_eq!(
+        find("first request with no replica")["ok"],
+        true,
+        "{json:#}"
+    );
+    assert_eq!(find("errors while replicas come")["ok"], true, "{json:#}");
+    let p95 = find("p95 while replicas come, by their number")["value"]
+        .as_str()
+        .unwrap();
+    assert!(p95.starts_with("1: ") && p95.contains(", 2: "), "{p95}");
+    let service = client::get(gateway.admin, "/v1/services/embedder")
+        .await
+        .unwrap()
+        .json();
+    assert_eq!((&service["min"], &service["max"]), (&json!(0), &json!(3)));
+}
