@@ -437,6 +437,7 @@ fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passpor
             dim: width,
             max_tokens: 1,
             simulated: true,
+            accuracy: None,
         }),
         instances: 1,
         source: None,
