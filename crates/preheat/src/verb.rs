@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod diagnose;
+mod floor;
 mod gateway;
 mod init;
 mod models;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Bench(args) => bench::run(&args),
         Verb::Probe(args) => probe::run(&args),
         Verb::Diagnose(args) => diagnose::run(&args),
+        Verb::Floor(args) => floor::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
         Verb::Completions { shell } => completions(shell),

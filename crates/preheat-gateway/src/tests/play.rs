@@ -459,6 +459,7 @@ fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passpor
             limit_bytes: 0,
             headroom: 1.0,
         },
+        floor: None,
         error: None,
     };
     Passport {
