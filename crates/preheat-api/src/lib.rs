@@ -7,6 +7,7 @@
 pub mod classify;
 pub mod config;
 pub mod embed;
+pub mod floor;
 pub mod grpc;
 pub mod metrics;
 pub mod oip;

@@ -10,6 +10,7 @@ pub mod meta;
 mod named;
 pub mod oip;
 mod openai;
+mod predict;
 mod probes;
 pub mod rate;
 mod tei;
@@ -37,6 +38,8 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .route("/", post(tei::embed))
         .route("/embed", post(embed::embed))
         .route("/classify/image", post(classify::image))
+        .route("/predict", post(predict::predict))
+        .route("/rerank", post(predict::rerank))
         .route("/tokenize", post(tei::tokenize))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v2/models/{model}/infer", post(oip::infer))
