@@ -6,7 +6,7 @@
 //!
 //! | to change | look in |
 //! |---|---|
-//! | what is read from the file | `declaration.rs`, encoded as `wire.rs` says |
+//! | what is read from the file | `declaration.rs`, encoded as `wire.rs` says; damage: `whole.rs` |
 //! | how ONNX Runtime is found in the process | `library.rs` |
 //! | its sessions: threads, devices, conversion of tensors | `session.rs` |
 //! | what it made of a file, kept for the next start | `artefact.rs`, `relocate.rs` |
@@ -22,6 +22,7 @@ mod relocate;
 mod rust;
 mod session;
 mod texts;
+mod whole;
 mod wire;
 
 use std::num::NonZeroUsize;
@@ -238,7 +239,11 @@ impl File {
     fn read(spec: &OnnxSpec, places: Places<'_>) -> Result<Self, LoadError> {
         let file = WeightsFile::map(&spec.file)?;
         let sha256 = sha256(&file, places, spec.expected_sha256.as_deref())?;
-        let declared = declaration::read(file.bytes()).map_err(|reason| LoadError::Onnx {
+        let read = || {
+            whole::check(file.bytes())?;
+            declaration::read(file.bytes())
+        };
+        let declared = read().map_err(|reason| LoadError::Onnx {
             path: spec.file.clone(),
             reason,
         })?;

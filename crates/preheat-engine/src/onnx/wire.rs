@@ -48,6 +48,14 @@ pub(super) fn last(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, String>
     Ok(found)
 }
 
+/// Whether these bytes are numbers of variable length, up to the last.
+pub(super) fn varints(mut bytes: &[u8]) -> Option<()> {
+    while !bytes.is_empty() {
+        varint(&mut bytes)?;
+    }
+    Some(())
+}
+
 /// Appends a field that holds bytes.
 pub(super) fn put(number: u64, bytes: &[u8], out: &mut Vec<u8>) {
     put_varint(number << 3 | 2, out);
