@@ -8,6 +8,7 @@ pub mod classify;
 pub mod config;
 pub mod embed;
 pub mod exchange;
+pub mod floor;
 pub mod grpc;
 pub mod metrics;
 pub mod oip;

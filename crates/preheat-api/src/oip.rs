@@ -162,7 +162,9 @@ pub struct RepositoryItem {
     pub reason: String,
 }
 
-/// Names of the tensors that a text-embedding model takes and gives.
+/// Names of the tensors that models of texts take and give.
 pub const TEXT_INPUT: &str = "text";
 pub const EMBEDDING_OUTPUT: &str = "embedding";
+/// A classifier's own numbers, one for each label.
+pub const SCORES_OUTPUT: &str = "logits";
 pub const MODEL_VERSION: &str = "1";

@@ -39,6 +39,9 @@ pub struct ModelReport {
     pub checks: Vec<CheckReport>,
     pub proof: ProofReport,
     pub memory: MemoryReport,
+    /// Once ready, on a machine whose limits were measured with `preheat floor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorReport>,
     pub error: Option<ErrorReport>,
 }
 
@@ -50,6 +53,9 @@ pub struct EngineReport {
     pub max_tokens: usize,
     /// Declared times instead of a computation.
     pub simulated: bool,
+    /// How far reduced precision is off, as it was measured on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +127,20 @@ pub struct MemoryReport {
     pub limit_bytes: u64,
     /// Share of the limit that the peak left free.
     pub headroom: f64,
+}
+
+/// How near the start came to what this machine allows: process start, mapping the weights, and one
+/// run of each planned case on each instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FloorReport {
+    pub process_ms: f64,
+    pub map_ms: f64,
+    pub runs_ms: f64,
+    /// All of them.
+    pub ms: f64,
+    /// From process start to ready, and how many times the floor that is.
+    pub ready_ms: f64,
+    pub ratio: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,5 +1,7 @@
 //! Bodies of text-embeddings-inference.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,66 @@ pub struct EmbedRequest {
     pub dimensions: Option<usize>,
 }
 
+/// What `/predict` takes: a text, a list of one text or of two that belong together, or a list of
+/// such lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PredictInputs {
+    One(String),
+    Together(Vec<String>),
+    Many(Vec<Vec<String>>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PredictRequest {
+    pub inputs: PredictInputs,
+    /// Cut texts that are too long; false: refuse them. Null: cut.
+    #[serde(default)]
+    pub truncate: Option<bool>,
+    /// The model's own numbers; false: as shares of one, or, of a single label, from 0 to 1.
+    #[serde(default)]
+    pub raw_scores: bool,
+}
+
+/// One label and its score; they come best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prediction {
+    pub score: f32,
+    pub label: String,
+}
+
+/// A list of predictions for one input, a list of such lists for several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Predictions {
+    One(Vec<Prediction>),
+    Many(Vec<Vec<Prediction>>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RerankRequest {
+    pub query: String,
+    pub texts: Vec<String>,
+    /// Cut texts that are too long; false: refuse them. Null: cut.
+    #[serde(default)]
+    pub truncate: Option<bool>,
+    /// The model's own numbers; false: from 0 to 1.
+    #[serde(default)]
+    pub raw_scores: bool,
+    #[serde(default)]
+    pub return_text: bool,
+}
+
+/// `/rerank` answers these, best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rank {
+    /// Place of the text in the request.
+    pub index: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    pub score: f32,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenizeRequest {
     pub inputs: Texts,
@@ -78,8 +140,18 @@ pub struct Info {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ModelType {
-    pub embedding: EmbeddingType,
+#[serde(rename_all = "lowercase")]
+pub enum ModelType {
+    Embedding(EmbeddingType),
+    Classifier(ClassifierType),
+    /// One score for a pair of texts.
+    Reranker(ClassifierType),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClassifierType {
+    pub id2label: BTreeMap<String, String>,
+    pub label2id: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

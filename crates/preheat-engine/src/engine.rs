@@ -92,6 +92,8 @@ pub enum Task {
     /// A vector for each text.
     #[default]
     Embed,
+    /// A score for each label, for each text or pair of texts.
+    Classify,
     /// A score for each label, for each image.
     Image,
     /// Named tensors in, named tensors out; what they mean is the caller's business.
@@ -103,6 +105,7 @@ impl Task {
     pub const fn name(self) -> &'static str {
         match self {
             Task::Embed => "embed",
+            Task::Classify => "classify",
             Task::Image => "image",
             Task::Tensors => "tensors",
         }
@@ -110,7 +113,7 @@ impl Task {
 
     #[must_use]
     pub const fn takes_texts(self) -> bool {
-        matches!(self, Task::Embed)
+        matches!(self, Task::Embed | Task::Classify)
     }
 }
 
@@ -147,10 +150,16 @@ pub struct EngineInfo {
     pub shape_state: bool,
     /// Sleeps instead of computing; shown wherever a figure of it is shown.
     pub simulated: bool,
+    /// How far reduced precision is off, measured; none in full precision.
+    pub accuracy: Option<String>,
     pub signature: Signature,
 }
 
-/// Token ids of several sequences, one after the other, without padding.
+/// Set in the id of a token that belongs to the second text of a pair, where a model tells the two
+/// apart. Ids themselves are far below it.
+pub const SECOND: u32 = 1 << 31;
+
+/// Token ids of several sequences, one after the other, without padding. See [`SECOND`] for pairs.
 ///
 /// Sequence `i` is `ids[offsets[i]..offsets[i + 1]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -195,6 +204,27 @@ impl TokenBatch {
 
     pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
         self.offsets.windows(2).map(|w| &self.ids[w[0]..w[1]])
+    }
+
+    /// Refuses what a model has no numbers for.
+    ///
+    /// # Errors
+    /// [`RunError::Input`] names the row.
+    pub(crate) fn check(&self, vocab: usize, max_tokens: usize) -> Result<(), RunError> {
+        for (row, sequence) in self.iter().enumerate() {
+            let found = sequence.len();
+            let mut ids = sequence.iter().map(|id| id & !SECOND);
+            let problem = match ids.find(|&id| id as usize >= vocab) {
+                _ if found == 0 => "is empty".to_owned(),
+                _ if found > max_tokens => {
+                    format!("has {found} tokens, the model reads {max_tokens}")
+                }
+                Some(id) => format!("has the token id {id}, the vocabulary ends before {vocab}"),
+                None => continue,
+            };
+            return Err(RunError::Input(format!("sequence {row} {problem}")));
+        }
+        Ok(())
     }
 
     /// All ids in order, and the row boundaries as described on the type.

@@ -3,6 +3,7 @@
 
 pub mod bake;
 pub mod engine;
+pub mod floor;
 pub mod load;
 mod native;
 pub mod onnx;
@@ -13,8 +14,8 @@ pub mod store;
 pub mod tokenizer;
 
 pub use engine::{
-    Batch, Element, Engine, EngineInfo, Instance, Matrix, Output, RunError, Signature, Task,
-    Tensor, TensorError, TensorSpec, TokenBatch,
+    Batch, Element, Engine, EngineInfo, Instance, Matrix, Output, RunError, SECOND, Signature,
+    Task, Tensor, TensorError, TensorSpec, TokenBatch,
 };
 pub use load::{
     ArtefactState, Dtype, LoadError, LoadSpec, LoadedModel, StageTiming, TokenizerForm,

@@ -6,10 +6,11 @@ mod digest;
 mod error;
 mod files;
 mod state;
+mod texts;
 mod weights;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
@@ -18,9 +19,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use error::LoadError;
 
-pub(crate) use config::{Activation, EncoderConfig, Family, Pooling};
+pub(crate) use config::{Activation, Distances, EncoderConfig, Family, Pooling};
 pub(crate) use digest::hex;
 pub(crate) use files::WEIGHTS;
+pub(crate) use texts::TextConfig;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};
 
 use crate::bake::Baked;
@@ -186,7 +188,8 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
         let (weights, stage) = timed("weights", || WeightsFile::map(&files.weights).map(Arc::new))?;
         let bytes = Some(weights.bytes().len() as u64);
         note(StageTiming { bytes, ..stage });
-        let (sha256, stage) = timed("checksum", || sha256(spec, &weights, places.baked))?;
+        let expected = spec.expected_sha256.as_deref();
+        let (sha256, stage) = timed("checksum", || sha256(&weights, places, expected))?;
         if sha256.is_some() {
             note(StageTiming { bytes, ..stage });
         }
@@ -214,29 +217,20 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
     })
 }
 
-/// The digest of the weights, if anyone asked for it, and the right one, if anyone said which.
-fn sha256(
-    spec: &LoadSpec,
+/// The digest of the weights, if anyone needs it, and the right one, if anyone said which.
+pub(crate) fn sha256(
     weights: &WeightsFile,
-    baked: Option<&Baked>,
+    places: Places<'_>,
+    expected: Option<&str>,
 ) -> Result<Option<String>, LoadError> {
-    if spec.artefacts.is_none() && spec.expected_sha256.is_none() && baked.is_none() {
+    if places.store.is_none() && places.baked.is_none() && expected.is_none() {
         return Ok(None);
     }
-    let found = digest::digest(weights, spec.artefacts.as_deref(), baked);
-    if let Some(expected) = &spec.expected_sha256 {
+    let found = digest::digest(weights, places.store, places.baked);
+    if let Some(expected) = expected {
         digest::compare(weights, &found, expected)?;
     }
     Ok(Some(found))
-}
-
-/// Maps a file, and compares its digest where one is expected.
-pub(crate) fn verify(path: &Path, expected: Option<&str>) -> Result<WeightsFile, LoadError> {
-    let file = WeightsFile::map(path)?;
-    if let Some(expected) = expected {
-        digest::compare(&file, &digest::digest(&file, None, None), expected)?;
-    }
-    Ok(file)
 }
 
 pub(crate) type Timed<T> = Result<(T, StageTiming), LoadError>;
@@ -266,12 +260,12 @@ fn thread_cpu() -> Duration {
 }
 
 /// A stage on a thread of its own, and its name for when that thread dies.
-struct Running<'scope, T> {
+pub(crate) struct Running<'scope, T> {
     stage: &'static str,
     thread: ScopedJoinHandle<'scope, Timed<T>>,
 }
 
-fn spawn<'scope, T: Send + 'scope>(
+pub(crate) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     stage: &'static str,
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'scope,
@@ -284,7 +278,7 @@ fn spawn<'scope, T: Send + 'scope>(
 }
 
 /// A parser that panics on a hostile file has failed to load it; it must not take the process down.
-fn join<T>(running: Running<'_, T>) -> Timed<T> {
+pub(crate) fn join<T>(running: Running<'_, T>) -> Timed<T> {
     running.thread.join().unwrap_or(Err(LoadError::Panicked {
         stage: running.stage,
     }))

@@ -12,12 +12,16 @@
 //! | functions of single numbers (exp, GELU) | `math.rs` |
 //! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
 //! | where a weight lies in memory | `layout.rs`; how it gets there: `model.rs`, `pack.rs`, `names.rs` |
+//! | what rounding costs, as the report says it | `accuracy.rs` |
+//! | which distances are alike (MPNet) | `distances.rs` |
 //! | the packed image | `image.rs`; its file on disk: `crate::store` |
-//! | what is refused, and how large batches are cut | `group.rs` |
+//! | how large batches are cut | `group.rs` |
 //! | memory of one execution context | `arena.rs` |
 //! | its threads | `pool.rs`, and where they run: `pool/placement.rs` |
 
+mod accuracy;
 mod arena;
+mod distances;
 mod forward;
 mod group;
 mod image;
@@ -39,12 +43,13 @@ use std::sync::Arc;
 
 pub use isa::Isa;
 
-use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, Signature, TokenBatch};
-use crate::load::{ArtefactState, EncoderConfig, LoadError, LoadSpec, WeightsFile};
-use crate::store::Places;
+use crate::engine::{Engine, EngineInfo, Instance, Matrix, RunError, Signature, Task, TokenBatch};
+use crate::load::{ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, WeightsFile};
+use crate::store::{self, Places};
+use accuracy::Accuracy;
 use arena::Arena;
 use forward::Pass;
-use group::{check, groups};
+use group::groups;
 use memory::NoMemory;
 use model::Model;
 use ops::Scratch;
@@ -70,24 +75,58 @@ impl NativeEngine {
             name: "native-cpu".to_owned(),
             dtype: spec.dtype.name().to_owned(),
             pooling: config.pooling.name().to_owned(),
-            dim: config.hidden,
+            dim: config.width(),
             max_tokens: config.max_tokens,
             vocab: config.vocab,
             shape_state: false,
             simulated: false,
-            signature: Signature::default(),
+            accuracy: None,
+            signature: signature(&config),
         };
-        let (model, artefact) = Model::open(spec, config, weights, sha256, places)?;
+        let (model, artefact) = Model::open(spec, config.clone(), weights, sha256, places)?;
         let (threads, pin) = (spec.threads, spec.pin);
-        Ok((
-            NativeEngine {
-                info,
-                model: Arc::new(model),
-                threads,
-                pin,
-            },
-            artefact,
-        ))
+        let mut engine = NativeEngine {
+            info,
+            model: Arc::new(model),
+            threads,
+            pin,
+        };
+        if let Some(store) = places.store.filter(|_| spec.dtype != Dtype::F32) {
+            let identity = &engine.model.identity;
+            engine.info.accuracy = store::noted(store, identity).or_else(|| {
+                let accuracy = engine.accuracy(spec, config, weights)?;
+                store::note(store, identity, &accuracy);
+                Some(accuracy)
+            });
+        }
+        Ok((engine, artefact))
+    }
+
+    /// Against the same model in f32, made for this and thrown away. None where that does not fit.
+    fn accuracy(
+        &self,
+        spec: &LoadSpec,
+        config: EncoderConfig,
+        weights: &Arc<WeightsFile>,
+    ) -> Option<String> {
+        let spec = LoadSpec {
+            dtype: Dtype::F32,
+            ..spec.clone()
+        };
+        let exact = NativeEngine::open(&spec, config, weights, None, Places::default());
+        let accuracy = Accuracy::of(self, &exact.ok()?.0).ok()?;
+        Some(accuracy.to_string())
+    }
+}
+
+fn signature(config: &EncoderConfig) -> Signature {
+    match &config.head {
+        None => Signature::default(),
+        Some(head) => Signature {
+            task: Task::Classify,
+            labels: head.labels.clone(),
+            ..Signature::default()
+        },
     }
 }
 
@@ -139,8 +178,8 @@ struct NativeInstance {
 impl Instance for NativeInstance {
     fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
         let config = &self.model.config;
-        check(batch, config)?;
-        let (rows, cols) = (batch.rows(), config.hidden);
+        batch.check(config.vocab, config.max_tokens)?;
+        let (rows, cols) = (batch.rows(), config.width());
         let mut data = Vec::new();
         data.try_reserve_exact(rows * cols)
             .map_err(|_| RunError::OutOfMemory(format!("an answer of {rows} × {cols}")))?;

@@ -1,33 +1,50 @@
-//! ONNX files: tensors in, tensors out, by ONNX Runtime or, without it, by rten.
+//! ONNX files by ONNX Runtime or, without it, by rten: tensors in, tensors out, or texts in and
+//! vectors out where the file takes token ids and a tokenizer lies beside it.
 //!
 //! The file's own declaration is the interface; which library computes shows in the engine's name
 //! and nowhere else. Never fetches: where the library is, is the caller's to know.
 //!
 //! | to change | look in |
 //! |---|---|
-//! | what is read from the file | `declaration.rs` |
+//! | what is read from the file | `declaration.rs`, encoded as `wire.rs` says; damage: `whole.rs` |
 //! | how ONNX Runtime is found in the process | `library.rs` |
 //! | its sessions: threads, devices, conversion of tensors | `session.rs` |
+//! | what it made of a file, kept for the next start | `artefact.rs`, `relocate.rs` |
 //! | running without it | `rust.rs` |
+//! | tensors through either | `engine.rs` |
+//! | texts through either | `texts.rs` |
 
+mod artefact;
 mod declaration;
+mod engine;
 mod library;
+mod relocate;
 mod rust;
 mod session;
+mod texts;
+mod whole;
+mod wire;
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::thread::{self, Scope};
 
 use ort::environment::Environment;
-use ort::session::Session;
 
-use crate::engine::{Engine, EngineInfo, Instance, RunError, Signature, Task, Tensor};
-use crate::load::{LoadError, StageTiming, timed, verify};
+use crate::bake::Baked;
+use crate::engine::{Engine, Task};
+use crate::load::{
+    ARTEFACTS_LIMIT, ArtefactState, LoadError, Running, StageTiming, TextConfig, TokenizerForm,
+    WeightsFile, join, sha256, spawn, timed,
+};
+use crate::source::RuntimeBuild;
+use crate::store::{Identity, Places};
+use crate::tokenizer::{self, Opened, Tokenizer};
+use artefact::Artefact;
 use declaration::Declaration;
-use rust::Graph;
+use engine::{OnnxEngine, Sessions};
+use texts::{TextEngine, TextWay};
 
 /// What to load and how.
 #[derive(Debug, Clone)]
@@ -41,8 +58,37 @@ pub struct OnnxSpec {
     pub providers: Vec<Provider>,
     /// Of the file, in hexadecimal.
     pub expected_sha256: Option<String>,
-    pub task: Task,
+    /// None: texts, where the file takes token ids and a tokenizer lies beside it, else tensors.
+    pub task: Option<Task>,
     pub labels: Vec<String>,
+    /// Where what ONNX Runtime makes of files is kept, and compiled tokenizers are.
+    pub artefacts: Option<PathBuf>,
+    pub artefacts_limit: u64,
+    /// Believes the digests of a baked directory.
+    pub trust_baked: bool,
+}
+
+impl OnnxSpec {
+    /// One thread of rten, nothing cached, nothing checked.
+    #[must_use]
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        OnnxSpec {
+            file: file.into(),
+            threads: NonZeroUsize::MIN,
+            library: None,
+            providers: Vec::new(),
+            expected_sha256: None,
+            task: None,
+            labels: Vec::new(),
+            artefacts: None,
+            artefacts_limit: ARTEFACTS_LIMIT,
+            trust_baked: true,
+        }
+    }
+
+    fn dir(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
 }
 
 /// A device's part of ONNX Runtime.
@@ -62,12 +108,26 @@ impl Provider {
             Provider::OpenVino => "openvino",
         }
     }
+
+    /// The build of the library that its makers put this device's part into.
+    #[must_use]
+    pub const fn build(self) -> RuntimeBuild {
+        match self {
+            Provider::Cuda | Provider::TensorRt => RuntimeBuild::Gpu,
+            // Their own builds have it; ours says that it does not.
+            Provider::OpenVino => RuntimeBuild::Cpu,
+        }
+    }
 }
 
 /// A model that can run, though nothing has run yet.
 #[derive(Debug)]
 pub struct LoadedOnnx {
     pub engine: Arc<dyn Engine>,
+    /// Of models that take texts.
+    pub tokenizer: Option<Arc<Tokenizer>>,
+    pub tokenizer_form: Option<TokenizerForm>,
+    pub artefact: ArtefactState,
     pub stages: Vec<StageTiming>,
     /// Whether the file's digest was compared with an expected one.
     pub checked: bool,
@@ -101,163 +161,193 @@ pub fn find(dir: &Path) -> Result<PathBuf, LoadError> {
     }
 }
 
-/// Loads the model that `spec` describes: the library and the file at the same time.
+/// Loads the model that `spec` describes. The library is loaded while the file is looked at, its
+/// artefact found and its tokenizer opened.
 ///
 /// # Errors
 /// The first fault found.
 pub fn load(spec: &OnnxSpec) -> Result<LoadedOnnx, LoadError> {
-    let mut stages = Vec::new();
-    let (declared, environment) = thread::scope(|scope| {
-        let environment = spec.library.as_deref().map(|library| {
-            let body = move || timed("runtime", || library::environment(library));
-            thread::Builder::new()
-                .name("load-runtime".into())
-                .spawn_scoped(scope, body)
-        });
-        let declared = timed("declaration", || declared(spec))?;
-        let environment = match environment {
+    let baked = Baked::read(spec.dir()).filter(|_| spec.trust_baked);
+    let places = Places {
+        baked: baked.as_ref(),
+        store: spec.artefacts.as_deref(),
+        limit: spec.artefacts_limit,
+    };
+    thread::scope(|scope| {
+        let mut stages = Vec::new();
+        let runtime = match spec.library.as_deref() {
+            Some(library) => Some(spawn(scope, "runtime", || library::environment(library))?),
             None => None,
-            Some(thread) => {
-                let stage = "runtime";
-                let thread = thread.map_err(|source| LoadError::Thread { stage, source })?;
-                Some(thread.join().map_err(|_| LoadError::Panicked { stage })??)
-            }
         };
-        Ok::<_, LoadError>((declared, environment))
-    })?;
-    let (declared, stage) = declared;
-    stages.push(stage);
-    let environment = environment.map(|(environment, stage)| {
+        let (file, stage) = timed("declaration", || File::read(spec, places))?;
         stages.push(stage);
-        environment
-    });
-    let (engine, stage) = timed("engine", || OnnxEngine::open(spec, declared, environment))?;
-    stages.push(stage);
-    stages.sort_by_key(|stage| stage.started);
-    Ok(LoadedOnnx {
-        engine: Arc::new(engine),
-        stages,
-        checked: spec.expected_sha256.is_some(),
-    })
-}
-
-fn declared(spec: &OnnxSpec) -> Result<Declaration, LoadError> {
-    let path = spec.file.as_path();
-    let file = verify(path, spec.expected_sha256.as_deref())?;
-    declaration::read(file.bytes()).map_err(|reason| LoadError::Onnx {
-        path: path.to_owned(),
-        reason,
-    })
-}
-
-struct OnnxEngine {
-    info: EngineInfo,
-    spec: OnnxSpec,
-    backend: Backend,
-}
-
-enum Backend {
-    Library {
-        environment: Environment,
-        /// Built while loading, so that a file which cannot run is found there.
-        first: Mutex<Option<Session>>,
-    },
-    Rust(Graph),
-}
-
-impl OnnxEngine {
-    fn open(
-        spec: &OnnxSpec,
-        declared: Declaration,
-        environment: Option<Environment>,
-    ) -> Result<Self, LoadError> {
-        let backend = match environment {
-            Some(environment) => {
-                let first = session::open(&environment, spec)?;
-                Backend::Library {
-                    environment,
-                    first: Mutex::new(Some(first)),
-                }
+        let texts = spawn_texts(scope, spec, &file.declared, places)?;
+        let way = texts.as_ref().map(|(way, _)| way.clone());
+        let mut declared = file.declared.clone();
+        if let Some(way) = &way {
+            declared.outputs = vec![way.output().clone()];
+        }
+        let (engine, artefact) = match runtime {
+            None => {
+                let open = || OnnxEngine::on_rust(spec, declared);
+                let (engine, stage) = timed("engine", open)?;
+                stages.push(stage);
+                (engine, ArtefactState::Off)
             }
-            None => Backend::Rust(Graph::open(&spec.file, &declared, spec)?),
+            Some(runtime) => {
+                let kept = Kept {
+                    spec,
+                    file: &file,
+                    places,
+                };
+                kept.open(runtime, declared, &mut stages)?
+            }
         };
-        let name = match (&backend, spec.providers.first()) {
-            (Backend::Rust(_), _) => "rten-cpu".to_owned(),
-            (_, None) => "onnx-cpu".to_owned(),
-            (_, Some(provider)) => format!("onnx-{}", provider.name()),
+        let engine = match spec.task {
+            Some(Task::Image) => engine.for_images(),
+            _ => engine,
         };
-        let all = || declared.inputs.iter().chain(&declared.outputs);
-        let row = declared
-            .outputs
-            .first()
-            .and_then(|o| o.row_size(all().all(|t| t.has_rows())));
-        Ok(OnnxEngine {
-            info: EngineInfo {
-                name,
-                dtype: declared
-                    .outputs
-                    .first()
-                    .map_or("f32", |o| o.element.name())
-                    .to_owned(),
-                pooling: String::new(),
-                dim: row.unwrap_or(0),
-                max_tokens: 0,
-                vocab: 0,
-                // Memory for a size is taken when it is first met.
-                shape_state: true,
-                simulated: false,
-                signature: Signature {
-                    task: spec.task,
-                    batched: all().all(|tensor| tensor.has_rows()),
-                    inputs: declared.inputs,
-                    outputs: declared.outputs,
-                    labels: spec.labels.clone(),
-                },
-            },
-            spec: spec.clone(),
-            backend,
+        let mut engine: Arc<dyn Engine> = Arc::new(engine);
+        let (mut tokenizer, mut form) = (None, None);
+        if let Some((way, opening)) = texts {
+            let ((config, opened), stage) = join(opening)?;
+            stages.push(stage);
+            engine = Arc::new(TextEngine::over(engine, way, config));
+            tokenizer = Some(Arc::new(opened.tokenizer));
+            form = Some(opened.form);
+        }
+        stages.sort_by_key(|stage| stage.started);
+        Ok(LoadedOnnx {
+            engine,
+            tokenizer,
+            tokenizer_form: form,
+            artefact,
+            stages,
+            checked: spec.expected_sha256.is_some(),
         })
-    }
+    })
 }
 
-impl Engine for OnnxEngine {
-    fn info(&self) -> &EngineInfo {
-        &self.info
-    }
+/// An ONNX file that was looked at.
+struct File {
+    declared: Declaration,
+    /// Known where somebody needs it.
+    sha256: Option<String>,
+}
 
-    fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
-        let (environment, first) = match &self.backend {
-            Backend::Rust(graph) => return Ok(Box::new(graph.clone())),
-            Backend::Library { environment, first } => (environment, first),
+impl File {
+    fn read(spec: &OnnxSpec, places: Places<'_>) -> Result<Self, LoadError> {
+        let file = WeightsFile::map(&spec.file)?;
+        let sha256 = sha256(&file, places, spec.expected_sha256.as_deref())?;
+        let read = || {
+            whole::check(file.bytes())?;
+            declaration::read(file.bytes())
         };
-        let built = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let session = match built {
-            Some(session) => session,
-            None => session::open(environment, &self.spec)
-                .map_err(|error| RunError::Engine(error.to_string()))?,
+        let declared = read().map_err(|reason| LoadError::Onnx {
+            path: spec.file.clone(),
+            reason,
+        })?;
+        Ok(File { declared, sha256 })
+    }
+}
+
+type Texts<'scope> = (TextWay, Running<'scope, (TextConfig, Opened)>);
+
+/// Opens the tokenizer of a file that takes token ids.
+fn spawn_texts<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    spec: &'scope OnnxSpec,
+    declared: &Declaration,
+    places: Places<'scope>,
+) -> Result<Option<Texts<'scope>>, LoadError> {
+    let path = spec.dir().join("tokenizer.json");
+    let way = TextWay::of(declared);
+    let way = match (spec.task, way) {
+        (Some(Task::Embed), None) => {
+            return Err(LoadError::Onnx {
+                path: spec.file.clone(),
+                reason: "does not take token ids and give vectors: it is no encoder".into(),
+            });
+        }
+        (Some(Task::Embed), Some(way)) => way,
+        (None, Some(way)) if path.is_file() => way,
+        _ => return Ok(None),
+    };
+    let opening = spawn(scope, "tokenizer", move || {
+        let config = TextConfig::read(spec.dir())?;
+        let opened = tokenizer::open(&path, config.max_tokens, places)?;
+        Ok((config, opened))
+    })?;
+    Ok(Some((way, opening)))
+}
+
+/// A file that is opened through what was kept of it.
+struct Kept<'a> {
+    spec: &'a OnnxSpec,
+    file: &'a File,
+    places: Places<'a>,
+}
+
+impl Kept<'_> {
+    fn open(
+        &self,
+        runtime: Running<'_, Environment>,
+        declared: Declaration,
+        stages: &mut Vec<StageTiming>,
+    ) -> Result<(OnnxEngine, ArtefactState), LoadError> {
+        let (found, stage) = timed("artefact", || Ok(self.find()))?;
+        stages.push(stage);
+        let (environment, stage) = join(runtime)?;
+        stages.push(stage);
+        let (artefact, mut state) = match found {
+            Found::Not => (None, ArtefactState::Off),
+            Found::Artefact(artefact) => (Some(artefact), ArtefactState::Mapped),
+            Found::Missing(identity) => {
+                let make = || {
+                    Ok(Artefact::open(
+                        &environment,
+                        self.spec,
+                        &identity,
+                        self.places,
+                    ))
+                };
+                let (made, stage) = timed("artefact_made", make)?;
+                stages.push(stage);
+                made
+            }
         };
-        Ok(Box::new(LibraryInstance {
-            session,
-            signature: self.info.signature.clone(),
-        }))
+        let sessions = Sessions {
+            environment,
+            spec: self.spec.clone(),
+            artefact,
+        };
+        let open = || OnnxEngine::on_library(sessions, declared, &mut state);
+        let (engine, stage) = timed("engine", open)?;
+        stages.push(stage);
+        Ok((engine, state))
+    }
+
+    fn find(&self) -> Found {
+        // What is made for other devices is those devices' business, and weights in other files
+        // have no digest here.
+        let ours = self.spec.providers.is_empty() && !self.file.declared.external;
+        let identity = || {
+            let (library, sha256) = (self.spec.library.as_ref()?, self.file.sha256.as_ref()?);
+            artefact::identity(library, sha256, self.places).ok()
+        };
+        match identity().filter(|_| ours) {
+            None => Found::Not,
+            Some(identity) => match Artefact::find(&identity, self.places) {
+                Some(artefact) => Found::Artefact(artefact),
+                None => Found::Missing(identity),
+            },
+        }
     }
 }
 
-impl fmt::Debug for OnnxEngine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OnnxEngine")
-            .field("info", &self.info)
-            .finish_non_exhaustive()
-    }
-}
-
-struct LibraryInstance {
-    session: Session,
-    signature: Signature,
-}
-
-impl Instance for LibraryInstance {
-    fn infer(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        session::run(&mut self.session, &self.signature.outputs, inputs)
-    }
+enum Found {
+    /// Nothing is kept of such files.
+    Not,
+    Missing(Identity),
+    Artefact(Artefact),
 }

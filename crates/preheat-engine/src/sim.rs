@@ -124,6 +124,7 @@ impl SimEngine {
             vocab: VOCAB as usize,
             shape_state: true,
             simulated: true,
+            accuracy: None,
             signature: Signature::default(),
         };
         SimEngine {

@@ -28,7 +28,7 @@ pub use error::FetchError;
 pub use files::FileFacts;
 pub use options::{FetchOptions, NoProgress, Progress};
 pub use reference::{HubRepo, Package, SourceError, SourceRef};
-pub use runtime::onnx_runtime;
+pub use runtime::{RuntimeBuild, onnx_runtime};
 
 use std::path::PathBuf;
 

@@ -2,10 +2,11 @@
 //! serves it.
 //!
 //! ```text
-//! <name>.packed, <name>.tokenizer   an artefact: a page of header, and the bytes behind it
-//! <name>.seal                       that this very file was read to its end and found whole
-//! <name>.lock, <name>.new           held and written by the process that makes it
-//! <name>.sha256                     the digest of a model's file, see `stamp`
+//! <name>.packed, .tokenizer, .session   an artefact: a page of header, and the bytes behind it
+//! <name>.seal                           that this very file was read to its end and found whole
+//! <name>.lock, .new, .making            held and written by the process that makes it
+//! <name>.note                           what was measured of it, for people
+//! <name>.sha256                         the digest of a model's file, see `stamp`
 //! ```
 //!
 //! A name is the digest of what the artefact was made from, and the header repeats that as text.
@@ -59,17 +60,67 @@ pub(crate) struct Identity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Packed for the native engine.
     Weights,
     Tokenizer,
+    /// A graph and its weights, as ONNX Runtime made them.
+    Session,
 }
 
 impl Kind {
-    const ALL: [Kind; 2] = [Kind::Weights, Kind::Tokenizer];
+    const ALL: [Kind; 3] = [Kind::Weights, Kind::Tokenizer, Kind::Session];
 
     fn extension(self) -> &'static str {
         match self {
             Kind::Weights => "packed",
             Kind::Tokenizer => "tokenizer",
+            Kind::Session => "session",
+        }
+    }
+
+    /// For people.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Weights => "weights",
+            Kind::Tokenizer => "tokenizer",
+            Kind::Session => "session",
+        }
+    }
+
+    fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?;
+        let mut all = Kind::ALL.into_iter();
+        all.find(|kind| extension == kind.extension())
+    }
+
+    /// Whether every run reads all of it where this process has it mapped.
+    fn is_streamed(self) -> bool {
+        // What a session reads of its weights, the library maps by itself.
+        self != Kind::Session
+    }
+}
+
+impl Identity {
+    fn name(&self) -> String {
+        let mut name = crate::load::hex(self.text.as_bytes());
+        name.truncate(32);
+        name
+    }
+
+    /// What its file is called.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}.{}", self.name(), self.kind.extension())
+    }
+
+    /// A directory that only who makes the artefact uses, and that is not there before.
+    ///
+    /// # Errors
+    /// When what an earlier maker left cannot be cleared away.
+    pub(crate) fn workshop(&self, store: &Path) -> io::Result<PathBuf> {
+        let dir = store.join(format!("{}.making", self.name()));
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::create_dir(&dir).map(|()| dir),
         }
     }
 }
@@ -90,6 +141,7 @@ pub(crate) enum Content<M> {
 #[derive(Debug)]
 pub(crate) struct Mapped {
     map: Mmap,
+    path: PathBuf,
     _in_use: File,
 }
 
@@ -97,6 +149,10 @@ impl Mapped {
     /// The header included; begins on a page.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -108,18 +164,13 @@ pub(crate) fn open<M: Made, E>(
     len: Option<usize>,
     make: impl FnOnce() -> Result<M, E>,
 ) -> Result<(Content<M>, ArtefactState), E> {
-    if let Some(baked) = places.baked
-        && let Ok(mapped) = Place::of(&baked.artefacts, identity, len).map(identity)
-    {
+    if let Some(mapped) = find(places, identity, len) {
         return Ok((Content::Shared(mapped), ArtefactState::Mapped));
     }
     let Some(dir) = places.store else {
         return Ok((Content::Private(make()?), ArtefactState::Off));
     };
     let place = Place::of(dir, identity, len);
-    if let Ok(mapped) = place.map(identity) {
-        return Ok((Content::Shared(mapped), ArtefactState::Mapped));
-    }
     let lock = match place.lock() {
         Ok(lock) => lock,
         Err(error) => {
@@ -162,6 +213,26 @@ pub(crate) fn open<M: Made, E>(
     })
 }
 
+/// The artefact, if it was made before and can be believed.
+pub(crate) fn find(places: Places<'_>, identity: &Identity, len: Option<usize>) -> Option<Mapped> {
+    let baked = places.baked.map(|baked| baked.artefacts.as_path());
+    let mut dirs = [baked, places.store].into_iter().flatten();
+    dirs.find_map(|dir| Place::of(dir, identity, len).map(identity).ok())
+}
+
+/// What was noted about an artefact: for people to read, nothing is computed with it.
+pub(crate) fn noted(store: &Path, identity: &Identity) -> Option<String> {
+    let path = store.join(format!("{}.note", identity.name()));
+    fs::read_to_string(path)
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+/// Failing to note it costs measuring it again.
+pub(crate) fn note(store: &Path, identity: &Identity, text: &str) {
+    let _ = stamp::write(&store.join(format!("{}.note", identity.name())), text);
+}
+
 /// Why a file is not used.
 #[derive(Debug)]
 enum Distrust {
@@ -181,10 +252,10 @@ struct Place {
 
 impl Place {
     fn of(dir: &Path, identity: &Identity, len: Option<usize>) -> Self {
-        let name = &crate::load::hex(identity.text.as_bytes())[..32];
+        let name = identity.name();
         let file = |extension: &str| dir.join(format!("{name}.{extension}"));
         Place {
-            file: file(identity.kind.extension()),
+            file: dir.join(identity.file_name()),
             new: file("new"),
             lock: file("lock"),
             seal: file("seal"),
@@ -211,7 +282,9 @@ impl Place {
         // SAFETY: the map is only read, and the file is read-only: it is replaced, never changed.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         // All page table entries at once, or, where the kernel is too old, by faults below.
-        let _ = map.advise(Advice::PopulateRead);
+        if identity.kind.is_streamed() {
+            let _ = map.advise(Advice::PopulateRead);
+        }
         let (header, body) = map.split_at(HEADER);
         let header = Header::read(header, identity)
             .ok_or(Distrust::Damaged("its header is that of something else"))?;
@@ -223,7 +296,11 @@ impl Place {
             stamp.seal(&self.seal, header.checksum);
         }
         bounds::note_use(&self.seal);
-        Ok(Mapped { map, _in_use: file })
+        Ok(Mapped {
+            map,
+            path: self.file.clone(),
+            _in_use: file,
+        })
     }
 
     fn lock(&self) -> io::Result<File> {

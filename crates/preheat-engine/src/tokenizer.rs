@@ -10,6 +10,7 @@ mod compile;
 mod compiled;
 mod library;
 mod open;
+mod pair;
 mod proof;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ use tokenizers::Tokenizer as Library;
 
 use compiled::Compiled;
 use open::Source;
+use pair::Pair;
 
-pub(crate) use open::open;
+pub(crate) use open::{Opened, open};
 
 /// A text that cannot be tokenised. The client's fault, as far as anyone can tell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +62,8 @@ enum Kind {
         /// Whether tokens never reach over a space, so that the tokens of a text up to a space are
         /// the first tokens of the whole text.
         stops_at_spaces: bool,
+        /// None: it has no form for two texts.
+        pair: Option<Pair>,
     },
     Whitespace {
         vocab: u32,
@@ -102,6 +106,7 @@ impl Tokenizer {
             Kind::Library {
                 library,
                 stops_at_spaces,
+                ..
             } => self.encode_head(text, *stops_at_spaces, |head| {
                 library::encode(library, head, self.max_tokens)
             }),
@@ -130,6 +135,60 @@ impl Tokenizer {
                 return Ok(ids);
             }
             bytes *= 4;
+        }
+    }
+
+    /// Ids of two texts as one sequence, with special tokens, cut to [`Tokenizer::max_tokens`]: the
+    /// longer text loses its end first. Tokens of the second one are marked with [`SECOND`] where
+    /// the model tells them apart.
+    ///
+    /// [`SECOND`]: crate::engine::SECOND
+    ///
+    /// # Errors
+    /// When the tokenizer has no form for two texts, or no tokens for one of them.
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<Vec<u32>, TokenizeError> {
+        let most = self.max_tokens;
+        let (first, second) = (self.plain(first, most)?, self.plain(second, most)?);
+        Ok(self.pair()?.join(&first, &second, most))
+    }
+
+    /// How many tokens the whole of both texts has, special ones included.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::encode_pair`].
+    pub fn count_pair(&self, first: &str, second: &str) -> Result<usize, TokenizeError> {
+        let (first, second) = (
+            self.plain(first, usize::MAX)?,
+            self.plain(second, usize::MAX)?,
+        );
+        Ok(first.len() + second.len() + self.pair()?.specials())
+    }
+
+    fn pair(&self) -> Result<Pair, TokenizeError> {
+        let pair = match &self.kind {
+            Kind::Compiled { compiled, .. } => compiled.pair().cloned(),
+            Kind::Library { pair, .. } => pair.clone(),
+            Kind::Whitespace { .. } => Some(Pair {
+                before: Vec::new(),
+                between: Vec::new(),
+                after: vec![0],
+                marked: true,
+            }),
+        };
+        pair.ok_or_else(|| TokenizeError {
+            reason: "this tokenizer has no form for two texts".to_owned(),
+        })
+    }
+
+    /// The first `most` ids at least, without special tokens.
+    fn plain(&self, text: &str, most: usize) -> Result<Vec<u32>, TokenizeError> {
+        match &self.kind {
+            Kind::Compiled { compiled, .. } => Ok(compiled.plain(text, most)),
+            Kind::Library { library, .. } => library::plain(library, text),
+            Kind::Whitespace { vocab } => {
+                let words = text.split_whitespace().take(most);
+                Ok(words.map(|word| id(word, *vocab)).collect())
+            }
         }
     }
 

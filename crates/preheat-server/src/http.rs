@@ -10,6 +10,7 @@ pub mod meta;
 mod named;
 pub mod oip;
 mod openai;
+mod predict;
 mod probes;
 pub mod rate;
 mod tei;
@@ -65,6 +66,8 @@ fn model_routes(replica: &Arc<Replica>) -> Router<Arc<Replica>> {
         .route("/", post(tei::embed))
         .route("/embed", post(embed::embed))
         .route("/classify/image", post(classify::image))
+        .route("/predict", post(predict::predict))
+        .route("/rerank", post(predict::rerank))
         .route("/tokenize", post(tei::tokenize))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v2/models/{model}/infer", post(oip::infer))

@@ -12,7 +12,7 @@ use preheat_core::{CaseInput, Failure, FailureKind, ModelLimits, Phase, Span};
 use preheat_engine::load::{ArtefactState, LoadSpec, StageTiming, TokenizerForm};
 use preheat_engine::onnx::{self, OnnxSpec};
 use preheat_engine::picture::Pictures;
-use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress};
+use preheat_engine::source::{self, FetchError, FetchOptions, Fetched, Progress, RuntimeBuild};
 use preheat_engine::{Engine, EngineInfo, LoadError, RunError, Task, Tokenizer, sim};
 use preheat_runtime::Tasks;
 
@@ -143,7 +143,9 @@ async fn library(
         (_, Some(path)) => return Ok(Some(path.clone())),
         _ => {}
     }
-    match source::onnx_runtime(options, progress).await {
+    let first = onnx.providers.first();
+    let build = first.map_or(RuntimeBuild::Cpu, |provider| provider.build());
+    match source::onnx_runtime(build, options, progress).await {
         Ok(path) => Ok(Some(path)),
         Err(error) if onnx.runtime == OnnxRuntime::Auto && onnx.providers.is_empty() => {
             let cause = error.chain();
@@ -235,10 +237,17 @@ pub fn load(model: &ModelSettings, brought: &Brought, board: &Board) -> Result<P
         EngineSettings::Auto { onnx, .. } if brought.onnx().is_some() => {
             load_onnx(model, brought, onnx)?
         }
+        EngineSettings::Auto { onnx, .. } if !onnx.providers.is_empty() => {
+            return Err(no_such_device(onnx.providers[0].name()));
+        }
         EngineSettings::Auto { native, .. } => load_native(model, brought, native)?,
         EngineSettings::Http(_) => return Err(no_model()),
     };
     let info = parts.engine.info().clone();
+    let own = info.signature.task;
+    if let Some(task) = model.task.filter(|&task| task != own) {
+        return Err(no_such_task(task, own));
+    }
     log_loaded(&info, &stages);
     for stage in stages {
         board.span(span(stage, board.clock()));
@@ -268,8 +277,8 @@ fn native_spec(model: &ModelSettings, native: &NativeSettings, fetched: &Fetched
         dtype: native.dtype,
         threads: model.threads,
         pin: model.pin,
-        artefacts: Some(native.artefacts.clone()),
-        artefacts_limit: native.artefacts_limit,
+        artefacts: Some(native.artefacts.dir.clone()),
+        artefacts_limit: native.artefacts.limit,
         expected_sha256: weights.and_then(|file| expected_sha256(model, fetched, &file.name)),
         // Who names a digest wants the bytes read.
         trust_baked: model.sha256.is_none(),
@@ -284,9 +293,6 @@ fn load_native(
     brought: &Brought,
     native: &NativeSettings,
 ) -> Result<LoadedParts, Failure> {
-    if let Some(task) = model.task.filter(|task| !task.takes_texts()) {
-        return Err(no_such_task(task, "an encoder"));
-    }
     let spec = native_spec(model, native, &brought.fetched);
     let loaded = preheat_engine::load::load(&spec).map_err(not_loaded)?;
     log_artefact("packed weights", &loaded.artefact);
@@ -319,28 +325,42 @@ fn load_onnx(
         library: brought.library.clone(),
         providers: onnx.providers.clone(),
         expected_sha256: expected_sha256(model, &brought.fetched, &name),
-        task: match model.task {
-            None | Some(Task::Tensors) => Task::Tensors,
-            Some(Task::Image) => Task::Image,
-            Some(task @ Task::Embed) => return Err(no_such_task(task, "an ONNX file")),
-        },
+        task: model.task,
         labels: model.labels.clone(),
+        artefacts: Some(onnx.artefacts.dir.clone()),
+        artefacts_limit: onnx.artefacts.limit,
+        trust_baked: model.sha256.is_none(),
     };
     let loaded = onnx::load(&spec).map_err(not_loaded)?;
+    log_artefact("optimised graph", &loaded.artefact);
+    if let Some(form) = &loaded.tokenizer_form {
+        log_tokenizer(form);
+    }
     let parts = Parts {
         engine: loaded.engine,
-        tokenizer: None,
+        tokenizer: loaded.tokenizer,
         checksum_ok: loaded.checked.then_some(true),
     };
     Ok((parts, loaded.stages))
 }
 
-fn no_such_task(task: Task, model: &str) -> Failure {
+/// A device that was asked for is never silently another one.
+fn no_such_device(device: &str) -> Failure {
     Failure::new(
         FailureKind::Configuration,
         &Phase::Loading,
-        format!("{model} does not serve the task {}", task.name()),
-        "set model.task to embed for encoders, to tensors or image for ONNX files, or leave it out",
+        format!("encoders without an ONNX file are computed on CPUs, not on {device}"),
+        "give an ONNX file, or set device = \"cpu\"",
+    )
+}
+
+fn no_such_task(task: Task, own: Task) -> Failure {
+    let (task, own) = (task.name(), own.name());
+    Failure::new(
+        FailureKind::Configuration,
+        &Phase::Loading,
+        format!("the task of this model is {own}, not {task}"),
+        "set model.task to what the model does, or leave it out",
     )
 }
 
@@ -419,9 +439,6 @@ fn load_sim(
     model: &ModelSettings,
     sim: &SimSettings,
 ) -> Result<(Parts, Vec<StageTiming>), Failure> {
-    if let Some(task) = model.task.filter(|task| !task.takes_texts()) {
-        return Err(no_such_task(task, "the sim engine"));
-    }
     let declared = &sim.declared;
     let spec = sim::SimSpec {
         weights: declared.weights.0,

@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 use preheat_api::oip::{self, Data, InputTensor, ModelMetadata, ServerMetadata, TensorMetadata};
-use preheat_engine::{Element, Tensor, TensorSpec};
+use preheat_engine::{Element, Task, Tensor, TensorSpec};
 use serde_json::Value;
 
+use crate::prepare::{Inputs, TextPair};
 use crate::serve_error::ServeError;
 use crate::service::Service;
 
@@ -31,6 +32,7 @@ pub fn model_metadata(service: &Service) -> ModelMetadata {
         datatype: datatype.into(),
         shape,
     };
+    let task = info.as_ref().map_or(Task::Embed, |i| i.signature.task);
     let own = info
         .as_ref()
         .map(|info| &info.signature)
@@ -42,7 +44,7 @@ pub fn model_metadata(service: &Service) -> ModelMetadata {
         ),
         None => (
             vec![tensor(oip::TEXT_INPUT, "BYTES", vec![-1])],
-            vec![tensor(oip::EMBEDDING_OUTPUT, "FP32", vec![-1, dim])],
+            vec![tensor(text_output(task), "FP32", vec![-1, dim])],
         ),
     };
     ModelMetadata {
@@ -234,8 +236,46 @@ pub fn check_model(service: &Service, name: &str, version: &str) -> Result<(), S
     }
 }
 
-/// Number of texts that the shape of the one input tensor announces.
-pub fn check_input(name: &str, datatype: &str, shape: &[i64]) -> Result<usize, ServeError> {
+/// What models of texts call their output.
+pub const fn text_output(task: Task) -> &'static str {
+    match task {
+        Task::Classify => oip::SCORES_OUTPUT,
+        _ => oip::EMBEDDING_OUTPUT,
+    }
+}
+
+/// The texts of the one input tensor, given its data: as many as its shape announces, in pairs
+/// where that says so.
+pub fn text_inputs(shape: &TextShape, texts: Vec<String>) -> Result<Inputs, ServeError> {
+    check_count(shape.rows.saturating_mul(shape.together), texts.len())?;
+    if shape.together == 1 {
+        return Ok(Inputs::Texts(texts));
+    }
+    let mut texts = texts.into_iter();
+    let pairs = std::iter::from_fn(|| {
+        Some(TextPair {
+            first: texts.next()?,
+            second: texts.next(),
+        })
+    });
+    Ok(Inputs::Pairs(pairs.collect()))
+}
+
+/// What the shape of a tensor of texts announces.
+#[derive(Debug, Clone, Copy)]
+pub struct TextShape {
+    rows: usize,
+    /// Texts of one row: two are read as one input.
+    together: usize,
+}
+
+/// Whether this is the one input that models of texts take.
+pub fn check_input(
+    name: &str,
+    datatype: &str,
+    shape: &[i64],
+    task: Task,
+) -> Result<TextShape, ServeError> {
     if name != oip::TEXT_INPUT {
         let why = format!(
             "unknown input '{name}': the input is called '{}'",
@@ -248,15 +288,19 @@ pub fn check_input(name: &str, datatype: &str, shape: &[i64]) -> Result<usize, S
             "input '{name}' is BYTES, not {datatype}"
         )));
     }
-    let rows = match shape {
-        [rows] | [rows, 1] => usize::try_from(*rows).ok(),
-        _ => None,
+    let (rows, together, expected) = match (shape, task) {
+        ([rows, 2], Task::Classify) => (Some(*rows), 2, ""),
+        ([rows] | [rows, 1], _) => (Some(*rows), 1, ""),
+        (_, Task::Classify) => (None, 1, "[n], [n, 1] or, for pairs, [n, 2]"),
+        _ => (None, 1, "[n] or [n, 1]"),
     };
-    let why = || format!("input '{name}' has shape {shape:?}, expected [n] or [n, 1]");
-    rows.ok_or_else(|| ServeError::Malformed(why()))
+    let rows = rows.and_then(|rows| usize::try_from(rows).ok());
+    let why = || format!("input '{name}' has shape {shape:?}, expected {expected}");
+    let rows = rows.ok_or_else(|| ServeError::Malformed(why()))?;
+    Ok(TextShape { rows, together })
 }
 
-pub fn check_count(announced: usize, got: usize) -> Result<(), ServeError> {
+fn check_count(announced: usize, got: usize) -> Result<(), ServeError> {
     if announced == got {
         return Ok(());
     }
@@ -264,14 +308,12 @@ pub fn check_count(announced: usize, got: usize) -> Result<(), ServeError> {
     Err(ServeError::Malformed(why))
 }
 
-pub fn check_output(name: &str) -> Result<(), ServeError> {
-    if name == oip::EMBEDDING_OUTPUT {
+pub fn check_output(name: &str, task: Task) -> Result<(), ServeError> {
+    let own = text_output(task);
+    if name == own {
         return Ok(());
     }
-    let why = format!(
-        "unknown output '{name}': the output is called '{}'",
-        oip::EMBEDDING_OUTPUT
-    );
+    let why = format!("unknown output '{name}': the output is called '{own}'");
     Err(ServeError::Malformed(why))
 }
 

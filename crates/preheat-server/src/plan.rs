@@ -2,7 +2,7 @@
 
 use preheat_core::{Case, CaseInput, Expectation, ShapeBucket, WarmupPlan};
 use preheat_engine::picture::drawn;
-use preheat_engine::{Batch, Task, Tokenizer};
+use preheat_engine::{Batch, Signature, Task, Tokenizer};
 
 use crate::model::Loaded;
 use crate::sample::{self, Sample};
@@ -122,9 +122,9 @@ fn plan(model: &ModelSettings, loaded: &Loaded) -> Result<WarmupPlan, String> {
 fn prepared(case: Case, number: usize, loaded: &Loaded) -> Result<Ready, String> {
     let signature = &loaded.info.signature;
     let sample = match (&case.input, &loaded.tokenizer) {
-        (CaseInput::Texts(texts), Some(_)) => Sample::Texts(texts.clone()),
+        (CaseInput::Texts(texts), Some(_)) => of_texts(texts.clone(), signature),
         (CaseInput::Generate { texts, tokens }, Some(tokenizer)) => {
-            Sample::Texts(generate(tokenizer, *texts, *tokens))
+            of_texts(generate(tokenizer, *texts, *tokens), signature)
         }
         (CaseInput::Tensors(planned), None) => Sample::Tensors {
             tensors: sample::tensors(planned, signature, number as u64)?,
@@ -153,7 +153,9 @@ fn prepared(case: Case, number: usize, loaded: &Loaded) -> Result<Ready, String>
         }
     };
     let mut tokens = Vec::new();
-    if let (Sample::Texts(texts), Some(tokenizer)) = (&sample, &loaded.tokenizer) {
+    if let (Sample::Texts(texts) | Sample::Classified { texts, .. }, Some(tokenizer)) =
+        (&sample, &loaded.tokenizer)
+    {
         let rows = texts.iter().map(|text| tokenizer.encode(text));
         tokens = rows
             .collect::<Result<_, _>>()
@@ -166,12 +168,23 @@ fn prepared(case: Case, number: usize, loaded: &Loaded) -> Result<Ready, String>
     })
 }
 
+fn of_texts(texts: Vec<String>, signature: &Signature) -> Sample {
+    match signature.task {
+        Task::Classify => Sample::Classified {
+            texts,
+            labels: signature.labels.clone(),
+        },
+        _ => Sample::Texts(texts),
+    }
+}
+
 /// Texts of our own, no two alike, for a check that must notice when answers are swapped. Nothing
 /// for models of tensors: what is in those, only a plan can know.
 #[must_use]
 pub fn distinct(loaded: &Loaded, rows: usize, tokens: usize) -> Option<Sample> {
     let tokenizer = loaded.tokenizer.as_ref()?;
-    Some(Sample::Texts(generate(tokenizer, rows, tokens)))
+    let texts = generate(tokenizer, rows, tokens);
+    Some(of_texts(texts, &loaded.info.signature))
 }
 
 /// Words that most vocabularies hold whole, so that one word is one token; mixed, so that a case

@@ -13,6 +13,8 @@ use crate::serve_error::ServeError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inputs {
     Texts(Vec<String>),
+    /// Texts of which some belong together.
+    Pairs(Vec<TextPair>),
     /// Token ids, used as they are.
     Tokens(Vec<Vec<u32>>),
     /// Named tensors, in any order.
@@ -26,6 +28,7 @@ impl Inputs {
     pub fn len(&self) -> usize {
         match self {
             Inputs::Texts(texts) => texts.len(),
+            Inputs::Pairs(pairs) => pairs.len(),
             Inputs::Tokens(rows) => rows.len(),
             Inputs::Tensors(tensors) => tensors.len().min(1),
             Inputs::Image(encoded) => encoded.len().min(1),
@@ -35,6 +38,42 @@ impl Inputs {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// A text, or two that the model reads as one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextPair {
+    pub first: String,
+    pub second: Option<String>,
+}
+
+impl TextPair {
+    fn bytes(&self) -> usize {
+        self.first.len() + self.second.as_ref().map_or(0, String::len)
+    }
+
+    fn encode(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>, TokenizeError> {
+        match &self.second {
+            None => tokenizer.encode(&self.first),
+            Some(second) => tokenizer.encode_pair(&self.first, second),
+        }
+    }
+
+    fn count(&self, tokenizer: &Tokenizer) -> Result<usize, TokenizeError> {
+        match &self.second {
+            None => tokenizer.count(&self.first),
+            Some(second) => tokenizer.count_pair(&self.first, second),
+        }
+    }
+}
+
+impl From<String> for TextPair {
+    fn from(first: String) -> Self {
+        TextPair {
+            first,
+            second: None,
+        }
     }
 }
 
@@ -79,23 +118,23 @@ impl Preparer {
         inputs: Inputs,
         too_long: TooLong,
     ) -> Result<Vec<Vec<u32>>, ServeError> {
-        match inputs {
-            Inputs::Tensors(_) | Inputs::Image(_) => Err(ServeError::NoInput),
-            Inputs::Tokens(rows) => rows
-                .into_iter()
-                .map(|row| fit(row, vocab, tokenizer.max_tokens(), too_long))
-                .collect(),
-            Inputs::Texts(texts)
-                if texts.iter().map(String::len).sum::<usize>() <= INLINE_BYTES =>
-            {
-                encode(tokenizer, &texts, too_long)
+        let pairs = match inputs {
+            Inputs::Tensors(_) | Inputs::Image(_) => return Err(ServeError::NoInput),
+            Inputs::Tokens(rows) => {
+                let rows = rows.into_iter();
+                return rows
+                    .map(|row| fit(row, vocab, tokenizer.max_tokens(), too_long))
+                    .collect();
             }
-            Inputs::Texts(texts) => {
-                let tokenizer = Arc::clone(tokenizer);
-                self.elsewhere(move || encode(&tokenizer, &texts, too_long))
-                    .await
-            }
+            Inputs::Texts(texts) => texts.into_iter().map(TextPair::from).collect(),
+            Inputs::Pairs(pairs) => pairs,
+        };
+        if pairs.iter().map(TextPair::bytes).sum::<usize>() <= INLINE_BYTES {
+            return encode(tokenizer, &pairs, too_long);
         }
+        let tokenizer = Arc::clone(tokenizer);
+        self.elsewhere(move || encode(&tokenizer, &pairs, too_long))
+            .await
     }
 
     /// Runs heavy preparation off the event loop, a few at a time.
@@ -121,17 +160,17 @@ impl Preparer {
 
 fn encode(
     tokenizer: &Tokenizer,
-    texts: &[String],
+    pairs: &[TextPair],
     too_long: TooLong,
 ) -> Result<Vec<Vec<u32>>, ServeError> {
-    texts
+    pairs
         .iter()
-        .map(|text| {
-            let row = tokenizer.encode(text).map_err(no_tokens)?;
+        .map(|pair| {
+            let row = pair.encode(tokenizer).map_err(no_tokens)?;
             // Only a row that is full can have been cut.
             if too_long == TooLong::Refuse && row.len() == tokenizer.max_tokens() {
                 let (got, limit) = (
-                    tokenizer.count(text).map_err(no_tokens)?,
+                    pair.count(tokenizer).map_err(no_tokens)?,
                     tokenizer.max_tokens(),
                 );
                 if got > limit {

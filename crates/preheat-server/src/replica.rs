@@ -90,6 +90,7 @@ impl Replica {
             memory: self.memory(),
             now: self.now(),
             retries: self.settings.lifecycle.on_failure == OnFailure::Retry,
+            floor: self.settings.floor.as_ref(),
             show_source,
         };
         self.board

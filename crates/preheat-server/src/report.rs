@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use preheat_api::floor::MachineFloor;
 use preheat_api::report::{
-    CaseReport, CheckReport, EngineReport, ErrorReport, MemoryReport, ModelReport, OutputReport,
-    ProofReport, ReadinessReport, StageReport,
+    CaseReport, CheckReport, EngineReport, ErrorReport, FloorReport, MemoryReport, ModelReport,
+    OutputReport, ProofReport, ReadinessReport, StageReport,
 };
 use preheat_core::phase::PhaseGroup;
 use preheat_core::proof::MemoryEvidence;
+use preheat_core::warmup::Path;
 use preheat_core::{Check, Failure, Moment, Phase, Span, Warmth};
 use preheat_engine::EngineInfo;
 
@@ -25,6 +27,8 @@ pub struct Surroundings<'a> {
     pub now: Moment,
     /// A failed start is tried again.
     pub retries: bool,
+    /// What this machine allows, where it was measured.
+    pub floor: Option<&'a MachineFloor>,
     /// Paths and sources are for callers with credentials.
     pub show_source: bool,
 }
@@ -67,8 +71,33 @@ fn model(facts: &Facts, around: &Surroundings<'_>) -> ModelReport {
             limit_bytes: around.memory.limit_bytes,
             headroom: (around.memory.headroom() * 1e4).round() / 1e4,
         },
+        floor: around.floor.and_then(|floor| self::floor(facts, floor)),
         error,
     }
+}
+
+/// Known once the replica is ready.
+fn floor(facts: &Facts, machine: &MachineFloor) -> Option<FloorReport> {
+    let (_, ready) = facts.history.iter().find(|(name, _)| *name == "ready")?;
+    let spans = facts.waterfall.spans().iter();
+    // What was fetched was read from elsewhere.
+    let read = spans.filter(|span| span.stage != "fetch");
+    let bytes = read.filter_map(|span| span.bytes).max().unwrap_or(0);
+    let cases = facts.warmup.cases.iter();
+    let runs = cases.filter(|case| case.path == Path::Engine);
+    let runs_ms = runs.map(|case| millis(case.steady())).sum::<f64>();
+    let map_ms = bytes as f64 / 1e6 * machine.map_ms_per_mb;
+    let ms = machine.process_ms + map_ms + runs_ms;
+    let ready_ms = millis(ready.since_start());
+    let rounded = |x: f64| (x * 1e3).round() / 1e3;
+    Some(FloorReport {
+        process_ms: rounded(machine.process_ms),
+        map_ms: rounded(map_ms),
+        runs_ms: rounded(runs_ms),
+        ms: rounded(ms),
+        ready_ms,
+        ratio: (ready_ms / ms.max(1e-3) * 1e2).round() / 1e2,
+    })
 }
 
 /// One sentence on what is going on.
@@ -142,6 +171,13 @@ pub fn summary(report: &ReadinessReport, after: Option<Duration>) -> String {
         let [first, steady, saved] = [first, steady, proof.saved_ms].map(human::millis);
         text += &format!("; first request {first}, steady {steady}, saved {saved}");
     }
+    if let Some(floor) = &model.floor {
+        text += &format!(
+            ", {:.1} x the floor of {}",
+            floor.ratio,
+            human::millis(floor.ms)
+        );
+    }
     let peak = human::bytes(model.memory.peak_bytes);
     match model.memory.limit_bytes {
         0 => text + &format!(", memory {peak}"),
@@ -210,6 +246,7 @@ fn engine(info: &EngineInfo) -> EngineReport {
         dim: info.dim,
         max_tokens: info.max_tokens,
         simulated: info.simulated,
+        accuracy: info.accuracy.clone(),
     }
 }
 

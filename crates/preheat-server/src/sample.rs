@@ -7,6 +7,11 @@ use preheat_engine::{Batch, Matrix, Output, Signature, Tensor, TokenBatch};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sample {
     Texts(Vec<String>),
+    /// Texts for a classifier, and what it calls its scores.
+    Classified {
+        texts: Vec<String>,
+        labels: Vec<String>,
+    },
     Tensors {
         tensors: Vec<Tensor>,
         /// Each row stands for itself.
@@ -25,7 +30,7 @@ impl Sample {
     #[must_use]
     pub fn rows(&self) -> usize {
         match self {
-            Sample::Texts(texts) => texts.len(),
+            Sample::Texts(texts) | Sample::Classified { texts, .. } => texts.len(),
             Sample::Tensors {
                 tensors,
                 batched: true,
@@ -38,10 +43,11 @@ impl Sample {
     #[must_use]
     pub fn part(&self, from: usize, to: usize) -> Self {
         match self {
-            Sample::Texts(texts) => {
-                let (from, to) = (from.min(texts.len()), to.min(texts.len()));
-                Sample::Texts(texts[from..to.max(from)].to_vec())
-            }
+            Sample::Texts(texts) => Sample::Texts(cut(texts, from, to)),
+            Sample::Classified { texts, labels } => Sample::Classified {
+                texts: cut(texts, from, to),
+                labels: labels.clone(),
+            },
             Sample::Tensors {
                 tensors,
                 batched: true,
@@ -67,7 +73,7 @@ impl Sample {
     #[must_use]
     pub fn row_bytes(&self) -> usize {
         match self {
-            Sample::Texts(_) => 0,
+            Sample::Texts(_) | Sample::Classified { .. } => 0,
             Sample::Tensors { tensors, .. } => {
                 let all: usize = tensors.iter().map(|tensor| tensor.data().len()).sum();
                 all / self.rows().max(1)
@@ -99,6 +105,23 @@ pub fn flat(output: Output, batched: bool) -> Matrix {
     }
     let cols = data.len() / rows.max(1);
     Matrix { rows, cols, data }
+}
+
+fn cut(texts: &[String], from: usize, to: usize) -> Vec<String> {
+    let (from, to) = (from.min(texts.len()), to.min(texts.len()));
+    texts[from..to.max(from)].to_vec()
+}
+
+/// A classifier's numbers as what they stand for: shares of one, or, of a single label, a number
+/// from 0 to 1.
+pub fn shares(matrix: &mut Matrix) {
+    match matrix.cols {
+        1 => matrix
+            .data
+            .iter_mut()
+            .for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+        _ => softmax(matrix),
+    }
 }
 
 /// Numbers as shares of one, row by row.
@@ -181,7 +204,7 @@ fn fill(planned: &PlannedTensor, element: Element, seed: u64) -> Vec<u8> {
 #[must_use]
 pub fn batch(sample: &Sample, rows: &[Vec<u32>]) -> Batch {
     match sample {
-        Sample::Texts(_) => {
+        Sample::Texts(_) | Sample::Classified { .. } => {
             let batch: TokenBatch = rows.iter().map(Vec::as_slice).collect();
             Batch::Tokens(batch)
         }

@@ -409,7 +409,11 @@ impl Service {
             return Err(wrong);
         }
         match (inputs, &loaded.tokenizer, &loaded.pictures) {
-            (inputs @ (Inputs::Texts(_) | Inputs::Tokens(_)), Some(tokenizer), _) => {
+            (
+                inputs @ (Inputs::Texts(_) | Inputs::Pairs(_) | Inputs::Tokens(_)),
+                Some(tokenizer),
+                _,
+            ) => {
                 let vocab = loaded.info.vocab;
                 let rows = self
                     .preparer

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use preheat_api::config::{self, Config, EngineKind, HealthIs, LoadMode, SimFaultKind, Upkeep};
+use preheat_api::floor::MachineFloor;
 use preheat_api::quantity::SizeLimit;
 use preheat_core::drift::DriftPolicy;
 use preheat_core::keepwarm::KeepWarmPolicy;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub load: Option<LoadTest>,
     pub keep_warm: (Upkeep, KeepWarmPolicy),
     pub drift: (Upkeep, DriftPolicy),
+    /// What this machine allows, where it was measured.
+    pub floor: Option<MachineFloor>,
     pub drain: DrainLimits,
 }
 
@@ -93,13 +96,19 @@ pub enum EngineSettings {
     Http(Box<HttpSettings>),
 }
 
-/// How the native engine computes, and where it keeps what it makes.
+/// How the native engine computes.
 #[derive(Debug, Clone)]
 pub struct NativeSettings {
     pub dtype: Dtype,
-    pub artefacts: PathBuf,
+    pub artefacts: ArtefactSettings,
+}
+
+/// Where engines keep what they make of models.
+#[derive(Debug, Clone)]
+pub struct ArtefactSettings {
+    pub dir: PathBuf,
     /// Most bytes there.
-    pub artefacts_limit: u64,
+    pub limit: u64,
 }
 
 /// How ONNX files are run.
@@ -109,6 +118,7 @@ pub struct OnnxSettings {
     pub library: Option<PathBuf>,
     pub runtime: config::OnnxRuntime,
     pub providers: Vec<Provider>,
+    pub artefacts: ArtefactSettings,
 }
 
 /// How images become numbers, and the model's numbers an answer.
@@ -193,6 +203,7 @@ impl Settings {
         };
         let server = &config.server;
         Ok(Settings {
+            floor: floor(&cache),
             model: model(config, &cache, around)?,
             fetch: fetch(config, cache, around),
             http: address(&server.host, server.port),
@@ -228,6 +239,13 @@ impl Settings {
             },
         })
     }
+}
+
+/// As `preheat floor` left it, if it was on such a machine.
+fn floor(cache: &std::path::Path) -> Option<MachineFloor> {
+    let text = std::fs::read(cache.join(preheat_api::floor::FILE)).ok()?;
+    let floor: MachineFloor = serde_json::from_slice(&text).ok()?;
+    (floor.cpu == preheat_engine::floor::this_cpu()).then_some(floor)
 }
 
 fn check(config: &Config) -> Result<(), SettingsError> {
@@ -340,23 +358,24 @@ fn engine(
     config: &Config,
     around: &Surroundings,
 ) -> Result<EngineSettings, SettingsError> {
+    let artefacts = ArtefactSettings {
+        dir: dir.join("artefacts"),
+        limit: config.cache.artefacts_size.0,
+    };
+    let onnx = onnx(model, artefacts.clone());
     let native = NativeSettings {
         dtype: dtype(model.dtype),
-        artefacts: dir.join("artefacts"),
-        artefacts_limit: config.cache.artefacts_size.0,
+        artefacts,
     };
     match model.engine {
-        EngineKind::Auto => Ok(EngineSettings::Auto {
-            native,
-            onnx: onnx(model),
-        }),
+        EngineKind::Auto => Ok(EngineSettings::Auto { native, onnx }),
         EngineKind::Native if model.device == config::Device::Cuda => Err(SettingsError::new(
             "model.device",
             "the native engine computes on CPUs",
             "give an ONNX file and engine = \"onnx\", or device = \"cpu\"",
         )),
         EngineKind::Native => Ok(EngineSettings::Native(native)),
-        EngineKind::Onnx => Ok(EngineSettings::Onnx(onnx(model))),
+        EngineKind::Onnx => Ok(EngineSettings::Onnx(onnx)),
         EngineKind::Http => {
             let settings = http::read(model, name, around)?;
             Ok(EngineSettings::Http(Box::new(settings)))
@@ -380,7 +399,7 @@ fn engine(
     }
 }
 
-fn onnx(model: &config::Model) -> OnnxSettings {
+fn onnx(model: &config::Model, artefacts: ArtefactSettings) -> OnnxSettings {
     let own = model.onnx.providers.iter().map(|provider| match provider {
         config::OnnxProvider::Cuda => Provider::Cuda,
         config::OnnxProvider::TensorRt => Provider::TensorRt,
@@ -395,6 +414,7 @@ fn onnx(model: &config::Model) -> OnnxSettings {
         library: (!library.is_empty()).then(|| PathBuf::from(library)),
         runtime: model.onnx.runtime,
         providers,
+        artefacts,
     }
 }
 
@@ -402,6 +422,7 @@ fn task(task: config::TaskKind) -> Option<Task> {
     match task {
         config::TaskKind::Auto => None,
         config::TaskKind::Embed => Some(Task::Embed),
+        config::TaskKind::Classify => Some(Task::Classify),
         config::TaskKind::Image => Some(Task::Image),
         config::TaskKind::Tensors => Some(Task::Tensors),
     }
@@ -626,6 +647,53 @@ mod tests {
         ] {
             assert_eq!(default_name(source), name, "{source}");
         }
+    }
+
+    /// What a configuration of one model says about engines.
+    fn engine_of(change: impl FnOnce(&mut config::Model)) -> Result<EngineSettings, SettingsError> {
+        let mut model = config::Model::default();
+        change(&mut model);
+        let around = Surroundings {
+            cache_dir: "/cache".into(),
+            hf_endpoint: None,
+            hf_token: None,
+            hf_home: None,
+            hf_offline: true,
+            store: Vec::new(),
+            cpus: NonZeroUsize::MIN,
+            keeper: Vec::new(),
+            run_dir: "/run".into(),
+        };
+        let cache = std::path::Path::new("/cache");
+        engine(&model, "m", cache, &Config::default(), &around)
+    }
+
+    #[test]
+    fn a_gpu_is_asked_for_by_device_or_by_name_and_gets_its_build() {
+        use preheat_engine::source::RuntimeBuild;
+        let providers = |settings| match settings {
+            EngineSettings::Onnx(onnx) | EngineSettings::Auto { onnx, .. } => onnx.providers,
+            other => panic!("{other:?} has no providers"),
+        };
+        let cuda = engine_of(|model| model.device = config::Device::Cuda).unwrap();
+        assert_eq!(providers(cuda), [Provider::Cuda]);
+        let named = engine_of(|model| {
+            model.engine = EngineKind::Onnx;
+            model.device = config::Device::Cuda;
+            model.onnx.providers = vec![config::OnnxProvider::TensorRt, config::OnnxProvider::Cuda];
+        });
+        assert_eq!(
+            providers(named.unwrap()),
+            [Provider::TensorRt, Provider::Cuda]
+        );
+        assert!(providers(engine_of(|_| {}).unwrap()).is_empty());
+        assert_eq!(Provider::Cuda.build(), RuntimeBuild::Gpu);
+        assert_eq!(Provider::OpenVino.build(), RuntimeBuild::Cpu);
+        let refused = engine_of(|model| {
+            model.engine = EngineKind::Native;
+            model.device = config::Device::Cuda;
+        });
+        assert_eq!(refused.unwrap_err().key, "model.device");
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub enum Verb {
     Audit(AuditArgs),
     /// Find what made a first request slow or a start fail, in logs, manifests or live
     Diagnose(DiagnoseArgs),
+    /// Measure what this machine allows, and how near a start comes to it
+    Floor(FloorArgs),
     /// Write a configuration, an image and Kubernetes files from a measured start
     Init(InitArgs),
     /// Play a fleet in simulated time: what a spike, a spare or a silence costs
@@ -120,6 +122,18 @@ pub struct WarmArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FloorArgs {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Do nothing: what starting a process costs
+    #[arg(long, hide = true)]
+    pub nothing: bool,
 }
 
 #[derive(Debug, Args)]

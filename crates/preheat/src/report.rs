@@ -69,7 +69,10 @@ fn title(model: &ModelReport) -> String {
 fn on(engine: &EngineReport) -> String {
     let kind = match engine.simulated {
         true => "sim, which declares its times instead of computing".into(),
-        false => format!("{} {}", engine.name, engine.dtype),
+        false => match &engine.accuracy {
+            Some(accuracy) => format!("{} {} ({accuracy})", engine.name, engine.dtype),
+            None => format!("{} {}", engine.name, engine.dtype),
+        },
     };
     match (engine.dim, engine.max_tokens) {
         (0, 0) => kind,

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod check;
 mod diagnose;
+mod floor;
 mod gateway;
 mod init;
 mod keep;
@@ -54,6 +55,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Audit(args) => audit::run(&args),
         Verb::Diagnose(args) => diagnose::run(&args),
+        Verb::Floor(args) => floor::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
         Verb::Completions { shell } => completions(shell),

@@ -67,6 +67,8 @@ pub enum TaskKind {
     Auto,
     /// A vector for each text.
     Embed,
+    /// A score for each label, for each text or pair of texts.
+    Classify,
     /// A score for each label, for each image.
     Image,
     /// Named tensors in and out.

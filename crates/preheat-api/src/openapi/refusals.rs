@@ -73,7 +73,7 @@ fn family(path: &str, status: u16) -> Family {
             404 | 429 | 500.. => EITHER,
             _ => PROBLEM,
         },
-        "/" | "/tokenize" | "/info" => TEI,
+        "/" | "/predict" | "/rerank" | "/tokenize" | "/info" => TEI,
         _ if path.starts_with("/v1/") => OPEN_AI,
         _ if path == "/v2" || path.starts_with("/v2/") => OIP,
         _ => PROBLEM,

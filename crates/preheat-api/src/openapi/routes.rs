@@ -13,7 +13,9 @@ use crate::oip::{
     InferAnswer, InferRequest, ModelConfig, ModelMetadata, ModelStatsAnswer, ServerMetadata,
 };
 use crate::openai::{EmbeddingsAnswer, EmbeddingsRequest, ModelList};
-use crate::tei::{EmbedRequest, Info, Token, TokenizeRequest};
+use crate::tei::{
+    EmbedRequest, Info, PredictRequest, Predictions, Rank, RerankRequest, Token, TokenizeRequest,
+};
 use crate::{ReadinessReport, headers};
 
 /// What the model is called when the configuration does not say.
@@ -145,6 +147,39 @@ pub(super) const ROUTES: &[Route] = &[
         ..POST
     },
     Route {
+        paths: &["/predict"],
+        tag: CLASSIFIERS,
+        summary: "Every label with its score for each text or pair of texts, the best first.",
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<PredictRequest>,
+            &[
+                ("one", r#"{"inputs": "a short text"}"#),
+                (
+                    "several",
+                    r#"{"inputs": [["a short text"], ["a question", "its answer"]], "raw_scores": true}"#,
+                ),
+            ],
+        )),
+        answers: &[computed("The scores.", &[json::<Predictions>()])],
+        refusals: &[KEY, TASK, TEI_BODY, RATE, RUN, GATE],
+        ..POST
+    },
+    Route {
+        paths: &["/rerank"],
+        tag: CLASSIFIERS,
+        summary: "How well each text answers the query, the best first.",
+        body: Some(json_body(
+            SchemaGenerator::subschema_for::<RerankRequest>,
+            &[(
+                "two",
+                r#"{"query": "a question", "texts": ["an answer", "something else"]}"#,
+            )],
+        )),
+        answers: &[computed("The scores.", &[json::<Vec<Rank>>()])],
+        refusals: &[KEY, TASK, TEI_BODY, RATE, RUN, GATE],
+        ..POST
+    },
+    Route {
         paths: &["/classify/image"],
         tag: CLASSIFIERS,
         summary: "Every label with its score for one JPEG or PNG image, the best first.",
@@ -180,7 +215,7 @@ pub(super) const ROUTES: &[Route] = &[
         ],
         tag: OIP,
         summary: "The model's tensors, as its metadata declares them; for models of texts, one row \
-                  for each text of the BYTES tensor `text`. With the binary extension tensors follow the JSON, whose length `inference-header-content-length` says, in \
+                  for each text (or pair, of shape [n, 2]) of the BYTES tensor `text`. With the binary extension tensors follow the JSON, whose length `inference-header-content-length` says, in \
                   the request, the answer or both.",
         body: Some(json_body(
             SchemaGenerator::subschema_for::<InferRequest>,
@@ -192,7 +227,7 @@ pub(super) const ROUTES: &[Route] = &[
         )),
         answers: &[Answer {
             status: 200,
-            meaning: "The output tensors; for texts the FP32 tensor `embedding`.",
+            meaning: "The output tensors; for texts the FP32 tensor `embedding`, or `logits` of a classifier.",
             content: &[
                 json::<InferAnswer>(),
                 Content {

@@ -61,6 +61,16 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
     vec![
         ("/EmbedBody/anyOf/0", inputs.clone()),
         ("/Texts/anyOf/1", inputs.clone()),
+        (
+            "/PredictInputs/anyOf/1",
+            json!({ "minItems": 1, "maxItems": 2 }),
+        ),
+        ("/PredictInputs/anyOf/2", inputs.clone()),
+        (
+            "/PredictInputs/anyOf/2/items",
+            json!({ "minItems": 1, "maxItems": 2 }),
+        ),
+        ("/RerankRequest/properties/texts", inputs.clone()),
         ("/Input/anyOf/1", inputs.clone()),
         ("/Input/anyOf/2", json!({ "minItems": 1 })),
         ("/Input/anyOf/3", inputs),

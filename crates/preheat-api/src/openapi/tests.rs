@@ -58,8 +58,10 @@ fn every_route_with_its_codes() {
     GET /metrics → 200 401 403
     GET /openapi.json → 200
     GET /ping → 200 503
+    POST /predict → 200 401 403 404 408 413 415 422 429 500 503 504
     GET /ready → 200 503
     GET /readyz → 200 503
+    POST /rerank → 200 401 403 404 408 413 415 422 429 500 503 504
     GET /startupz → 200 503
     POST /tokenize → 200 401 403 404 408 413 415 422 429 500 503
     POST /v1/embeddings → 200 400 401 403 404 408 413 415 429 500 503 504

@@ -35,7 +35,7 @@ impl Family {
     #[must_use]
     pub fn of(path: &str) -> Self {
         match path {
-            "/" | "/tokenize" | "/info" => Family::Tei,
+            "/" | "/predict" | "/rerank" | "/tokenize" | "/info" => Family::Tei,
             _ if path.starts_with("/v1/") => Family::OpenAi,
             _ if path == "/v2" || path.starts_with("/v2/") => Family::Oip,
             _ => Family::Problem,

@@ -3,8 +3,10 @@
 
 use std::path::{Component, Path};
 
+use serde_json::Value;
+
 use super::LoadError;
-use super::files::{Json, ModelFiles};
+use super::files::{Json, ModelFiles, optional};
 
 /// An encoder's architecture and its numbers. All sizes are at least one.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +29,24 @@ pub(crate) struct EncoderConfig {
     pub(crate) max_tokens: usize,
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
+    /// What is made of a sequence's distances, in families that attend to them.
+    pub(crate) distances: Option<Distances>,
+    /// Scores instead of a vector.
+    pub(crate) head: Option<Head>,
+}
+
+/// Attention that knows how far apart two tokens are: so many classes of distances, each with a
+/// learned number for each head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Distances {
+    pub(crate) classes: usize,
+}
+
+/// A classifier over the first token of a sequence: two linear steps, each family its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Head {
+    /// What the scores are called, in order.
+    pub(crate) labels: Vec<String>,
 }
 
 /// Families differ in tensor names, config keys and where positions start, not in the computation.
@@ -35,6 +55,7 @@ pub(crate) enum Family {
     Bert,
     DistilBert,
     Roberta,
+    MpNet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +63,7 @@ pub(crate) enum Activation {
     /// The exact form with erf, not its tanh approximation.
     Gelu,
     Relu,
+    Tanh,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,24 +83,38 @@ impl Pooling {
     }
 }
 
-const MODEL_TYPES: &[&str] = &["bert", "distilbert", "roberta", "xlm-roberta", "camembert"];
+const MODEL_TYPES: &[&str] = &[
+    "bert",
+    "distilbert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "mpnet",
+];
+/// Of that family, whatever its padding id is.
+const MPNET_FIRST: usize = 2;
 const POOLINGS: &[&str] = &["mean", "cls", "max"];
 const MODULES: &[&str] = &["Transformer", "Pooling", "Normalize"];
 
 impl EncoderConfig {
+    /// Numbers in each answer.
+    pub(crate) fn width(&self) -> usize {
+        self.head
+            .as_ref()
+            .map_or(self.hidden, |head| head.labels.len())
+    }
+
     /// `max_tokens` lowers the model's own limit.
     pub(super) fn read(files: &ModelFiles, max_tokens: Option<usize>) -> Result<Self, LoadError> {
         let json = Json::read(&files.config)?;
         let mut config = Self::architecture(&json)?;
-        let own = files.optional("sentence_bert_config.json")?;
-        let own = own
-            .map(|json| json.optional_size("max_seq_length"))
-            .transpose()?
-            .flatten();
-        for limit in [own, max_tokens].into_iter().flatten() {
+        for limit in [own_limit(&files.dir)?, max_tokens].into_iter().flatten() {
             config.max_tokens = config.max_tokens.min(limit);
         }
-        config.read_modules(files)?;
+        (config.pooling, config.normalize) = match config.head {
+            Some(_) => (Pooling::Cls, false),
+            None => modules(&files.dir)?,
+        };
         Ok(config)
     }
 
@@ -87,6 +123,7 @@ impl EncoderConfig {
             "bert" => Family::Bert,
             "distilbert" => Family::DistilBert,
             "roberta" | "xlm-roberta" | "camembert" => Family::Roberta,
+            "mpnet" => Family::MpNet,
             other => {
                 return Err(LoadError::UnknownArchitecture {
                     path: json.path.clone(),
@@ -101,6 +138,7 @@ impl EncoderConfig {
             Family::Bert | Family::DistilBert => 0,
             // Their positions start behind the padding id.
             Family::Roberta => json.optional_size("pad_token_id")?.unwrap_or(1) + 1,
+            Family::MpNet => MPNET_FIRST,
         };
         let config = EncoderConfig {
             family,
@@ -112,7 +150,7 @@ impl EncoderConfig {
             positions,
             first_position,
             token_types: match family {
-                Family::DistilBert => None,
+                Family::DistilBert | Family::MpNet => None,
                 Family::Bert | Family::Roberta => Some(json.size("type_vocab_size")?),
             },
             activation: Activation::read(json, keys.activation)?,
@@ -120,6 +158,11 @@ impl EncoderConfig {
             max_tokens: positions.saturating_sub(first_position),
             pooling: Pooling::Mean,
             normalize: false,
+            distances: match family {
+                Family::MpNet => Some(Distances::read(json)?),
+                _ => None,
+            },
+            head: Head::read(json)?,
         };
         config.check(json, &keys)?;
         Ok(config)
@@ -151,40 +194,47 @@ impl EncoderConfig {
             }),
         }
     }
+}
 
-    /// Without `modules.json` the model is a plain encoder: mean pooling, not normalised.
-    fn read_modules(&mut self, files: &ModelFiles) -> Result<(), LoadError> {
-        let Some(modules) = files.optional("modules.json")? else {
-            return Ok(());
-        };
-        let list = modules.value.as_array();
-        for module in list.ok_or_else(|| modules.complain("", "is not a list"))? {
-            let text = |field| module.get(field).and_then(|value| value.as_str());
-            let kind = text("type").ok_or_else(|| modules.complain("type", "is missing"))?;
-            match kind.rsplit('.').next().unwrap_or(kind) {
-                "Transformer" => {}
-                "Pooling" => {
-                    let path = text("path").filter(|path| is_inside(path));
-                    let path = path.ok_or_else(|| {
-                        modules
-                            .complain("path", "of the pooling module is not a folder of the model")
-                    })?;
-                    self.pooling =
-                        Pooling::read(&Json::read(&files.dir.join(path).join("config.json"))?)?;
-                }
-                "Normalize" => self.normalize = true,
-                other => {
-                    return Err(LoadError::Unsupported {
-                        path: modules.path.clone(),
-                        what: "module type",
-                        found: other.to_owned(),
-                        known: MODULES,
-                    });
-                }
+/// What sentence-transformers says about the longest sequence.
+pub(super) fn own_limit(dir: &Path) -> Result<Option<usize>, LoadError> {
+    let own = optional(dir, "sentence_bert_config.json")?;
+    let limit = own.map(|json| json.optional_size("max_seq_length"));
+    Ok(limit.transpose()?.flatten())
+}
+
+/// How token vectors become one, and whether that is brought to length one. Without `modules.json`
+/// the model is a plain encoder: mean pooling, not normalised.
+pub(super) fn modules(dir: &Path) -> Result<(Pooling, bool), LoadError> {
+    let (mut pooling, mut normalize) = (Pooling::Mean, false);
+    let Some(modules) = optional(dir, "modules.json")? else {
+        return Ok((pooling, normalize));
+    };
+    let list = modules.value.as_array();
+    for module in list.ok_or_else(|| modules.complain("", "is not a list"))? {
+        let text = |field| module.get(field).and_then(|value| value.as_str());
+        let kind = text("type").ok_or_else(|| modules.complain("type", "is missing"))?;
+        match kind.rsplit('.').next().unwrap_or(kind) {
+            "Transformer" => {}
+            "Pooling" => {
+                let path = text("path").filter(|path| is_inside(path));
+                let path = path.ok_or_else(|| {
+                    modules.complain("path", "of the pooling module is not a folder of the model")
+                })?;
+                pooling = Pooling::read(&Json::read(&dir.join(path).join("config.json"))?)?;
+            }
+            "Normalize" => normalize = true,
+            other => {
+                return Err(LoadError::Unsupported {
+                    path: modules.path.clone(),
+                    what: "module type",
+                    found: other.to_owned(),
+                    known: MODULES,
+                });
             }
         }
-        Ok(())
     }
+    Ok((pooling, normalize))
 }
 
 fn is_inside(path: &str) -> bool {
@@ -218,7 +268,7 @@ struct Keys {
 impl Keys {
     fn of(family: Family) -> Self {
         match family {
-            Family::Bert | Family::Roberta => Keys {
+            Family::Bert | Family::Roberta | Family::MpNet => Keys {
                 layers: "num_hidden_layers",
                 heads: "num_attention_heads",
                 hidden: "hidden_size",
@@ -233,6 +283,50 @@ impl Keys {
                 activation: "activation",
             },
         }
+    }
+}
+
+impl Distances {
+    fn read(json: &Json) -> Result<Self, LoadError> {
+        const FIELD: &str = "relative_attention_num_buckets";
+        let classes = json.optional_size(FIELD)?.unwrap_or(32);
+        // Half of them for each direction, and half of those for distances of their own.
+        match classes >= 4 && classes.is_multiple_of(4) {
+            true => Ok(Distances { classes }),
+            false => Err(json.complain(FIELD, &format!("is {classes}, not a multiple of four"))),
+        }
+    }
+}
+
+/// More labels than a classifier of texts has; a number in a file must not ask for all memory.
+const MOST_LABELS: usize = 1 << 20;
+
+impl Head {
+    /// None for models whose architecture does not say that it classifies sequences.
+    fn read(json: &Json) -> Result<Option<Self>, LoadError> {
+        let architectures = json.value.get("architectures").and_then(Value::as_array);
+        let mut names = architectures
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        if !names.any(|name| name.ends_with("ForSequenceClassification")) {
+            return Ok(None);
+        }
+        let named = json.value.get("id2label").and_then(Value::as_object);
+        let count = match named {
+            Some(labels) if !labels.is_empty() => labels.len(),
+            _ => json.optional_size("num_labels")?.unwrap_or(2),
+        };
+        if count > MOST_LABELS {
+            return Err(json.complain("num_labels", &format!("is {count}")));
+        }
+        let label = |index: usize| {
+            let own = named.and_then(|labels| labels.get(&index.to_string())?.as_str());
+            own.map_or_else(|| format!("LABEL_{index}"), str::to_owned)
+        };
+        Ok(Some(Head {
+            labels: (0..count).map(label).collect(),
+        }))
     }
 }
 

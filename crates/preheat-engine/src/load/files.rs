@@ -49,12 +49,12 @@ impl ModelFiles {
             dir: dir.to_owned(),
         })
     }
+}
 
-    /// A file that sentence-transformers writes and plain exports lack.
-    pub(super) fn optional(&self, name: &str) -> Result<Option<Json>, LoadError> {
-        let path = self.dir.join(name);
-        path.is_file().then(|| Json::read(&path)).transpose()
-    }
+/// A file that sentence-transformers writes and plain exports lack.
+pub(super) fn optional(dir: &Path, name: &str) -> Result<Option<Json>, LoadError> {
+    let path = dir.join(name);
+    path.is_file().then(|| Json::read(&path)).transpose()
 }
 
 /// A parsed JSON file that knows its path, so that every complaint names it.

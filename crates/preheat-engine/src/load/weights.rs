@@ -142,7 +142,15 @@ impl<'file> Tensors<'file> {
 
     /// The tensor of that name, if it has the wanted shape and a float type.
     pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
-        let tensor = format!("{}{name}", self.prefix);
+        self.whole_name(format!("{}{name}", self.prefix), shape)
+    }
+
+    /// The same for one that stands beside the encoder, which no prefix is put before.
+    pub(crate) fn beside(&self, name: &str, shape: &[usize]) -> Result<Tensor, LoadError> {
+        self.whole_name(name.to_owned(), shape)
+    }
+
+    fn whole_name(&self, tensor: String, shape: &[usize]) -> Result<Tensor, LoadError> {
         let path = || self.file.path.clone();
         let View {
             dtype,

@@ -63,6 +63,7 @@ impl<'a> Pass<'a> {
             spans,
             words: &self.model.words,
             positions: self.model.positions(),
+            second: self.model.second(),
             norm: self.model.embedding_norm(),
             out: Shared::new(&mut stream[..self.tokens * hidden], hidden),
             rounded: rounded.as_mut().map(|rounded| rounded.rows(self.tokens)),
@@ -99,6 +100,7 @@ impl<'a> Pass<'a> {
             heads,
             width: hidden / heads,
             order,
+            distances: self.model.distances(),
             out: context.rows(self.tokens),
         }))?;
         step.linear(
@@ -153,13 +155,36 @@ impl<'a> Pass<'a> {
 
     fn sum_up(&mut self, out: &mut [f32]) -> Done {
         let config = &self.model.config;
-        self.pool.run(&Op::Pooled(Pooled {
-            hidden: &self.arena.stream,
-            spans: &self.arena.spans,
-            pooling: config.pooling,
-            normalize: config.normalize,
-            out: Shared::new(out, config.hidden),
-        }))
+        let (hidden, width) = (config.hidden, config.width());
+        let Arena {
+            stream,
+            qkv,
+            update,
+            spans,
+            ..
+        } = &mut *self.arena;
+        let size = spans.len() * hidden;
+        let pooled = |out| {
+            Op::Pooled(Pooled {
+                hidden: stream,
+                spans,
+                pooling: config.pooling,
+                normalize: config.normalize,
+                out: Shared::new(out, hidden),
+            })
+        };
+        let Some(([inner, outer], activation)) = self.model.head() else {
+            return self.pool.run(&pooled(out));
+        };
+        let (summed, between) = (&mut update[..size], &mut qkv[..size]);
+        self.pool.run(&pooled(summed))?;
+        let mut step = Step {
+            model: self.model,
+            pool: self.pool,
+        };
+        let input = Input::Single(summed);
+        step.linear(inner, Some(activation), input, single(between, hidden))?;
+        step.linear(outer, None, Input::Single(between), single(out, width))
     }
 }
 

@@ -1,29 +1,6 @@
-//! What a batch may hold, and how it is cut into groups that fit the memory of an instance.
+//! How a batch is cut into groups that fit the memory of an instance.
 
-use crate::engine::{RunError, TokenBatch};
-use crate::load::EncoderConfig;
-
-/// Refuses what the model has no numbers for.
-pub(super) fn check(batch: &TokenBatch, config: &EncoderConfig) -> Result<(), RunError> {
-    for (row, sequence) in batch.iter().enumerate() {
-        if sequence.is_empty() {
-            return Err(RunError::Input(format!("sequence {row} is empty")));
-        }
-        if sequence.len() > config.max_tokens {
-            let (found, limit) = (sequence.len(), config.max_tokens);
-            return Err(RunError::Input(format!(
-                "sequence {row} has {found} tokens, the model reads {limit}"
-            )));
-        }
-        if let Some(id) = sequence.iter().find(|&&id| id as usize >= config.vocab) {
-            let vocab = config.vocab;
-            return Err(RunError::Input(format!(
-                "sequence {row} has the token id {id}, the vocabulary ends before {vocab}"
-            )));
-        }
-    }
-    Ok(())
-}
+use crate::engine::TokenBatch;
 
 /// Whole sequences that follow each other, as many as fit into `tokens`.
 pub(super) struct Group<'a> {

@@ -7,7 +7,7 @@ use super::memory::LINE_FLOATS;
 use crate::load::{Dtype, EncoderConfig};
 
 /// Raised whenever the same description would mean other bytes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The packed image of a model: all numbers that a forward pass streams, in the order of use.
 #[derive(Debug)]
@@ -16,11 +16,16 @@ pub(super) struct Layout {
     pub(super) positions: Range<usize>,
     pub(super) embedding_norm: Norm,
     pub(super) layers: Vec<Layer>,
+    /// What is added to a token of the second text of a pair.
+    pub(super) second: Option<Range<usize>>,
+    /// For each head, a number for each distance from the key back to the query: from one less than
+    /// the longest sequence down to the negative of that.
+    pub(super) distances: Option<Range<usize>>,
+    pub(super) head: Option<[Dense; 2]>,
     /// Numbers in the image.
     pub(super) len: usize,
     /// Columns of one panel.
     pub(super) panel: usize,
-    pub(super) dtype: Dtype,
     /// Everything that decides what the image holds, the weights aside.
     pub(super) description: String,
 }
@@ -41,6 +46,7 @@ pub(super) struct Layer {
 pub(super) struct Dense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
+    pub(super) dtype: Dtype,
     /// Panel after panel; in a panel, for each word of an input row (one number, or two half
     /// numbers), one word for each of its columns. The last panel is filled up with zeros, and so
     /// are the bias and an odd number of half numbers.
@@ -75,6 +81,19 @@ impl Layout {
                 output_norm: at.norm(hidden),
             })
             .collect();
+        let second = config.token_types.filter(|&types| types > 1);
+        let second = second.map(|_| at.take(hidden));
+        let distances = config
+            .distances
+            .map(|_| at.take(config.heads * spread(rows)));
+        // One row for each sequence: precision costs nothing here.
+        at.dtype = Dtype::F32;
+        let head = config.head.as_ref().map(|head| {
+            [
+                at.dense(hidden, hidden),
+                at.dense(hidden, head.labels.len()),
+            ]
+        });
         let EncoderConfig {
             family,
             first_position,
@@ -83,21 +102,32 @@ impl Layout {
         } = config;
         let description = format!(
             "layout {VERSION} family {family:?} layers {} hidden {hidden} inner {inner} \
-             positions {rows} from {first_position} types {} panel {panel} dtype {}",
+             positions {rows} from {first_position} types {} panel {panel} dtype {} \
+             heads {} distances {} labels {}",
             config.layers,
             token_types.unwrap_or(0),
-            dtype.name()
+            dtype.name(),
+            config.heads,
+            config.distances.map_or(0, |distances| distances.classes),
+            config.head.as_ref().map_or(0, |head| head.labels.len()),
         );
         Layout {
             positions,
             embedding_norm,
             layers,
+            second,
+            distances,
+            head,
             len: at.end,
             panel,
-            dtype,
             description,
         }
     }
+}
+
+/// Distances between two tokens of up to `tokens`, in both directions.
+pub(super) const fn spread(tokens: usize) -> usize {
+    2 * tokens - 1
 }
 
 /// Hands out ranges one after the other, each beginning on a cache line.
@@ -120,6 +150,7 @@ impl Cursor {
         Dense {
             inputs,
             outputs,
+            dtype: self.dtype,
             panels: self.take(columns * words),
             bias: self.take(columns),
         }

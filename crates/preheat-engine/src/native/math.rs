@@ -55,6 +55,21 @@ pub(super) fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     s.sub(positive, s.mul(s.mul(size, s.splat(0.5)), q))
 }
 
+/// The hyperbolic tangent within 2e-7: `(1 - e) / (1 + e)` with `e = e^(-2x)`, on each side of zero by
+/// itself.
+#[inline(always)]
+pub(super) fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    s.sub(tanh_above(s, x), tanh_above(s, s.sub(s.splat(0.0), x)))
+}
+
+/// Zero below zero.
+#[inline(always)]
+fn tanh_above<S: Simd>(s: S, x: S::V) -> S::V {
+    let one = s.splat(1.0);
+    let e = exp(s, s.mul(s.max(s.splat(0.0), x), s.splat(-2.0)));
+    s.div(s.sub(one, e), s.add(one, e))
+}
+
 /// Brings a row to mean zero and variance one, then scales and shifts it.
 #[inline(always)]
 pub(super) fn layer_norm<S: Simd>(s: S, row: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32) {

@@ -8,9 +8,12 @@ use super::image::Image;
 use super::isa::{Isa, Kernels};
 use super::layout::{self, Layout};
 use super::memory::LINE_FLOATS;
+use super::names::Names;
 use super::ops::{Dense, Norm};
 use super::pack::Checkpoint;
-use crate::load::{ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile};
+use crate::load::{
+    Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile,
+};
 use crate::store::{Identity, Kind, Places};
 
 /// Numbers that are read again at once: 64 KiB.
@@ -22,6 +25,7 @@ pub(super) struct Model {
     pub(super) dtype: Dtype,
     /// In the file of the checkpoint: a request reads a few rows of them.
     pub(super) words: Tensor,
+    pub(super) identity: Identity,
     layout: Layout,
     image: Image,
 }
@@ -53,6 +57,7 @@ impl Model {
                 kernels,
                 dtype,
                 words,
+                identity,
                 layout,
                 image,
             },
@@ -72,6 +77,24 @@ impl Model {
     /// What is added to the words of a sequence, a row for each place in it.
     pub(super) fn positions(&self) -> &[f32] {
         &self.image[self.layout.positions.clone()]
+    }
+
+    /// What is added to a token of the second text of a pair.
+    pub(super) fn second(&self) -> Option<&[f32]> {
+        let place = self.layout.second.clone()?;
+        Some(&self.image[place])
+    }
+
+    /// What is added to scores for the distance between two tokens.
+    pub(super) fn distances(&self) -> Option<&[f32]> {
+        let place = self.layout.distances.clone()?;
+        Some(&self.image[place])
+    }
+
+    /// The two steps of a classifier, and what is between them.
+    pub(super) fn head(&self) -> Option<(&[layout::Dense; 2], Activation)> {
+        let activation = Names::of(self.config.family).head_activation;
+        Some((self.layout.head.as_ref()?, activation))
     }
 
     pub(super) fn layers(&self) -> &[layout::Layer] {

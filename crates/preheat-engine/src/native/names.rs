@@ -1,6 +1,6 @@
 //! What each family calls its tensors. Data only.
 
-use crate::load::Family;
+use crate::load::{Activation, Family};
 
 /// Tensor names of one family. Names of a layer follow [`Names::layer`]; a linear step has a
 /// `.weight` and a `.bias` under its name, and so has a norm.
@@ -16,12 +16,25 @@ pub(super) struct Names {
     pub(super) up: &'static str,
     pub(super) down: &'static str,
     pub(super) output_norm: &'static str,
+    /// The two steps of a classifier.
+    pub(super) head: [Place; 2],
+    pub(super) head_activation: Activation,
+}
+
+/// Where a step of a classifier is named.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// As a part of the encoder.
+    Inside(&'static str),
+    Beside(&'static str),
 }
 
 pub(super) const WORDS: &str = "embeddings.word_embeddings.weight";
 pub(super) const POSITIONS: &str = "embeddings.position_embeddings.weight";
 pub(super) const TOKEN_TYPES: &str = "embeddings.token_type_embeddings.weight";
 pub(super) const EMBEDDING_NORM: &str = "embeddings.LayerNorm";
+/// A row for each class of distances, a number for each head.
+pub(super) const DISTANCES: &str = "encoder.relative_attention_bias.weight";
 
 impl Names {
     pub(super) fn of(family: Family) -> &'static Names {
@@ -29,6 +42,7 @@ impl Names {
             Family::Bert => &BERT,
             Family::DistilBert => &DISTILBERT,
             Family::Roberta => &ROBERTA,
+            Family::MpNet => &MPNET,
         }
     }
 
@@ -49,10 +63,30 @@ const BERT: Names = Names {
     up: "intermediate.dense",
     down: "output.dense",
     output_norm: "output.LayerNorm",
+    head: [Place::Inside("pooler.dense"), Place::Beside("classifier")],
+    head_activation: Activation::Tanh,
 };
 
 const ROBERTA: Names = Names {
     prefixes: &["", "roberta."],
+    head: SEPARATE,
+    ..BERT
+};
+
+/// Both steps in one part of their own.
+const SEPARATE: [Place; 2] = [
+    Place::Beside("classifier.dense"),
+    Place::Beside("classifier.out_proj"),
+];
+
+const MPNET: Names = Names {
+    prefixes: &["", "mpnet."],
+    query: "attention.attn.q",
+    key: "attention.attn.k",
+    value: "attention.attn.v",
+    attention_out: "attention.attn.o",
+    attention_norm: "attention.LayerNorm",
+    head: SEPARATE,
     ..BERT
 };
 
@@ -67,4 +101,6 @@ const DISTILBERT: Names = Names {
     up: "ffn.lin1",
     down: "ffn.lin2",
     output_norm: "output_layer_norm",
+    head: [Place::Beside("pre_classifier"), Place::Beside("classifier")],
+    head_activation: Activation::Relu,
 };

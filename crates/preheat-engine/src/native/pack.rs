@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::layout::{Dense, Layout, Norm};
 use super::memory::Bf16;
-use super::names::{self, Names};
+use super::names::{self, Names, Place};
 use crate::load::{Dtype, EncoderConfig, LoadError, Tensor, Tensors, WeightsFile};
 
 /// The checkpoint of one model: named tensors, and what the config says about their shapes.
@@ -54,6 +54,57 @@ impl<'a> Checkpoint<'a> {
             self.dense(&[name(names.up)], &layer.up, layout, image)?;
             self.dense(&[name(names.down)], &layer.down, layout, image)?;
             self.norm(&name(names.output_norm), &layer.output_norm, image)?;
+        }
+        if let Some(place) = &layout.second {
+            self.second(&mut image[place.clone()])?;
+        }
+        if let Some(place) = &layout.distances {
+            self.distances(&mut image[place.clone()])?;
+        }
+        for (place, step) in layout.head.iter().flatten().zip(self.names.head) {
+            let tensor = |part: &str, shape: &[usize]| match step {
+                Place::Inside(name) => self.tensors.get(&format!("{name}.{part}"), shape),
+                Place::Beside(name) => self.tensors.beside(&format!("{name}.{part}"), shape),
+            };
+            let bias = tensor("bias", &[place.outputs])?;
+            let weight = tensor("weight", &[place.outputs, place.inputs])?;
+            columns(&weight, &bias, 0..place.outputs, place, layout.panel, image);
+        }
+        Ok(())
+    }
+
+    /// The embedding of the second token type, less that of the first, which is in every position.
+    fn second(&self, row: &mut [f32]) -> Result<(), LoadError> {
+        let EncoderConfig {
+            hidden,
+            token_types,
+            ..
+        } = *self.config;
+        let shape = [token_types.unwrap_or(0), hidden];
+        let types = self.tensors.get(names::TOKEN_TYPES, &shape)?;
+        let mut first = vec![0.0; hidden];
+        types.read_row(0, &mut first);
+        types.read_row(1, row);
+        row.iter_mut().zip(first).for_each(|(x, first)| *x -= first);
+        Ok(())
+    }
+
+    fn distances(&self, table: &mut [f32]) -> Result<(), LoadError> {
+        let heads = self.config.heads;
+        let Some(distances) = self.config.distances else {
+            return Ok(());
+        };
+        let learned = self
+            .tensors
+            .get(names::DISTANCES, &[distances.classes, heads])?;
+        let spread = table.len() / heads;
+        let farthest = (spread / 2) as i64;
+        let mut row = vec![0.0; heads];
+        for place in 0..spread {
+            learned.read_row(distances.class(farthest - place as i64), &mut row);
+            for (head, number) in row.iter().enumerate() {
+                table[head * spread + place] = *number;
+            }
         }
         Ok(())
     }
@@ -108,19 +159,31 @@ impl<'a> Checkpoint<'a> {
     ) -> Result<(), LoadError> {
         let outputs = place.outputs / names.len();
         for (index, name) in names.iter().enumerate() {
-            let columns = index * outputs..(index + 1) * outputs;
             let bias = self.tensors.get(&format!("{name}.bias"), &[outputs])?;
-            bias.read_row(0, &mut image[place.bias.clone()][columns.clone()]);
             let weight = self
                 .tensors
                 .get(&format!("{name}.weight"), &[outputs, place.inputs])?;
-            let panels = &mut image[place.panels.clone()];
-            match layout.dtype {
-                Dtype::F32 => pack_columns(&weight, columns, layout.panel, panels),
-                Dtype::Bf16 => pack_column_pairs(&weight, columns, layout.panel, panels),
-            }
+            let range = index * outputs..(index + 1) * outputs;
+            columns(&weight, &bias, range, place, layout.panel, image);
         }
         Ok(())
+    }
+}
+
+/// Some columns of a step.
+fn columns(
+    weight: &Tensor,
+    bias: &Tensor,
+    columns: Range<usize>,
+    place: &Dense,
+    panel: usize,
+    image: &mut [f32],
+) {
+    bias.read_row(0, &mut image[place.bias.clone()][columns.clone()]);
+    let panels = &mut image[place.panels.clone()];
+    match place.dtype {
+        Dtype::F32 => pack_columns(weight, columns, panel, panels),
+        Dtype::Bf16 => pack_column_pairs(weight, columns, panel, panels),
     }
 }
 

@@ -6,11 +6,15 @@
 
 use preheat_core::{Element, TensorSpec};
 
+use super::wire::{Field, Value, fields, last};
+
 /// Inputs that are not weights, and outputs, in the file's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Declaration {
     pub(super) inputs: Vec<TensorSpec>,
     pub(super) outputs: Vec<TensorSpec>,
+    /// Weights lie in other files.
+    pub(super) external: bool,
 }
 
 /// More names than any graph has inputs and outputs.
@@ -22,6 +26,7 @@ mod field {
     pub(super) const INPUT: u64 = 11;
     pub(super) const OUTPUT: u64 = 12;
     pub(super) const INITIALIZER_NAME: u64 = 8;
+    pub(super) const EXTERNAL_DATA: u64 = 13;
     pub(super) const NAME: u64 = 1;
     pub(super) const TYPE: u64 = 2;
     pub(super) const TENSOR: u64 = 1;
@@ -36,10 +41,13 @@ mod field {
 pub(super) fn read(file: &[u8]) -> Result<Declaration, String> {
     let graph = last(file, field::GRAPH)?.ok_or("holds no graph")?;
     let (mut weights, mut inputs, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut external = false;
     for item in fields(graph) {
-        match item? {
+        let Field { number, value, .. } = item?;
+        match (number, value) {
             (field::INITIALIZER, Value::Bytes(tensor)) => {
                 weights.push(last(tensor, field::INITIALIZER_NAME)?.unwrap_or_default());
+                external |= last(tensor, field::EXTERNAL_DATA)?.is_some();
             }
             (field::INPUT, Value::Bytes(info)) => inputs.push(info),
             (field::OUTPUT, Value::Bytes(info)) => outputs.push(info),
@@ -66,7 +74,11 @@ pub(super) fn read(file: &[u8]) -> Result<Declaration, String> {
     let outputs: Vec<TensorSpec> = outputs.into_iter().map(spec).collect::<Result<_, _>>()?;
     match inputs.is_empty() || outputs.is_empty() {
         true => Err("has no inputs or no outputs".into()),
-        false => Ok(Declaration { inputs, outputs }),
+        false => Ok(Declaration {
+            inputs,
+            outputs,
+            external,
+        }),
     }
 }
 
@@ -79,8 +91,9 @@ fn spec(info: &[u8]) -> Result<TensorSpec, String> {
     let tensor = tensor.ok_or_else(|| format!("has `{name}`, which is not a tensor"))?;
     let mut element = 0;
     for item in fields(tensor) {
-        if let (field::ELEMENT, Value::Number(number)) = item? {
-            element = number;
+        let Field { number, value, .. } = item?;
+        if let (field::ELEMENT, Value::Number(kind)) = (number, value) {
+            element = kind;
         }
     }
     let element = self::element(element)
@@ -99,14 +112,16 @@ fn spec(info: &[u8]) -> Result<TensorSpec, String> {
 fn dims(shape: &[u8]) -> Result<Vec<Option<usize>>, String> {
     let mut dims = Vec::new();
     for item in fields(shape) {
-        let (field::DIM, Value::Bytes(dim)) = item? else {
+        let Field { number, value, .. } = item?;
+        let (field::DIM, Value::Bytes(dim)) = (number, value) else {
             continue;
         };
         let mut known = None;
         for item in fields(dim) {
-            if let (field::DIM_VALUE, Value::Number(number)) = item? {
+            let Field { number, value, .. } = item?;
+            if let (field::DIM_VALUE, Value::Number(size)) = (number, value) {
                 // Some exporters write 0 or -1 for what is open.
-                known = usize::try_from(number.cast_signed())
+                known = usize::try_from(size.cast_signed())
                     .ok()
                     .filter(|&dim| dim > 0);
             }
@@ -132,78 +147,6 @@ fn element(number: u64) -> Option<Element> {
         13 => Element::U64,
         _ => return None,
     })
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    /// Of a fixed width, and of no interest here.
-    Fixed,
-}
-
-/// The last occurrence counts, as everywhere in this format.
-fn last(message: &[u8], wanted: u64) -> Result<Option<&[u8]>, String> {
-    let mut found = None;
-    for item in fields(message) {
-        if let (number, Value::Bytes(bytes)) = item?
-            && number == wanted
-        {
-            found = Some(bytes);
-        }
-    }
-    Ok(found)
-}
-
-/// The fields of a message, in order. Ends after the first fault.
-fn fields(message: &[u8]) -> impl Iterator<Item = Result<(u64, Value<'_>), String>> {
-    let mut rest = message;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let next = field(&mut rest);
-        if next.is_none() {
-            rest = &[];
-        }
-        Some(next.ok_or_else(|| "is not an ONNX file, or is damaged".to_owned()))
-    })
-}
-
-fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
-    let key = varint(rest)?;
-    let value = match key & 7 {
-        0 => Value::Number(varint(rest)?),
-        1 => {
-            *rest = rest.get(8..)?;
-            Value::Fixed
-        }
-        2 => {
-            let length = usize::try_from(varint(rest)?).ok()?;
-            let (bytes, behind) = rest.split_at_checked(length)?;
-            *rest = behind;
-            Value::Bytes(bytes)
-        }
-        5 => {
-            *rest = rest.get(4..)?;
-            Value::Fixed
-        }
-        _ => return None,
-    };
-    Some((key >> 3, value))
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! A session of ONNX Runtime: built for a device, run on tensors.
 
+use std::path::Path;
+
 use ort::environment::Environment;
 use ort::ep::ExecutionProviderDispatch;
+use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, Value};
@@ -30,9 +33,45 @@ pub(super) fn open(environment: &Environment, spec: &OnnxSpec) -> Result<Session
     builder.commit_from_file(&spec.file).map_err(fault)
 }
 
+/// Opens the file, and writes what was made of it: the graph to `graph`, which names `weights`, a
+/// file beside it, for everything that is large.
+pub(super) fn save(
+    environment: &Environment,
+    spec: &OnnxSpec,
+    graph: &Path,
+    weights: &str,
+) -> Result<(), ort::Error> {
+    builder(environment, spec)?
+        .with_optimized_model_path(graph)?
+        .with_config_entry(WEIGHTS_FILE, weights)?
+        .with_config_entry(SAVE_AS_KERNELS_READ, "1")?
+        .commit_from_file(&spec.file)
+        .map(drop)
+}
+
+/// A session over a graph that was saved, whose weights are in a file of `dir`.
+pub(super) fn over(
+    environment: &Environment,
+    spec: &OnnxSpec,
+    dir: &Path,
+    graph: &[u8],
+) -> Result<Session, ort::Error> {
+    builder(environment, spec)?
+        // All of that was done before it was saved.
+        .with_optimization_level(GraphOptimizationLevel::Disable)?
+        .with_config_entry(WEIGHTS_DIR, dir.to_string_lossy())?
+        .commit_from_memory(graph)
+}
+
+const WEIGHTS_FILE: &str = "session.optimized_model_external_initializers_file_name";
+const SAVE_AS_KERNELS_READ: &str = "session.save_external_prepacked_constant_initializers";
+const WEIGHTS_DIR: &str = "session.model_external_initializers_file_folder_path";
+
 fn builder(environment: &Environment, spec: &OnnxSpec) -> Result<SessionBuilder, ort::Error> {
     Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
+        // Of a graph that is saved on purpose for this very machine, it says that it is.
+        .with_log_level(LogLevel::Error)?
         .with_intra_threads(spec.threads.get())?
         .with_inter_threads(1)?
         // Threads that wait for the next batch must not hold the CPU meanwhile.

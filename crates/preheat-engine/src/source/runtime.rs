@@ -1,5 +1,5 @@
 //! ONNX Runtime's library, taken out of the wheel that its makers publish, through the user's own
-//! pip like any model of a package. Nothing is installed; one file is kept in the cache.
+//! pip like any model of a package. Nothing is installed; its files are kept in the cache.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -14,25 +14,61 @@ use super::{FetchOptions, Progress, blocking, digest, package};
 const VERSION: &str = "1.31.1";
 const FILE: &str = "libonnxruntime.so.1.31.1";
 
-/// The wheel for one kind of machine, whichever Python fetches it, and the digests of it and of
-/// the library in it.
-struct Wheel {
-    platform: &'static str,
-    wheel: &'static str,
-    library: &'static str,
+/// Which of its makers' two builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeBuild {
+    Cpu,
+    /// With the parts that compute on NVIDIA's devices; CUDA itself must be on the machine.
+    Gpu,
 }
 
-const WHEEL: Option<Wheel> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+/// The wheel for one kind of machine, whichever Python fetches it, and what is taken out of it.
+struct Wheel {
+    platform: &'static str,
+    sha256: &'static str,
+    /// The library itself comes last: where it is, the others are.
+    files: &'static [&'static str],
+    /// In the cache.
+    dir: &'static str,
+}
+
+const CPU: Option<Wheel> = {
+    let (platform, sha256) = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        (
+            "--platform=manylinux_2_28_x86_64",
+            "1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536",
+        )
+    } else {
+        (
+            "--platform=manylinux_2_28_aarch64",
+            "0b9a492176886992e0e875f06bc0367e333f5fff11711a2d642e18b02f3009cc",
+        )
+    };
+    let wheel = Wheel {
+        platform,
+        sha256,
+        files: &[FILE],
+        dir: "runtime",
+    };
+    let known = cfg!(target_arch = "x86_64") || cfg!(target_arch = "aarch64");
+    if cfg!(target_os = "linux") && known {
+        Some(wheel)
+    } else {
+        None
+    }
+};
+
+const GPU: Option<Wheel> = if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
     Some(Wheel {
         platform: "--platform=manylinux_2_28_x86_64",
-        wheel: "1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536",
-        library: "fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3",
-    })
-} else if cfg!(all(target_os = "linux", target_arch = "aarch64")) {
-    Some(Wheel {
-        platform: "--platform=manylinux_2_28_aarch64",
-        wheel: "0b9a492176886992e0e875f06bc0367e333f5fff11711a2d642e18b02f3009cc",
-        library: "8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467",
+        sha256: "05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7",
+        files: &[
+            "libonnxruntime_providers_shared.so",
+            "libonnxruntime_providers_cuda.so",
+            "libonnxruntime_providers_tensorrt.so",
+            FILE,
+        ],
+        dir: "runtime-gpu",
     })
 } else {
     None
@@ -41,21 +77,26 @@ const WHEEL: Option<Wheel> = if cfg!(all(target_os = "linux", target_arch = "x86
 /// The library: from the cache when it is there, from the package otherwise.
 ///
 /// # Errors
-/// [`FetchError`]; there is a way to do without.
+/// [`FetchError`]; on a CPU there is a way to do without.
 pub async fn onnx_runtime(
+    build: RuntimeBuild,
     options: &FetchOptions,
     progress: &dyn Progress,
 ) -> Result<PathBuf, FetchError> {
-    let requirement = format!("onnxruntime=={VERSION}");
-    let dir = options.cache.join("runtime");
+    let (package, wheel) = match build {
+        RuntimeBuild::Cpu => ("onnxruntime", CPU),
+        RuntimeBuild::Gpu => ("onnxruntime-gpu", GPU),
+    };
+    let requirement = format!("{package}=={VERSION}");
+    let source_ref = format!("pypi:{requirement}");
+    let Some(wheel) = wheel else {
+        return Err(FetchError::NotFound { what: source_ref });
+    };
+    let dir = options.cache.join(wheel.dir);
     let path = dir.join(FILE);
     if path.is_file() {
         return Ok(path);
     }
-    let source_ref = format!("pypi:{requirement}");
-    let Some(wheel) = WHEEL else {
-        return Err(FetchError::NotFound { what: source_ref });
-    };
     if options.offline {
         return Err(FetchError::Offline { source_ref });
     }
@@ -71,12 +112,14 @@ pub async fn onnx_runtime(
     package::run_pip(&options.python, &requirement, &platform, scratch.path()).await?;
     let archive = package::find_wheel(scratch.path(), &requirement)?;
     blocking(move || {
-        compare(&archive, wheel.wheel)?;
-        let unpacked = scratch.path().join(FILE);
-        unpack(&archive, &unpacked)?;
-        compare(&unpacked, wheel.library)?;
-        // Whoever else fetched it meanwhile has put the same bytes there.
-        fs::rename(&unpacked, &path).map_err(|e| FetchError::write(&path, 0, e))?;
+        compare(&archive, wheel.sha256)?;
+        for file in wheel.files {
+            let unpacked = scratch.path().join(file);
+            unpack(&archive, file, &unpacked)?;
+            // Whoever else fetched it meanwhile has put the same bytes there.
+            let path = dir.join(file);
+            fs::rename(&unpacked, &path).map_err(|e| FetchError::write(&path, 0, e))?;
+        }
         Ok(path)
     })
     .await
@@ -98,14 +141,14 @@ fn compare(path: &Path, expected: &str) -> Result<(), FetchError> {
     })
 }
 
-fn unpack(archive: &Path, to: &Path) -> Result<(), FetchError> {
+fn unpack(archive: &Path, file: &str, to: &Path) -> Result<(), FetchError> {
     let bad = |reason: String| FetchError::Archive {
         file: archive.display().to_string(),
         reason,
     };
-    let file = File::open(archive).map_err(|e| FetchError::io("read", archive, e))?;
-    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| bad(e.to_string()))?;
-    let name = format!("onnxruntime/capi/{FILE}");
+    let wheel = File::open(archive).map_err(|e| FetchError::io("read", archive, e))?;
+    let mut zip = ZipArchive::new(BufReader::new(wheel)).map_err(|e| bad(e.to_string()))?;
+    let name = format!("onnxruntime/capi/{file}");
     let mut entry = zip.by_name(&name).map_err(|e| bad(e.to_string()))?;
     let mut out = File::create(to).map_err(|e| FetchError::write(to, 0, e))?;
     // The wheel is the one that was pinned, so its size is known to be sane.

@@ -28,8 +28,7 @@ pub(super) fn files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let is_ours = |kind: Kind| path.extension().is_some_and(|ext| ext == kind.extension());
-        if Kind::ALL.into_iter().any(is_ours) {
+        if Kind::of(&path).is_some() {
             found.push(path);
         }
     }
@@ -64,6 +63,7 @@ fn remove(path: &Path) -> bool {
         return false;
     }
     let _ = fs::remove_file(path.with_extension("seal"));
+    let _ = fs::remove_file(path.with_extension("note"));
     true
 }
 

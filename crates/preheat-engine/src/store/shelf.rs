@@ -12,7 +12,7 @@ use super::{Kind, bounds};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artefact {
     pub path: PathBuf,
-    /// `weights` or `tokenizer`.
+    /// `weights`, `tokenizer` or `session`.
     pub kind: &'static str,
     /// What it was made from, as its header says; none when that cannot be read.
     pub made_from: Option<String>,
@@ -38,11 +38,8 @@ pub fn list(dir: &Path) -> io::Result<Vec<Artefact>> {
 }
 
 fn look(path: PathBuf) -> Artefact {
-    let is_weights = path
-        .extension()
-        .is_some_and(|ext| ext == Kind::Weights.extension());
     Artefact {
-        kind: if is_weights { "weights" } else { "tokenizer" },
+        kind: Kind::of(&path).map_or("unknown", Kind::name),
         made_from: made_from(&path),
         bytes: fs::metadata(&path).map_or(0, |facts| facts.len()),
         used: bounds::last_use(&path),

@@ -91,7 +91,7 @@ pub(crate) fn digest<E>(
     Ok(digest)
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     // Replicas of other users may share the directory.

@@ -12,6 +12,7 @@ use super::compiled::blob::{Blob, Bytes, Section, Writer};
 use super::compiled::normalized;
 use super::compiled::recipe::{Model, Normalizer, Recipe, Split};
 use super::library;
+use super::pair::Pair;
 use crate::store::Content;
 
 /// What has no compiled form.
@@ -37,6 +38,7 @@ pub(super) fn compile(library: &Library) -> Result<Bytes, Refusal> {
         model,
         before,
         after,
+        pair: Pair::of(library),
         stops_at_spaces: library::stops_at_spaces(library),
     };
     recipe.write(&mut to);

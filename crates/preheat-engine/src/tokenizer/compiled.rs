@@ -20,6 +20,8 @@ use added::{Added, Enough, Part};
 use blob::{Blob, Section};
 use recipe::Recipe;
 
+use super::pair::Pair;
+
 pub(super) use normalize::normalized;
 
 pub(super) struct Compiled {
@@ -73,6 +75,18 @@ impl Compiled {
         self.add_text(text, ids.len().saturating_add(room), &mut ids);
         ids.extend(&self.recipe.after);
         ids
+    }
+
+    /// The first `most` ids, without special tokens.
+    pub(super) fn plain(&self, text: &str, most: usize) -> Vec<u32> {
+        let mut ids = Vec::new();
+        self.add_text(text, most, &mut ids);
+        ids
+    }
+
+    /// None: this tokenizer has no form for two texts.
+    pub(super) fn pair(&self) -> Option<&Pair> {
+        self.recipe.pair.as_ref()
     }
 
     /// Stops at `limit` ids.

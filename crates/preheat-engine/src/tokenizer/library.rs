@@ -58,6 +58,12 @@ pub(super) fn encode(
     Ok((truncated(&encoding, max_tokens), encoding.len()))
 }
 
+/// Ids without special tokens.
+pub(super) fn plain(library: &Library, text: &str) -> Result<Vec<u32>, TokenizeError> {
+    let encoding = library.encode_fast(text, false);
+    Ok(encoding.map_err(TokenizeError::new)?.get_ids().to_vec())
+}
+
 pub(super) fn details(
     library: &Library,
     text: &str,

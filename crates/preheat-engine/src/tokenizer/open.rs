@@ -8,6 +8,7 @@ use tokenizers::Tokenizer as Library;
 
 use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes, VERSION};
+use super::pair::Pair;
 use super::{Kind, TokenizeError, Tokenizer, compile, library, proof};
 use crate::load::{LoadError, TokenizerForm, hex};
 use crate::store::{self, Identity, Places, stamp};
@@ -51,6 +52,7 @@ pub(crate) fn open(
 fn uncompiled(library: Library) -> Kind {
     Kind::Library {
         stops_at_spaces: library::stops_at_spaces(&library),
+        pair: Pair::of(&library),
         library: Box::new(library),
     }
 }

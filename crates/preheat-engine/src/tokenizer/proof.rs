@@ -4,6 +4,8 @@
 use tokenizers::Tokenizer as Library;
 
 use super::compiled::Compiled;
+use super::pair::Pair;
+use crate::engine::SECOND;
 
 /// Scripts, and whatever has broken tokenizers before.
 const TEXTS: [&str; 40] = [
@@ -65,6 +67,33 @@ pub(super) fn equal(compiled: &Compiled, library: &Library) -> Result<(), String
         .chain(characters());
     for text in all {
         compare(compiled, library, &text)?;
+    }
+    match compiled.pair() {
+        Some(pair) => pairs(compiled, pair, library),
+        None => Ok(()),
+    }
+}
+
+/// Texts of the list, each with the next one.
+fn pairs(compiled: &Compiled, pair: &Pair, library: &Library) -> Result<(), String> {
+    for texts in TEXTS.windows(2) {
+        let (first, second) = (texts[0], texts[1]);
+        let expected = library
+            .encode_fast((first, second), true)
+            .map_err(|error| format!("the crate cannot encode {texts:?}: {error}"))?;
+        let marks = expected.get_type_ids().iter().map(|kind| kind * SECOND);
+        let expected = expected
+            .get_ids()
+            .iter()
+            .zip(marks)
+            .map(|(id, mark)| id | mark);
+        let plain = |text| compiled.plain(text, usize::MAX);
+        let found = pair.join(&plain(first), &plain(second), usize::MAX);
+        if !found.iter().copied().eq(expected) {
+            return Err(format!(
+                "its compiled form gives other tokens for {texts:?}"
+            ));
+        }
     }
     Ok(())
 }

@@ -4,11 +4,10 @@
 //! [`wave`].
 
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use preheat_engine::onnx::{self, OnnxSpec};
-use preheat_engine::{Element, LoadError, RunError, Task, Tensor};
+use preheat_engine::{Element, LoadError, RunError, Tensor};
 use serde_json::Value;
 
 const TOLERANCE: f32 = 1e-4;
@@ -19,14 +18,13 @@ fn root() -> PathBuf {
 
 fn spec(file: &str, library: bool) -> OnnxSpec {
     OnnxSpec {
-        file: root().join(file),
-        threads: NonZeroUsize::MIN,
-        library: library.then(|| root().join("libonnxruntime.so.1.31.1")),
-        providers: Vec::new(),
-        expected_sha256: None,
-        task: Task::Tensors,
-        labels: Vec::new(),
+        library: library.then(self::library),
+        ..OnnxSpec::new(root().join(file))
     }
+}
+
+pub(crate) fn library() -> PathBuf {
+    root().join("libonnxruntime.so.1.31.1")
 }
 
 /// Numbers from -1 to 1 that look like none.

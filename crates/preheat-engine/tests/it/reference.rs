@@ -1,18 +1,54 @@
 //! The encoder once more, from the formulas: double precision, one number at a time, no sharing of
 //! code with the engine. Slow and plain, to compare with.
 
+use preheat_engine::SECOND;
+
 use crate::tiny::{HEADS, HIDDEN, LAYERS, Tiny};
 
 type Rows = Vec<Vec<f64>>;
 
 pub(crate) fn embed(tiny: &Tiny, ids: &[u32]) -> Vec<f64> {
-    let family = tiny.config["model_type"].as_str().unwrap();
-    let names = if family == "distilbert" {
-        DISTILBERT
-    } else {
-        BERT
+    let x = encode(tiny, ids);
+    let mut out = pool(&tiny.pooling, &x);
+    if tiny.modules.to_string().contains("Normalize") {
+        let length = out.iter().map(|x| x * x).sum::<f64>().sqrt();
+        out.iter_mut().for_each(|x| *x /= length);
+    }
+    out
+}
+
+/// The numbers of a classifier.
+pub(crate) fn classify(tiny: &Tiny, ids: &[u32]) -> Vec<f64> {
+    let (inner, outer) = match tiny.config["model_type"].as_str().unwrap() {
+        "bert" => ("pooler.dense", "classifier"),
+        "distilbert" => ("pre_classifier", "classifier"),
+        _ => ("classifier.dense", "classifier.out_proj"),
     };
-    let first_position = if family == "roberta" { 2 } else { 0 };
+    let model = Model { tiny, eps: 0.0 };
+    let first = vec![encode(tiny, ids).swap_remove(0)];
+    let mut between = model.linear(inner, &first);
+    for x in &mut between[0] {
+        *x = match inner {
+            "pre_classifier" => x.max(0.0),
+            _ => x.tanh(),
+        };
+    }
+    model.linear(outer, &between).swap_remove(0)
+}
+
+/// A vector for each token. A token of the second text of a pair is marked in its id.
+fn encode(tiny: &Tiny, ids: &[u32]) -> Rows {
+    let family = tiny.config["model_type"].as_str().unwrap();
+    let names = match family {
+        "distilbert" => DISTILBERT,
+        "mpnet" => MPNET,
+        _ => BERT,
+    };
+    let first_position = if matches!(family, "roberta" | "mpnet") {
+        2
+    } else {
+        0
+    };
     let eps = tiny
         .config
         .get("layer_norm_eps")
@@ -21,11 +57,15 @@ pub(crate) fn embed(tiny: &Tiny, ids: &[u32]) -> Vec<f64> {
 
     let mut x: Rows = (0..ids.len())
         .map(|at| {
-            let word = model.row("embeddings.word_embeddings.weight", ids[at] as usize);
+            let id = (ids[at] & !SECOND) as usize;
+            let word = model.row("embeddings.word_embeddings.weight", id);
             let place = model.row("embeddings.position_embeddings.weight", first_position + at);
             let kind = match family {
-                "distilbert" => vec![0.0; HIDDEN],
-                _ => model.row("embeddings.token_type_embeddings.weight", 0),
+                "distilbert" | "mpnet" => vec![0.0; HIDDEN],
+                _ => {
+                    let kind = usize::from(ids[at] & SECOND != 0);
+                    model.row("embeddings.token_type_embeddings.weight", kind)
+                }
             };
             (0..HIDDEN).map(|i| word[i] + place[i] + kind[i]).collect()
         })
@@ -39,7 +79,14 @@ pub(crate) fn embed(tiny: &Tiny, ids: &[u32]) -> Vec<f64> {
             model.linear(&name(2), &x),
             model.linear(&name(3), &x),
         );
-        add(&mut x, &model.linear(&name(4), &attention(&q, &k, &v)));
+        let bias = |head: usize, query: usize, key: usize| match family {
+            "mpnet" => model.bias(head, query as f64 - key as f64),
+            _ => 0.0,
+        };
+        add(
+            &mut x,
+            &model.linear(&name(4), &attention(&q, &k, &v, bias)),
+        );
         model.norm(&name(5), &mut x);
         let mut wide = model.linear(&name(6), &x);
         let relu = tiny
@@ -52,12 +99,7 @@ pub(crate) fn embed(tiny: &Tiny, ids: &[u32]) -> Vec<f64> {
         add(&mut x, &model.linear(&name(7), &wide));
         model.norm(&name(8), &mut x);
     }
-    let mut out = pool(&tiny.pooling, &x);
-    if tiny.modules.to_string().contains("Normalize") {
-        let length = out.iter().map(|x| x * x).sum::<f64>().sqrt();
-        out.iter_mut().for_each(|x| *x /= length);
-    }
-    out
+    x
 }
 
 const BERT: [&str; 9] = [
@@ -67,6 +109,18 @@ const BERT: [&str; 9] = [
     "attention.self.value",
     "attention.output.dense",
     "attention.output.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+];
+
+const MPNET: [&str; 9] = [
+    "encoder.layer",
+    "attention.attn.q",
+    "attention.attn.k",
+    "attention.attn.v",
+    "attention.attn.o",
+    "attention.LayerNorm",
     "intermediate.dense",
     "output.dense",
     "output.LayerNorm",
@@ -91,12 +145,32 @@ struct Model<'a> {
 
 impl Model<'_> {
     fn row(&self, name: &str, row: usize) -> Vec<f64> {
-        let values = &self.tiny.tensors[name];
+        let family = self.tiny.config["model_type"].as_str().unwrap();
+        let tensors = &self.tiny.tensors;
+        let prefixed = || &tensors[&format!("{family}.{name}")];
+        let values = tensors.get(name).unwrap_or_else(prefixed);
         let cols = *values.shape.last().unwrap();
         values.data[row * cols..][..cols]
             .iter()
             .map(|x| f64::from(*x))
             .collect()
+    }
+
+    /// The learned number for a distance, as the published code has it.
+    fn bias(&self, head: usize, behind: f64) -> f64 {
+        let classes = self.tiny.config["relative_attention_num_buckets"]
+            .as_f64()
+            .unwrap();
+        let half = (classes / 2.0).floor();
+        let exact = (half / 2.0).floor();
+        let distance = behind.abs();
+        let far = (distance / exact).ln() / (128.0 / exact).ln() * (half - exact);
+        let within = match distance < exact {
+            true => distance,
+            false => (exact + far.floor()).min(half - 1.0),
+        };
+        let class = within + if behind < 0.0 { half } else { 0.0 };
+        self.row("encoder.relative_attention_bias.weight", class as usize)[head]
     }
 
     fn linear(&self, name: &str, x: &Rows) -> Rows {
@@ -127,14 +201,15 @@ impl Model<'_> {
     }
 }
 
-fn attention(q: &Rows, k: &Rows, v: &Rows) -> Rows {
+fn attention(q: &Rows, k: &Rows, v: &Rows, bias: impl Fn(usize, usize, usize) -> f64) -> Rows {
     let width = HIDDEN / HEADS;
     let mut out = vec![vec![0.0; HIDDEN]; q.len()];
     for head in (0..HIDDEN).step_by(width) {
         let part = head..head + width;
-        for (query, out) in q.iter().zip(&mut out) {
-            let scores = k.iter().map(|key| {
-                (dot(&query[part.clone()], &key[part.clone()]) / (width as f64).sqrt()).exp()
+        for (at, (query, out)) in q.iter().zip(&mut out).enumerate() {
+            let scores = k.iter().enumerate().map(|(to, key)| {
+                let score = dot(&query[part.clone()], &key[part.clone()]) / (width as f64).sqrt();
+                (score + bias(head / width, at, to)).exp()
             });
             let weights: Vec<f64> = scores.collect();
             let total: f64 = weights.iter().sum();

@@ -15,6 +15,8 @@ pub(crate) const HEADS: usize = 3;
 pub(crate) const INNER: usize = 37;
 pub(crate) const LAYERS: usize = 2;
 pub(crate) const POSITIONS: usize = 70;
+/// Of distances.
+const CLASSES: usize = 8;
 
 /// A model that has not been written yet; tests change what they like.
 pub(crate) struct Tiny {
@@ -79,6 +81,54 @@ impl Tiny {
         }));
         tiny.add_layers("transformer.layer", &DISTILBERT_NAMES);
         tiny
+    }
+
+    pub(crate) fn mpnet() -> Self {
+        let mut tiny = Tiny::bert();
+        tiny.config["model_type"] = json!("mpnet");
+        tiny.config["pad_token_id"] = json!(1);
+        tiny.config["relative_attention_num_buckets"] = json!(CLASSES);
+        tiny.tensors
+            .retain(|name, _| !name.contains("encoder.layer") && !name.contains("type"));
+        tiny.add_layers("encoder.layer", &MPNET_NAMES);
+        tiny.add("encoder.relative_attention_bias.weight", &[CLASSES, HEADS]);
+        tiny
+    }
+
+    /// The same with a classifier in the manner of its family. The encoder's own tensors get the
+    /// prefix that such checkpoints give them.
+    pub(crate) fn classifying(mut self, labels: usize) -> Self {
+        let family = self.config["model_type"].as_str().unwrap().to_owned();
+        let (prefix, inner, outer) = match &family[..] {
+            "bert" => ("bert", "pooler.dense", "classifier"),
+            "distilbert" => ("distilbert", "pre_classifier", "classifier"),
+            "mpnet" => ("mpnet", "classifier.dense", "classifier.out_proj"),
+            _ => ("roberta", "classifier.dense", "classifier.out_proj"),
+        };
+        let inside = |name: &str| !name.contains("classifier");
+        self.add(&format!("{inner}.weight"), &[HIDDEN, HIDDEN]);
+        self.add(&format!("{inner}.bias"), &[HIDDEN]);
+        self.add(&format!("{outer}.weight"), &[labels, HIDDEN]);
+        self.add(&format!("{outer}.bias"), &[labels]);
+        let names = std::mem::take(&mut self.tensors).into_iter();
+        self.tensors = names
+            .map(|(name, values)| match inside(&name) {
+                true => (format!("{prefix}.{name}"), values),
+                false => (name, values),
+            })
+            .collect();
+        self.config["architectures"] = json!(["SomethingForSequenceClassification"]);
+        let label = |index: usize| (index.to_string(), json!(format!("label {index}")));
+        let labels: serde_json::Map<String, Value> = (0..labels).map(label).collect();
+        self.config["id2label"] = Value::Object(labels);
+        self.tokenizer["post_processor"]["pair"] = json!([
+            { "SpecialToken": { "id": "[CLS]", "type_id": 0 } },
+            { "Sequence": { "id": "A", "type_id": 0 } },
+            { "SpecialToken": { "id": "[SEP]", "type_id": 0 } },
+            { "Sequence": { "id": "B", "type_id": 1 } },
+            { "SpecialToken": { "id": "[SEP]", "type_id": 1 } },
+        ]);
+        self
     }
 
     fn with(config: Value) -> Self {
@@ -202,6 +252,17 @@ const BERT_NAMES: [(&str, usize, usize); 8] = [
     ("attention.self.value", HIDDEN, HIDDEN),
     ("attention.output.dense", HIDDEN, HIDDEN),
     ("attention.output.LayerNorm", HIDDEN, 0),
+    ("intermediate.dense", INNER, HIDDEN),
+    ("output.dense", HIDDEN, INNER),
+    ("output.LayerNorm", HIDDEN, 0),
+];
+
+const MPNET_NAMES: [(&str, usize, usize); 8] = [
+    ("attention.attn.q", HIDDEN, HIDDEN),
+    ("attention.attn.k", HIDDEN, HIDDEN),
+    ("attention.attn.v", HIDDEN, HIDDEN),
+    ("attention.attn.o", HIDDEN, HIDDEN),
+    ("attention.LayerNorm", HIDDEN, 0),
     ("intermediate.dense", INNER, HIDDEN),
     ("output.dense", HIDDEN, INNER),
     ("output.LayerNorm", HIDDEN, 0),

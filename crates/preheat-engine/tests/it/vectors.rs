@@ -3,7 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use preheat_engine::{Dtype, Isa, LoadSpec, load};
+use preheat_engine::{Dtype, Isa, LoadSpec, SECOND, Task, load};
 use serde_json::json;
 
 use crate::model::{self, cosine, isas_and_dtypes, run};
@@ -68,12 +68,42 @@ fn half_numbers_give_nearly_the_same_vectors() {
     }
 }
 
+/// Measured once, and said at every start.
+#[test]
+fn what_rounding_costs_is_measured_and_said() {
+    let artefacts = tempfile::tempdir().unwrap();
+    let spec = |dtype| LoadSpec {
+        dtype,
+        artefacts: Some(artefacts.path().to_owned()),
+        ..LoadSpec::new(model::dir())
+    };
+    let accuracy = |dtype| load(&spec(dtype)).unwrap().engine.info().accuracy.clone();
+    assert_eq!(accuracy(Dtype::F32), None);
+    let first = accuracy(Dtype::Bf16).unwrap();
+    assert!(
+        first.starts_with("cosine to f32 at least 0.9999"),
+        "{first}"
+    );
+    assert_eq!(accuracy(Dtype::Bf16).unwrap(), first);
+    let apart = load(&LoadSpec {
+        artefacts: None,
+        ..spec(Dtype::Bf16)
+    })
+    .unwrap();
+    assert_eq!(
+        apart.engine.info().accuracy,
+        None,
+        "where it cannot be kept it is not measured"
+    );
+}
+
 #[test]
 fn every_family_pooling_and_instruction_set_follows_the_formulas() {
     let models = [
         ("bert", Tiny::bert(), "pooling_mode_mean_tokens"),
         ("roberta", Tiny::roberta(), "pooling_mode_cls_token"),
         ("distilbert", Tiny::distilbert(), "pooling_mode_max_tokens"),
+        ("mpnet", Tiny::mpnet(), "pooling_mode_mean_tokens"),
     ];
     for (name, mut tiny, pooling) in models {
         tiny.pooling = json!({ pooling: true });
@@ -82,6 +112,55 @@ fn every_family_pooling_and_instruction_set_follows_the_formulas() {
     let mut plain = Tiny::bert();
     plain.modules = json!([{ "type": "sentence_transformers.models.Transformer", "path": "" }]);
     check("without pooling and norm", &plain);
+}
+
+/// Of one label and of several, for texts alone and for pairs.
+#[test]
+fn classifiers_of_every_family_follow_the_formulas() {
+    for labels in [1, 5] {
+        for (name, tiny) in [
+            ("bert", Tiny::bert()),
+            ("roberta", Tiny::roberta()),
+            ("distilbert", Tiny::distilbert()),
+            ("mpnet", Tiny::mpnet()),
+        ] {
+            let tiny = tiny.classifying(labels);
+            let dir = tiny.write();
+            for (isa, dtype) in isas_and_dtypes() {
+                let spec = LoadSpec {
+                    isa: Some(isa),
+                    dtype,
+                    ..LoadSpec::new(dir.path())
+                };
+                let model = load(&spec).unwrap();
+                let signature = &model.engine.info().signature;
+                assert_eq!(signature.task, Task::Classify);
+                assert_eq!(signature.labels.len(), labels);
+                assert_eq!(signature.labels[0], "label 0");
+                let pair = model
+                    .tokenizer
+                    .encode_pair("a cold model", "the request!")
+                    .unwrap();
+                let mut marked = vec![2, 4, 5, 6, 3];
+                marked.extend([11, 9, 16, 3].map(|id| id | SECOND));
+                assert_eq!(pair, marked);
+                // Families without token types take no notice of the mark.
+                let types = matches!(name, "bert");
+                let texts = [pair, vec![2, 7, 9, 3], vec![2, 3]];
+                let found = run(&mut *model.engine.instance().unwrap(), &texts);
+                assert_eq!(found.cols, labels);
+                for (ids, found) in texts.iter().zip(found.iter()) {
+                    let plain: Vec<u32> = ids.iter().map(|id| id & !SECOND).collect();
+                    let expected = reference::classify(&tiny, if types { ids } else { &plain });
+                    for (found, expected) in found.iter().zip(expected) {
+                        let error = (f64::from(*found) - expected).abs();
+                        let allowed = if dtype == Dtype::F32 { 2e-5 } else { 3e-2 };
+                        assert!(error < allowed, "{name} {isa} {dtype:?}: off by {error}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Prefixes of task models, and the names that TensorFlow gave to norms.

@@ -439,6 +439,7 @@ fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passpor
             dim: width,
             max_tokens: 1,
             simulated: true,
+            accuracy: None,
         }),
         instances: 1,
         source: None,
@@ -460,6 +461,7 @@ fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passpor
             limit_bytes: 0,
             headroom: 1.0,
         },
+        floor: None,
         error: None,
     };
     Passport {

@@ -245,6 +245,7 @@ fn doubler() -> Arc<dyn Engine> {
         vocab: 0,
         shape_state: true,
         simulated: false,
+        accuracy: None,
         signature: Signature {
             task: Task::Tensors,
             inputs: vec![spec("x")],

@@ -50,7 +50,7 @@ pub(super) async fn connect(doors: &Doors) -> Result<GrpcConnection, DoorError> 
 impl GrpcConnection {
     pub(super) async fn ask(&mut self, sample: &Sample) -> Result<Vectors, DoorError> {
         match sample {
-            Sample::Texts(texts) => self.texts(texts).await,
+            Sample::Texts(texts) | Sample::Classified { texts, .. } => self.texts(texts).await,
             Sample::Tensors { tensors, batched } => {
                 Ok(vectors(self.tensors(tensors).await?, *batched))
             }

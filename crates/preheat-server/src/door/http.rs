@@ -13,6 +13,7 @@ use preheat_api::embed::EmbedAnswer;
 use preheat_api::headers;
 use preheat_api::oip::{Data, InferAnswer};
 use preheat_api::openai::{EmbeddingsAnswer, Vector};
+use preheat_api::tei::Prediction;
 use preheat_engine::Tensor;
 use serde_json::{Value, json};
 
@@ -94,6 +95,7 @@ impl HttpConnection {
                 let answer: EmbedAnswer = serde_json::from_slice(&answer).map_err(unreadable)?;
                 Ok(answer.embeddings)
             }
+            Sample::Classified { texts, labels } => self.classify(texts, labels).await,
             Sample::Tensors { tensors, batched } => {
                 Ok(vectors(self.tensors(tensors).await?, *batched))
             }
@@ -107,6 +109,27 @@ impl HttpConnection {
                 Ok(vec![scores.into_iter().map(|score| score.score).collect()])
             }
         }
+    }
+
+    /// The model's own numbers, brought back into the order of its labels.
+    async fn classify(
+        &mut self,
+        texts: &[String],
+        labels: &[String],
+    ) -> Result<Vectors, DoorError> {
+        let inputs: Vec<[&String; 1]> = texts.iter().map(|text| [text]).collect();
+        let body = json!({ "inputs": inputs, "raw_scores": true });
+        let answer = self.post("/predict", &body).await?;
+        let rows: Vec<Vec<Prediction>> = serde_json::from_slice(&answer).map_err(unreadable)?;
+        let ordered = |row: Vec<Prediction>| {
+            let score = |label: &String| {
+                let own = row.iter().find(|prediction| prediction.label == *label);
+                own.map(|prediction| prediction.score)
+            };
+            labels.iter().map(score).collect::<Option<Vec<f32>>>()
+        };
+        let rows = rows.into_iter().map(ordered).collect::<Option<_>>();
+        rows.ok_or_else(|| unreadable("a label is missing"))
     }
 
     /// With the binary extension, both ways.
@@ -152,6 +175,16 @@ impl HttpConnection {
                 .map_err(unreadable)
         };
         read.outputs.into_iter().map(own).collect()
+    }
+
+    /// Texts through the Open Inference Protocol.
+    async fn oip(&mut self, texts: &[String]) -> Result<Vectors, DoorError> {
+        let tensor = json!({
+            "name": preheat_api::oip::TEXT_INPUT, "shape": [texts.len()], "datatype": "BYTES", "data": texts,
+        });
+        let path = format!("/v2/models/{}/infer", self.model);
+        let body = json!({ "inputs": [tensor] });
+        oip(&self.post(&path, &body).await?)
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, DoorError> {
@@ -208,9 +241,13 @@ pub(super) async fn other_families(
     doors: &Doors,
     sample: &Sample,
 ) -> Result<Vec<Vectors>, DoorError> {
-    // Tensors have one family; images are cases of their own.
-    let Sample::Texts(texts) = sample else {
-        return Ok(Vec::new());
+    let texts = match sample {
+        Sample::Texts(texts) => texts,
+        Sample::Classified { texts, .. } => {
+            return Ok(vec![connect(doors).await?.oip(texts).await?]);
+        }
+        // Tensors have one family; images are cases of their own.
+        Sample::Tensors { .. } | Sample::Image { .. } => return Ok(Vec::new()),
     };
     let mut door = connect(doors).await?;
     let object = door.post("/embed", &json!({ "inputs": texts })).await?;
@@ -219,13 +256,7 @@ pub(super) async fn other_families(
         let body = json!({ "model": doors.model, "input": texts, "encoding_format": format });
         all.push(openai(&door.post("/v1/embeddings", &body).await?)?);
     }
-    let tensor = json!({
-        "name": preheat_api::oip::TEXT_INPUT, "shape": [texts.len()], "datatype": "BYTES", "data": texts,
-    });
-    let path = format!("/v2/models/{}/infer", doors.model);
-    all.push(oip(&door
-        .post(&path, &json!({ "inputs": [tensor] }))
-        .await?)?);
+    all.push(door.oip(texts).await?);
     Ok(all)
 }
 

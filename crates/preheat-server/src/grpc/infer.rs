@@ -18,8 +18,8 @@ use preheat_api::grpc::inference::{
     ServerReadyResponse, StatisticDuration,
 };
 use preheat_api::headers;
-use preheat_api::oip::{DurationStat, EMBEDDING_OUTPUT, MODEL_VERSION};
-use preheat_engine::Tensor;
+use preheat_api::oip::{DurationStat, MODEL_VERSION};
+use preheat_engine::{Task, Tensor};
 use tokio::time::Instant;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
@@ -67,8 +67,9 @@ impl Inference {
             .collect();
         let inputs = match texts {
             true => {
-                names.iter().try_for_each(|name| oip::check_output(name))?;
-                Inputs::Texts(self::texts(&ask)?)
+                let check = |name: &&str| oip::check_output(name, signature.task);
+                names.iter().try_for_each(check)?;
+                self::texts(&ask, signature.task)?
             }
             false => {
                 oip::check_outputs(&signature.outputs, &names)?;
@@ -86,7 +87,8 @@ impl Inference {
             true => {
                 let matrix = service.embed(own).await?.matrix;
                 let shape = vec![matrix.rows, matrix.cols];
-                let output = Tensor::of_f32(EMBEDDING_OUTPUT, shape, &matrix.data);
+                let output = oip::text_output(signature.task);
+                let output = Tensor::of_f32(output, shape, &matrix.data);
                 vec![output.map_err(|error| ServeError::Engine(error.to_string()))?]
             }
             false => oip::chosen(service.infer(own).await?.tensors, &names)?,
@@ -117,12 +119,12 @@ impl Inference {
     }
 }
 
-fn texts(ask: &ModelInferRequest) -> Result<Vec<String>, ServeError> {
+fn texts(ask: &ModelInferRequest, task: Task) -> Result<Inputs, ServeError> {
     let [input] = &ask.inputs[..] else {
         let why = format!("{} inputs, expected one", ask.inputs.len());
         return Err(ServeError::Malformed(why));
     };
-    let rows = oip::check_input(&input.name, &input.datatype, &input.shape)?;
+    let shape = oip::check_input(&input.name, &input.datatype, &input.shape, task)?;
     let texts = match &ask.raw_input_contents[..] {
         [] => typed(input)?,
         [raw] => oip::raw_texts(raw)?,
@@ -131,8 +133,7 @@ fn texts(ask: &ModelInferRequest) -> Result<Vec<String>, ServeError> {
             return Err(ServeError::Malformed(why));
         }
     };
-    oip::check_count(rows, texts.len())?;
-    Ok(texts)
+    oip::text_inputs(&shape, texts)
 }
 
 /// Raw for all inputs, or typed for each.

@@ -14,7 +14,7 @@ use preheat_api::oip::{
     MODEL_VERSION, ModelConfig, ModelMetadata, ModelStats, ModelStatsAnswer, OutputTensor,
     Parameters, ServerMetadata,
 };
-use preheat_engine::Tensor;
+use preheat_engine::{Task, Tensor};
 use serde_json::Value;
 
 use super::answer;
@@ -51,17 +51,18 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
         return infer_tensors(call, ask, binary).await;
     }
     for output in &ask.outputs {
-        oip::check_output(&output.name)?;
+        oip::check_output(&output.name, signature.task)?;
     }
     let [input] = &ask.inputs[..] else {
         let why = format!("{} inputs, expected one", ask.inputs.len());
         return Err(ServeError::Malformed(why));
     };
-    let texts = texts(input, &binary)?;
-    let rows = call.rows(Inputs::Texts(texts), None, TooLong::Cut).await?;
+    let inputs = texts(input, &binary, signature.task)?;
+    let rows = call.rows(inputs, None, TooLong::Cut).await?;
     let matrix = &rows.matrix;
     let shape = vec![matrix.rows, matrix.cols];
-    let output = Tensor::of_f32(preheat_api::oip::EMBEDDING_OUTPUT, shape, &matrix.data)
+    let output = oip::text_output(signature.task);
+    let output = Tensor::of_f32(output, shape, &matrix.data)
         .map_err(|error| ServeError::Engine(error.to_string()))?;
     Ok(answer::with_timing(
         respond(name(&call), &ask, &[output])?,
@@ -149,8 +150,8 @@ fn split(call: &Call) -> Result<(Bytes, Bytes), ServeError> {
     Ok((json, binary))
 }
 
-fn texts(input: &InputTensor, binary: &[u8]) -> Result<Vec<String>, ServeError> {
-    let rows = oip::check_input(&input.name, &input.datatype, &input.shape)?;
+fn texts(input: &InputTensor, binary: &[u8], task: Task) -> Result<Inputs, ServeError> {
+    let shape = oip::check_input(&input.name, &input.datatype, &input.shape, task)?;
     let texts = match (input.parameters.get("binary_data_size"), &input.data) {
         (Some(size), _) => {
             let size = size.as_u64().and_then(|s| usize::try_from(s).ok());
@@ -164,8 +165,7 @@ fn texts(input: &InputTensor, binary: &[u8]) -> Result<Vec<String>, ServeError> 
         }
         (None, None) => return Err(ServeError::Malformed("the input has no data".into())),
     };
-    oip::check_count(rows, texts.len())?;
-    Ok(texts)
+    oip::text_inputs(&shape, texts)
 }
 
 /// Data may be flat or nested as deep as its shape, which is two at most.

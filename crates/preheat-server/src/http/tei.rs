@@ -5,8 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use preheat_api::tei::{EmbedRequest, EmbeddingType, Info, ModelType, Token, TokenizeRequest};
+use preheat_api::tei::{
+    ClassifierType, EmbedRequest, EmbeddingType, Info, ModelType, Token, TokenizeRequest,
+};
 use preheat_engine::tokenizer::Special;
+use preheat_engine::{EngineInfo, Task};
 
 use super::answer;
 use super::call::Call;
@@ -63,6 +66,31 @@ fn token(token: preheat_engine::Token) -> Token {
     }
 }
 
+fn model_type(info: &EngineInfo) -> ModelType {
+    let labels = &info.signature.labels;
+    let scores = || ClassifierType {
+        id2label: labels
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(id, l)| (id.to_string(), l))
+            .collect(),
+        label2id: labels
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(id, l)| (l, id))
+            .collect(),
+    };
+    match (info.signature.task, info.dim) {
+        (Task::Classify, 1) => ModelType::Reranker(scores()),
+        (Task::Classify, _) => ModelType::Classifier(scores()),
+        _ => ModelType::Embedding(EmbeddingType {
+            pooling: info.pooling.clone(),
+        }),
+    }
+}
+
 pub async fn info(State(replica): State<Arc<Replica>>) -> Result<Response, Fault> {
     let service = &replica.service;
     let loaded = service.loaded().ok_or_else(|| service.not_ready())?;
@@ -71,11 +99,7 @@ pub async fn info(State(replica): State<Arc<Replica>>) -> Result<Response, Fault
         model_id: service.name.as_str().to_owned(),
         model_sha: replica.board.read(|facts| facts.revision.clone()),
         model_dtype: loaded.info.dtype.clone(),
-        model_type: ModelType {
-            embedding: EmbeddingType {
-                pooling: loaded.info.pooling.clone(),
-            },
-        },
+        model_type: model_type(&loaded.info),
         max_concurrent_requests: limits.concurrency,
         max_input_length: loaded.info.max_tokens,
         max_batch_tokens: loaded.limits.max_volume,

@@ -333,6 +333,7 @@ fn info() -> EngineInfo {
         name: "http".into(),
         dtype: String::new(),
         pooling: String::new(),
+        accuracy: None,
         dim: 0,
         max_tokens: 0,
         vocab: 0,

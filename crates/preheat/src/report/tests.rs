@@ -62,6 +62,7 @@ fn ready() -> ReadinessReport {
                 dim: 384,
                 max_tokens: 256,
                 simulated: false,
+                accuracy: None,
             }),
             instances: 2,
             source: Some("./models/embedder".into()),
@@ -92,6 +93,7 @@ fn ready() -> ReadinessReport {
                 limit_bytes: 4_000_000_000,
                 headroom: 0.947,
             },
+            floor: None,
             error: None,
         }],
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client;
-use crate::replica::{SIM, Start, free_addresses, model_folder, served_from};
+use crate::replica::{SIM, Start, free_addresses, model_folder, root, served_from};
 
 struct Fault {
     name: &'static str,
@@ -164,6 +164,33 @@ async fn an_address_in_use_is_named_with_its_own_code() {
         "{}",
         replica.log()
     );
+}
+
+/// No GPU here, and none in this library: that is said, and no CPU takes its place.
+#[tokio::test]
+async fn a_device_that_is_not_there_is_named_and_not_replaced() {
+    let models = root().join("target/models");
+    let vad = models.join("onnx/silero_vad_16k_op15.onnx");
+    let encoder = models.join("all-MiniLM-L6-v2");
+    for (source, exit, told) in [
+        (vad, 12, "cannot compute on cuda"),
+        (encoder, 10, "not on cuda"),
+    ] {
+        let config = format!(
+            "[cache]\ndir = {:?}\noffline = true\n[warmup]\non_failure = \"exit\"\n[[model]]\n\
+             name = \"m\"\nsource = {source:?}\ndevice = \"cuda\"\n",
+            root().join("target/tmp/cache")
+        );
+        let library = models.join("onnx/libonnxruntime.so.1.31.1");
+        let start = Start::with(&config).env("ORT_DYLIB_PATH", library.to_str().unwrap());
+        let mut replica = start.spawn();
+        assert_eq!(replica.exit().await.code(), Some(exit), "{}", replica.log());
+        assert!(
+            replica.log().contains(told),
+            "{told:?} in {}",
+            replica.log()
+        );
+    }
 }
 
 #[tokio::test]

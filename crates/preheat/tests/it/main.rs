@@ -13,10 +13,18 @@
 )]
 
 mod client;
+/// Encoders from the formulas, and tiny models to hold against them.
+#[path = "../../../preheat-engine/tests/it/reference.rs"]
+#[expect(dead_code, reason = "the engine's tests use the rest of it")]
+mod formulas;
 mod reference;
 mod replica;
+#[path = "../../../preheat-engine/tests/it/tiny.rs"]
+#[expect(dead_code, reason = "the engine's tests use the rest of it")]
+mod tiny;
 
 mod admin;
+mod classifiers;
 mod cli;
 mod clients;
 mod drain;

@@ -21,6 +21,8 @@ pub(in crate::native) struct Attention<'a> {
     pub(in crate::native) width: usize,
     /// Where each sequence begins and ends; the longest first, so that the last parts are short.
     pub(in crate::native) order: &'a [(usize, usize)],
+    /// What is added to scores, as `layout.rs` describes it.
+    pub(in crate::native) distances: Option<&'a [f32]>,
     pub(in crate::native) out: Rows<'a>,
 }
 
@@ -79,7 +81,7 @@ impl Attention<'_> {
             let rows = BLOCK_ROWS.min(tokens - first);
             let scores = &mut scores[..rows * padded];
             head.scores(s, first, keys, scores);
-            let sums = head.weights(s, scores);
+            let sums = head.weights(s, first, scores);
             head.answers(s, first, scores, &sums[..rows], values);
         }
     }
@@ -187,14 +189,30 @@ impl<'a> Head<'a> {
 
     /// Scores to softmax weights; their sums are divided out at the end.
     #[inline(always)]
-    fn weights<S: Simd>(&self, s: S, scores: &mut [f32]) -> [f32; BLOCK_ROWS] {
-        let factor = 1.0 / (self.op.width as f32).sqrt();
+    fn weights<S: Simd>(&self, s: S, first: usize, scores: &mut [f32]) -> [f32; BLOCK_ROWS] {
+        let mut factor = 1.0 / (self.op.width as f32).sqrt();
         let mut sums = [0.0; BLOCK_ROWS];
+        if self.op.distances.is_some() {
+            for (at, row) in scores.chunks_exact_mut(self.padded).enumerate() {
+                math::scale(s, &mut row[..self.tokens], factor);
+                math::add(s, &mut row[..self.tokens], self.distances(first + at));
+            }
+            factor = 1.0;
+        }
         for (row, sum) in scores.chunks_exact_mut(self.padded).zip(&mut sums) {
             row[self.tokens..].fill(f32::NEG_INFINITY);
             *sum = math::softmax_weights(s, row, factor);
         }
         sums
+    }
+
+    /// What is added to the scores of one query, a number for each key.
+    #[inline(always)]
+    fn distances(&self, query: usize) -> &'a [f32] {
+        let table = self.op.distances.unwrap_or_default();
+        let spread = table.len() / self.op.heads;
+        let table = &table[self.index * spread..][..spread];
+        &table[spread / 2 - query..][..self.tokens]
     }
 
     #[inline(always)]

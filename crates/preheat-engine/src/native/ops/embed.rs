@@ -1,6 +1,7 @@
 //! Token ids to the first hidden rows: word plus position, normalised. A part is one sequence.
 
 use super::{Norm, Shared};
+use crate::engine::SECOND;
 use crate::load::Tensor;
 use crate::native::math;
 use crate::native::memory::Bf16;
@@ -13,6 +14,8 @@ pub(in crate::native) struct Embed<'a> {
     pub(in crate::native) words: &'a Tensor,
     /// One row for each position in a sequence.
     pub(in crate::native) positions: &'a [f32],
+    /// For tokens of the second text of a pair.
+    pub(in crate::native) second: Option<&'a [f32]>,
     pub(in crate::native) norm: Norm<'a>,
     pub(in crate::native) out: Shared<'a>,
     /// Gets the same rows, rounded, where the next step multiplies those.
@@ -32,8 +35,12 @@ impl Embed<'_> {
         for token in start..end {
             // SAFETY: each token belongs to one sequence.
             let row = unsafe { self.out.piece(token, 0..cols) };
-            self.words.read_row(self.ids[token] as usize, row);
+            let id = self.ids[token];
+            self.words.read_row((id & !SECOND) as usize, row);
             math::add(s, row, &self.positions[(token - start) * cols..][..cols]);
+            if let Some(second) = self.second.filter(|_| id & SECOND != 0) {
+                math::add(s, row, second);
+            }
             self.norm.apply(s, row);
             if let Some(rounded) = &self.rounded {
                 // SAFETY: as above.

@@ -118,6 +118,7 @@ impl<S: Simd, E: Element> Sink<S> for Output<'_, '_, E> {
             None => value,
             Some(Activation::Gelu) => math::gelu(s, value),
             Some(Activation::Relu) => s.max(s.splat(0.0), value),
+            Some(Activation::Tanh) => math::tanh(s, value),
         };
         // SAFETY: each number belongs to one row and one panel, and these to one part.
         unsafe { op.out.store(s, value, self.row + row, column..end) };

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::store::{Content, HEADER, Made};
 
 /// Raised whenever the same bytes would mean something else.
-pub(in crate::tokenizer) const VERSION: u32 = 1;
+pub(in crate::tokenizer) const VERSION: u32 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::tokenizer) enum Section {

@@ -1,6 +1,7 @@
 //! What a compiled tokenizer does to a text, step by step. Small: read once, when it is opened.
 
 use super::blob::{Section, Words, Writer};
+use crate::tokenizer::pair::Pair;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::tokenizer) struct Recipe {
@@ -10,6 +11,8 @@ pub(in crate::tokenizer) struct Recipe {
     /// Special tokens before the text and behind it.
     pub(in crate::tokenizer) before: Vec<u32>,
     pub(in crate::tokenizer) after: Vec<u32>,
+    /// None: it has no form for two texts.
+    pub(in crate::tokenizer) pair: Option<Pair>,
     /// Whether tokens never reach over a space, so that the tokens of a text up to a space are the
     /// first tokens of the whole text.
     pub(in crate::tokenizer) stops_at_spaces: bool,
@@ -87,9 +90,17 @@ impl Recipe {
         list(self.normalizers.iter().map(|step| step.code()).collect());
         list(self.splits.iter().map(|split| split.code()).collect());
         words.extend(self.model.code());
-        for ids in [&self.before, &self.after] {
+        let mut ids = |ids: &[u32]| {
             words.push(ids.len() as u32);
             words.extend(ids);
+        };
+        ids(&self.before);
+        ids(&self.after);
+        if let Some(pair) = &self.pair {
+            ids(&pair.before);
+            ids(&pair.between);
+            ids(&pair.after);
+            words.push(u32::from(pair.marked));
         }
         to.add_words(Section::Recipe, words);
     }
@@ -101,19 +112,31 @@ impl Recipe {
         let normalizers = list(&mut words, Normalizer::decode)?;
         let splits = list(&mut words, Split::decode)?;
         let model = Model::decode(words.next_chunk_of()?)?;
-        let mut ids = || {
-            let count = words.next()?;
-            (0..count).map(|_| words.next()).collect::<Option<Vec<_>>>()
-        };
+        let (before, after) = (ids(&mut words)?, ids(&mut words)?);
         Some(Recipe {
             normalizers,
             splits,
             model,
-            before: ids()?,
-            after: ids()?,
+            before,
+            after,
+            pair: pair(&mut words),
             stops_at_spaces,
         })
     }
+}
+
+fn ids(words: &mut impl Iterator<Item = u32>) -> Option<Vec<u32>> {
+    let count = words.next()?;
+    (0..count).map(|_| words.next()).collect()
+}
+
+fn pair(words: &mut impl Iterator<Item = u32>) -> Option<Pair> {
+    Some(Pair {
+        before: ids(words)?,
+        between: ids(words)?,
+        after: ids(words)?,
+        marked: words.next()? == 1,
+    })
 }
 
 fn list<T>(

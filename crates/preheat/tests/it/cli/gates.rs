@@ -158,3 +158,30 @@ async fn bench_of_what_is_not_ready_measures_nothing_and_says_so() {
         "{bench:?}"
     );
 }
+
+/// Measured once; from then on every start says how near it came.
+#[test]
+fn a_start_is_held_against_what_the_machine_allows() {
+    let shell = Shell::with(SIM);
+    let before = shell.call(["warm", "--json"]).json();
+    assert!(before["models"][0].get("floor").is_none(), "{before}");
+    let floor = shell.call(["floor", "--json"]).json();
+    assert!(
+        floor["machine"]["process_ms"].as_f64() > Some(0.0),
+        "{floor}"
+    );
+    let start = &floor["start"];
+    let part = |name: &str| start[name].as_f64().unwrap();
+    let sum = part("process_ms") + part("map_ms") + part("runs_ms");
+    assert!((part("ms") - sum).abs() < 0.01, "{start}");
+    assert!(
+        (part("ratio") - part("ready_ms") / part("ms")).abs() < 0.1,
+        "{start}"
+    );
+    assert!(
+        part("ratio") > 1.0,
+        "the sim engine alone sleeps longer than that: {start}"
+    );
+    let after = shell.call(["warm"]);
+    assert!(after.stdout.contains(" x the floor of "), "{after:?}");
+}
