@@ -16,12 +16,12 @@ pub(crate) const ASSETS: &[Asset] = &[
         content: include_bytes!("../../../web/dist/assets/icon-DArJ52jQ.svg"),
     },
     Asset {
-        path: "assets/index-4sBgjVjb.js",
-        content: include_bytes!("../../../web/dist/assets/index-4sBgjVjb.js"),
+        path: "assets/index-9QKYhVYr.js",
+        content: include_bytes!("../../../web/dist/assets/index-9QKYhVYr.js"),
     },
     Asset {
-        path: "assets/index-CwLIK8YC.css",
-        content: include_bytes!("../../../web/dist/assets/index-CwLIK8YC.css"),
+        path: "assets/index-CIGwQUBH.css",
+        content: include_bytes!("../../../web/dist/assets/index-CIGwQUBH.css"),
     },
     Asset {
         path: "assets/scale-to-zero-B5GgjYVR.ndjson",

@@ -31,7 +31,7 @@ export function Costs() {
           { name: 'one warm spare', value: String(HOURS_OF_A_MONTH), note: 'replica-hours a month, and nobody waits' },
         ]}
       />
-      <div class="scroll" tabIndex={0} role="group" aria-label="Costs by stage">
+      <div class="scroll wide" tabIndex={0} role="group" aria-label="Costs by stage">
         <Table
           caption="Stages of a cold start: what is typical, what was measured here, what it costs"
           rows={rows}

@@ -298,7 +298,7 @@ export function firstBreach(side: Side): number | null {
   const { requests } = side;
   let first = Number.POSITIVE_INFINITY;
   for (const at of requests) {
-    const late = requests.latency[at]! > side.sloMs ? side.sloMs : null;
+    const late = requests.latency[at]! > side.sloMs ? Math.min(side.sloMs + 1, requests.latency[at]!) : null;
     const refused = OUTCOMES[requests.outcome[at]!] === 'refused' ? requests.latency[at]! : null;
     const after = late ?? refused;
     if (after !== null) first = Math.min(first, requests.arrival[at]! + after);
