@@ -9,6 +9,7 @@ mod models;
 mod orders;
 mod probe;
 mod process;
+mod reference;
 mod rollout;
 mod scale;
 mod serve;
@@ -47,6 +48,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Init(args) => init::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
         Verb::Completions { shell } => completions(shell),
+        Verb::Man { folder } => reference::man(&folder),
+        Verb::Reference { folder } => reference::chapters(&folder),
     }
 }
 

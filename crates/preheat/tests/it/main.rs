@@ -17,6 +17,7 @@ mod reference;
 mod replica;
 
 mod admin;
+mod book;
 mod cli;
 mod clients;
 mod drain;
