@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod diagnose;
+#[cfg(test)]
+pub mod fuzzed;
 mod gateway;
 mod init;
 mod models;

@@ -4,7 +4,7 @@
 
 mod body;
 mod measure;
-mod plan;
+pub mod plan;
 mod show;
 #[cfg(test)]
 mod tests;
