@@ -322,8 +322,13 @@ fn kserve_pod(shell: &Shell) {
     let text = std::fs::read_to_string(path).unwrap();
     let at = text.find("    # Drain delay").unwrap();
     let spec: Vec<_> = text[at..].lines().map(|line| &line[2..]).collect();
+    let measured = text
+        .lines()
+        .find(|line| line.contains("preheat/measured-start"))
+        .unwrap();
+    let metadata = format!("metadata:\n  name: embedder\n  annotations:\n{measured}");
     let pod = format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: embedder}}\nspec:\n{}\n",
+        "apiVersion: v1\nkind: Pod\n{metadata}\nspec:\n{}\n",
         spec.join("\n")
     );
     shell.write("rendered/kserve.yaml", &pod);
