@@ -60,6 +60,7 @@ pages! {
     vllm "how-to/vllm.md"
     kubernetes "how-to/kubernetes.md"
     scale_to_zero "how-to/scale-to-zero.md"
+    blue_green "how-to/blue-green.md"
     gpu "how-to/gpu.md"
     simulate "how-to/simulate.md"
 }
