@@ -1,7 +1,7 @@
 //! The book: every command on its pages is run, every link leads somewhere.
 //!
-//! A block's tag says what becomes of it: `sh` must end well, `sh,fails` must not, `sh,server` goes on
-//! until the page is over, `sh,elsewhere` needs a cluster or a device and is only looked at;
+//! A block's tag says what becomes of it: `sh` must end well, `sh,fails` must not, `sh,verdict` says
+//! whether a server is warm, which a busy machine may spoil, `sh,server` goes on until the page is over, `sh,elsewhere` needs a cluster or a device and is only looked at;
 //! `file=NAME` is written first. `<!-- server: … -->` starts what a page talks about but the tests do
 //! not have. Ports on the pages are exchanged for free ones.
 
@@ -31,7 +31,7 @@ fn play(name: &str) {
         match block {
             Block::File { name, text } => session.write(&name, &text),
             Block::Server(command) => session.serve(&command),
-            Block::Run { commands, succeeds } => session.run(name, &commands, succeeds),
+            Block::Run { commands, ends } => session.run(name, &commands, ends),
             Block::Elsewhere(commands) => {
                 for line in commands.lines() {
                     let program = line.split(' ').next().unwrap();

@@ -10,11 +10,20 @@ pub enum Block {
     Server(String),
     Run {
         commands: String,
-        succeeds: bool,
+        ends: Ends,
     },
     Elsewhere(String),
     /// For the reader alone.
     Shown,
+}
+
+/// How commands may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    Well,
+    Badly,
+    /// With a verdict on a server, which a busy machine may spoil.
+    Either,
 }
 
 /// Panics at a tag that it does not know: a command must not slip through by a typing error.
@@ -38,11 +47,15 @@ fn block(tag: &str, text: String) -> Block {
     match (language, more) {
         ("sh", "") => Block::Run {
             commands: text,
-            succeeds: true,
+            ends: Ends::Well,
         },
         ("sh", "fails") => Block::Run {
             commands: text,
-            succeeds: false,
+            ends: Ends::Badly,
+        },
+        ("sh", "verdict") => Block::Run {
+            commands: text,
+            ends: Ends::Either,
         },
         ("sh", "server") => Block::Server(text.trim().to_owned()),
         ("sh", "elsewhere") => Block::Elsewhere(text),
@@ -59,9 +72,9 @@ fn block(tag: &str, text: String) -> Block {
 fn blocks_are_found_and_sorted() {
     let page = "a\n<!-- server: b c -->\n```sh\nd\ne\n```\n```toml,file=f.toml\ng\n```\n```text\nh\n```\n\
                 ```sh,fails\ni\n```\n```sh,elsewhere\nj\n```\n";
-    let run = |commands: &str, succeeds| Block::Run {
+    let run = |commands: &str, ends| Block::Run {
         commands: commands.into(),
-        succeeds,
+        ends,
     };
     let file = Block::File {
         name: "f.toml".into(),
@@ -71,10 +84,10 @@ fn blocks_are_found_and_sorted() {
     let elsewhere = Block::Elsewhere("j\n".into());
     let expected = [
         server,
-        run("d\ne\n", true),
+        run("d\ne\n", Ends::Well),
         file,
         Block::Shown,
-        run("i\n", false),
+        run("i\n", Ends::Badly),
         elsewhere,
     ];
     assert_eq!(blocks(page), expected);
