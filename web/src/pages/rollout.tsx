@@ -36,7 +36,7 @@ function One({ service, again }: { service: Service; again: () => void }) {
   if (!rollout) {
     return (
       <Panel title={service.name}>
-        <Empty command={`preheat rollout ${service.name} MODEL`}>No rollout so far.</Empty>
+        <Empty command={`preheat rollout ${service.name} --to MODEL`}>No rollout so far.</Empty>
       </Panel>
     );
   }
