@@ -5,10 +5,12 @@ import { keep } from './api';
 import { live, useLive } from './live';
 import { parse, type Place } from './router';
 import { ColdStart } from './pages/coldstart';
+import { Costs } from './pages/costs';
 import { Diff } from './pages/diff';
 import { Fleet } from './pages/fleet';
 import { Playground } from './pages/playground';
 import { Readiness } from './pages/readiness';
+import { RolloutPage } from './pages/rollout';
 import { Traffic } from './pages/traffic';
 import { Watch } from './pages/watch';
 import { isTyping, Phase } from './ui/parts';
@@ -21,17 +23,21 @@ const PAGES = [
   { id: 'ready', name: 'Readiness and memory', key: 'r', page: Readiness },
   { id: 'traffic', name: 'Traffic', key: 't', page: Traffic },
   { id: 'fleet', name: 'Fleet', key: 'f', page: Fleet },
+  { id: 'rollout', name: 'Rollout', key: 'o', page: RolloutPage },
+  { id: 'costs', name: 'Costs', key: 'c', page: Costs },
   { id: 'play', name: 'Playground', key: 'p', page: Playground },
 ];
+
+/** What a gateway shows, its own first; the others are of a replica. */
+const OF_A_GATEWAY = ['fleet', 'rollout', 'watch', 'costs'];
 
 export function App() {
   useLive();
   const place = usePlace();
   const [help, setHelp] = useState(false);
   useKeys(() => setHelp(true));
-  // A gateway has one page to show; the others are of a replica.
   const fleet = live.link.state === 'fleet';
-  const pages = fleet ? PAGES.filter((page) => page.id === 'fleet') : PAGES;
+  const pages = fleet ? OF_A_GATEWAY.map((id) => PAGES.find((page) => page.id === id)!) : PAGES;
   const current = pages.find((page) => page.id === place.page) ?? pages[0]!;
   const Page = current.page;
   const report = live.world.passport?.report;
@@ -170,7 +176,7 @@ function KeyForm({ why }: { why: string }) {
 
 const KEYS: [string, string][] = [
   ['?', 'this list'],
-  ['g, then w s d r t f p', 'a page'],
+  ['g, then w s d r t f o c p', 'a page'],
   ['t', 'pictures as tables, and back'],
   ['Space', 'play or pause'],
   ['← →', 'one step; ten with Shift'],

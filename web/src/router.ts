@@ -7,7 +7,7 @@ export interface Place {
 
 export function parse(hash: string): Place {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?', 2);
-  return { page: path || 'watch', query: new URLSearchParams(query) };
+  return { page: path, query: new URLSearchParams(query) };
 }
 
 export function format(page: string, query: Record<string, string | undefined>): string {

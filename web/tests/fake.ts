@@ -10,7 +10,13 @@ const RUST = readFileSync(join(ROOT, 'crates/preheat-dashboard/src/lib.rs'), 'ut
 /** The policy that the binary sends. */
 const POLICY = /const POLICY: &str = "([^"]+)"/.exec(RUST)?.[1]?.replace(/\\\n\s*/g, '') ?? '';
 
-const TYPES: Record<string, string> = { html: 'text/html', js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml' };
+const TYPES: Record<string, string> = {
+  html: 'text/html',
+  js: 'text/javascript',
+  css: 'text/css',
+  svg: 'image/svg+xml',
+  ndjson: 'application/json',
+};
 
 export interface Script {
   /** None: a gateway. */
@@ -18,6 +24,8 @@ export interface Script {
   /** Called for each stream that is opened. */
   stream: (response: ServerResponse, request: IncomingMessage) => void;
   json?: Record<string, unknown>;
+  /** Told of everything that is posted; its answer is sent. */
+  post?: (path: string) => unknown;
   key?: string;
 }
 
@@ -53,6 +61,7 @@ function answer(script: Script, request: IncomingMessage, response: ServerRespon
     response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
     return script.stream(response, request);
   }
+  if (request.method === 'POST' && script.post) return json(200, script.post(path));
   const known = script.json?.[path];
   return known === undefined ? json(404, { detail: 'no such route' }) : json(200, known);
 }
@@ -170,6 +179,25 @@ export function services(count: number): unknown[] {
       replicas,
     },
   ];
+}
+
+/** A rollout that waits for its load test to end; `more` makes others of it. */
+export function rollout(more: object = {}): object {
+  return {
+    from: '9c1f3a77',
+    from_source: 'all-MiniLM-L6-v2',
+    to: 'b07e55d0',
+    to_source: './models/new',
+    stage: 'loading',
+    detail: 'all of green is proven: replicas 4',
+    size: 4,
+    proven: 4,
+    stage_ms: 18_000,
+    limit_ms: 30_000,
+    limits: { slo_p95_ms: 200, max_ratio: 1.2, slack_ms: 2, max_errors: 0.001 },
+    seen: { requests: 720, errors: 0, p95_ms: 138, blue_p95_ms: 141 },
+    ...more,
+  };
 }
 
 export const DECISIONS = [

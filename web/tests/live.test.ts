@@ -126,6 +126,49 @@ test('a recorded trace is played side by side', { timeout: 60_000 }, async () =>
   expect(faults).toEqual([]);
 });
 
+test('the worked example is played with and without protection', { timeout: 60_000 }, async () => {
+  const { page, faults } = await open(`${shared.admin}/`);
+  await page.getByLabel('Simulated').selectOption('7b');
+  await page.locator('main .simulated').waitFor();
+  expect(await page.locator('canvas').count()).toBe(2);
+  // Where no motion is wished the finished picture comes first; its figures are those of the text.
+  const words = /^Over the objective: (\d+) without protection, (\d+) with preheat/;
+  const difference = page.getByText(words);
+  await difference.waitFor();
+  const [, without, protectedOnes] = words.exec((await difference.textContent()) ?? '') ?? [];
+  expect(Number(without)).toBeGreaterThanOrEqual(15);
+  expect(Number(protectedOnes)).toBe(0);
+  await page.keyboard.press('b');
+  await page.getByText(/^Over the objective: [1-3] without/).waitFor();
+  await shot(page, 'scenario-7b-breach');
+  expect(await violations(page)).toEqual([]);
+  // The address opens exactly this view.
+  await page.waitForFunction(() => location.hash.includes('scenario=7b'));
+  const label = await page.locator('canvas').first().getAttribute('aria-label');
+  const again = await open(page.url());
+  await until('the same view', async () => (await again.page.locator('canvas').first().getAttribute('aria-label')) === label);
+  expect(faults).toEqual([]);
+});
+
+test('every shipped scenario plays, pauses and changes its speed', { timeout: 60_000 }, async () => {
+  for (const [id, dark] of [['spike', false], ['scale-to-zero', true], ['bad-gate', false]] as const) {
+    const { page, faults } = await open(`${shared.admin}/#/watch?scenario=${id}`, { motion: true, dark, width: dark ? 390 : 1280 });
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+    const at = () => page.locator('input[type=range]').inputValue();
+    const before = await at();
+    await until('it moves', async () => (await at()) !== before);
+    await page.getByLabel('Speed').selectOption('16');
+    await page.keyboard.press(' ');
+    await page.getByRole('button', { name: 'Play' }).waitFor();
+    await page.keyboard.press('End');
+    await page.getByText(/^Over the objective: \d+ .*, \d+ with preheat/).waitFor();
+    await shot(page, `scenario-${id}`);
+    expect(await violations(page)).toEqual([]);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  }
+});
+
 test('the playground asks the routes that users ask', { timeout: 60_000 }, async () => {
   const of = shared;
   const { page, faults } = await open(`${of.admin}/#/play`);

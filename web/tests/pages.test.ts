@@ -15,7 +15,7 @@ afterAll(async () => {
   await close();
 });
 
-const PAGES = ['watch', 'start', 'diff', 'ready', 'traffic', 'fleet', 'play'];
+const PAGES = ['watch', 'start', 'diff', 'ready', 'traffic', 'fleet', 'rollout', 'costs', 'play'];
 
 for (const dark of [false, true]) {
   for (const width of [1280, 390]) {

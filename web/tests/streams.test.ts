@@ -19,7 +19,7 @@ afterEach(() => {
 afterAll(close);
 
 const quiet = () => {};
-const PAGES = ['watch', 'start', 'diff', 'ready', 'traffic', 'fleet', 'play'];
+const PAGES = ['watch', 'start', 'diff', 'ready', 'traffic', 'fleet', 'rollout', 'costs', 'play'];
 
 const HOSTILE = [
   '<img src=x onerror=alert(1)><script>alert(2)</script>',
@@ -107,7 +107,7 @@ test('a gateway has no passport, and its page is the fleet', { timeout: 30_000 }
   const { page, faults } = await open(`${of.url}/`);
   await page.getByText('a gateway', { exact: true }).waitFor();
   await page.locator('.cells button').first().waitFor();
-  expect(await page.locator('nav a').allTextContents()).toEqual(['Fleet', 'Keys']);
+  expect(await page.locator('nav a').allTextContents()).toEqual(['Fleet', 'Rollout', 'Watch', 'Costs', 'Keys']);
   expect(await violations(page)).toEqual([]);
   expect(faults).toEqual([]);
 });

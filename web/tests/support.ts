@@ -47,14 +47,23 @@ export interface Replica {
 }
 
 /** Starts the binary; alive when this returns, and ready when it is. */
-export async function replica(config: string, environment: Record<string, string> = {}): Promise<Replica> {
+export function replica(config: string, environment: Record<string, string> = {}): Promise<Replica> {
+  return start('serve', config, environment);
+}
+
+/** The same for a gateway; its replicas end with it. */
+export function gateway(config: string): Promise<Replica> {
+  return start('gateway', config, {});
+}
+
+async function start(verb: string, config: string, environment: Record<string, string>): Promise<Replica> {
   const folder = mkdtempSync(join(tmpdir(), 'preheat-web-'));
   writeFileSync(join(folder, 'preheat.toml'), config);
   const [http, grpc, admin] = [await free(), await free(), await free()];
   const log = openSync(join(folder, 'log'), 'w');
   const child: ChildProcess = spawn(
     join(ROOT, 'target/debug/preheat'),
-    ['serve', '--config', join(folder, 'preheat.toml')],
+    [verb, '--config', join(folder, 'preheat.toml')],
     {
       stdio: ['ignore', log, log],
       env: {

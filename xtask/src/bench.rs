@@ -4,6 +4,7 @@
 //! raw samples. Figures are of the machine they were taken on: `--save` records which.
 
 mod client;
+mod diagnose;
 mod first_request;
 mod from_zero;
 mod gateway;
@@ -59,6 +60,8 @@ enum Scenario {
     FromZero,
     /// Other servers on the same model and requests; installs gigabytes, so only when named
     Peers,
+    /// A gigabyte of log through diagnose: time, and the most memory held
+    Diagnose,
 }
 
 /// What a scenario found.
@@ -92,6 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::GatewayOverhead => gateway::run(&setup),
             Scenario::FromZero => from_zero::run(&setup, options.starts),
             Scenario::Peers => peers::run(options.starts, &options.only),
+            Scenario::Diagnose => diagnose::run(&setup),
         };
         let name = scenario.to_possible_value().expect("no scenario is hidden");
         let table = table.with_context(|| name.get_name().to_owned())?;

@@ -12,6 +12,7 @@
 mod bench;
 mod codegen;
 mod dashboard;
+mod fuzz;
 mod setup;
 mod shell;
 mod test;
@@ -42,6 +43,12 @@ enum Verb {
     Setup,
     /// Measure what preheat promises, on a release build
     Bench(bench::Options),
+    /// Hand mangled files to every reader of users' files
+    Fuzz {
+        /// Minutes for each of them
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
     /// Build the dashboard into web/dist
     Dashboard,
     /// Write the generated files
@@ -68,6 +75,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Tidy => tidy::run(),
         Verb::Setup => setup::run(),
         Verb::Bench(options) => bench::run(&options),
+        Verb::Fuzz { minutes } => fuzz::run(minutes),
         Verb::Dashboard => dashboard::build(),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),

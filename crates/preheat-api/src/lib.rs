@@ -6,6 +6,7 @@
 
 pub mod classify;
 pub mod config;
+pub mod costs;
 pub mod embed;
 pub mod exchange;
 pub mod floor;

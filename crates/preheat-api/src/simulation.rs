@@ -2,6 +2,7 @@
 
 mod report;
 mod scenario;
+mod trace;
 
 pub use report::{
     LingerReport, PlanReport, PointReport, RunReport, SimulationReport, SpareReport, StretchReport,
@@ -9,8 +10,9 @@ pub use report::{
 pub use scenario::{
     Auto, Cold, Compare, FailureRates, FleetBounds, GateKind, HoldKind, ProbationKind,
     PromotionKind, Replica, ScenarioFile, ServiceTime, SpareCount, StageSpec, StrategyKind,
-    TrafficPart,
+    TraceStretch, TrafficPart,
 };
+pub use trace::{TraceAnswer, TraceHead, TraceLine};
 
 /// The JSON schema of a scenario file.
 #[must_use]

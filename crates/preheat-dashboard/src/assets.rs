@@ -4,16 +4,32 @@ use super::Asset;
 
 pub(crate) const ASSETS: &[Asset] = &[
     Asset {
+        path: "assets/7b-Cf8dxxj8.ndjson",
+        content: include_bytes!("../../../web/dist/assets/7b-Cf8dxxj8.ndjson"),
+    },
+    Asset {
+        path: "assets/bad-gate-wa2xtnOQ.ndjson",
+        content: include_bytes!("../../../web/dist/assets/bad-gate-wa2xtnOQ.ndjson"),
+    },
+    Asset {
         path: "assets/icon-DArJ52jQ.svg",
         content: include_bytes!("../../../web/dist/assets/icon-DArJ52jQ.svg"),
     },
     Asset {
-        path: "assets/index-DX2Q3gga.js",
-        content: include_bytes!("../../../web/dist/assets/index-DX2Q3gga.js"),
+        path: "assets/index-CIGwQUBH.css",
+        content: include_bytes!("../../../web/dist/assets/index-CIGwQUBH.css"),
     },
     Asset {
-        path: "assets/index-y4zSBXjw.css",
-        content: include_bytes!("../../../web/dist/assets/index-y4zSBXjw.css"),
+        path: "assets/index-DKVCHHy2.js",
+        content: include_bytes!("../../../web/dist/assets/index-DKVCHHy2.js"),
+    },
+    Asset {
+        path: "assets/scale-to-zero-B5GgjYVR.ndjson",
+        content: include_bytes!("../../../web/dist/assets/scale-to-zero-B5GgjYVR.ndjson"),
+    },
+    Asset {
+        path: "assets/spike-Bjecen_x.ndjson",
+        content: include_bytes!("../../../web/dist/assets/spike-Bjecen_x.ndjson"),
     },
     Asset {
         path: "assets/uPlot-CnsZ1jie.css",

@@ -12,6 +12,7 @@ use preheat_core::{Moment, PhaseGroup};
 
 use crate::ledger::Ledger;
 use crate::random::Random;
+use crate::record::{End, Recorder};
 use crate::scenario::{Gate, Scenario};
 use crate::traffic::nanos;
 
@@ -86,6 +87,7 @@ pub(crate) struct Cluster<'a> {
     pub(crate) now: u64,
     pub(crate) replicas: Vec<Replica>,
     pub(crate) ledger: Ledger,
+    pub(crate) recorder: Recorder,
     events: BinaryHeap<Reverse<(u64, u64, Happening)>>,
     sequence: u64,
     costs: Random,
@@ -108,6 +110,7 @@ impl<'a> Cluster<'a> {
             replicas: Vec::new(),
             sample: ledger.width(),
             ledger,
+            recorder: Recorder::default(),
             events: BinaryHeap::new(),
             sequence: 0,
             costs: Random::stream(seed, 2),
@@ -198,6 +201,7 @@ impl<'a> Cluster<'a> {
             instance.seen |= 1 << shape;
             took += nanos(model.cold.first_run);
             self.ledger.met_cold(self.now);
+            self.recorder.ran_cold(id, self.now + took);
         }
         instance.running = Some((request, self.now));
         replica.running += 1;
@@ -316,6 +320,7 @@ impl<'a> Cluster<'a> {
             gone: false,
         });
         let id = self.replicas.len() - 1;
+        self.recorder.entered(id, Some(phase), self.now);
         self.living.insert(id);
         if self.living.len() > self.scenario.fleet.max {
             self.ledger
@@ -328,6 +333,23 @@ impl<'a> Cluster<'a> {
         let replica = &mut self.replicas[id];
         replica.phase = phase;
         replica.since = self.now;
+        self.recorder.entered(id, Some(phase), self.now);
+    }
+
+    /// A request came, before anybody decides about it.
+    pub(crate) fn arrived(&mut self, request: Request) {
+        self.ledger.arrived(self.now);
+        self.recorder.arrived(request);
+    }
+
+    pub(crate) fn refused(&mut self, request: Request) {
+        self.ledger.refused(request);
+        self.recorder.ended(request, End::Refused, self.now);
+    }
+
+    pub(crate) fn failed(&mut self, request: Request) {
+        self.ledger.failed(request);
+        self.recorder.ended(request, End::Failed, self.now);
     }
 
     fn stage_over(&mut self, id: Id) -> Option<News> {
@@ -405,6 +427,7 @@ impl<'a> Cluster<'a> {
         self.replicas[id].running -= 1;
         self.replicas[id].last_run = self.now;
         self.ledger.answered(request, self.now);
+        self.recorder.ended(request, End::Answered, self.now);
         if let Some(next) = self.replicas[id].queue.pop_front() {
             self.begin(id, next);
         }
@@ -443,6 +466,7 @@ impl<'a> Cluster<'a> {
             // Nothing looks at it again: a long run must not keep every replica's instances.
             replica.phase = PhaseGroup::Failed;
             self.living.remove(&id);
+            self.recorder.entered(id, None, self.now);
             self.ledger.lived(self.now - replica.began);
         }
     }

@@ -13,6 +13,7 @@ mod histogram;
 mod ledger;
 pub mod plan;
 mod random;
+mod record;
 mod rules;
 mod run;
 mod scenario;
@@ -20,7 +21,8 @@ mod traffic;
 
 pub use histogram::Histogram;
 pub use ledger::{Outcome, Point, Snapshot, Stretch};
-pub use run::run;
+pub use record::{End, PhaseChange, RecordedRequest, Recording};
+pub use run::{record, run};
 pub use scenario::{
     ColdRuns, Failures, FleetModel, Gate, Holding, PreheatOptions, Probation, Promotion,
     ReplicaModel, Scenario, Service, StageTime, Strategy,

@@ -69,6 +69,18 @@ pub enum Verb {
     Keep(KeepArgs),
     /// Print a completion script for a shell
     Completions { shell: Shell },
+    /// Write manual pages into a folder
+    Man {
+        /// Made if it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Write chapters of the book
+    #[command(hide = true)]
+    Reference {
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 /// A model and the configuration around it.
@@ -149,7 +161,11 @@ pub struct CheckArgs {
 #[derive(Debug, Clone, Args)]
 pub struct Target {
     /// Address of its HTTP or admin listener
-    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    #[arg(
+        value_name = "URL",
+        env = "PREHEAT_URL",
+        default_value = "http://127.0.0.1:8000"
+    )]
     pub url: String,
     /// API key, if the server asks for one
     #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
@@ -486,6 +502,9 @@ pub struct SimulateArgs {
     /// Write a page with pictures: one file that needs no other
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
+    /// Write a stretch of it, request by request, for the dashboard to play
+    #[arg(long, value_name = "FILE.ndjson")]
+    pub trace: Option<PathBuf>,
     /// In place of the scenario's: the same seed gives the same bytes
     #[arg(long)]
     pub seed: Option<u64>,

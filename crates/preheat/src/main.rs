@@ -12,6 +12,8 @@ mod verb;
 mod client;
 mod exit;
 mod fleet;
+#[cfg(test)]
+mod fuzz;
 mod news;
 mod out;
 mod progress;

@@ -5,6 +5,8 @@ mod bench;
 mod check;
 mod diagnose;
 mod floor;
+#[cfg(test)]
+pub mod fuzzed;
 mod gateway;
 mod init;
 mod keep;
@@ -14,6 +16,7 @@ mod plan;
 mod probe;
 mod process;
 mod record;
+mod reference;
 mod rollout;
 mod scale;
 mod serve;
@@ -59,6 +62,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Init(args) => init::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
         Verb::Completions { shell } => completions(shell),
+        Verb::Man { folder } => reference::man(&folder),
+        Verb::Reference { folder } => reference::chapters(&folder),
     }
 }
 

@@ -4,23 +4,11 @@ import { useState } from 'preact/hooks';
 import type { Passport, StageReport } from '../api';
 import { useLive } from '../live';
 import { bytes, ticks, time } from '../paint/scales';
+import { rowOf } from '../stream/costs';
 import { account, type Accounts, FIRST_REQUEST } from '../stream/waterfall';
 import { group, LETTER } from '../theme/colours';
 import { Command, Empty, Panel, Readout, Table } from '../ui/parts';
 
-/** What a stage is, and what makes it long. */
-const ABOUT: [RegExp, string][] = [
-  [/^start$/, 'From exec until the sockets were bound.'],
-  [/^fetch$/, 'Finding the model in the cache, or fetching it. A download belongs into an image or a volume.'],
-  [/^config$/, 'Reading what kind of model it is.'],
-  [/^weights$/, 'Mapping the weights. Their bytes are read when they are used: here, by the checksum.'],
-  [/^checksum$/, 'Reading every byte once. From a cold page cache this is the speed of the disk.'],
-  [/^tokenizer$/, 'Reading the vocabulary. Runs beside the weights.'],
-  [/^engine$/, 'Packing weights for this processor, or mapping what an earlier start packed.'],
-  [/^warm /, 'A case of the warm-up plan: the first round is what a user would have paid.'],
-  [/^prove$/, 'Every case through HTTP and gRPC on fresh connections, first requests, overlap, memory.'],
-  [/^first_request$/, 'The first request of a user after ready.'],
-];
 
 export function ColdStart() {
   const live = useLive();
@@ -212,8 +200,13 @@ function colour(stage: StageReport): string {
   return stage.stage.startsWith('warm') || stage.stage === 'prove' ? 'warming' : 'loading';
 }
 
+/** What it is, what it usually takes elsewhere, and what makes it short. */
 function about(stage: string): string {
-  return ABOUT.find(([name]) => name.test(stage))?.[1] ?? 'A stage of this engine.';
+  const row = rowOf(stage);
+  if (!row) return 'A stage of this engine.';
+  const [from, to] = row.typical;
+  const typical = to ? ` Typical elsewhere, not measured: ${time((from ?? 0) * 1000)} to ${time(to * 1000)}.` : '';
+  return `${row.about}${typical} ${row.cure}`;
 }
 
 function figures(stage: StageReport): string {

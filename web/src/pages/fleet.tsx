@@ -1,61 +1,18 @@
 // Is there enough warm capacity, and what was just decided?
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { ask, Refused } from '../api';
+import type { Refused } from '../api';
 import { live, useLive } from '../live';
 import { at as cellAt, type Cell, layout, paint, paintSome } from '../paint/fleet';
 import { time } from '../paint/scales';
+import { type Decision, type Replica, type Service, useFleet } from '../stream/fleet';
 import { group, type Group, GROUPS, LETTER, theme } from '../theme/colours';
 import { Canvas } from '../ui/canvas';
 import { Command, Panel, Phase, Readout, Table } from '../ui/parts';
 
-/** `GET /v1/services` of a gateway, as far as this page reads it. */
-export interface Service {
-  name: string;
-  status: string;
-  detail: string;
-  min: number;
-  max: number;
-  wanted: number;
-  reason: string;
-  spares: number;
-  held: number;
-  rate_rps: number;
-  capacity_rps?: number;
-  replicas: Replica[];
-}
-
-export interface Replica {
-  id: string;
-  phase: string;
-  detail: string;
-  role: string;
-  serving: boolean;
-  in_flight: number;
-  concurrency: number;
-  latency_ms?: number;
-}
-
-/** One element of `GET /v1/decisions`. */
-export interface Decision {
-  sequence: number;
-  at_ms: number;
-  service: string;
-  action: string;
-  replica?: string;
-  reason: string;
-}
-
-const EVERY = 2000;
 /** DOM up to here, a canvas above. */
 const BUTTONS = 200;
 const SHOWN = 500;
-
-type Answer =
-  | { kind: 'asking' }
-  | { kind: 'none' }
-  | { kind: 'problem'; why: Refused }
-  | { kind: 'fleet'; services: Service[]; decisions: Decision[] };
 
 export function Fleet() {
   useLive();
@@ -66,14 +23,7 @@ export function Fleet() {
     case 'none':
       return <Alone />;
     case 'problem':
-      return (
-        <Panel title="Fleet">
-          <p role="alert">
-            <span class="alarm">✕ {answer.why.status || 'no answer'}</span> {answer.why.asked}: {answer.why.detail}
-          </p>
-          <button type="button" onClick={again}>Try again</button>
-        </Panel>
-      );
+      return <FleetProblem title="Fleet" why={answer.why} again={again} />;
     case 'fleet':
       return (
         <>
@@ -87,38 +37,16 @@ export function Fleet() {
   }
 }
 
-function useFleet(): [Answer, () => void] {
-  const [answer, set] = useState<Answer>({ kind: 'asking' });
-  const [round, again] = useState(0);
-  useEffect(() => {
-    let timer = 0;
-    let gone = false;
-    const look = async () => {
-      const next = await fleet();
-      if (gone) return;
-      set(next);
-      if (next.kind === 'fleet') timer = window.setTimeout(look, EVERY);
-    };
-    void look();
-    return () => {
-      gone = true;
-      clearTimeout(timer);
-    };
-  }, [round]);
-  return [answer, () => again((n) => n + 1)];
-}
-
-async function fleet(): Promise<Answer> {
-  try {
-    const [services, decisions] = await Promise.all([
-      ask('/v1/services').then((answer) => answer.json() as Promise<Service[]>),
-      ask('/v1/decisions').then((answer) => answer.json() as Promise<Decision[]>),
-    ]);
-    return { kind: 'fleet', services, decisions };
-  } catch (error) {
-    const why = error instanceof Refused ? error : new Refused('GET /v1/services', 0, String(error));
-    return why.status === 404 ? { kind: 'none' } : { kind: 'problem', why };
-  }
+/** What was asked, what came back, and another try. */
+export function FleetProblem({ title, why, again }: { title: string; why: Refused; again: () => void }) {
+  return (
+    <Panel title={title}>
+      <p role="alert">
+        <span class="alarm">✕ {why.status || 'no answer'}</span> {why.asked}: {why.detail}
+      </p>
+      <button type="button" onClick={again}>Try again</button>
+    </Panel>
+  );
 }
 
 /** A replica knows of no other. */

@@ -6,7 +6,7 @@ import { checklist } from './readiness';
 
 test('an address names a view', () => {
   expect(parse('#/watch?at=5').query.get('at')).toBe('5');
-  expect([parse('').page, parse('#/fleet').page]).toEqual(['watch', 'fleet']);
+  expect([parse('').page, parse('#/fleet').page]).toEqual(['', 'fleet']);
   expect(format('watch', { at: '5', what: undefined })).toBe('#/watch?at=5');
 });
 

@@ -8,6 +8,7 @@ import { type Place, remember } from '../router';
 import { advance, fitting, type Playback, seek, SPEEDS } from '../stream/clock';
 import { readout, type Readout as Figures, type Side } from '../stream/reducer';
 import { OUTCOMES } from '../stream/ring';
+import { SHIPPED, shipped } from '../stream/scenarios';
 import { readTrace, type Trace } from '../stream/trace';
 import { group, theme } from '../theme/colours';
 import { Canvas } from '../ui/canvas';
@@ -18,11 +19,18 @@ const WINDOW = 60_000;
 /** Live follows the clock; paused and played stand at a time of their own. */
 type Mode = { kind: 'live' } | { kind: 'play'; play: Playback; what: 'pause' | 'start' | 'trace' };
 
+/** What is played in place of this replica; `id` of a shipped scenario, none of a file. */
+interface Played {
+  id?: string;
+  trace: Trace;
+}
+
 export function Watch({ place }: { place: Place }) {
   useLive();
-  const [trace, setTrace] = useState<Trace | null>(null);
+  const [played, setPlayed] = useState<Played | null>(null);
   const [problem, setProblem] = useState('');
   const [mode, setMode] = useState<Mode>({ kind: 'live' });
+  const trace = played?.trace;
   const sides = trace?.sides ?? [live.world.side];
   const latest = useRef({ mode, sides });
   latest.current = { mode, sides };
@@ -31,24 +39,35 @@ export function Watch({ place }: { place: Place }) {
   useWatchKeys(latest, setMode);
   useEffect(() => {
     if (mode.kind === 'live') remember('watch', {});
-    else if (mode.what !== 'trace' && !mode.play.playing) remember('watch', address(mode));
+    else if (!mode.play.playing && (mode.what !== 'trace' || played?.id)) {
+      remember('watch', { ...address(mode), scenario: played?.id });
+    }
   }, [mode]);
 
-  const open = async (file: File | undefined) => {
-    if (!file) return;
+  const show = async (name: string, read: () => Promise<Trace>, id?: string, at?: number) => {
     try {
-      const read = readTrace(await file.text());
+      const trace = await read();
+      const mode = opening(trace.from, trace.until, 'trace');
+      if (at !== undefined && mode.kind === 'play') mode.play = { ...seek(mode.play, at), playing: false };
       setProblem('');
-      setTrace(read);
-      setMode(opening(0, read.until, 'trace'));
+      setPlayed({ id, trace });
+      setMode(mode);
     } catch (error) {
-      setProblem(`${file.name}: ${error instanceof Error ? error.message : error}`);
+      setProblem(`${name}: ${error instanceof Error ? error.message : error}`);
     }
   };
+  const choose = (id: string, at?: number) => show(id, () => shipped(id), id, at);
+  const open = (file: File | undefined) => file && show(file.name, async () => readTrace(await file.text()));
   const leave = () => {
-    setTrace(null);
+    setPlayed(null);
     setMode({ kind: 'live' });
   };
+  useEffect(() => {
+    const id = place.query.get('scenario');
+    if (id) void choose(id, place.query.has('at') ? Number(place.query.get('at')) || 0 : undefined);
+  }, []);
+  // A gateway has no start of its own to show.
+  const nothing = !trace && live.link.state === 'fleet';
   return (
     <>
       {trace && (
@@ -56,20 +75,38 @@ export function Watch({ place }: { place: Place }) {
           {trace.simulated && <span class="simulated">SIMULATED</span>}
           <strong class="name">{trace.title}</strong>
           <button type="button" onClick={leave}>
-            back to this replica
+            {live.link.state === 'fleet' ? 'close' : 'back to this replica'}
           </button>
         </p>
       )}
+      {trace?.about && <p class="muted small">{trace.about}</p>}
       {problem && <p role="alert">{problem}</p>}
-      <Controls mode={mode} setMode={setMode} side={sides[0]!} isTrace={!!trace} open={open} />
-      <div class={sides.length > 1 ? 'columns' : ''}>
-        {sides.map((side, index) => (
-          <SidePanel key={`${side.title}${index}`} side={side} mode={mode} />
-        ))}
-      </div>
+      <Controls
+        mode={mode}
+        setMode={setMode}
+        side={sides[0]!}
+        played={played}
+        nothing={nothing}
+        open={open}
+        choose={choose}
+      />
+      {nothing ? (
+        <Panel title="Simulated">
+          <p>
+            A gateway has no start of its own: its replicas are on the page <a href="#/fleet">Fleet</a>. A
+            simulated scenario, or a recorded trace, can be played here.
+          </p>
+        </Panel>
+      ) : (
+        <div class={sides.length > 1 ? 'columns' : ''}>
+          {sides.map((side, index) => (
+            <SidePanel key={`${side.title}${index}`} side={side} mode={mode} />
+          ))}
+        </div>
+      )}
       {sides.length > 1 && <Difference sides={sides} mode={mode} />}
-      <Legend />
-      <Command>preheat status --json</Command>
+      {!nothing && <Legend />}
+      <Command>{played?.id ? `preheat simulate examples/simulate/${played.id}.toml` : 'preheat status --json'}</Command>
     </>
   );
 }
@@ -85,6 +122,7 @@ function useFromAddress(place: Place, setMode: (mode: Mode) => void): void {
     const number = (name: string) => Number(place.query.get(name) ?? Number.NaN);
     const [from, to, at] = [number('from'), number('to'), number('at')];
     if (![from, to, at].every(Number.isFinite) || to <= from) return;
+    if (place.query.has('scenario')) return;
     const what = place.query.get('what') === 'start' ? 'start' : 'pause';
     setMode({ kind: 'play', what, play: { from, to, at, speed: fitting(to - from), playing: false } });
   }, []);
@@ -130,17 +168,21 @@ interface ControlsProps {
   mode: Mode;
   setMode: (mode: Mode | ((old: Mode) => Mode)) => void;
   side: Side;
-  isTrace: boolean;
+  played: Played | null;
+  /** There is neither a replica nor a trace. */
+  nothing: boolean;
   open: (file: File | undefined) => void;
+  choose: (id: string) => void;
 }
 
-function Controls({ mode, setMode, side, isTrace, open }: ControlsProps) {
+function Controls({ mode, setMode, side, played, nothing, open, choose }: ControlsProps) {
+  const isTrace = !!played;
   const play = mode.kind === 'play' ? mode.play : null;
   const ready = side.bands[0]?.segments.find((segment) => segment.phase === 'ready');
   const change = (next: Playback) => setMode((old) => (old.kind === 'play' ? { ...old, play: next } : old));
   return (
     <div class="panel line" role="group" aria-label="Time">
-      {!play && (
+      {!play && !nothing && (
         <button type="button" onClick={() => setMode(paused())}>
           Pause
         </button>
@@ -194,6 +236,20 @@ function Controls({ mode, setMode, side, isTrace, open }: ControlsProps) {
         </>
       )}
       <label class="push small">
+        <span class="muted">Simulated </span>
+        <select
+          value={played?.id ?? ''}
+          onChange={(event) => event.currentTarget.value && choose(event.currentTarget.value)}
+        >
+          <option value="">choose a scenario</option>
+          {SHIPPED.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label class="small">
         <span class="muted">Recorded trace </span>
         <input
           type="file"
@@ -242,7 +298,7 @@ export function firstBreach(side: Side): number | null {
   const { requests } = side;
   let first = Number.POSITIVE_INFINITY;
   for (const at of requests) {
-    const late = requests.latency[at]! > side.sloMs ? side.sloMs : null;
+    const late = requests.latency[at]! > side.sloMs ? Math.min(side.sloMs + 1, requests.latency[at]!) : null;
     const refused = OUTCOMES[requests.outcome[at]!] === 'refused' ? requests.latency[at]! : null;
     const after = late ?? refused;
     if (after !== null) first = Math.min(first, requests.arrival[at]! + after);

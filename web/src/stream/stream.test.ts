@@ -194,6 +194,23 @@ test('a trace is read, and what is wrong with it is named', () => {
   expect(() => readTrace('{"trace":1}\n{"side":7,"at_ms":1}')).toThrow('no side 7');
 });
 
+test('sides that share their arrivals have them once', () => {
+  const lines = [
+    { trace: 1, title: 't', slo_ms: 300, from_ms: 1000, until_ms: 9000, sides: ['a', 'b'] },
+    { kind: 'arrivals', at_ms: 2000, gaps: [100, 0] },
+    { kind: 'answers', side: 0, ms: [50, 400, [7, 'refused']] },
+    { kind: 'answers', side: 1, ms: [50, null, 60] },
+  ];
+  const text = (all: object[]) => all.map((line) => JSON.stringify(line)).join('\n');
+  const trace = readTrace(text(lines));
+  const [a, b] = trace.sides.map((side) => readout(side, 5000));
+  expect([trace.from, a?.served, a?.over, a?.refused]).toEqual([1000, 2, 1, 1]);
+  expect([b?.served, b?.waiting, b?.over]).toEqual([2, 1, 1]);
+  const short = { kind: 'answers', side: 1, ms: [50] };
+  expect(() => readTrace(text([...lines.slice(0, 3), short]))).toThrow('line 4: not one answer for each arrival');
+  expect(() => readTrace(text([lines[0]!, { kind: 'arrivals', at_ms: 1 }]))).toThrow('line 2: no list of gaps');
+});
+
 test('seconds without an answer have no quantile, and batches are what ran in between', () => {
   const side = emptySide();
   side.requests.push(100, 50, 0);

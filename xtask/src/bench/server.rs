@@ -40,6 +40,10 @@ impl Setup {
         }
     }
 
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Starts a replica of the default model and returns at once.
     pub(super) fn start(&self) -> Result<Server> {
         let [http, grpc, admin] = free_addresses()?;

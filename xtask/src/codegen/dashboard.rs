@@ -29,7 +29,7 @@ pub(crate) fn generate(root: &Path) -> Result<Vec<Output>> {
     }
     text += "];\n";
     Ok(vec![Output {
-        path: "crates/preheat-dashboard/src/assets.rs",
+        path: "crates/preheat-dashboard/src/assets.rs".into(),
         content: text.into_bytes(),
     }])
 }

@@ -46,11 +46,11 @@ pub(crate) fn generate(root: &Path) -> Result<Vec<Output>> {
 
     Ok(vec![
         Output {
-            path: "crates/preheat-api/src/grpc/inference.rs",
+            path: "crates/preheat-api/src/grpc/inference.rs".into(),
             content: format(&format!("{HEADER}{code}"))?,
         },
         Output {
-            path: "crates/preheat-api/src/grpc/inference.bin",
+            path: "crates/preheat-api/src/grpc/inference.bin".into(),
             content: lean.encode_to_vec(),
         },
     ])

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use preheat_api::{Config, config, metrics, openapi, settings, simulation};
+use preheat_api::{Config, config, costs, metrics, openapi, settings, simulation};
 use serde_json::Value;
 
 use super::Output;
@@ -21,6 +21,8 @@ pub(crate) fn generate(_root: &Path) -> Result<Vec<Output>> {
     }
     let admin = openapi::admin_document();
     outputs.push(json("docs/reference/admin.openapi.json", &admin)?);
+    let stages = serde_json::to_value(costs::STAGES)?;
+    outputs.push(json("web/src/costs.gen.json", &stages)?);
     Ok(outputs)
 }
 
@@ -74,16 +76,16 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn json(path: &'static str, value: &Value) -> Result<Output> {
+fn json(path: &str, value: &Value) -> Result<Output> {
     Ok(text(
         path,
         &format!("{}\n", serde_json::to_string_pretty(value)?),
     ))
 }
 
-fn text(path: &'static str, content: &str) -> Output {
+fn text(path: &str, content: &str) -> Output {
     Output {
-        path,
+        path: path.to_owned(),
         content: content.as_bytes().to_vec(),
     }
 }

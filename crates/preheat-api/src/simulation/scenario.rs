@@ -23,6 +23,7 @@ pub struct ScenarioFile {
     /// Parts that follow one another.
     pub traffic: Vec<TrafficPart>,
     pub compare: Vec<Compare>,
+    pub trace: TraceStretch,
 }
 
 impl Default for ScenarioFile {
@@ -38,6 +39,25 @@ impl Default for ScenarioFile {
             failures: FailureRates::default(),
             traffic: Vec::new(),
             compare: Vec::new(),
+            trace: TraceStretch::default(),
+        }
+    }
+}
+
+/// What `--trace` writes down: from when, and for how long (60 s if left out).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceStretch {
+    pub from: Span,
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Span>,
+}
+
+impl Default for TraceStretch {
+    fn default() -> Self {
+        TraceStretch {
+            from: Span::secs(0),
+            lasts: None,
         }
     }
 }

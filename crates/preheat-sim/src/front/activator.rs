@@ -89,7 +89,7 @@ impl<R: Rule> Front for Activator<R> {
             News::Ready(id) => self.ready.push(id),
             News::Crashed(id, victims) => {
                 self.ready.retain(|ready| *ready != id);
-                victims.into_iter().for_each(|v| cluster.ledger.failed(v));
+                victims.into_iter().for_each(|v| cluster.failed(v));
             }
             News::Tick => {
                 let in_flight: usize = self.ready.iter().map(|id| cluster.load(*id)).sum();

@@ -172,7 +172,7 @@ impl Preheat {
         };
         let now = cluster.moment();
         if let Err((request, _)) = self.hold.offer(request, 1_000, patience, &forecast, now) {
-            cluster.ledger.refused(request);
+            cluster.refused(request);
         }
     }
 
@@ -285,7 +285,7 @@ impl Preheat {
         self.promoted.retain(|m| m.id != id);
         for request in victims {
             if request.retried {
-                cluster.ledger.failed(request);
+                cluster.failed(request);
                 continue;
             }
             cluster.ledger.retried(request);
@@ -451,14 +451,14 @@ impl Front for Preheat {
                 if self.active.is_empty() && cluster.starting() == 0 {
                     // What they waited for will not come.
                     for held in self.hold.fail_all() {
-                        cluster.ledger.failed(held.what);
+                        cluster.failed(held.what);
                     }
                 }
             }
             News::Crashed(id, victims) => self.crashed(id, victims, cluster),
             News::Tick => {
                 for held in self.hold.expired(cluster.moment()) {
-                    cluster.ledger.failed(held.what);
+                    cluster.failed(held.what);
                 }
                 self.look(0, cluster);
             }

@@ -48,7 +48,7 @@ impl<R: Rule> Front for Service<R> {
     fn arrive(&mut self, request: Request, cluster: &mut Cluster<'_>) {
         // Nobody ready: connection refused.
         let Some(at) = (self.dice.next() as usize).checked_rem(self.ready.len()) else {
-            cluster.ledger.failed(request);
+            cluster.failed(request);
             return;
         };
         cluster.send(self.ready[at], request);
@@ -59,7 +59,7 @@ impl<R: Rule> Front for Service<R> {
             News::Ready(id) => self.ready.push(id),
             News::Crashed(id, victims) => {
                 self.ready.retain(|ready| *ready != id);
-                victims.into_iter().for_each(|v| cluster.ledger.failed(v));
+                victims.into_iter().for_each(|v| cluster.failed(v));
             }
             News::Tick => {
                 let load = self.ready.iter().map(|id| cluster.load(*id)).sum();

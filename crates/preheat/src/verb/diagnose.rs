@@ -3,7 +3,7 @@
 
 mod live;
 mod measured;
-mod show;
+pub mod show;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -47,7 +47,7 @@ fn is_address(input: &str) -> bool {
         .any(|scheme| input.starts_with(scheme))
 }
 
-fn read(path: &str, diagnosis: &mut Diagnosis) -> io::Result<()> {
+pub fn read(path: &str, diagnosis: &mut Diagnosis) -> io::Result<()> {
     if path == "-" {
         return input::read("standard input", io::stdin().lock(), diagnosis);
     }

@@ -1,7 +1,7 @@
 //! `preheat init`: a configuration, an image and Kubernetes files whose figures come from a measured
 //! start. Each figure stands beside a comment that says where it is from.
 
-mod figures;
+pub mod figures;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +33,10 @@ const FILES: &[(&str, &str)] = &[
     ("kubernetes/disruption.yaml", DISRUPTION),
     ("kubernetes/autoscaler.yaml", AUTOSCALER),
     ("kubernetes/keda.yaml", include_str!("init/files/keda.yaml")),
+    (
+        "kubernetes/kserve.yaml",
+        include_str!("init/files/kserve.yaml"),
+    ),
     (
         "chart/Chart.yaml",
         include_str!("init/files/chart/Chart.yaml"),
@@ -108,7 +112,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// A readiness report from a file, or from a running replica.
-fn report(from: &str, key: Option<&str>) -> Result<ReadinessReport, Failure> {
+pub fn report(from: &str, key: Option<&str>) -> Result<ReadinessReport, Failure> {
     if !["http://", "https://", "unix:"]
         .iter()
         .any(|scheme| from.starts_with(scheme))

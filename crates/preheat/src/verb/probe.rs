@@ -3,7 +3,7 @@
 //! as a start-up gate.
 
 mod measure;
-mod plan;
+pub mod plan;
 mod show;
 #[cfg(test)]
 mod tests;

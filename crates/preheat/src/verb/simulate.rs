@@ -1,10 +1,11 @@
 //! `preheat simulate`: a fleet in simulated time.
 
 mod figures;
-mod from;
+pub mod from;
 mod page;
-mod scenario;
+pub mod scenario;
 mod text;
+mod trace;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +43,12 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
         write(path, &page::of(&report))?;
         out::say(&format!("report: {}", path.display()));
     }
+    if let Some(path) = &args.trace {
+        let scenario = scenario::resolve(&file, folder)?;
+        let strategies = scenario::strategies(&file)?;
+        write(path, &trace::of(&file, &scenario, &strategies)?)?;
+        out::say(&format!("trace: {}", path.display()));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,7 +77,7 @@ fn simulate(
     })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+pub fn read(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let unreadable = |cause: String| configuration(cause, "check the path");
     let size = std::fs::metadata(path)

@@ -24,6 +24,7 @@ mod replica;
 mod tiny;
 
 mod admin;
+mod book;
 mod classifiers;
 mod cli;
 mod clients;

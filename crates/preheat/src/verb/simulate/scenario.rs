@@ -340,7 +340,7 @@ fn options(compare: &Compare, gate: Gate) -> PreheatOptions {
     }
 }
 
-fn wrong(cause: String) -> Failure {
+pub fn wrong(cause: String) -> Failure {
     let remedy = "correct the scenario; docs/reference/scenario.schema.json lists every key";
     configuration(cause, remedy)
 }

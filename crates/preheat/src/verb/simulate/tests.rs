@@ -185,3 +185,32 @@ fn a_page_needs_nothing_from_elsewhere_and_trusts_no_text() {
     assert!(page.matches("<svg").count() >= 3 * report.runs.len() - 1);
     assert!(!text::of(&report).contains('\u{1b}'));
 }
+
+/// What the dashboard plays is what the scenarios give.
+#[test]
+fn shipped_traces_are_those_of_their_scenarios() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for name in ["7b", "spike", "scale-to-zero", "bad-gate"] {
+        let scenario = format!("examples/simulate/{name}.toml");
+        let text = std::fs::read_to_string(root.join(&scenario)).unwrap();
+        let file = scenario::parse(&text, name).unwrap();
+        let resolved = scenario::resolve(&file, None).unwrap();
+        let strategies = scenario::strategies(&file).unwrap();
+        let trace = trace::of(&file, &resolved, &strategies).unwrap();
+        let path = format!("web/src/traces/{name}.ndjson");
+        assert!(
+            std::fs::read_to_string(root.join(&path)).unwrap() == trace,
+            "{path} is stale: run `preheat simulate {scenario} --trace {path}`"
+        );
+    }
+}
+
+#[test]
+fn a_stretch_without_traffic_cannot_be_traced() {
+    let text = "[[traffic]]\nrate = 1\nfor = \"10s\"\n[trace]\nfrom = \"10s\"\n";
+    let file = scenario::parse(text, "x").unwrap();
+    let resolved = scenario::resolve(&file, None).unwrap();
+    let strategies = scenario::strategies(&file).unwrap();
+    let failure = trace::of(&file, &resolved, &strategies).unwrap_err();
+    assert!(failure.cause.contains("without traffic"), "{failure}");
+}

@@ -272,8 +272,10 @@ fn files_are_valid_and_have_no_known_fault() {
         );
     }
     render_chart(&shell);
+    kserve_pod(&shell);
     let foreign = [
         "keda.yaml",
+        "kserve.yaml",
         "kustomization.yaml",
         "Chart.yaml",
         "values.yaml",
@@ -294,6 +296,7 @@ fn files_are_valid_and_have_no_known_fault() {
         ["deployment", "service", "disruption", "autoscaler"]
             .map(|name| format!("rendered/{name}.yaml")),
     );
+    manifests.push("rendered/kserve.yaml".to_owned());
     let validate = Command::new(root().join("target/venv/bin/kubernetes-validate"))
         .arg("--strict")
         .args(&manifests)
@@ -306,10 +309,29 @@ fn files_are_valid_and_have_no_known_fault() {
         "diagnose".to_owned(),
         "deploy/compose.yaml".to_owned(),
         "deploy/kubernetes/keda.yaml".to_owned(),
+        "deploy/kubernetes/kserve.yaml".to_owned(),
     ];
     all.extend(manifests);
     let diagnosed = shell.call(all);
     assert_eq!(diagnosed.code, 0, "{diagnosed:?}");
+}
+
+/// KServe's own schema is not at hand; what it makes a pod of is one of Kubernetes.
+fn kserve_pod(shell: &Shell) {
+    let path = shell.path().join("deploy/kubernetes/kserve.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let at = text.find("    # Drain delay").unwrap();
+    let spec: Vec<_> = text[at..].lines().map(|line| &line[2..]).collect();
+    let measured = text
+        .lines()
+        .find(|line| line.contains("preheat/measured-start"))
+        .unwrap();
+    let metadata = format!("metadata:\n  name: embedder\n  annotations:\n{measured}");
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\n{metadata}\nspec:\n{}\n",
+        spec.join("\n")
+    );
+    shell.write("rendered/kserve.yaml", &pod);
 }
 
 /// The chart's templates use values and the release's name only, so that they can be filled in
