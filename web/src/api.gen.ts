@@ -28,10 +28,27 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What happens, as server-sent events. `phase`, `stage`, `case` and `check` are numbered `<epoch>-<n>`; `Last-Event-ID` goes on after one of them. `requests` and `gauges` come without a number, at most twenty a second, with `?kinds=requests,gauges`. `lagged` says how many were missed. A comment comes every 10 s at least. */
+        /** What happens, as server-sent events. `phase`, `stage`, `case`, `check` and `decision` are numbered `<epoch>-<n>`; `Last-Event-ID` goes on after one of them. `requests` and `gauges` come without a number, at most twenty a second, with `?kinds=requests,gauges`. `lagged` says how many were missed. A comment comes every 10 s at least. */
         get: operations["get_v1_events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send planned requests through the own front door, at a rate, and check every answer. One load at a time. */
+        post: operations["post_v1_load"];
         delete?: never;
         options?: never;
         head?: never;
@@ -47,6 +64,23 @@ export interface paths {
         };
         /** The passport: who it is, the way it came, what it is held to, and its report. */
         get: operations["get_v1_replica"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Requests of users that were answered, as they come, one JSON object a line. Copied only while somebody listens, and kept nowhere. */
+        get: operations["get_v1_requests"];
         put?: never;
         post?: never;
         delete?: never;
@@ -149,7 +183,23 @@ export interface components {
             value: string;
             what: string;
         };
+        /** @description What the replica decided about itself while it served, and why. */
+        DecisionEvent: {
+            /** @description `keep_warm`, `rewarm` or `cover`; with `advise_` before it where it was not done. */
+            action: string;
+            /** Format: double */
+            at_ms: number;
+            /** @description Reason and figures as one sentence. */
+            detail: string;
+            /** @description The figures behind it; times in milliseconds. */
+            inputs: {
+                [key: string]: number;
+            };
+            reason: string;
+        };
         EngineReport: {
+            /** @description How far reduced precision is off, as it was measured on this machine. */
+            accuracy?: string | null;
             /** Format: uint */
             dim: number;
             dtype: string;
@@ -172,7 +222,31 @@ export interface components {
             stage: string;
         };
         /** @description One message of `GET /v1/events`; its kind is the SSE event name. */
-        Event: components["schemas"]["PhaseEvent"] | components["schemas"]["StageReport"] | components["schemas"]["CaseEvent"] | components["schemas"]["CheckReport"] | components["schemas"]["RequestsEvent"] | components["schemas"]["GaugesEvent"];
+        Event: components["schemas"]["PhaseEvent"] | components["schemas"]["StageReport"] | components["schemas"]["CaseEvent"] | components["schemas"]["CheckReport"] | components["schemas"]["DecisionEvent"] | components["schemas"]["RequestsEvent"] | components["schemas"]["GaugesEvent"];
+        /**
+         * @description How near the start came to what this machine allows: process start, mapping the weights, and one
+         *     run of each planned case on each instance.
+         */
+        FloorReport: {
+            /** Format: double */
+            map_ms: number;
+            /**
+             * Format: double
+             * @description All of them.
+             */
+            ms: number;
+            /** Format: double */
+            process_ms: number;
+            /** Format: double */
+            ratio: number;
+            /**
+             * Format: double
+             * @description From process start to ready, and how many times the floor that is.
+             */
+            ready_ms: number;
+            /** Format: double */
+            runs_ms: number;
+        };
         /** @description How the replica stands, four times a second. */
         GaugesEvent: {
             /** Format: double */
@@ -215,6 +289,40 @@ export interface components {
              */
             missed: number;
         };
+        /** @description What the load showed. Its requests are nobody's and are not counted as requests. */
+        LoadReport: {
+            /** @description The first of them. */
+            error?: string | null;
+            /**
+             * Format: uint64
+             * @description Without an answer, or with a wrong one.
+             */
+            errors: number;
+            /** @description A thousand latencies at most, evenly taken from all of them, the shortest first. */
+            latencies_ms: number[];
+            /**
+             * Format: double
+             * @description Answers a second.
+             */
+            rate: number;
+            /** Format: uint64 */
+            requests: number;
+        };
+        /** @description `POST /v1/load`: planned requests through the replica's own front door, at a rate. */
+        LoadRequest: {
+            /**
+             * Format: uint
+             * @description At once at most; what is due beyond waits.
+             */
+            concurrency: number;
+            /**
+             * Format: double
+             * @description Requests a second.
+             */
+            rate: number;
+            /** Format: double */
+            seconds: number;
+        };
         MemoryReport: {
             /**
              * Format: double
@@ -236,6 +344,8 @@ export interface components {
             checks: components["schemas"]["CheckReport"][];
             engine: components["schemas"]["EngineReport"] | null;
             error: components["schemas"]["ErrorReport"] | null;
+            /** @description Once ready, on a machine whose limits were measured with `preheat floor`. */
+            floor?: components["schemas"]["FloorReport"] | null;
             /** Format: uint */
             instances: number;
             memory: components["schemas"]["MemoryReport"];
@@ -329,6 +439,11 @@ export interface components {
         ProofReport: {
             /**
              * Format: double
+             * @description Requests a second under the objective, where a synthetic load has measured it.
+             */
+            capacity_rps?: number | null;
+            /**
+             * Format: double
              * @description The first request on a fresh connection after warm-up, synthetic.
              */
             first_request_ms: number | null;
@@ -363,6 +478,11 @@ export interface components {
              * @description Time that warming and proving took, or has taken so far.
              */
             warmup_seconds: number;
+        };
+        /** @description One request as it was sent. */
+        Recorded: {
+            body: unknown;
+            path: string;
         };
         /** @description Users' requests since the last message: each one that was answered, and who waits now. */
         RequestsEvent: {
@@ -528,6 +648,37 @@ export interface operations {
             429: components["responses"]["OpenAi429"];
         };
     };
+    post_v1_load: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoadRequest"];
+            };
+        };
+        responses: {
+            /** @description What it showed. */
+            200: {
+                headers: {
+                    "preheat-warm": components["headers"]["preheat-warm"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadReport"];
+                };
+            };
+            400: components["responses"]["OpenAi400"];
+            401: components["responses"]["OpenAi401"];
+            403: components["responses"]["OpenAi403"];
+            429: components["responses"]["OpenAi429"];
+            503: components["responses"]["OpenAi503"];
+        };
+    };
     get_v1_replica: {
         parameters: {
             query?: never;
@@ -550,6 +701,31 @@ export interface operations {
             };
             401: components["responses"]["OpenAi401"];
             403: components["responses"]["OpenAi403"];
+        };
+    };
+    get_v1_requests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One request a line. */
+            200: {
+                headers: {
+                    "preheat-warm": components["headers"]["preheat-warm"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["Recorded"];
+                };
+            };
+            401: components["responses"]["OpenAi401"];
+            403: components["responses"]["OpenAi403"];
+            429: components["responses"]["OpenAi429"];
         };
     };
     post_v1_rewarm: {
