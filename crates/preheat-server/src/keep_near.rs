@@ -25,10 +25,9 @@ pub fn until_first_user(engine: Arc<dyn Engine>, service: Arc<Service>) {
     }
     let read = move || {
         let began = Instant::now();
-        let wanted = || !service.has_visitor() && service.gate.is_open();
         if thread::run_when_idle() {
             let mut pieces = 0..;
-            while wanted() && began.elapsed() < LONGEST {
+            while !service.has_visitor() && began.elapsed() < LONGEST {
                 if !pieces.next().is_some_and(|piece| engine.reread(piece)) {
                     break;
                 }

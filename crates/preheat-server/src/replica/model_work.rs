@@ -124,9 +124,8 @@ impl ModelWork {
         Ok(())
     }
 
-    /// The gate is open on a proof.
-    pub(super) fn opened(&self) {
-        self.warm_the_rest();
+    /// From the proof to the first user.
+    pub(super) fn keep_near(&self) {
         if let Ok(loaded) = self.loaded() {
             let service = Arc::clone(&self.replica.service);
             keep_near::until_first_user(loaded.engine, service);
@@ -178,7 +177,7 @@ impl ModelWork {
     }
 
     /// What is found wrong here is found late, and closes the gate all the same.
-    fn warm_the_rest(&self) {
+    pub(super) fn warm_the_rest(&self) {
         let mut later = std::mem::take(&mut self.found().later);
         let Ok(loaded) = self.loaded() else { return };
         if later.is_empty() {

@@ -168,13 +168,19 @@ impl Work for ReplicaWork {
             facts.pass = Some(shared);
             facts.saved.get_or_insert(facts.warmup.saved());
         });
-        let skipped = pass.warmth() == Warmth::Skipped;
+        let proven = match &self.subject {
+            Subject::Model(model) if pass.warmth() != Warmth::Skipped => Some(model),
+            _ => None,
+        };
+        if let Some(model) = proven {
+            model.keep_near();
+        }
         self.replica.service.gate.open(pass);
         self.replica
             .board
             .read(|facts| self.replica.metrics.warmup(&facts.warmup));
-        if let (Subject::Model(model), false) = (&self.subject, skipped) {
-            model.opened();
+        if let Some(model) = proven {
+            model.warm_the_rest();
         }
     }
 
