@@ -127,8 +127,7 @@ impl ModelWork {
     /// From the proof to the first user.
     pub(super) fn keep_near(&self) {
         if let Ok(loaded) = self.loaded() {
-            let service = Arc::clone(&self.replica.service);
-            keep_near::until_first_user(loaded.engine, service);
+            keep_near::until_first_user(&loaded.engine, &self.replica.service);
         }
     }
 
