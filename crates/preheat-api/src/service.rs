@@ -130,6 +130,18 @@ pub struct RolloutReport {
     /// What the set was shown to carry, or how it serves users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<SeenReport>,
+    pub limits: RolloutLimits,
+}
+
+/// What the new revision has to stay under.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RolloutLimits {
+    /// Of p95: the objective, and not worse than the old revision's by this factor, or this much.
+    pub slo_p95_ms: f64,
+    pub max_ratio: f64,
+    pub slack_ms: f64,
+    /// Share of users' requests that may fail. Under synthetic load none may.
+    pub max_errors: f64,
 }
 
 /// Requests to one revision, beside the other's p95.

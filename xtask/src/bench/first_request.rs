@@ -37,7 +37,8 @@ pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
         about: format!(
             "{starts} fresh starts for each shape; on one new connection {FIRST} requests right \
              after ready, then {STEADY} steady ones. Ratios are medians over the starts, the \
-             worst start in brackets."
+             worst start in brackets. The last column is what any {FIRST} steady requests in a \
+             row show: how much the machine itself disturbs."
         ),
         columns: &[
             "shape",
@@ -45,6 +46,7 @@ pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
             "steady median ms",
             "first ÷ median",
             "worst of 20 ÷ p95",
+            "worst of 20 later ÷ p95",
         ],
         rows,
         samples: samples.into(),
@@ -67,6 +69,12 @@ fn row(shape: &Shape, starts: &[Start]) -> Vec<String> {
     let each = |figure: fn(&Start) -> f64| starts.iter().map(figure).collect::<Vec<_>>();
     let first_ratios = each(|start| start.first[0] / median(&start.steady));
     let worst_ratios = each(|start| worst(&start.first) / percentile(&start.steady, 0.95));
+    let later = |start: &Start| {
+        let p95 = percentile(&start.steady, 0.95);
+        let twenties = start.steady.chunks(FIRST);
+        twenties.map(|some| worst(some) / p95).collect::<Vec<_>>()
+    };
+    let later_ratios: Vec<_> = starts.iter().flat_map(later).collect();
     let ratio = |ratios: &[f64]| format!("{:.2} ({:.2})", median(ratios), worst(ratios));
     vec![
         shape.name.to_owned(),
@@ -74,5 +82,6 @@ fn row(shape: &Shape, starts: &[Start]) -> Vec<String> {
         ms(median(&each(|start| median(&start.steady)))),
         ratio(&first_ratios),
         ratio(&worst_ratios),
+        ratio(&later_ratios),
     ]
 }

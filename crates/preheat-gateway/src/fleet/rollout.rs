@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use preheat_api::replica::{LoadReport, LoadRequest};
-use preheat_api::service::{RolloutReport, RolloutRequest, SeenReport};
+use preheat_api::service::{RolloutLimits, RolloutReport, RolloutRequest, SeenReport};
 use preheat_core::fleet::{Role, StartBackoff};
 use preheat_core::rollout::{
     Rollout, RolloutEffect, RolloutEvent, RolloutResult, RolloutStage, SetLoad,
@@ -247,6 +247,12 @@ impl Fleet {
             stage_ms: millis(now.since(rollout.since)),
             limit_ms: limit.map(millis),
             seen: change.seen,
+            limits: RolloutLimits {
+                slo_p95_ms: millis(policy.slo_p95),
+                max_ratio: policy.max_ratio,
+                slack_ms: millis(policy.slack),
+                max_errors: policy.max_errors,
+            },
         })
     }
 

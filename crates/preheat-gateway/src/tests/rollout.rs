@@ -106,6 +106,11 @@ async fn a_good_green_takes_over_and_nobody_notices() {
 
     until(&gateway, "loading").await;
     assert_eq!(gateway.report().replicas.len(), 4, "green is beside blue");
+    let limits = rollout(&gateway).limits;
+    assert!(
+        limits.slo_p95_ms > 0.0 && limits.max_ratio > 1.0,
+        "{limits:?}"
+    );
     until(&gateway, "watching").await;
     assert_eq!(play.loads(), 2, "each of green was loaded");
     assert_eq!(gateway.report().revision, rollout(&gateway).to);
