@@ -11,8 +11,15 @@ use serde_json::Value;
 
 use crate::settings::one_model;
 
-/// Keys that name what is run or loaded as code. Whoever may change them may run anything.
-const CODE: [&str; 3] = ["/cache/python", "/model/0/onnx/library", "/model/0/command"];
+/// Keys that name what is run, loaded as code or called. Whoever may change them may run anything.
+const CODE: [&str; 6] = [
+    "/cache/python",
+    "/model/0/onnx/library",
+    "/model/0/http/command",
+    "/model/0/http/env",
+    "/model/0/http/dir",
+    "/model/0/http/url",
+];
 
 /// A configuration with one model, and the name of the revision that comes of it. Clones share it.
 #[derive(Debug, Clone)]
@@ -100,7 +107,10 @@ impl Blueprint {
 /// A key that is not there says nothing, like one that is empty.
 fn said<'a>(tree: &'a Value, key: &str) -> Option<&'a Value> {
     let empty = |value: &&Value| {
-        value.is_null() || value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty)
+        value.is_null()
+            || value.as_str() == Some("")
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
     };
     tree.pointer(key).filter(|value| !empty(value))
 }
@@ -188,6 +198,13 @@ mod tests {
         assert!(blueprint().successor(&library, true).is_ok());
         let python = to_config(|c| c.cache.python = "/tmp/python".into());
         assert!(blueprint().successor(&python, false).is_err());
+        let command = to_config(|c| c.model[0].http.command = vec!["sh".into()]);
+        assert!(blueprint().successor(&command, false).is_err());
+        let env = to_config(|c| {
+            let preload = ("LD_PRELOAD".to_owned(), "/tmp/mine.so".into());
+            c.model[0].http.env.extend([preload]);
+        });
+        assert!(blueprint().successor(&env, false).is_err());
     }
 
     #[test]

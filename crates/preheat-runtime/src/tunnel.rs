@@ -13,9 +13,16 @@ use tokio::io::copy_bidirectional;
 use crate::tasks::Tasks;
 use crate::upstream::{Place, SendError, dial};
 
-/// What a request asks to speak instead of HTTP. Only HTTP/1.1 has this way.
+/// What a request asks to speak instead of HTTP. Only HTTP/1.1 has this way. A request with a body,
+/// or one that only offers a newer HTTP, is answered as it is: the offer may be ignored.
 #[must_use]
 pub fn wanted(headers: &HeaderMap) -> Option<HeaderValue> {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|length| length.as_bytes() != b"0");
+    if has_body {
+        return None;
+    }
     let mut connection = headers.get_all(header::CONNECTION).iter();
     let upgrades = connection.any(|value| {
         let words = value.to_str().unwrap_or_default().split(',');
@@ -23,7 +30,9 @@ pub fn wanted(headers: &HeaderMap) -> Option<HeaderValue> {
             .into_iter()
             .any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
     });
-    headers.get(header::UPGRADE).filter(|_| upgrades).cloned()
+    let newer_http = |offer: &&HeaderValue| offer.as_bytes().eq_ignore_ascii_case(b"h2c");
+    let offer = headers.get(header::UPGRADE).filter(|_| upgrades);
+    offer.filter(|offer| !newer_http(offer)).cloned()
 }
 
 /// Asks for it at the next hop, where what is about a connection has been taken out.
@@ -115,9 +124,13 @@ mod tests {
             ("keep-alive", "websocket", false),
             ("upgrade", "", false),
             ("", "websocket", false),
+            ("Upgrade, HTTP2-Settings", "h2c", false),
         ] {
             let found = wanted(&headers(connection, upgrade)).is_some();
             assert_eq!(found, wants, "{connection}: {upgrade}");
         }
+        let mut with_body = headers("Upgrade", "websocket");
+        with_body.insert("content-length", "5".parse().unwrap());
+        assert_eq!(wanted(&with_body), None, "its body would be lost");
     }
 }

@@ -37,6 +37,11 @@ pub async fn predict(call: Call) -> Result<Response, Fault> {
 /// `POST /rerank`
 pub async fn rerank(call: Call) -> Result<Response, Fault> {
     let ask: RerankRequest = call.json().await.map_err(Fault::tei)?;
+    // Before the query is copied for each of them.
+    let (got, limit) = (ask.texts.len(), call.replica.settings.limits.client_batch);
+    if got > limit {
+        return Err(Fault::tei(ServeError::TooManyInputs { got, limit }));
+    }
     let pair = |text: &String| TextPair {
         first: ask.query.clone(),
         second: Some(text.clone()),
