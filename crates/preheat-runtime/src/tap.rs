@@ -8,6 +8,9 @@ use tokio::sync::broadcast::error::RecvError;
 /// Copies that a slow listener may be behind; it misses what is beyond.
 const BEHIND: usize = 256;
 
+/// Bodies above this are not copied: what a slow listener holds up stays within 16 MiB.
+const LARGEST: usize = 64 * 1024;
+
 /// Where copies are offered. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Tap(broadcast::Sender<Copied>);
@@ -36,8 +39,9 @@ impl Tap {
         self.0.receiver_count() > 0
     }
 
+    /// Offers a copy; of a large body nobody gets one.
     pub fn offer(&self, path: &str, body: Bytes) {
-        if self.is_open() {
+        if self.is_open() && body.len() <= LARGEST {
             let path = path.to_owned();
             // The last one may have left just now.
             let _ = self.0.send(Copied { path, body });
@@ -78,6 +82,14 @@ mod tests {
             tap.offer("/a", Bytes::from(number.to_string()));
         }
         assert_eq!(listener.next().await.unwrap().body, "10");
+        tap.offer("/a", Bytes::from(vec![0; LARGEST + 1]));
+        tap.offer("/last", Bytes::new());
+        let mut paths = Vec::new();
+        while paths.last().is_none_or(|path| path != "/last") {
+            let copied = listener.next().await.unwrap();
+            assert!(copied.body.len() <= LARGEST);
+            paths.push(copied.path);
+        }
         drop(listener);
         assert!(!tap.is_open());
     }
