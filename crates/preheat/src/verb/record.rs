@@ -1,13 +1,15 @@
 //! `preheat record`: requests of users as they come to a running replica or gateway, into a file that
 //! warm-up plans and `preheat plan` read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use preheat_core::{Failure, FailureKind};
+use tempfile::NamedTempFile;
 use tokio::time::{Instant, timeout_at};
 
 use super::process;
@@ -32,7 +34,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         let cause = format!("{} cannot be written: {error}", args.out.display());
         failed(cause, "give another file with --out")
     };
-    let mut file = private(args).map_err(not_written)?;
+    let mut file = private(&args.out).map_err(not_written)?;
     let (mut seen, mut written) = (0, 0);
     let listening = listen(&target, args.time, |line| {
         seen += 1;
@@ -46,6 +48,10 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     process::runtime()?
         .block_on(listening)?
         .map_err(not_written)?;
+    if written > 0 {
+        let kept = file.persist(&args.out);
+        kept.map_err(|failed| not_written(failed.error))?;
+    }
     say(&format!(
         "{written} of {seen} requests written to {}",
         args.out.display()
@@ -56,11 +62,13 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What users sent is nobody else's to read.
-fn private(args: &RecordArgs) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(&args.out)
+/// What users sent is nobody else's to read. A file of its own until something was recorded: an
+/// earlier recording is not given up for a server that does not answer.
+fn private(out: &Path) -> std::io::Result<NamedTempFile> {
+    let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir.unwrap_or(Path::new(".")))
 }
 
 /// Hands on every line that comes within the time, until one is enough.
@@ -74,11 +82,16 @@ pub async fn listen(
     let client = Client::of(target).map_err(unreachable)?;
     let mut response = client.stream(PATH, time).await.map_err(unreachable)?;
     let mut rest: Vec<u8> = Vec::new();
+    let mut cut = false;
     // Its end, or ours.
     while let Ok(Ok(Some(piece))) = timeout_at(deadline, response.chunk()).await {
         rest.extend_from_slice(&piece);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
+            // The end of a line that was too long is no line.
+            if std::mem::take(&mut cut) {
+                continue;
+            }
             match take(String::from_utf8_lossy(&line).trim_end()) {
                 Ok(true) => {}
                 Ok(false) => return Ok(Ok(())),
@@ -87,6 +100,7 @@ pub async fn listen(
         }
         if rest.len() > LONGEST_LINE {
             rest.clear();
+            cut = true;
         }
     }
     Ok(Ok(()))
