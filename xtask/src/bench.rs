@@ -8,9 +8,12 @@ mod diagnose;
 mod first_request;
 mod from_zero;
 mod gateway;
+mod idle;
 mod machine;
+mod memory;
 mod peers;
 mod ready;
+mod replicas;
 mod save;
 mod server;
 mod shapes;
@@ -52,6 +55,10 @@ enum Scenario {
     FirstRequest,
     /// Readiness probes while every core computes
     Ready,
+    /// Six replicas of one model: start and memory of each further one
+    Replicas,
+    /// The first request after a quiet while, and the processor time of waiting
+    Idle,
     /// Latency with and without 2 000 half-open connections
     SlowConnections,
     /// What a gateway adds to a request: direct and through it, on the same replica
@@ -91,6 +98,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Startup => startup::run(&setup, options.starts),
             Scenario::FirstRequest => first_request::run(&setup, options.starts),
             Scenario::Ready => ready::run(&setup),
+            Scenario::Replicas => replicas::run(&setup),
+            Scenario::Idle => idle::run(&setup),
             Scenario::SlowConnections => slow::run(&setup),
             Scenario::GatewayOverhead => gateway::run(&setup),
             Scenario::FromZero => from_zero::run(&setup, options.starts),

@@ -6,7 +6,6 @@
 
 mod install;
 mod load;
-mod memory;
 mod spec;
 mod start;
 
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::shapes::shapes;
 use super::stats::{median, percentile};
-use super::{Table, ms};
+use super::{Table, memory, ms};
 use load::{Served, serve};
 use spec::Spec;
 use start::{Peer, cosine};
@@ -123,7 +122,7 @@ fn measure(peer: Peer, spec: &Spec, expected: &mut Option<Vec<f64>>) -> Result<R
         .collect::<Result<Vec<_>>>()?;
     let short = serve(peer.address, &requests[..1])?;
     let mix = serve(peer.address, &requests)?;
-    let memory = memory::pss(peer.id()).context("memory of the process tree")?;
+    let memory = memory::tree_pss(peer.id()).context("memory of the process tree")?;
     drop(peer);
     // What the last one leaves behind must not be paid by the next.
     thread::sleep(Duration::from_millis(500));

@@ -137,6 +137,11 @@ impl Server {
         Ok(())
     }
 
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The status of one answer on a fresh connection; none while nobody listens.
     pub(super) fn ask(&self, path: &str) -> Option<u16> {
         let mut client = Client::connect(self.http).ok()?;

@@ -29,7 +29,7 @@ pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
     })
 }
 
-fn until_ok(server: &Server, path: &str) -> Result<f64> {
+pub(super) fn until_ok(server: &Server, path: &str) -> Result<f64> {
     while server.ask(path) != Some(200) {
         if server.started.elapsed() > Duration::from_secs(300) {
             bail!("{path} never answered 200");
