@@ -3,6 +3,7 @@
 //! It computes with 32-bit whole numbers where a file says 64; those are converted on the way in
 //! and out, and refused where they do not fit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,8 +36,10 @@ impl Graph {
         };
         let mut options = rten::ModelOptions::with_all_ops();
         options.prepack_weights(true);
-        let model = options
-            .load_file(file)
+        // A damaged file can make it panic: that is a fault of this file alone.
+        let read = AssertUnwindSafe(|| options.load_file(file));
+        let model = catch_unwind(read)
+            .map_err(|_| fault("makes the library that reads it panic".to_owned()))?
             .map_err(|error| fault(error.to_string()))?;
         let node = |name: &str| {
             model
@@ -71,8 +74,11 @@ impl Instance for Graph {
             .collect::<Result<Vec<_>, RunError>>()?;
         let wanted: Vec<NodeId> = self.outputs.iter().map(|(id, _)| *id).collect();
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
-        let computed = self.model.run(inputs, &wanted, Some(options));
-        let computed = computed.map_err(|error| RunError::Engine(error.to_string()))?;
+        // Its operators check less than the file may ask of them.
+        let run = AssertUnwindSafe(|| self.model.run(inputs, &wanted, Some(options)));
+        let computed = catch_unwind(run)
+            .map_err(|_| RunError::Engine("the library that computes panicked".to_owned()))?
+            .map_err(|error| RunError::Engine(error.to_string()))?;
         self.outputs
             .iter()
             .zip(computed)

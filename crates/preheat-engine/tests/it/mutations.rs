@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use preheat_engine::{LoadError, LoadSpec, load};
+use preheat_engine::onnx::OnnxSpec;
+use preheat_engine::{LoadError, LoadSpec, TokenBatch, load};
 use tempfile::TempDir;
 
 use crate::state_dicts::{F32, legacy, pickle, zipped};
 use crate::tiny::Tiny;
+use crate::{onnx, onnx_texts};
 
 /// No damage makes a load of a tiny model take longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -143,5 +145,41 @@ fn damaged_artefacts_are_made_again() {
             assert_eq!(model.tokenizer.encode("a cold model").unwrap(), expected);
             assert_eq!(fs::read(&path).unwrap(), whole, "{kind} {number}");
         }
+    }
+}
+
+/// The file of a tiny encoder, damaged mostly in its graph, for either library. What can still be
+/// loaded is asked once: it answers or says why not.
+#[test]
+fn damaged_onnx_files_are_refused_or_harmless() {
+    let dir = onnx_texts::tiny();
+    let file = dir.path().join("model.onnx");
+    let whole = fs::read(&file).unwrap();
+    for library in [None, Some(onnx::library())] {
+        let spec = OnnxSpec {
+            library,
+            ..OnnxSpec::new(&file)
+        };
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        let mut refused = 0;
+        for number in 0..1000 {
+            fs::write(&file, random.mutated(&whole, whole.len())).unwrap();
+            let began = Instant::now();
+            match preheat_engine::onnx::load(&spec) {
+                Ok(model) => {
+                    let mut instance = model.engine.instance().unwrap();
+                    let mut batch = TokenBatch::new();
+                    batch.push(&[2, 4, 5, 3]);
+                    let _ = instance.run(&batch);
+                }
+                Err(error) => {
+                    refused += 1;
+                    assert!(!error.to_string().is_empty() && !error.remedy().is_empty());
+                    assert!(!matches!(error, LoadError::Panicked { .. }), "{number}");
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "{number}");
+        }
+        assert!(refused > 200, "{refused}");
     }
 }
