@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::group::Group;
-use super::memory::{Bf16, Buffer, Floats, NoMemory};
+use super::memory::{Bf16, Buffer, Floats, NoMemory, halves, halves_mut};
 use super::ops::{Input, Rows, Shared};
 use crate::load::{Dtype, EncoderConfig};
 
@@ -21,9 +21,10 @@ pub(super) struct Arena {
     pub(super) rounded: Option<Halves>,
     /// What a layer adds to the residual stream.
     pub(super) update: Floats,
-    pub(super) qkv: Floats,
-    pub(super) context: Operand,
-    pub(super) inner: Operand,
+    /// The widest rows. A layer holds queries, keys, values and what attention makes of them, and
+    /// after that its inner rows: never both, so they share their memory.
+    pub(super) wide: Floats,
+    pub(super) operand: Operand,
     /// Where each sequence of the group begins and ends.
     pub(super) spans: Vec<(usize, usize)>,
     /// The same, longest first.
@@ -34,7 +35,9 @@ impl Arena {
     pub(super) fn new(config: &EncoderConfig, dtype: Dtype) -> Result<Self, NoMemory> {
         let tokens = GROUP_TOKENS.max(config.max_tokens);
         let rows = |width: usize| Floats::zeroed(tokens.saturating_mul(width));
-        let operand = |width: usize| Operand::zeroed(tokens, width, dtype);
+        let operand = Operand(dtype);
+        let wide =
+            (3 * config.hidden + operand.floats(config.hidden)).max(operand.floats(config.inner));
         Ok(Arena {
             tokens,
             stream: rows(config.hidden)?,
@@ -43,9 +46,8 @@ impl Arena {
                 Dtype::Bf16 => Some(Halves::zeroed(tokens, config.hidden)?),
             },
             update: rows(config.hidden)?,
-            qkv: rows(3 * config.hidden)?,
-            context: operand(config.hidden)?,
-            inner: operand(config.inner)?,
+            wide: rows(wide)?,
+            operand,
             spans: Vec::with_capacity(tokens),
             order: Vec::with_capacity(tokens),
         })
@@ -66,44 +68,51 @@ impl Arena {
     }
 }
 
-/// Rows that one step writes and a linear step reads, in what that one multiplies.
-pub(super) enum Operand {
-    Single { rows: Floats, width: usize },
-    Half(Halves),
-}
+/// How rows lie in memory for floats that one step writes and a linear step reads: in what that one
+/// multiplies.
+#[derive(Clone, Copy)]
+pub(super) struct Operand(Dtype);
 
 impl Operand {
-    fn zeroed(tokens: usize, width: usize, dtype: Dtype) -> Result<Self, NoMemory> {
-        Ok(match dtype {
-            Dtype::F32 => Operand::Single {
-                rows: Buffer::zeroed(tokens.saturating_mul(width))?,
-                width,
-            },
-            Dtype::Bf16 => Operand::Half(Halves::zeroed(tokens, width)?),
-        })
+    /// Floats whose memory a row takes.
+    fn floats(self, width: usize) -> usize {
+        match self.0 {
+            Dtype::F32 => width,
+            Dtype::Bf16 => even(width) / 2,
+        }
     }
 
     /// To write the first `tokens` rows.
-    pub(super) fn rows(&mut self, tokens: usize) -> Rows<'_> {
-        match self {
-            Operand::Single { rows, width } => {
-                Rows::Single(Shared::new(&mut rows[..tokens * *width], *width))
+    pub(super) fn rows(self, memory: &mut [f32], tokens: usize, width: usize) -> Rows<'_> {
+        match self.0 {
+            Dtype::F32 => Rows::Single(Shared::new(&mut memory[..tokens * width], width)),
+            Dtype::Bf16 => {
+                let rows = &mut halves_mut(memory)[..tokens * even(width)];
+                if width % 2 == 1 {
+                    // Something else was here before.
+                    let fill = rows.iter_mut().skip(width).step_by(width + 1);
+                    fill.for_each(|half| *half = Bf16::default());
+                }
+                Rows::Half(Shared::new(rows, even(width)))
             }
-            Operand::Half(halves) => Rows::Half(halves.rows(tokens)),
         }
     }
 
     /// To read rows.
-    pub(super) fn input(&self) -> Input<'_> {
-        match self {
-            Operand::Single { rows, .. } => Input::Single(rows),
-            Operand::Half(halves) => halves.input(),
+    pub(super) fn input(self, memory: &[f32]) -> Input<'_> {
+        match self.0 {
+            Dtype::F32 => Input::Single(memory),
+            Dtype::Bf16 => Input::Half(halves(memory)),
         }
     }
 }
 
-/// Rows of half numbers. Their width is even, because they are read in pairs; what fills a row up
-/// stays zero.
+/// Half numbers are read in pairs.
+fn even(width: usize) -> usize {
+    width.next_multiple_of(2)
+}
+
+/// Rows of half numbers in memory of their own. What fills a row up to an even width stays zero.
 pub(super) struct Halves {
     rows: Buffer<Bf16>,
     width: usize,
@@ -111,7 +120,7 @@ pub(super) struct Halves {
 
 impl Halves {
     fn zeroed(tokens: usize, width: usize) -> Result<Self, NoMemory> {
-        let width = width.next_multiple_of(2);
+        let width = even(width);
         Ok(Halves {
             rows: Buffer::zeroed(tokens.saturating_mul(width))?,
             width,

@@ -76,8 +76,8 @@ impl<'a> Pass<'a> {
         let Arena {
             stream,
             rounded,
-            qkv,
-            context,
+            wide,
+            operand,
             update,
             order,
             ..
@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
             model: self.model,
             pool: self.pool,
         };
-        let qkv = &mut qkv[..self.tokens * 3 * hidden];
+        let (qkv, context) = wide.split_at_mut(self.tokens * 3 * hidden);
         let update = &mut update[..self.tokens * hidden];
 
         step.linear(
@@ -101,12 +101,12 @@ impl<'a> Pass<'a> {
             width: hidden / heads,
             order,
             distances: self.model.distances(),
-            out: context.rows(self.tokens),
+            out: operand.rows(context, self.tokens, hidden),
         }))?;
         step.linear(
             &layer.attention_out,
             None,
-            context.input(),
+            operand.input(context),
             single(update, hidden),
         )
     }
@@ -117,7 +117,8 @@ impl<'a> Pass<'a> {
         let Arena {
             stream,
             rounded,
-            inner,
+            wide,
+            operand,
             update,
             ..
         } = &mut *self.arena;
@@ -127,14 +128,19 @@ impl<'a> Pass<'a> {
         };
         let update = &mut update[..self.tokens * hidden];
 
-        let wide = inner.rows(self.tokens);
+        let inner = operand.rows(wide, self.tokens, self.model.config.inner);
         step.linear(
             &layer.up,
             Some(activation),
             input(rounded.as_ref(), stream),
-            wide,
+            inner,
         )?;
-        step.linear(&layer.down, None, inner.input(), single(update, hidden))
+        step.linear(
+            &layer.down,
+            None,
+            operand.input(wide),
+            single(update, hidden),
+        )
     }
 
     fn add_norm(&mut self, norm: &layout::Norm) -> Done {
@@ -158,7 +164,7 @@ impl<'a> Pass<'a> {
         let (hidden, width) = (config.hidden, config.width());
         let Arena {
             stream,
-            qkv,
+            wide,
             update,
             spans,
             ..
@@ -176,7 +182,7 @@ impl<'a> Pass<'a> {
         let Some(([inner, outer], activation)) = self.model.head() else {
             return self.pool.run(&pooled(out));
         };
-        let (summed, between) = (&mut update[..size], &mut qkv[..size]);
+        let (summed, between) = (&mut update[..size], &mut wide[..size]);
         self.pool.run(&pooled(summed))?;
         let mut step = Step {
             model: self.model,
