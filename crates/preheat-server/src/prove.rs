@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use preheat_core::proof::{
     ConcurrencyEvidence, Evidence, FirstRequests, LoadEvidence, MemoryEvidence, WeightsEvidence,
 };
@@ -26,9 +26,10 @@ use crate::warm;
 const FRESH: usize = 3;
 
 /// Further requests on each of them, for the steady figure.
-const STEADY: usize = 2;
+const STEADY: usize = 1;
 
-/// Texts in the concurrency check; each is asked for twice alone and twice in company.
+/// Texts in the concurrency check; each is asked for once alone, and in company by itself and twice
+/// in a request of all.
 const OVERLAPPING: usize = 8;
 
 /// How far the same answer may be off itself when it was computed in another batch.
@@ -73,7 +74,6 @@ impl Prover<'_> {
                 self.case(ready, path, self.least(), 0).await?;
             }
         }
-        self.families().await?;
         let concurrency = Some(self.overlap().await?);
         let load = match self.load {
             Some(test) => Some(self.load(test).await),
@@ -164,35 +164,9 @@ impl Prover<'_> {
         })
     }
 
-    /// Every family of routes gives the same answer.
-    async fn families(&self) -> Result<(), Trouble> {
-        let Some(ready) = self.cases.first() else {
-            return Ok(());
-        };
-        let failed = |error: &DoorError| refused(ready, Path::Http, error);
-        let (_, expected, _) = self
-            .doors
-            .first(Path::Http, &ready.sample)
-            .await
-            .map_err(|e| failed(&e))?;
-        for vectors in self
-            .doors
-            .other_families(&ready.sample)
-            .await
-            .map_err(|e| failed(&e))?
-        {
-            let off = difference(&expected, &vectors);
-            if exceeds(off, OVERLAP_TOLERANCE) {
-                let problem = format!("two routes differ by {off:e}");
-                return Err(wrong(&ready.case.name, Path::Http, &problem));
-            }
-        }
-        Ok(())
-    }
-
-    /// Texts one at a time, each in a request of its own; then all at once: each alone again, and
-    /// all in one request, through both doors. Whatever an engine does with a batch, a text's
-    /// answer must be the one that it gets alone.
+    /// Texts one at a time, each in a request of its own; then all at once: each through the other
+    /// door, all in one request through both, and one through every other family of routes.
+    /// Whatever an engine does with a batch, a text's answer must be the one that it gets alone.
     async fn overlap(&self) -> Result<ConcurrencyEvidence, Trouble> {
         let Some(ready) = self.cases.iter().max_by_key(|ready| ready.rows()) else {
             return Ok(ConcurrencyEvidence::default());
@@ -210,17 +184,16 @@ impl Prover<'_> {
             let (_, vectors, _) = answer.map_err(|error| refused(ready, path, &error))?;
             alone.extend(vectors);
         }
-        let mut asks: Vec<Ask<'_>> = Vec::new();
-        for path in PATHS {
-            asks.push((path, &all, &alone));
-            let singles = singles.iter().zip(&alone);
-            asks.extend(singles.map(|(single, v)| (path, single, slice::from_ref(v))));
-        }
-        let together = join_all(
-            asks.iter()
-                .map(|(path, sample, _)| self.doors.first(*path, sample)),
-        )
-        .await;
+        let mut asks: Vec<Ask<'_>> = PATHS.map(|path| (path, &all, &alone[..])).into();
+        let others = PATHS.into_iter().rev().cycle();
+        let alike = singles.iter().zip(&alone).zip(others);
+        asks.extend(alike.map(|((single, v), path)| (path, single, slice::from_ref(v))));
+        let asked = asks
+            .iter()
+            .map(|(path, sample, _)| self.doors.first(*path, sample));
+        let (together, families) =
+            join(join_all(asked), self.families(ready, &singles, &alone)).await;
+        families?;
         let mut evidence = ConcurrencyEvidence {
             requests: asks.len(),
             tolerance: OVERLAP_TOLERANCE,
@@ -239,6 +212,27 @@ impl Prover<'_> {
             }
         }
         Ok(evidence)
+    }
+
+    /// Every other family of routes gives the answer that the first text got alone.
+    async fn families(
+        &self,
+        ready: &Ready,
+        singles: &[Sample],
+        alone: &[Vec<f32>],
+    ) -> Result<(), Trouble> {
+        let (Some(single), Some(expected)) = (singles.first(), alone.first()) else {
+            return Ok(());
+        };
+        let families = self.doors.other_families(single).await;
+        for vectors in families.map_err(|error| refused(ready, Path::Http, &error))? {
+            let off = difference(slice::from_ref(expected), &vectors);
+            if exceeds(off, OVERLAP_TOLERANCE) {
+                let problem = format!("two routes differ by {off:e}");
+                return Err(wrong(&ready.case.name, Path::Http, &problem));
+            }
+        }
+        Ok(())
     }
 
     /// So many requests of the first case, so many at a time.
