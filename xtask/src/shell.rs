@@ -19,6 +19,15 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
+    // What cargo says of this program itself: build scripts that look at it would run again, and
+    // with them minutes of compiling, each time after a cargo that was called directly.
+    for (name, _) in std::env::vars_os() {
+        let about_us =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(about_us) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

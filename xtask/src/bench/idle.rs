@@ -16,10 +16,7 @@ use super::{Table, ms};
 
 const STEADY: usize = 200;
 /// How long it is quiet, and how often.
-const QUIET: [(Duration, usize); 2] = [
-    (Duration::from_secs(1), 15),
-    (Duration::from_secs(60), 3),
-];
+const QUIET: [(Duration, usize); 2] = [(Duration::from_secs(1), 15), (Duration::from_secs(60), 3)];
 
 pub(super) fn run(setup: &Setup) -> Result<Table> {
     let server = setup.ready()?;
@@ -55,7 +52,10 @@ pub(super) fn run(setup: &Setup) -> Result<Table> {
             format!("{} ({})", ratio(median(&first)), ratio(worst(&first))),
             format!("{:.2}", median(&busy)),
         ]);
-        samples.insert(quiet.as_secs().to_string(), json!({"first_ms": first, "cpu_percent": busy}));
+        samples.insert(
+            quiet.as_secs().to_string(),
+            json!({"first_ms": first, "cpu_percent": busy}),
+        );
     }
     samples.insert("steady_ms".to_owned(), usual.into());
     Ok(Table {
