@@ -233,6 +233,10 @@ impl Fleet {
             // As many as it takes for everybody who waits now.
             while self.claim(since, now) && self.service.rotation.held().0 > 0 {}
         }
+        let proven: Vec<_> = self.ours().filter_map(Replica::ready_since).collect();
+        for since in proven {
+            self.backoff.lives(since, now);
+        }
         let wanted = self.decide(observed, now);
         self.note_change(&wanted, now);
         for action in plan(&self.view(now), &self.wish(&wanted), now) {
