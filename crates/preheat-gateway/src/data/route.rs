@@ -60,6 +60,8 @@ pub struct FrontLimits {
     pub max_body: usize,
     pub body_timeout: Duration,
     pub request_timeout: Duration,
+    /// How long a connection that has left HTTP may be silent.
+    pub tunnel_idle: Duration,
 }
 
 /// Answers one request; the service of every front door.

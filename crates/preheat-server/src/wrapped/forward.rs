@@ -125,7 +125,8 @@ async fn upgraded(
     }
     // In flight for the drain too: what is cut is counted.
     let held = (visit, replica.in_flight.enter());
-    tunnel::join(speaks.client, &mut response, held, tasks);
+    let idle = replica.settings.edge.idle_timeout;
+    tunnel::join(speaks.client, &mut response, held, idle, tasks);
     let (mut parts, _) = response.into_parts();
     hops::strip(&mut parts.headers);
     tunnel::ask(&mut parts.headers, speaks.protocol);
