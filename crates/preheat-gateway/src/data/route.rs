@@ -136,6 +136,7 @@ impl Front {
         let client = request.extensions_mut().remove::<OnUpgrade>();
         let added = request.headers_mut();
         hops::strip(added);
+        self.keys.withhold(added);
         let (address, tls) = peer.map_or((None, false), |peer| (peer.address, peer.tls));
         hops::forwarded(added, address, tls);
         if let Ok(id) = HeaderValue::from_str(id) {

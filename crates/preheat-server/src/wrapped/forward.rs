@@ -55,6 +55,7 @@ pub async fn forward(
     let upgrade = tunnel::wanted(&parts.headers);
     let client = parts.extensions.remove::<OnUpgrade>();
     readdress(&mut parts, context.as_ref());
+    replica.settings.api_keys.withhold(&mut parts.headers);
     if let (Some(protocol), Some(client)) = (upgrade, client) {
         let speaks = Upgrade { protocol, client };
         return Ok(upgraded(&replica, &running, &parts, speaks, visit, deadline).await?);
