@@ -107,6 +107,8 @@ pub struct Fleet {
     /// Where the service is written down; nowhere in simulated time.
     state: Option<StateFile>,
     recorded: Option<Recorded>,
+    /// What was to be written down last could not be.
+    unwritten: bool,
     /// What the load would have asked for, in rotation and out of it, where it is not asked.
     advised: (Option<usize>, Option<usize>),
     /// What was decided last, so that only news are noted.
@@ -162,6 +164,7 @@ impl Fleet {
             advised: (None, None),
             state: None,
             recorded: None,
+            unwritten: false,
             last: None,
         }
     }
