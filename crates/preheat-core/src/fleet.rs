@@ -270,7 +270,8 @@ impl StartBackoff {
     const LONGEST: Duration = Duration::from_secs(60);
     /// So many failures in a row are no accident.
     const LOOP: u32 = 5;
-    /// A replica that dies sooner after its proof has not really started.
+    /// A replica that dies sooner after its proof, and before its first users were served, has not
+    /// really started.
     pub const SETTLED: Duration = Duration::from_secs(10);
 
     /// What fails during a pause was begun before it: the same trouble, counted once.
@@ -287,8 +288,14 @@ impl StartBackoff {
     /// A replica lives that was proven at this moment. Once it has settled, and nothing has failed
     /// since its proof, what was before is forgotten.
     pub fn lives(&mut self, proven: Moment, now: Moment) {
-        let later = self.last.is_none_or(|failed| failed < proven);
-        if later && now.since(proven) >= Self::SETTLED {
+        if now.since(proven) >= Self::SETTLED {
+            self.serves(proven);
+        }
+    }
+
+    /// Its first users were answered in time: it has really started, however young it is.
+    pub fn serves(&mut self, proven: Moment) {
+        if self.last.is_none_or(|failed| failed < proven) {
             self.succeeded();
         }
     }

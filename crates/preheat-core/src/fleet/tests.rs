@@ -166,6 +166,11 @@ fn failures_are_forgotten_once_a_later_replica_has_settled() {
     assert_eq!(backoff, failed, "it may still die at once");
     backoff.lives(at(105), at(115));
     assert_eq!(backoff, StartBackoff::default());
+    let mut backoff = failed;
+    backoff.serves(at(99));
+    assert_eq!(backoff, failed, "it was there before the failure");
+    backoff.serves(at(101));
+    assert_eq!(backoff, StartBackoff::default(), "users were served");
 }
 
 fn any_replica() -> impl Strategy<Value = ReplicaView> {

@@ -85,7 +85,7 @@ impl Fleet {
             return;
         }
         match replica.ready_since() {
-            Some(ready) if now.since(ready) >= StartBackoff::SETTLED => {}
+            Some(ready) if replica.served || now.since(ready) >= StartBackoff::SETTLED => {}
             Some(_) => self.backoff.failed(now),
             None => {
                 let error = ErrorReport {
@@ -152,7 +152,13 @@ impl Fleet {
             match fact {
                 Fact::BackToWarming { .. } => replica.rewarm(),
                 Fact::Unreachable { .. } => replica.suspect(now),
-                Fact::Passed { .. } | Fact::Ejected { .. } => {}
+                Fact::Passed { .. } => {
+                    replica.served = true;
+                    if let Some(ready) = replica.ready_since() {
+                        self.backoff.serves(ready);
+                    }
+                }
+                Fact::Ejected { .. } => {}
             }
         }
         self.note(action, Some(id), &because, now);

@@ -40,6 +40,8 @@ pub struct Replica {
     rewarming: Option<u64>,
     suspect_until: Option<Moment>,
     condemned: bool,
+    /// Its first users were answered in time.
+    pub served: bool,
 }
 
 /// Whether what it handed in is good enough to serve.
@@ -80,6 +82,7 @@ impl Replica {
             rewarming: None,
             suspect_until: None,
             condemned: false,
+            served: false,
         }
     }
 
