@@ -303,6 +303,13 @@ impl Rotation {
         self.lock().serving.retain(|serving| serving.id != *id);
     }
 
+    /// A first replica is known to come so soon; until the loop foresees more.
+    pub fn expect_in(&self, lead: Duration) {
+        for (when, _) in &mut self.lock().forecast.coming {
+            *when = lead;
+        }
+    }
+
     /// What the fleet loop foresees; those who ask from now on are judged by it.
     pub fn foresee(&self, forecast: Forecast) {
         let now = self.clock.now();

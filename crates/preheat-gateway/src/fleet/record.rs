@@ -7,7 +7,7 @@ use preheat_core::pool::{PoolPolicy, PoolSize};
 use preheat_core::rollout::{Rollout, RolloutStage};
 use preheat_core::{Because, Moment, Revision};
 
-use super::replica::Replica;
+use super::replica::{HEARD, Replica};
 use super::rollout::Changeover;
 use super::{Fleet, Wanted};
 use crate::blueprint::Blueprint;
@@ -86,6 +86,10 @@ impl Fleet {
             replica.adopted = true;
             replica.kept = true;
             self.replicas.push(replica);
+        }
+        if !self.replicas.is_empty() {
+            // Whoever asks before the loop has looked is not told that a start takes long.
+            self.service.rotation.expect_in(HEARD);
         }
     }
 
