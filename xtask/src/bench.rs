@@ -116,8 +116,10 @@ struct Table {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.scenario.is_none_or(Scenario::needs_model) {
-        setup::run()?;
+    match options.scenario {
+        Some(Scenario::FromZero) => setup::model()?,
+        Some(scenario) if !scenario.needs_model() => {}
+        _ => setup::run()?,
     }
     if options.binary.is_none() || options.scenario.is_none_or(Scenario::needs_model) {
         shell::run(shell::command(
