@@ -94,8 +94,13 @@ fn is_there(name: &str) -> bool {
 
 fn nginx(folder: &Path, socket: &Path, at: SocketAddr) -> String {
     let (folder, socket) = (folder.display(), socket.display());
+    // Its workers would be somebody else, who may not reach the replica's socket.
+    let user = match rustix::process::geteuid().is_root() {
+        true => "user root;\n",
+        false => "",
+    };
     format!(
-        "daemon off;
+        "{user}daemon off;
 worker_processes auto;
 pid {folder}/nginx.pid;
 events {{ worker_connections 1024; }}
