@@ -9,7 +9,7 @@ use super::Outcome;
 use crate::bench::client::{self, Client};
 
 /// Different texts, so that an answer to another question is noticed.
-const TEXTS: usize = 64;
+const TEXTS: usize = 24;
 
 /// What a gateway may say instead of an answer, as documented.
 const CODES: [&str; 9] = [
