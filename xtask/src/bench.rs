@@ -3,9 +3,13 @@
 //! Each scenario starts the binary, drives it over plain sockets, and answers one table with its
 //! raw samples. Figures are of the machine they were taken on: `--save` records which.
 
+mod calibrate;
+mod chaos;
 mod client;
 mod diagnose;
+mod events;
 mod first_request;
+mod fleet;
 mod from_zero;
 mod gateway;
 mod idle;
@@ -20,8 +24,13 @@ mod shapes;
 mod slow;
 mod startup;
 mod stats;
+mod step;
+mod users;
 
-use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
@@ -42,6 +51,21 @@ pub(crate) struct Options {
     /// Serve without warm-up: what the first users would have paid
     #[arg(long)]
     skip_warmup: bool,
+    /// How long faults are played
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    /// Scale events, one after another
+    #[arg(long, default_value_t = 1000)]
+    events: usize,
+    /// Rollouts, one after another
+    #[arg(long, default_value_t = 100)]
+    rollouts: usize,
+    /// What faults and arrivals are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// For fleets: this build of preheat in place of the present release build
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Keep table, samples and machine in bench/results
     #[arg(long)]
     save: bool,
@@ -67,6 +91,15 @@ enum Scenario {
     FromZero,
     /// Other servers on the same model and requests; installs gigabytes, so only when named
     Peers,
+    /// Users of a gateway while replicas, connections, disk and the gateway itself fail; only when
+    /// named
+    Chaos,
+    /// A thousand scale events and a hundred rollouts under load; only when named
+    Events,
+    /// Six times the load at one moment, with spares and with too few
+    Step,
+    /// The simulator against a real fleet
+    Calibrate,
     /// A gigabyte of log through diagnose: time, and the most memory held
     Diagnose,
 }
@@ -83,17 +116,25 @@ struct Table {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::run()?;
-    shell::run(shell::command(
-        "cargo",
-        &["build", "--locked", "--release", "-p", "preheat"],
-    ))?;
+    match options.scenario {
+        Some(Scenario::FromZero) => setup::model()?,
+        Some(scenario) if !scenario.needs_model() => {}
+        _ => setup::run()?,
+    }
+    if options.binary.is_none() || options.scenario.is_none_or(Scenario::needs_model) {
+        shell::run(shell::command(
+            "cargo",
+            &["build", "--locked", "--release", "-p", "preheat"],
+        ))?;
+    }
     let setup = Setup::new(options.skip_warmup);
+    let binary = options.binary.as_deref().unwrap_or(setup.binary());
     for scenario in Scenario::value_variants() {
-        let all = options.scenario.is_none() && *scenario != Scenario::Peers;
+        let all = options.scenario.is_none() && !scenario.only_when_named();
         if !all && options.scenario != Some(*scenario) {
             continue;
         }
+        let mut missed = Vec::new();
         let table = match scenario {
             Scenario::Startup => startup::run(&setup, options.starts),
             Scenario::FirstRequest => first_request::run(&setup, options.starts),
@@ -101,9 +142,36 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Replicas => replicas::run(&setup),
             Scenario::Idle => idle::run(&setup),
             Scenario::SlowConnections => slow::run(&setup),
-            Scenario::GatewayOverhead => gateway::run(&setup),
+            Scenario::GatewayOverhead => gateway::run(binary, &mut missed),
             Scenario::FromZero => from_zero::run(&setup, options.starts),
             Scenario::Peers => peers::run(options.starts, &options.only),
+            Scenario::Chaos => {
+                let length = Duration::try_from_secs_f64(options.minutes * 60.0)?;
+                chaos::run(&chaos(binary, length, options.seed), &mut missed)
+            }
+            Scenario::Events => {
+                let run = events::Run {
+                    binary,
+                    events: options.events,
+                    rollouts: options.rollouts,
+                };
+                events::run(&run, &mut missed)
+            }
+            Scenario::Calibrate => {
+                let run = calibrate::Run {
+                    binary,
+                    seed: options.seed,
+                };
+                calibrate::run(&run, &mut missed)
+            }
+            Scenario::Step => {
+                let run = step::Run {
+                    binary,
+                    times: options.starts,
+                    seed: options.seed,
+                };
+                step::run(&run, &mut missed)
+            }
             Scenario::Diagnose => diagnose::run(&setup),
         };
         let name = scenario.to_possible_value().expect("no scenario is hidden");
@@ -112,8 +180,49 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.save {
             println!("saved as {}", save::save(&table)?);
         }
+        if !missed.is_empty() {
+            bail!("{}:\n  {}", name.get_name(), missed.join("\n  "));
+        }
     }
     Ok(())
+}
+
+/// One round of faults on the build that the tests use.
+pub(crate) fn short_chaos() -> Result<()> {
+    let mut missed = Vec::new();
+    let binary = shell::root().join("target/debug/preheat");
+    let table = chaos::run(&chaos(&binary, Duration::ZERO, 1), &mut missed)?;
+    println!("{}", table.markdown());
+    if !missed.is_empty() {
+        bail!("{}", missed.join("\n"));
+    }
+    Ok(())
+}
+
+fn chaos(binary: &Path, length: Duration, seed: u64) -> chaos::Run<'_> {
+    chaos::Run {
+        binary,
+        length,
+        seed,
+    }
+}
+
+impl Scenario {
+    fn only_when_named(self) -> bool {
+        matches!(self, Scenario::Peers | Scenario::Chaos | Scenario::Events)
+    }
+
+    /// Fleets are measured with the engine that declares its times.
+    fn needs_model(self) -> bool {
+        !matches!(
+            self,
+            Scenario::Chaos
+                | Scenario::Events
+                | Scenario::Step
+                | Scenario::Calibrate
+                | Scenario::GatewayOverhead
+        )
+    }
 }
 
 impl Table {

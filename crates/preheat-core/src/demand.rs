@@ -10,6 +10,8 @@ use crate::moment::Moment;
 
 /// Time over which arrivals are counted before the averages hear of them.
 const BUCKET: Duration = Duration::from_millis(100);
+/// Buckets that are said to be now: a third of a second, nearly.
+const LATEST: usize = 3;
 const SLOW: f64 = 10.0;
 const FAST: f64 = 2.0;
 /// A fast average this many standard deviations above the slow one is no accident, although one looks
@@ -30,6 +32,7 @@ pub struct Demand {
     begun: Moment,
     bucket_end: Moment,
     in_bucket: u64,
+    latest: [u64; LATEST],
     slow: Ewma,
     fast: Ewma,
     outlook: Outlook,
@@ -58,6 +61,7 @@ impl Demand {
             begun: now,
             bucket_end: now + BUCKET,
             in_bucket: 0,
+            latest: [0; LATEST],
             slow: Ewma::default(),
             fast: Ewma::default(),
             outlook: Outlook::new(lead, now),
@@ -82,6 +86,14 @@ impl Demand {
     #[must_use]
     pub fn peak(&self) -> f64 {
         self.peak.value
+    }
+
+    /// Arrivals a second in the last third of a second: soon true after a step, and full of chance. Good
+    /// for telling somebody when to come back, not for starting replicas.
+    pub fn latest(&mut self, now: Moment) -> f64 {
+        self.advance(now);
+        let count: u64 = self.latest.iter().sum();
+        count as f64 / (BUCKET.as_secs_f64() * LATEST as f64)
     }
 
     /// Looks at the arrivals up to now.
@@ -113,6 +125,7 @@ impl Demand {
             // A long silence: every average is as good as zero, and no loop need go there.
             let whole = (behind.as_secs_f64() / BUCKET.as_secs_f64()).floor();
             self.close();
+            self.latest = [0; LATEST];
             self.slow.silence(whole);
             self.fast.silence(whole);
             self.bucket_end = self.bucket_end + BUCKET.mul_f64(whole);
@@ -128,6 +141,8 @@ impl Demand {
         let rate = self.in_bucket as f64 / BUCKET.as_secs_f64();
         self.slow.learn(rate, SLOW);
         self.fast.learn(rate, FAST);
+        self.latest.rotate_left(1);
+        self.latest[LATEST - 1] = self.in_bucket;
         self.in_bucket = 0;
         self.bucket_end = self.bucket_end + BUCKET;
         let age = self.bucket_end.since(self.begun).as_secs_f64();
@@ -315,6 +330,17 @@ mod tests {
         assert!(rates[4].wanted > 150.0, "{:?}", rates[4]);
         assert!(rates.iter().all(|r| r.wanted < 190.0));
         assert!(demand.peak() > 160.0);
+    }
+
+    #[test]
+    fn the_latest_arrivals_know_of_a_step_at_once() {
+        let mut demand = demand();
+        looked(&mut demand, 0.0, 60.0, |_| 30.0);
+        looked(&mut demand, 60.0, 60.7, |_| 180.0);
+        let latest = demand.latest(at(60.7));
+        assert!((latest - 180.0).abs() < 20.0, "{latest}");
+        assert!(demand.rate(at(60.7)).wanted < 100.0);
+        assert!(demand.latest(at(70.0)) < 1e-9, "and forgets it as soon");
     }
 
     #[test]

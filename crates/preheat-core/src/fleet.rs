@@ -255,12 +255,14 @@ fn least_loaded<'a>(replicas: &[&'a ReplicaView]) -> Vec<&'a ReplicaView> {
     sorted
 }
 
-/// The pause before the next start after failures: doubled by each, up to a limit; over at the
-/// first that succeeds.
+/// The pause before the next start after failures: doubled by each, up to a limit; over once a
+/// replica has settled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StartBackoff {
     failures: u32,
     until: Option<Moment>,
+    /// The last failure.
+    last: Option<Moment>,
 }
 
 impl StartBackoff {
@@ -268,11 +270,34 @@ impl StartBackoff {
     const LONGEST: Duration = Duration::from_secs(60);
     /// So many failures in a row are no accident.
     const LOOP: u32 = 5;
+    /// A replica that dies sooner after its proof, and before its first users were served, has not
+    /// really started.
+    pub const SETTLED: Duration = Duration::from_secs(10);
 
+    /// What fails during a pause was begun before it: the same trouble, counted once.
     pub fn failed(&mut self, now: Moment) {
+        self.last = Some(now);
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
         let pause = Self::FIRST.saturating_mul(1 << self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
         self.until = Some(now + pause.min(Self::LONGEST));
+    }
+
+    /// A replica lives that was proven at this moment. Once it has settled, and nothing has failed
+    /// since its proof, what was before is forgotten.
+    pub fn lives(&mut self, proven: Moment, now: Moment) {
+        if now.since(proven) >= Self::SETTLED {
+            self.serves(proven);
+        }
+    }
+
+    /// Its first users were answered in time: it has really started, however young it is.
+    pub fn serves(&mut self, proven: Moment) {
+        if self.last.is_none_or(|failed| failed < proven) {
+            self.succeeded();
+        }
     }
 
     pub fn succeeded(&mut self) {

@@ -9,7 +9,7 @@ mod forecast;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use forecast::{FAR, Forecast};
+pub use forecast::{FAR, Forecast, later_starts};
 
 use crate::moment::Moment;
 

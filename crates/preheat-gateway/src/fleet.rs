@@ -107,6 +107,8 @@ pub struct Fleet {
     /// Where the service is written down; nowhere in simulated time.
     state: Option<StateFile>,
     recorded: Option<Recorded>,
+    /// What was to be written down last could not be.
+    unwritten: bool,
     /// What the load would have asked for, in rotation and out of it, where it is not asked.
     advised: (Option<usize>, Option<usize>),
     /// What was decided last, so that only news are noted.
@@ -162,6 +164,7 @@ impl Fleet {
             advised: (None, None),
             state: None,
             recorded: None,
+            unwritten: false,
             last: None,
         }
     }
@@ -232,6 +235,10 @@ impl Fleet {
         if let Some(since) = observed.starved.filter(|_| acts) {
             // As many as it takes for everybody who waits now.
             while self.claim(since, now) && self.service.rotation.held().0 > 0 {}
+        }
+        let proven: Vec<_> = self.ours().filter_map(Replica::ready_since).collect();
+        for since in proven {
+            self.backoff.lives(since, now);
         }
         let wanted = self.decide(observed, now);
         self.note_change(&wanted, now);

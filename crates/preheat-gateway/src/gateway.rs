@@ -1,6 +1,7 @@
 //! One gateway: binds its doors, runs a fleet loop for each service, leaves in order.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use http::{HeaderValue, Method, header};
 use preheat_api::state::ServiceState;
 use preheat_core::balance::BalancePolicy;
 use preheat_core::lifecycle::Exit;
+use preheat_core::pool::PoolSize;
 use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::edge::{self, Address};
 use preheat_runtime::guardian::{Guardian, GuardianError};
@@ -300,16 +302,37 @@ impl Gateway {
     }
 }
 
-/// Nothing goes on after an end in order: what was written down goes, and nothing else.
+/// After an end in order nothing goes on but a revision that was promoted: the configuration does not
+/// know of it. What else was written down goes.
 fn clear(settings: &Settings) {
-    let services = settings.services.iter();
-    let folders = services.map(|service| fs::remove_dir_all(&service.local.dir));
+    let folders = settings.services.iter().map(clear_service);
     let lock = [fs::remove_file(settings.dir.join(LOCK))];
     // Others may keep things in a folder that was given to us.
     let whole = [fs::remove_dir(&settings.dir)];
     for error in folders.chain(lock).chain(whole).filter_map(Result::err) {
         tracing::debug!(event = "files_left", %error, "files were left");
     }
+}
+
+fn clear_service(of: &ServiceSettings) -> io::Result<()> {
+    let file = StateFile::of(&of.local.dir);
+    let promoted = |s: &ServiceState| Blueprint::new(s.serving.clone()).revision.as_str() != s.base;
+    let promoted = file.read().filter(promoted);
+    fs::remove_dir_all(&of.local.dir)?;
+    let Some(state) = promoted else { return Ok(()) };
+    // Bounds are the configuration's again, and a rollout begins anew or not at all.
+    file.write(&ServiceState {
+        min: of.fleet.scale.min,
+        max: of.fleet.scale.max,
+        wanted: of.fleet.scale.min,
+        spares: 0,
+        fixed_spares: match of.fleet.spares {
+            PoolSize::Auto => None,
+            PoolSize::Fixed(count) => Some(count),
+        },
+        rollout: None,
+        ..state
+    })
 }
 
 /// Browsers may call from these origins; without any there is nothing to add.
@@ -369,7 +392,7 @@ fn configuration(cause: String, remedy: String) -> Failure {
     Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
 }
 
-fn internal(error: &std::io::Error) -> Failure {
+fn internal(error: &io::Error) -> Failure {
     let remedy = "raise the limits on threads and open files";
     let cause = error.to_string();
     Failure::new(FailureKind::Internal, &Phase::Starting, cause, remedy)
@@ -378,7 +401,7 @@ fn internal(error: &std::io::Error) -> Failure {
 /// A beginning of request ids that no other gateway has.
 fn random() -> Result<String, Failure> {
     let mut bytes = [0u8; 4];
-    getrandom::fill(&mut bytes).map_err(|error| internal(&std::io::Error::other(error)))?;
+    getrandom::fill(&mut bytes).map_err(|error| internal(&io::Error::other(error)))?;
     Ok(bytes
         .iter()
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}")))

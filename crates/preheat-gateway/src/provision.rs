@@ -28,7 +28,7 @@ use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
 use preheat_runtime::upstream::Place;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -128,19 +128,33 @@ impl Provisioner {
 
     fn spawn(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
         let dir = self.settings.dir.join(id.as_str());
+        match self.launch(&dir, of) {
+            Ok((child, pid)) => Ok(self.attend(id, dir, pid, Life::Child(child))),
+            Err(error) => {
+                // Half a folder is of no use, and there may be many such starts.
+                if let Err(error) = fs::remove_dir_all(&dir) {
+                    tracing::debug!(event = "replica_files_left", replica = %id, %error, "files were left");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A process in its folder; it ends with what is returned.
+    fn launch(&self, dir: &Path, of: &Blueprint) -> io::Result<(Child, u32)> {
         fs::DirBuilder::new()
             .mode(0o700)
             .recursive(true)
-            .create(&dir)?;
+            .create(dir)?;
         let config = dir.join("preheat.json");
-        let text = serde_json::to_vec_pretty(&replica_config(&of.config, &dir))?;
+        let text = serde_json::to_vec_pretty(&replica_config(&of.config, dir))?;
         fs::write(&config, text)?;
         fs::write(dir.join(OWNER), &self.owner.name)?;
-        let log = Output::of(&dir).open()?;
+        let log = Output::of(dir).open()?;
         let child = self.command(&config, log)?.spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-        life::record(&dir, pid, of.revision.as_str())?;
-        Ok(self.attend(id, dir, pid, Life::Child(child)))
+        life::record(dir, pid, of.revision.as_str())?;
+        Ok((child, pid))
     }
 
     /// Follows a replica that lives, until it has ended.

@@ -27,6 +27,9 @@ use crate::traffic::{Summary, Traffic};
 /// Facts for the fleet loop that are not yet read; a loop that hangs must not fill the memory.
 const FACTS: usize = 256;
 
+/// While requests are sent away, the loop looks at least so often.
+const FRESH: Duration = Duration::from_millis(50);
+
 /// One service's rotation. Share it in an [`Arc`].
 #[derive(Debug)]
 pub struct Rotation {
@@ -43,6 +46,7 @@ struct State {
     serving: Vec<Serving>,
     hold: Hold<oneshot::Sender<Permit>>,
     forecast: Forecast,
+    foreseen: Moment,
     /// Why waiting is in vain, if it is.
     hopeless: Option<Refusal>,
     demand: Demand,
@@ -96,6 +100,8 @@ pub enum Fact {
 #[derive(Debug)]
 pub struct Observed {
     pub rate: Rate,
+    /// Arrivals a second in the last moments.
+    pub latest: f64,
     pub peak: f64,
     pub last_arrival: Option<Moment>,
     pub held: usize,
@@ -165,6 +171,7 @@ impl Rotation {
                 steady: Duration::ZERO,
                 objective: policy.slo.threshold,
             },
+            foreseen: now,
             hopeless: None,
             demand: Demand::new(lead, now),
             dice: fastrand::Rng::new(),
@@ -229,8 +236,10 @@ impl Rotation {
         let first = state.starved.is_none();
         state.starved.get_or_insert(now);
         let offered = state.offer(asking, now);
+        // Whoever is sent away is told by what the loop foresees: it must not be old.
+        let old = now.since(state.foreseen) >= FRESH;
         drop(state);
-        if first || offered.is_ok() {
+        if first || old || offered.is_ok() {
             self.wake.notify_one();
         }
         offered
@@ -294,9 +303,19 @@ impl Rotation {
         self.lock().serving.retain(|serving| serving.id != *id);
     }
 
+    /// A first replica is known to come so soon; until the loop foresees more.
+    pub fn expect_in(&self, lead: Duration) {
+        for (when, _) in &mut self.lock().forecast.coming {
+            *when = lead;
+        }
+    }
+
     /// What the fleet loop foresees; those who ask from now on are judged by it.
     pub fn foresee(&self, forecast: Forecast) {
-        self.lock().forecast = forecast;
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.forecast = forecast;
+        state.foreseen = now;
     }
 
     /// Nothing that is waited for will come: everybody who waits is told now, and so is whoever
@@ -319,6 +338,7 @@ impl Rotation {
         let mut state = self.lock();
         Observed {
             rate: state.demand.rate(now),
+            latest: state.demand.latest(now),
             peak: state.demand.peak(),
             last_arrival: state.demand.last_arrival(),
             held: state.hold.len(),
@@ -496,9 +516,10 @@ impl State {
         }
         let patience = asking.deadline.saturating_duration_since(Instant::now());
         let (hand, handed) = oneshot::channel();
+        let forecast = self.forecast.after(now.since(self.foreseen));
         let offered = self
             .hold
-            .offer(hand, asking.bytes, patience, &self.forecast, now);
+            .offer(hand, asking.bytes, patience, &forecast, now);
         match offered {
             Ok(ticket) => Ok(Asked::Held(ticket, handed)),
             Err((_, refusal)) if refusal.nothing_warm => Err(Refusal::NothingWarm {

@@ -126,6 +126,7 @@ impl Settings {
                 max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: server.body_timeout.0,
                 request_timeout: config.limits.request_timeout.0,
+                tunnel_idle: server.idle_timeout.0,
             },
             drain: DrainLimits {
                 settle: config.drain.delay.0,

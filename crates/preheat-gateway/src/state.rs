@@ -1,6 +1,7 @@
 //! What a service is written down as, so that a gateway that comes after this one can go on.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -27,19 +28,16 @@ impl StateFile {
     }
 
     /// Without it the next gateway would begin anew: bad for its users, and for nobody now.
-    pub fn write(&self, state: &ServiceState) {
+    ///
+    /// # Errors
+    /// When it cannot be written; what was written before stays.
+    pub fn write(&self, state: &ServiceState) -> io::Result<()> {
         let next = self.path.with_extension("next");
-        let text = serde_json::to_vec(state).unwrap_or_default();
+        let text = serde_json::to_vec(state)?;
         let dir = self.path.parent().unwrap_or(&self.path);
         let mut private = fs::DirBuilder::new();
-        let written = private
-            .mode(0o700)
-            .recursive(true)
-            .create(dir)
-            .and_then(|()| fs::write(&next, text))
-            .and_then(|()| fs::rename(&next, &self.path));
-        if let Err(error) = written {
-            tracing::warn!(event = "state_unwritten", %error, "a gateway after this one could not go on");
-        }
+        private.mode(0o700).recursive(true).create(dir)?;
+        fs::write(&next, text)?;
+        fs::rename(&next, &self.path)
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use http::{HeaderMap, HeaderValue, header};
 use subtle::{Choice, ConstantTimeEq};
 
+const API_KEY: &str = "x-api-key";
+
 /// Keys of which any one opens the door. None: the door is open.
 #[derive(Clone, Default)]
 pub struct Keys(Vec<Vec<u8>>);
@@ -78,6 +80,18 @@ impl Keys {
             .into()
     }
 
+    /// Takes our keys out of a request that goes on to somebody else's server; what is no key of
+    /// ours may be meant for it.
+    pub fn withhold(&self, headers: &mut HeaderMap) {
+        if bearer(headers).is_some_and(|key| self.admit(key)) {
+            headers.remove(header::AUTHORIZATION);
+        }
+        let key = headers.get(API_KEY).map(HeaderValue::as_bytes);
+        if key.is_some_and(|key| self.admit(key)) {
+            headers.remove(API_KEY);
+        }
+    }
+
     /// Whether a request shows one of the keys, where keys are required.
     #[must_use]
     pub fn check(&self, headers: &HeaderMap) -> Admitted {
@@ -95,19 +109,41 @@ impl Keys {
 /// `authorization: Bearer …` or `x-api-key: …`.
 #[must_use]
 pub fn offered(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .map(HeaderValue::as_bytes);
-    let bearer = bearer.and_then(|value| {
-        let (scheme, key) = value.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
-    });
-    bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))
+    bearer(headers).or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, key) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
 }
 
 /// How many, never which.
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keys", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_keys_stay_here_and_others_go_on() {
+        let keys = Keys(vec![b"ours".to_vec()]);
+        for (name, value, goes_on) in [
+            ("authorization", "Bearer ours", false),
+            ("authorization", "bearer ours", false),
+            ("authorization", "Bearer theirs", true),
+            ("authorization", "Basic ours", true),
+            ("x-api-key", "ours", false),
+            ("x-api-key", "theirs", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            keys.withhold(&mut headers);
+            assert_eq!(headers.contains_key(name), goes_on, "{name}: {value}");
+        }
     }
 }

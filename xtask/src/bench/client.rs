@@ -15,6 +15,8 @@ pub(super) struct Client {
     stream: Box<dyn Write>,
     reader: BufReader<Box<dyn Read>>,
     body: Vec<u8>,
+    /// Lines of the last answer's head.
+    head: Vec<String>,
 }
 
 impl Client {
@@ -27,6 +29,7 @@ impl Client {
             stream: Box::new(stream),
             reader: BufReader::new(reader),
             body: Vec::new(),
+            head: Vec::new(),
         })
     }
 
@@ -38,12 +41,20 @@ impl Client {
             stream: Box::new(stream),
             reader: BufReader::new(reader),
             body: Vec::new(),
+            head: Vec::new(),
         })
     }
 
     /// The body of the last answer.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// A header of the last answer.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.iter().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(field, _)| *field == name);
+        found.map(|(_, value)| value.trim())
     }
 
     /// Sends one request and waits for the last byte of its answer: status and milliseconds.
@@ -69,6 +80,7 @@ impl Client {
             .nth(1)
             .and_then(|word| word.parse().ok());
         let mut length = None;
+        self.head.clear();
         loop {
             let line = self.line()?.to_ascii_lowercase();
             match line.split_once(':') {
@@ -76,6 +88,7 @@ impl Client {
                 Some(_) => {}
                 None => break,
             }
+            self.head.push(line);
         }
         let length: usize = length.context("an answer without content-length")?;
         self.body.resize(length, 0);

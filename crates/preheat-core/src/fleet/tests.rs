@@ -130,22 +130,47 @@ fn failed_drained_and_stale_replicas_end() {
 #[test]
 fn starts_wait_out_the_pause_after_failures() {
     let mut backoff = StartBackoff::default();
-    let pauses: Vec<_> = (0..8)
-        .map(|_| {
-            backoff.failed(at(0));
-            backoff.no_start_before().unwrap().since_start().as_secs()
-        })
-        .collect();
+    let mut now = at(0);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        backoff.failed(now);
+        // Begun before the pause, with the one that failed: nothing new.
+        backoff.failed(now);
+        let until = backoff.no_start_before().unwrap();
+        pauses.push(until.since(now).as_secs());
+        now = until;
+    }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
     assert!(backoff.is_loop());
+    let mut backoff = StartBackoff::default();
+    (0..=7).for_each(|second| backoff.failed(at(second)));
     let paused = FleetView {
         no_start_before: backoff.no_start_before(),
         ..view(vec![])
     };
-    assert!(plan(&paused, &WISH, at(59)).is_empty());
-    assert_eq!(plan(&paused, &WISH, at(60)).len(), 2);
+    // Failures at 0, 1, 3 and 7 seconds.
+    assert!(plan(&paused, &WISH, at(14)).is_empty());
+    assert_eq!(plan(&paused, &WISH, at(15)).len(), 2);
     backoff.succeeded();
     assert_eq!(backoff, StartBackoff::default());
+}
+
+#[test]
+fn failures_are_forgotten_once_a_later_replica_has_settled() {
+    let mut backoff = StartBackoff::default();
+    backoff.failed(at(100));
+    let failed = backoff;
+    backoff.lives(at(50), at(200));
+    assert_eq!(backoff, failed, "it was there before the failure");
+    backoff.lives(at(105), at(114));
+    assert_eq!(backoff, failed, "it may still die at once");
+    backoff.lives(at(105), at(115));
+    assert_eq!(backoff, StartBackoff::default());
+    let mut backoff = failed;
+    backoff.serves(at(99));
+    assert_eq!(backoff, failed, "it was there before the failure");
+    backoff.serves(at(101));
+    assert_eq!(backoff, StartBackoff::default(), "users were served");
 }
 
 fn any_replica() -> impl Strategy<Value = ReplicaView> {

@@ -26,6 +26,16 @@ impl Forecast {
         self.rate > 0.0
     }
 
+    /// The same, seen a moment later: what comes is nearer.
+    #[must_use]
+    pub fn after(&self, moment: Duration) -> Forecast {
+        let mut later = self.clone();
+        for (when, _) in &mut later.coming {
+            *when = when.saturating_sub(moment);
+        }
+        later
+    }
+
     /// How long somebody with so many before them waits until their own work begins. None: nothing
     /// that is known to come would ever get to them.
     #[must_use]
@@ -94,6 +104,32 @@ impl Forecast {
     }
 }
 
+/// When `missing` more replicas will be there that cannot be started yet: so many start `at_once`,
+/// each takes `each`, none begins before `pause` is over. `starting`: what those under way still need.
+#[must_use]
+pub fn later_starts(
+    starting: &[Duration],
+    missing: usize,
+    at_once: usize,
+    pause: Duration,
+    each: Duration,
+) -> Vec<Duration> {
+    let mut free: Vec<Duration> = starting.to_vec();
+    free.resize(free.len().max(at_once.max(1)), Duration::ZERO);
+    free.sort();
+    // More than may start at once: the last ones to end leave no place behind.
+    let surplus = free.len() - at_once.max(1);
+    free.drain(..surplus);
+    let mut there = Vec::with_capacity(missing);
+    for _ in 0..missing {
+        free.sort();
+        let Some(place) = free.first_mut() else { break };
+        *place = (*place).max(pause).saturating_add(each);
+        there.push(*place);
+    }
+    there
+}
+
 /// Nobody is sent away for less.
 const SOONEST: Duration = Duration::from_millis(50);
 
@@ -129,6 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn who_cannot_start_yet_comes_in_waves() {
+        let later = |starting: &[f64], missing, pause| {
+            let starting: Vec<_> = starting.iter().copied().map(secs).collect();
+            let later = later_starts(&starting, missing, 2, secs(pause), secs(10.0));
+            later.iter().map(Duration::as_secs_f64).collect::<Vec<_>>()
+        };
+        assert_eq!(later(&[3.0, 4.0], 3, 0.0), [13.0, 14.0, 23.0]);
+        assert_eq!(later(&[], 3, 5.0), [15.0, 15.0, 25.0]);
+        assert_eq!(later(&[3.0], 1, 0.0), [10.0]);
+        assert_eq!(later(&[1.0, 2.0, 3.0], 1, 0.0), [12.0]);
+        assert!(later(&[1.0], 0, 0.0).is_empty());
+    }
+
+    #[test]
     fn coming_back_before_relief_is_in_vain() {
         let busy = Forecast {
             rate: 50.0,
@@ -137,6 +187,7 @@ mod tests {
             ..NONE
         };
         assert_eq!(busy.retry_after(10, secs(0.1)), secs(30.0));
+        assert_eq!(busy.after(secs(29.0)).retry_after(10, secs(0.1)), secs(1.0));
         let burst_over = Forecast {
             arrivals: 10.0,
             ..busy

@@ -60,6 +60,8 @@ pub struct FrontLimits {
     pub max_body: usize,
     pub body_timeout: Duration,
     pub request_timeout: Duration,
+    /// How long a connection that has left HTTP may be silent.
+    pub tunnel_idle: Duration,
 }
 
 /// Answers one request; the service of every front door.
@@ -134,6 +136,7 @@ impl Front {
         let client = request.extensions_mut().remove::<OnUpgrade>();
         let added = request.headers_mut();
         hops::strip(added);
+        self.keys.withhold(added);
         let (address, tls) = peer.map_or((None, false), |peer| (peer.address, peer.tls));
         hops::forwarded(added, address, tls);
         if let Ok(id) = HeaderValue::from_str(id) {

@@ -76,7 +76,8 @@ pub async fn forward(
             permit.answered();
             // In flight for the drain too: what is cut is counted.
             let held = (permit, front.draining.in_flight().enter());
-            tunnel::join(upgrade.client, &mut response, held, upstream.tasks());
+            let idle = front.limits.tunnel_idle;
+            tunnel::join(upgrade.client, &mut response, held, idle, upstream.tasks());
         }
         let (mut parts, body) = response.into_parts();
         hops::strip(&mut parts.headers);

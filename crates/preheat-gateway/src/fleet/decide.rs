@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use preheat_api::config::Upkeep;
 use preheat_core::fleet::Role;
-use preheat_core::hold::Forecast;
+use preheat_core::hold::{Forecast, later_starts};
 use preheat_core::pool::{PoolInputs, PoolSize, Spare, Spares, promote};
 use preheat_core::scaling::{Desired, Seen};
 use preheat_core::{Because, Capacity, Moment};
 
 use super::replica::Replica;
-use super::{Fleet, Wanted};
+use super::{Fleet, STARTING, Wanted};
 use crate::rotation::Observed;
 
 /// What a start is taken to need as long as none has been seen.
@@ -157,25 +157,34 @@ impl Fleet {
     pub(super) fn foresee(&self, wanted: &Wanted, now: Moment) {
         let each = wanted.capacity.rate();
         let serving = self.service.rotation.len();
-        let mut coming: Vec<(Duration, f64)> = self
-            .ours()
-            .filter(|r| r.is_coming(now))
-            .map(|r| (r.remaining(self.cold_start(), now), each))
-            .collect();
+        let cold_start = self.cold_start();
+        let starting = self.ours().filter(|r| r.is_coming(now));
+        let starting: Vec<_> = starting.map(|r| r.remaining(cold_start, now)).collect();
         let at_hand = self.warm(Role::Spare, now).len();
-        coming.extend((0..at_hand).map(|_| (Duration::ZERO, each)));
-        if serving == 0 && coming.is_empty() {
-            // The next request is what starts one.
-            let pause = self
-                .backoff
-                .no_start_before()
-                .map_or(Duration::ZERO, |at| at.since(now));
-            coming.push((pause + self.cold_start(), each));
-        }
+        let pause = self.backoff.no_start_before();
+        let pause = pause.map_or(Duration::ZERO, |at| at.since(now));
+        let there = serving + at_hand + starting.len();
+        // What comes now is provided for within a second or two: those who are sent away meanwhile
+        // are told of it.
+        let arrivals = wanted.observed.rate.wanted.max(wanted.observed.latest);
+        let scale = &self.settings.scale;
+        let carried = (each * scale.utilisation).max(f64::MIN_POSITIVE);
+        let soon = ((arrivals / carried).ceil() as usize).min(scale.max);
+        let wanted_soon = match self.settings.scaling {
+            Upkeep::On => wanted.desired.count.max(soon),
+            Upkeep::Advise | Upkeep::Off => wanted.desired.count,
+        };
+        // From zero the next request is what starts one.
+        let least = usize::from(there == 0);
+        let missing = wanted_soon.saturating_sub(there).max(least);
+        let later = later_starts(&starting, missing, STARTING, pause, cold_start);
+        let mut coming = vec![Duration::ZERO; at_hand];
+        coming.extend(starting);
+        coming.extend(later);
         self.service.rotation.foresee(Forecast {
             rate: each * serving as f64,
-            coming,
-            arrivals: wanted.observed.rate.wanted,
+            coming: coming.into_iter().map(|when| (when, each)).collect(),
+            arrivals,
             steady: wanted.capacity.service,
             objective: self.settings.slo.threshold,
         });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use preheat_api::report::ErrorReport;
-use preheat_core::fleet::Role;
+use preheat_core::fleet::{Role, StartBackoff};
 use preheat_core::{Because, Moment, PhaseGroup, ReplicaId};
 
 use super::Fleet;
@@ -11,9 +11,6 @@ use super::replica::Replica;
 use crate::provision::{Event, What};
 use crate::refusal::Refusal;
 use crate::rotation::Fact;
-
-/// A replica that dies sooner after its proof has not really started.
-const SETTLED: Duration = Duration::from_secs(10);
 
 impl Fleet {
     pub(super) fn on_event(&mut self, event: Event) {
@@ -88,7 +85,7 @@ impl Fleet {
             return;
         }
         match replica.ready_since() {
-            Some(ready) if now.since(ready) >= SETTLED => {}
+            Some(ready) if replica.served || now.since(ready) >= StartBackoff::SETTLED => {}
             Some(_) => self.backoff.failed(now),
             None => {
                 let error = ErrorReport {
@@ -155,7 +152,13 @@ impl Fleet {
             match fact {
                 Fact::BackToWarming { .. } => replica.rewarm(),
                 Fact::Unreachable { .. } => replica.suspect(now),
-                Fact::Passed { .. } | Fact::Ejected { .. } => {}
+                Fact::Passed { .. } => {
+                    replica.served = true;
+                    if let Some(ready) = replica.ready_since() {
+                        self.backoff.serves(ready);
+                    }
+                }
+                Fact::Ejected { .. } => {}
             }
         }
         self.note(action, Some(id), &because, now);

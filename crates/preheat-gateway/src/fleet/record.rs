@@ -7,7 +7,7 @@ use preheat_core::pool::{PoolPolicy, PoolSize};
 use preheat_core::rollout::{Rollout, RolloutStage};
 use preheat_core::{Because, Moment, Revision};
 
-use super::replica::Replica;
+use super::replica::{HEARD, Replica};
 use super::rollout::Changeover;
 use super::{Fleet, Wanted};
 use crate::blueprint::Blueprint;
@@ -44,7 +44,7 @@ impl Fleet {
         if self.recorded.as_ref() == Some(&recorded) {
             return;
         }
-        file.write(&ServiceState {
+        let written = file.write(&ServiceState {
             name: self.service.name.clone(),
             base: self.base.as_str().to_owned(),
             serving: self.blueprint.config.as_ref().clone(),
@@ -58,7 +58,15 @@ impl Fleet {
             },
             rollout: under_way.map(Changeover::state),
         });
-        self.recorded = Some(recorded);
+        // A full disk may have room again at the next look; one warning says it all until then.
+        self.recorded = written.is_ok().then_some(recorded);
+        match written {
+            Ok(()) => self.unwritten = false,
+            Err(error) if !std::mem::replace(&mut self.unwritten, true) => {
+                tracing::warn!(event = "state_unwritten", %error, "a gateway after this one could not go on");
+            }
+            Err(_) => {}
+        }
     }
 
     /// Takes over what the gateway before this one has left.
@@ -79,10 +87,19 @@ impl Fleet {
             replica.kept = true;
             self.replicas.push(replica);
         }
+        if !self.replicas.is_empty() {
+            // Whoever asks before the loop has looked is not told that a start takes long.
+            self.service.rotation.expect_in(HEARD);
+        }
     }
 
     fn resume(&mut self, state: ServiceState, now: Moment) {
         self.blueprint = Blueprint::new(state.serving);
+        if self.blueprint.revision != self.base {
+            let because = Because::new("it was promoted before the restart")
+                .text("revision", self.blueprint.revision.as_str());
+            self.note("resume", None, &because, now);
+        }
         let scale = &mut self.settings.scale;
         (scale.min, scale.max) = (state.min, state.max);
         self.settings.spares = state.fixed_spares.map_or(PoolSize::Auto, PoolSize::Fixed);

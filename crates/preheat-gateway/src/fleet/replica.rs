@@ -16,6 +16,9 @@ use crate::provision::Process;
 /// within milliseconds.
 pub const SUSPECT: Duration = Duration::from_millis(100);
 
+/// In how long a replica that was taken over is heard of, if it is well.
+pub const HEARD: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
 pub struct Replica {
     pub id: ReplicaId,
@@ -40,6 +43,8 @@ pub struct Replica {
     rewarming: Option<u64>,
     suspect_until: Option<Moment>,
     condemned: bool,
+    /// Its first users were answered in time.
+    pub served: bool,
 }
 
 /// Whether what it handed in is good enough to serve.
@@ -80,6 +85,7 @@ impl Replica {
             rewarming: None,
             suspect_until: None,
             condemned: false,
+            served: false,
         }
     }
 
@@ -186,6 +192,10 @@ impl Replica {
 
     /// How long it still needs.
     pub fn remaining(&self, cold_start: Duration, now: Moment) -> Duration {
+        if self.adopted && self.passport.is_none() {
+            // It lives; what is missing is its word.
+            return HEARD;
+        }
         let told = self.passport.as_ref().and_then(|p| p.report.eta_ms);
         let by_others = cold_start.saturating_sub(now.since(self.started));
         match told {

@@ -192,6 +192,7 @@ impl Play {
                 max_body: 2_000_000,
                 body_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(7200),
+                tunnel_idle: Duration::from_secs(120),
             },
             metrics,
             draining: Draining::never(),

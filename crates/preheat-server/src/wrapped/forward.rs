@@ -55,6 +55,7 @@ pub async fn forward(
     let upgrade = tunnel::wanted(&parts.headers);
     let client = parts.extensions.remove::<OnUpgrade>();
     readdress(&mut parts, context.as_ref());
+    replica.settings.api_keys.withhold(&mut parts.headers);
     if let (Some(protocol), Some(client)) = (upgrade, client) {
         let speaks = Upgrade { protocol, client };
         return Ok(upgraded(&replica, &running, &parts, speaks, visit, deadline).await?);
@@ -125,7 +126,8 @@ async fn upgraded(
     }
     // In flight for the drain too: what is cut is counted.
     let held = (visit, replica.in_flight.enter());
-    tunnel::join(speaks.client, &mut response, held, tasks);
+    let idle = replica.settings.edge.idle_timeout;
+    tunnel::join(speaks.client, &mut response, held, idle, tasks);
     let (mut parts, _) = response.into_parts();
     hops::strip(&mut parts.headers);
     tunnel::ask(&mut parts.headers, speaks.protocol);

@@ -106,3 +106,30 @@ async fn a_rollout_in_the_middle_goes_on() {
     gone(&blue).await;
     nobody_was_cold(&gateway).await;
 }
+
+#[tokio::test]
+async fn a_promoted_revision_outlives_an_orderly_end() {
+    let config = config(SIM);
+    let mut first = Start::with(&config).gateway().ready().await;
+    let base = three(&first).await["revision"].clone();
+    roll(&first, &SIM.replace("run = \"20ms\"", "run = \"18ms\"")).await;
+    let promoted = until(&first, "promoted", |s| rollout_stage(s) == "promoted").await;
+    assert_ne!(promoted["revision"], base);
+    let addresses = [first.http, first.grpc, first.admin];
+    first.terminate();
+    assert_eq!(first.exit().await.code(), Some(0), "{}", first.log());
+
+    let second = Start::with(&config).at(addresses).gateway().ready().await;
+    let service = three(&second).await;
+    assert_eq!(service["revision"], promoted["revision"], "{service:#}");
+    // A configuration that was changed since is the last word.
+    let addresses = [second.http, second.grpc, second.admin];
+    let mut second = second;
+    second.terminate();
+    second.exit().await;
+    let changed = self::config(&SIM.replace("run = \"20ms\"", "run = \"10ms\""));
+    let third = Start::with(&changed).at(addresses).gateway().ready().await;
+    let service = three(&third).await;
+    assert_ne!(service["revision"], promoted["revision"]);
+    assert_ne!(service["revision"], base);
+}

@@ -1,0 +1,295 @@
+//! A load that becomes six times as much at one moment: with spares at hand, and with too few.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use anyhow::Result;
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::fleet::{Gateway, metric, serving, warm};
+use super::stats::{median, percentile, worst};
+use super::users::{Outcome, Questions, Sample, Users};
+use super::{Table, ms};
+
+/// Requests a second, before and after.
+const RATES: (f64, f64) = (30.0, 180.0);
+const CLIENTS: usize = 192;
+
+/// Long enough for p95 to mean something on either side.
+const BEFORE: Duration = Duration::from_secs(8);
+const AFTER: Duration = Duration::from_secs(10);
+/// Without a spare: until as many have been started as it takes.
+const LONG_AFTER: Duration = Duration::from_secs(30);
+
+const REPLICAS: usize = 6;
+
+/// Loading, where it does not matter and where it is to be waited for.
+const QUICK: Duration = Duration::from_millis(20);
+const SLOW: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What p95 may be after the step: of that before, and in milliseconds.
+const RATIO: f64 = 1.1;
+const MOST_MS: f64 = 200.0;
+
+/// A refusal takes at most so long, and its time to come back is at most so wrong.
+const REFUSED_MS: f64 = 5.0;
+const WRONG: f64 = 0.25;
+
+pub(super) struct Run<'a> {
+    pub(super) binary: &'a Path,
+    pub(super) times: usize,
+    pub(super) seed: u64,
+}
+
+/// `missed` takes what must not have happened.
+pub(super) fn run(run: &Run<'_>, missed: &mut Vec<String>) -> Result<Table> {
+    let mut rows = Vec::new();
+    let mut raw = Vec::new();
+    for turn in 0..run.times {
+        let seed = run.seed + turn as u64;
+        let met = play(run.binary, seed, (REPLICAS - 1, QUICK), AFTER)?;
+        missed.extend(
+            met.offences()
+                .into_iter()
+                .map(|o| format!("seed {seed}: {o}")),
+        );
+        rows.push(met.row(&format!("five spares, seed {seed}")));
+        raw.push(met.raw());
+    }
+    let poor = play(run.binary, run.seed, (0, SLOW), LONG_AFTER)?;
+    missed.extend(poor.refusals_missed());
+    rows.push(poor.row(&format!("no spare, seed {}", run.seed)));
+    raw.push(poor.raw());
+    Ok(Table {
+        name: "Step",
+        about: format!(
+            "From {} to {} requests a second at one moment, arrivals at random, {} s and {} s; sim \
+             engine with four places and 80 ms a replica, {REPLICAS} replicas at most. Six replicas \
+             that compute cannot be shown on two cores: these sleep. First {} times with one replica \
+             in rotation and five spares; then without a spare, where loading takes {} s, {} s \
+             and {} s. {}",
+            RATES.0,
+            RATES.1,
+            BEFORE.as_secs(),
+            AFTER.as_secs(),
+            run.times,
+            SLOW.as_secs(),
+            BEFORE.as_secs(),
+            LONG_AFTER.as_secs(),
+            poor.said()
+        ),
+        columns: &[
+            "",
+            "p95 before ms",
+            "p95 after ms",
+            "ratio",
+            "worst after ms",
+            "refused",
+            "promoted within ms",
+        ],
+        rows,
+        samples: json!(raw),
+    })
+}
+
+/// What users met of one step.
+struct Met {
+    samples: Vec<Sample>,
+    /// Mean time from the request that found no permit to a spare in rotation, in milliseconds.
+    promoted: Option<f64>,
+}
+
+fn play(
+    binary: &Path,
+    seed: u64,
+    (spares, load): (usize, Duration),
+    after: Duration,
+) -> Result<Met> {
+    let folder = tempfile::Builder::new().prefix("ph").tempdir_in("/tmp")?;
+    let dir = folder.path().join("run");
+    fs::create_dir(&dir)?;
+    let gateway = Gateway::start(binary, folder.path(), &config(&dir, spares, load))?;
+    gateway.until("all replicas", PATIENCE, |s| {
+        !serving(s).is_empty() && warm(s) > spares
+    })?;
+    let questions = Questions::learn(gateway.http)?;
+    let users = Users {
+        questions: &questions,
+        addresses: (gateway.http, None),
+        gone: &AtomicUsize::new(0),
+        label: &AtomicUsize::new(0),
+        stop: &AtomicBool::new(false),
+    };
+    let arrivals = arrivals(seed, after);
+    let samples = users.come(CLIENTS, |turn| arrivals.get(turn).copied());
+    let [sum, count] = ["sum", "count"]
+        .map(|what| metric(gateway.admin, &format!("preheat_promotion_seconds_{what}")));
+    let (sum, count) = (sum?, count?);
+    let promoted = (count > 0.0).then(|| sum / count * 1e3);
+    Ok(Met { samples, promoted })
+}
+
+/// When requests come: at random, by a seed.
+fn arrivals(seed: u64, after: Duration) -> Vec<Duration> {
+    let mut dice = Rng::with_seed(seed);
+    let (mut at, mut all) = (0.0, Vec::new());
+    loop {
+        let rate = if at < BEFORE.as_secs_f64() {
+            RATES.0
+        } else {
+            RATES.1
+        };
+        at -= (1.0 - dice.f64()).ln() / rate;
+        if at >= (BEFORE + after).as_secs_f64() {
+            return all;
+        }
+        all.push(Duration::from_secs_f64(at));
+    }
+}
+
+impl Met {
+    fn times(&self, after: bool) -> Vec<f64> {
+        let of = |s: &&Sample| (s.at >= BEFORE) == after && s.outcome == Outcome::Answered;
+        self.samples.iter().filter(of).map(|s| s.ms).collect()
+    }
+
+    fn p95(&self) -> (f64, f64) {
+        let p95 = |after| percentile(&self.times(after), 0.95);
+        (p95(false), p95(true))
+    }
+
+    fn row(&self, name: &str) -> Vec<String> {
+        let (before, after) = self.p95();
+        vec![
+            name.to_owned(),
+            ms(before),
+            ms(after),
+            format!("{:.2}", after / before),
+            ms(worst(&self.times(true))),
+            self.refusals().count().to_string(),
+            self.promoted.map_or_else(String::new, ms),
+        ]
+    }
+
+    fn wrong(&self) -> Vec<String> {
+        let wrong = self.samples.iter().filter_map(|s| match &s.outcome {
+            Outcome::Wrong(what) => Some(what.clone()),
+            _ => None,
+        });
+        wrong.take(10).collect()
+    }
+
+    fn offences(&self) -> Vec<String> {
+        let mut offences = self.wrong();
+        let refused = self.refusals().count();
+        if refused > 0 {
+            offences.push(format!("{refused} were refused"));
+        }
+        let (before, after) = self.p95();
+        if after > before * RATIO || after >= MOST_MS {
+            offences.push(format!("p95 was {before:.1} ms and became {after:.1} ms"));
+        }
+        offences
+    }
+
+    /// Each refusal with the milliseconds after which it said to come back.
+    fn refusals(&self) -> impl Iterator<Item = (&Sample, f64)> {
+        self.samples
+            .iter()
+            .filter_map(|sample| match &sample.outcome {
+                Outcome::Refused { retry_after, .. } => {
+                    Some((sample, retry_after.unwrap_or_default() as f64))
+                }
+                _ => None,
+            })
+    }
+
+    /// How wrong each time to come back was, as a share: it is right at the last refusal, after
+    /// which everybody was served.
+    fn errors(&self) -> Vec<f64> {
+        let last = self.refusals().map(|(s, _)| s.at.as_secs_f64() * 1e3);
+        let last = last.fold(0.0, f64::max);
+        let errors = self.refusals().filter_map(|(sample, told)| {
+            let right = last - sample.at.as_secs_f64() * 1e3 - sample.ms;
+            (right > 0.0).then(|| (told - right).abs() / right)
+        });
+        errors.collect()
+    }
+
+    fn refused_ms(&self) -> Vec<f64> {
+        self.refusals().map(|(sample, _)| sample.ms).collect()
+    }
+
+    fn said(&self) -> String {
+        let times = self.refused_ms();
+        let errors = self.errors();
+        format!(
+            "Refused in {:.2} ms in the median, {:.2} at p99; the time to come back was wrong by \
+             {:.0} % in the median, {:.0} % at p90.",
+            median(&times),
+            percentile(&times, 0.99),
+            median(&errors) * 100.0,
+            percentile(&errors, 0.9) * 100.0
+        )
+    }
+
+    fn refusals_missed(&self) -> Vec<String> {
+        let mut missed = self.wrong();
+        let slow = percentile(&self.refused_ms(), 0.99);
+        if slow.is_nan() || slow > REFUSED_MS {
+            missed.push(format!("no spare: p99 of a refusal is {slow:.1} ms"));
+        }
+        let wrong = percentile(&self.errors(), 0.9);
+        if wrong.is_nan() || wrong > WRONG {
+            let wrong = wrong * 100.0;
+            missed.push(format!(
+                "no spare: times to come back are {wrong:.0} % wrong at p90"
+            ));
+        }
+        missed
+    }
+
+    fn raw(&self) -> Value {
+        let one = |s: &Sample| {
+            let told = match &s.outcome {
+                Outcome::Refused { retry_after, .. } => json!(retry_after),
+                _ => Value::Null,
+            };
+            json!([s.at.as_secs_f64(), s.ms, told])
+        };
+        self.samples.iter().map(one).collect()
+    }
+}
+
+fn config(dir: &Path, spares: usize, load: Duration) -> String {
+    format!(
+        r#"
+[drain]
+delay = "0s"
+[slo]
+p95 = "200ms"
+[fleet]
+max = {REPLICAS}
+spares = {spares}
+concurrency = 4
+dir = '{}'
+[[model]]
+name = "embedder"
+engine = "sim"
+instances = 4
+[model.batching]
+max_batch = 1
+buckets = {{ batch = [1], tokens = [16] }}
+[model.sim]
+weights = "{}ms"
+first_run = "5ms"
+run = "80ms"
+"#,
+        dir.display(),
+        load.as_millis()
+    )
+}
