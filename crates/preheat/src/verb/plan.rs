@@ -1,7 +1,7 @@
 //! `preheat plan`: the fewest warm-up cases that stand for a wanted share of traffic, as keys of a
 //! configuration. Without traffic it is the plan that the model's limits ask for.
 
-mod traffic;
+pub mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
