@@ -223,15 +223,7 @@ async fn events_until(replica: &Replica, query: &str, after: &str, words: &str) 
         "GET /v1/events{query} HTTP/1.1\r\nhost: preheat.test\r\nlast-event-id: {after}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    while !text.contains(words) {
-        let mut bytes = [0; 4096];
-        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
-        let count = read.expect("events come").unwrap();
-        assert_ne!(count, 0, "the stream ended before {words}:\n{text}");
-        text += &String::from_utf8_lossy(&bytes[..count]);
-    }
-    text
+    client::read_until(&mut stream, words).await
 }
 
 #[tokio::test]
