@@ -162,7 +162,7 @@ test('a gateway of a thousand replicas is followed without a stutter', { timeout
     json: { '/v1/services': [service], '/v1/decisions': DECISIONS },
   });
   const { page, faults } = await open(`${of.url}/`, { motion: true });
-  await page.getByText('told 2 times').waitFor();
+  await page.getByText(/told \d+ times/).waitFor();
   const stretches = [await frameRate(page), await frameRate(page), await frameRate(page)];
   const best = stretches.reduce((one, other) => (other.rate > one.rate ? other : one));
   console.info(`a gateway of 1000: ${stretches.map((one) => one.rate.toFixed(1)).join(', ')} frames/s, p95 gap ${best.gap.toFixed(1)} ms`);
