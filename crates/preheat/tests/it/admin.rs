@@ -1,7 +1,5 @@
 //! What operators see of a replica and may ask of it.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,9 +7,6 @@ use tokio::net::TcpStream;
 
 use crate::client;
 use crate::replica::{Replica, SIM, Start};
-
-/// A stream that says nothing for as long has ended without saying so.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn ask(replica: &Replica, method: Method, path: &str) -> client::Answer {
     client::send(replica.admin, client::request(method, path, ""))
