@@ -145,7 +145,7 @@ fn decisions_with_their_figures() {
             "every permit taken at the first request",
             &[],
         ),
-        decision(3700, "scale", None, "arrivals fell", &[("rate", 3.14159)]),
+        decision(3700, "scale", None, "arrivals fell", &[("rate", 3.4567)]),
     ];
     assert_snapshot!(decisions(&all));
 }
