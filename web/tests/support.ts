@@ -1,11 +1,12 @@
 // A real replica, a real browser, and what every page must keep.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -40,9 +41,13 @@ max_batch = 4
 buckets = { batch = [1, 4], tokens = [16, 64] }
 `;
 
+const BINARY = join(ROOT, 'target/debug/preheat');
+
 export interface Replica {
   http: string;
   admin: string;
+  /** Its own, for files of a test. */
+  folder: string;
   stop: () => void;
 }
 
@@ -56,13 +61,18 @@ export function gateway(config: string): Promise<Replica> {
   return start('gateway', config, {});
 }
 
+/** A verb that ends by itself, and ends well. */
+export async function preheat(args: string[]): Promise<void> {
+  await promisify(execFile)(BINARY, args, { timeout: PATIENCE });
+}
+
 async function start(verb: string, config: string, environment: Record<string, string>): Promise<Replica> {
   const folder = mkdtempSync(join(tmpdir(), 'preheat-web-'));
   writeFileSync(join(folder, 'preheat.toml'), config);
   const [http, grpc, admin] = [await free(), await free(), await free()];
   const log = openSync(join(folder, 'log'), 'w');
   const child: ChildProcess = spawn(
-    join(ROOT, 'target/debug/preheat'),
+    BINARY,
     [verb, '--config', join(folder, 'preheat.toml')],
     {
       stdio: ['ignore', log, log],
@@ -79,6 +89,7 @@ async function start(verb: string, config: string, environment: Record<string, s
   const self = {
     http: `http://127.0.0.1:${http}`,
     admin: `http://127.0.0.1:${admin}`,
+    folder,
     stop: () => void child.kill('SIGKILL'),
   };
   await until('alive', () => fetch(`${self.admin}/livez`).then((answer) => answer.ok));

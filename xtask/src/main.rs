@@ -44,11 +44,7 @@ enum Verb {
     /// Measure what preheat promises, on a release build
     Bench(bench::Options),
     /// Hand mangled files to every reader of users' files
-    Fuzz {
-        /// Minutes for each of them
-        #[arg(long, default_value_t = 10)]
-        minutes: u64,
-    },
+    Fuzz(fuzz::Options),
     /// Build the dashboard into web/dist
     Dashboard,
     /// Write the generated files
@@ -75,7 +71,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Tidy => tidy::run(),
         Verb::Setup => setup::run(),
         Verb::Bench(options) => bench::run(&options),
-        Verb::Fuzz { minutes } => fuzz::run(minutes),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Dashboard => dashboard::build(),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),

@@ -5,6 +5,7 @@
 
 mod admin;
 mod components;
+mod gateway;
 mod page;
 mod refusals;
 mod route;
@@ -35,7 +36,13 @@ struct Interface {
     about: &'static str,
     tags: &'static [(&'static str, &'static str)],
     routes: &'static [Route],
+    /// Of every answer.
+    headers: &'static [&'static str],
+    family: refusals::FamilyOf,
 }
+
+/// Of every answer of a replica.
+const OF_A_REPLICA: &[&str] = &[headers::REQUEST_ID, headers::WARM];
 
 /// The document, the same for every replica of this version.
 #[must_use]
@@ -44,6 +51,8 @@ pub fn document() -> Value {
         about: ABOUT,
         tags: &routes::TAGS,
         routes: ROUTES,
+        headers: OF_A_REPLICA,
+        family: refusals::by_path,
     })
 }
 
@@ -53,10 +62,16 @@ pub fn admin_document() -> Value {
     describe(&admin::INTERFACE)
 }
 
+/// The document of a gateway's admin listener.
+#[must_use]
+pub fn gateway_document() -> Value {
+    describe(&gateway::INTERFACE)
+}
+
 fn describe(interface: &Interface) -> Value {
     let mut schemas = Schemas::new();
-    let paths = paths(interface.routes, &mut schemas);
-    let refusals = refusals(interface.routes, &mut schemas);
+    let paths = paths(interface, &mut schemas);
+    let refusals = refusals(interface, &mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -73,7 +88,7 @@ fn describe(interface: &Interface) -> Value {
         "components": {
             "schemas": schemas.into_definitions(),
             "responses": refusals,
-            "parameters": components::parameters(),
+            "parameters": parameters(interface),
             "headers": components::response_headers(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
@@ -83,12 +98,15 @@ fn describe(interface: &Interface) -> Value {
     })
 }
 
-fn paths(routes: &[Route], schemas: &mut Schemas) -> Value {
+fn paths(interface: &Interface, schemas: &mut Schemas) -> Value {
     let mut paths = Map::new();
-    for route in routes {
+    for route in interface.routes {
         for path in route.paths {
             let mut item = Map::new();
-            item.insert(route.method.into(), operation(route, path, schemas));
+            item.insert(
+                route.method.into(),
+                operation(interface, route, path, schemas),
+            );
             paths.insert((*path).into(), item.into());
         }
     }
@@ -96,27 +114,28 @@ fn paths(routes: &[Route], schemas: &mut Schemas) -> Value {
 }
 
 /// Each refusal once, however many routes share it.
-fn refusals(routes: &[Route], schemas: &mut Schemas) -> Value {
+fn refusals(interface: &Interface, schemas: &mut Schemas) -> Value {
     let mut responses = Map::new();
-    for route in routes {
-        for refusal in route
-            .paths
-            .iter()
-            .flat_map(|path| refusals::of(path, route.refusals))
-        {
-            responses.insert(refusal.name(), response(&refusal.answer(), schemas));
+    for route in interface.routes {
+        let all = |path: &&str| refusals::of(path, route.refusals, interface.family);
+        for refusal in route.paths.iter().flat_map(all) {
+            let answer = response(interface, &refusal.answer(), schemas);
+            responses.insert(refusal.name(), answer);
         }
     }
     responses.into()
 }
 
-fn operation(route: &Route, path: &str, schemas: &mut Schemas) -> Value {
+fn operation(interface: &Interface, route: &Route, path: &str, schemas: &mut Schemas) -> Value {
     let mut responses: Map<String, Value> = route
         .answers
         .iter()
-        .map(|answer| (answer.status.to_string(), response(answer, schemas)))
+        .map(|answer| {
+            let code = answer.status.to_string();
+            (code, response(interface, answer, schemas))
+        })
         .collect();
-    for refusal in refusals::of(path, route.refusals) {
+    for refusal in refusals::of(path, route.refusals, interface.family) {
         let shared = reference("responses", &refusal.name());
         responses.insert(refusal.status.to_string(), shared);
     }
@@ -183,24 +202,37 @@ fn request_body(body: &Body, schemas: &mut Schemas) -> Value {
     json!({ "required": true, "content": content })
 }
 
-fn response(answer: &Answer, schemas: &mut Schemas) -> Value {
+fn response(interface: &Interface, answer: &Answer, schemas: &mut Schemas) -> Value {
     let mut content = Map::new();
     for Content { media, schema } in answer.content {
         let schema = schemas.answer(*schema);
         content.insert((*media).into(), json!({ "schema": schema }));
     }
-    let everywhere = [headers::REQUEST_ID, headers::WARM];
-    let names = everywhere.iter().chain(answer.headers);
+    let names = interface.headers.iter().chain(answer.headers);
     let headers: Map<String, Value> = names
         .map(|name| ((*name).to_owned(), reference("headers", name)))
         .collect();
     json!({ "description": answer.meaning, "headers": headers, "content": content })
 }
 
+/// Those that its paths name.
+fn parameters(interface: &Interface) -> Value {
+    let Value::Object(mut all) = components::parameters() else {
+        return Value::Null;
+    };
+    let paths = interface.routes.iter().flat_map(|route| route.paths);
+    all.retain(|name, _| paths.clone().any(|path| path.contains(&in_braces(name))));
+    all.into()
+}
+
+fn in_braces(name: &str) -> String {
+    format!("{{{name}}}")
+}
+
 fn parameters_in(path: &str) -> Vec<Value> {
-    ["model", "version"]
+    ["model", "version", "service"]
         .into_iter()
-        .filter(|name| path.contains(&format!("{{{name}}}")))
+        .filter(|name| path.contains(&in_braces(name)))
         .map(|name| reference("parameters", name))
         .collect()
 }

@@ -176,6 +176,25 @@ pub struct VerifiedService {
     pub checks: Vec<CheckReport>,
 }
 
+/// One message of `GET /v1/events` of a gateway; its kind is the SSE event name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum FleetEvent {
+    Service(Box<ServiceReport>),
+    Decisions(Vec<Decision>),
+}
+
+impl FleetEvent {
+    /// The SSE event name.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            FleetEvent::Service(_) => "service",
+            FleetEvent::Decisions(_) => "decisions",
+        }
+    }
+}
+
 /// One element of `GET /v1/decisions`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {

@@ -16,12 +16,12 @@ pub(crate) const ASSETS: &[Asset] = &[
         content: include_bytes!("../../../web/dist/assets/icon-DArJ52jQ.svg"),
     },
     Asset {
-        path: "assets/index-CIGwQUBH.css",
-        content: include_bytes!("../../../web/dist/assets/index-CIGwQUBH.css"),
+        path: "assets/index-CjxOXPl1.css",
+        content: include_bytes!("../../../web/dist/assets/index-CjxOXPl1.css"),
     },
     Asset {
-        path: "assets/index-DKVCHHy2.js",
-        content: include_bytes!("../../../web/dist/assets/index-DKVCHHy2.js"),
+        path: "assets/index-LxrksFmw.js",
+        content: include_bytes!("../../../web/dist/assets/index-LxrksFmw.js"),
     },
     Asset {
         path: "assets/scale-to-zero-B5GgjYVR.ndjson",

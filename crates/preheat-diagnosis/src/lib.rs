@@ -361,10 +361,6 @@ impl Diagnosis {
 
     /// Causes that the line names.
     fn named(&mut self, line: &Parsed<'_>) {
-        let memory = line
-            .hits
-            .iter()
-            .any(|hit| hit.means == Meaning::Names(Cause::OutOfMemory));
         for hit in line.hits {
             let Meaning::Names(cause) = hit.means else {
                 continue;
@@ -377,8 +373,7 @@ impl Diagnosis {
                 _ => None,
             };
             let trifle = cause == Cause::ImagePullTime && cost.is_none_or(|ms| ms < SLOW_PULL_MS);
-            let is_consequence = memory && cause == Cause::LoadFailure;
-            if !trifle && !is_consequence {
+            if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }
         }
@@ -529,9 +524,9 @@ impl Diagnosis {
             };
             match mark {
                 Mark::Booted => stream.booted(line.at),
-                Mark::Started => stream.started(line.at),
+                Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
-                Mark::Ended => stream.ended(),
+                Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request => stream.request(),
                 Mark::Moved => {
                     self.moved = self.moved.take().or_else(|| Some(line.evidence.clone()))
@@ -624,14 +619,16 @@ fn says_ready(text: &str) -> bool {
     first == Some("ready") && words.all(|word| word.contains('='))
 }
 
-/// The number that a process writes in front of its lines: `[7]`, `pid=7`, `worker 7`.
+/// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`.
 fn process(text: &str) -> Option<u64> {
-    const BEFORE: [&str; 5] = ["[", "pid=", "pid: ", "pid:", "worker "];
+    const BEFORE: [&str; 6] = ["[", "pid=", "pid: ", "pid:", "pid\": ", "worker "];
     let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
     places.into_iter().find_map(|(at, open)| {
         let rest = &text[at + open.len()..];
         let end = rest.find(|c: char| !c.is_ascii_digit())?;
-        rest[..end].parse().ok()
+        // `[00:03<00:02` is a progress bar's clock.
+        let is_closed = open != "[" || rest[end..].starts_with(']');
+        rest[..end].parse().ok().filter(|_| is_closed)
     })
 }
 

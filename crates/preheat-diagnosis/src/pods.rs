@@ -5,6 +5,9 @@ use super::{Cause, Evidence};
 /// A liveness window shorter than this, with no startup probe before it, is short for any model.
 const SHORT_WINDOW_S: f64 = 60.0;
 
+/// The same where the weights are fetched first: gigabytes take minutes.
+const SHORT_WINDOW_WITH_DOWNLOAD_S: f64 = 300.0;
+
 /// A startup window shorter than this was not measured with a model in mind.
 const SHORT_STARTUP_S: f64 = 20.0;
 
@@ -49,6 +52,8 @@ pub struct Container {
     pub command: Vec<String>,
     pub env: Vec<(String, String)>,
     pub cpu_limit: Option<f64>,
+    /// A device computes, so the size of thread pools matters little.
+    pub has_accelerator: bool,
     pub startup: Option<Probe>,
     pub readiness: Option<Probe>,
     pub liveness: Option<Probe>,
@@ -81,6 +86,13 @@ pub(super) struct Found {
     pub(super) cause: Cause,
     pub(super) confidence: f64,
     pub(super) evidence: Evidence,
+}
+
+/// Whether a resource is a device: `nvidia.com/gpu`, `amd.com/gpu`, `google.com/tpu`,
+/// `aws.amazon.com/neuron`, `gpu.intel.com/i915`.
+pub(super) fn is_accelerator(resource: &str) -> bool {
+    let parts = || resource.split(['/', '.', '-']);
+    resource.contains('/') && parts().any(|part| matches!(part, "gpu" | "tpu" | "neuron"))
 }
 
 /// The line, what is seen there, and the confidence.
@@ -203,7 +215,7 @@ fn liveness_kills(container: &Container, start_s: Option<f64>) -> Option<Seen> {
             ),
             0.95,
         )),
-        None if window < SHORT_WINDOW_S && container.is_served => Some((
+        None if window < shortest(container) && container.is_served => Some((
             liveness.line,
             format!(
                 "container {}: liveness gives up after {window} s and no startup probe comes before it",
@@ -212,6 +224,14 @@ fn liveness_kills(container: &Container, start_s: Option<f64>) -> Option<Seen> {
             0.6,
         )),
         _ => None,
+    }
+}
+
+/// What a start may take of which nothing is known but what it has to do.
+fn shortest(container: &Container) -> f64 {
+    match downloads(container, None) {
+        Some(_) => SHORT_WINDOW_WITH_DOWNLOAD_S,
+        None => SHORT_WINDOW_S,
     }
 }
 
@@ -353,6 +373,9 @@ fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
             format!("container {name}: {var}={threads} with a CPU limit of {limit}"),
             0.95,
         ));
+    }
+    if container.has_accelerator {
+        return None;
     }
     let program = container.program();
     let pooled = POOLED.into_iter().any(|word| program.contains(word));

@@ -9,6 +9,17 @@ use super::{COLD_RATIO, Diagnosis, Evidence, Sighting};
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
 
+/// Within so many lines, a model that does not load is what follows from another cause.
+const NEARBY_LINES: u64 = 20;
+
+/// Why a model does not load, where a line says more than that it does not.
+const EXPLAINS: [Cause; 4] = [
+    Cause::OutOfMemory,
+    Cause::WarmupFailed,
+    Cause::ForkAfterCuda,
+    Cause::DeviceFallback,
+];
+
 /// One cause, with everything a person needs to act on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -73,6 +84,7 @@ impl Diagnosis {
         self.slow_requests();
         self.cold_cache();
         self.containers();
+        self.drop_explained();
         self.drop_consequences();
         self.add_start();
         let first_request = self.first_request();
@@ -172,6 +184,28 @@ impl Diagnosis {
                 if let Some((_, evidence)) = start.as_ref().filter(|_| timed) {
                     self.see(found.cause, found.confidence, evidence.clone(), None, None);
                 }
+            }
+        }
+    }
+
+    /// A load that failed beside its reason is no finding of its own.
+    fn drop_explained(&mut self) {
+        let reasons: Vec<Evidence> = EXPLAINS
+            .iter()
+            .filter_map(|cause| self.seen.get(cause))
+            .filter(|sighting| sighting.confidence > CONSEQUENCE)
+            .flat_map(|sighting| sighting.evidence.clone())
+            .collect();
+        let is_explained = |failure: &Evidence| {
+            reasons.iter().any(|reason| {
+                reason.source == failure.source
+                    && reason.line.abs_diff(failure.line) <= NEARBY_LINES
+            })
+        };
+        if let Some(failures) = self.seen.get_mut(&Cause::LoadFailure) {
+            failures.evidence.retain(|failure| !is_explained(failure));
+            if failures.evidence.is_empty() {
+                self.seen.remove(&Cause::LoadFailure);
             }
         }
     }

@@ -295,4 +295,71 @@ fn every_check_of_containers_finds_its_cause_and_nothing_else() {
     assert_eq!(found(env("SKIP_WARMUP", "false"), None), []);
     assert_eq!(found(env("OMP_NUM_THREADS", "16"), None), [Cause::CpuLimit]);
     assert_eq!(found(env("OMP_NUM_THREADS", "2"), None), []);
+    let pooled = |has_accelerator| {
+        move |c: &mut Container| {
+            c.image = "vllm/vllm-openai:1".into();
+            (c.cpu_limit, c.has_accelerator) = (Some(8.0), has_accelerator);
+        }
+    };
+    assert_eq!(found(pooled(false), None), [Cause::CpuLimit]);
+    assert_eq!(found(pooled(true), None), []);
+}
+
+/// Where nothing is measured, a start that fetches its weights is given more time.
+#[test]
+fn a_download_makes_a_window_short() {
+    let patient = |model: &'static str| {
+        move |c: &mut Container| {
+            c.startup = None;
+            c.liveness = c.liveness.take().map(|probe| Probe {
+                window_s: 90.0,
+                ..probe
+            });
+            c.command = ["vllm", "serve", model].map(str::to_owned).to_vec();
+        }
+    };
+    assert_eq!(found(patient("/models/one"), None), []);
+    assert_eq!(
+        found(patient("org/one"), None),
+        [Cause::LivenessKills, Cause::DownloadAtStart]
+    );
+}
+
+#[test]
+fn a_failed_load_beside_its_reason_is_no_finding_of_its_own() {
+    let failed = "failed to load 'a' version 1\n";
+    let memory = "CUDA failure 2: out of memory\n";
+    let far = "GET\n".repeat(30);
+    assert_eq!(ids(failed), ["load-failure"]);
+    assert_eq!(ids(&format!("{failed}{memory}")), ["out-of-memory"]);
+    assert_eq!(ids(&format!("{memory}{failed}")), ["out-of-memory"]);
+    assert_eq!(
+        ids(&format!("{memory}{far}{failed}")),
+        ["load-failure", "out-of-memory"]
+    );
+}
+
+#[test]
+fn the_clock_of_a_progress_bar_is_no_process() {
+    let bar = |at| format!("Loading checkpoint shards: 50% | 1/2 [{at}<00:02, 1.06s/it]\n");
+    assert_eq!(ids(&format!("{}{}", bar("00:01"), bar("07:03"))), [""; 0]);
+    let begins = |pid| format!("[{pid}] loading model weights\n");
+    assert_eq!(
+        ids(&format!("{}{}", begins(7), begins(8))),
+        ["double-load-by-workers"]
+    );
+}
+
+/// A framework and the server that it runs in both tell of one process.
+#[test]
+fn a_process_that_is_announced_twice_is_one() {
+    let log = "(APIServer pid=1) vLLM API server version 0.11.0\n\
+               Loading checkpoint shards: 50% | 1/2\nLoading checkpoint shards: 100% | 2/2\n\
+               (APIServer pid=1) INFO: Started server process [1]\n\
+               (APIServer pid=1) INFO: Application startup complete.\n";
+    assert_eq!(ids(log), [""; 0]);
+    let numbered = log.replace("(APIServer pid=1) vLLM", "vLLM");
+    assert_eq!(ids(&numbered), [""; 0]);
+    let two = log.replace("process [1]", "process [7]");
+    assert_eq!(ids(&two), ["double-load-by-workers"]);
 }

@@ -66,6 +66,10 @@ pub(super) struct Stream {
     /// Processes whose start is not over.
     pending: u32,
     running: u32,
+    /// The numbers of those that run, as far as they are told.
+    numbers: Vec<u64>,
+    /// A process has begun without telling its number.
+    is_unnumbered: bool,
     pub(super) most_running: u32,
     is_managed: bool,
     pub(super) ready: Option<Evidence>,
@@ -174,23 +178,47 @@ impl Stream {
     /// A manager has started a worker, which may say so once more itself.
     pub(super) fn booted(&mut self, at: Option<f64>) {
         self.is_managed = false;
-        self.started(at);
+        self.begins(false, at);
         self.is_managed = true;
     }
 
-    pub(super) fn started(&mut self, at: Option<f64>) {
+    /// A process begins. Frameworks say so beside the server that they run in.
+    pub(super) fn started(&mut self, process: Option<u64>, at: Option<f64>) {
         if self.is_managed {
             self.reopen(Place::AtStart);
             return;
         }
+        let is_known = self.is_known(process);
+        self.begins(is_known, at);
+    }
+
+    fn begins(&mut self, is_known: bool, at: Option<f64>) {
         if self.pending == 0 {
             self.began = at.or(self.began);
         }
-        self.pending += 1;
-        self.running += 1;
+        if !is_known {
+            self.pending += 1;
+            self.running += 1;
+        }
+        self.pending = self.pending.max(1);
         self.most_running = self.most_running.max(self.running);
         self.parent();
         self.ready = None;
+    }
+
+    /// Whether a process that begins was told of before, under its number or without one.
+    fn is_known(&mut self, process: Option<u64>) -> bool {
+        let Some(number) = process else {
+            self.is_unnumbered = true;
+            return false;
+        };
+        if self.numbers.contains(&number) {
+            return true;
+        }
+        if self.numbers.len() < LOADS {
+            self.numbers.push(number);
+        }
+        std::mem::take(&mut self.is_unnumbered)
     }
 
     /// What came before was the work of a start.
@@ -199,7 +227,8 @@ impl Stream {
         self.reopen(Place::AtStart);
     }
 
-    pub(super) fn ended(&mut self) {
+    pub(super) fn ended(&mut self, process: Option<u64>) {
+        self.numbers.retain(|number| Some(*number) != process);
         self.running = self.running.saturating_sub(1);
         self.pending = self.pending.min(self.running);
     }

@@ -1,6 +1,8 @@
 //! The admin listener of a gateway: dashboard, probes, metrics, services, decisions, and what may be
 //! asked.
 
+mod events;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -21,7 +23,7 @@ use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::origin::own_page;
 use preheat_runtime::{Shutdown, Urgency, metrics};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::data::Front;
 use crate::decisions::Decisions;
@@ -38,11 +40,11 @@ pub struct Admin {
     pub keys: Keys,
     pub decisions: Arc<Decisions>,
     pub shutdown: Shutdown,
-    /// Places for those who record.
+    /// Places for those who record or follow.
     pub listeners: Arc<Semaphore>,
 }
 
-/// Who records at once.
+/// Who records or follows at once.
 pub const LISTENERS: usize = 16;
 
 type Shared = State<Arc<Admin>>;
@@ -53,6 +55,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .route("/v1/services", get(services))
         .route("/v1/services/{target}", get(service).post(command))
         .route("/v1/decisions", get(decisions))
+        .route("/v1/events", get(events::events))
         .route("/v1/verify", post(verify))
         .route("/v1/requests", get(requests))
         .route("/v1/drain", post(drain))
@@ -176,11 +179,9 @@ async fn decisions(State(admin): Shared) -> Json<Vec<Decision>> {
 
 /// Requests of users as they come, for who records them. Nothing is kept here.
 async fn requests(State(admin): Shared) -> Response {
-    let Ok(place) = Arc::clone(&admin.listeners).try_acquire_owned() else {
-        return refused(&Refusal::Full {
-            code: "streams",
-            retry_after: std::time::Duration::from_secs(1),
-        });
+    let place = match place(&admin) {
+        Ok(place) => place,
+        Err(refusal) => return refused(&refusal),
     };
     let state = (admin.front.tap.listen(), admin.shutdown.clone(), place);
     let lines = stream::unfold(state, |(mut listener, shutdown, place)| async move {
@@ -197,6 +198,16 @@ async fn requests(State(admin): Shared) -> Response {
     });
     let kind = [(header::CONTENT_TYPE, record::CONTENT_TYPE)];
     (kind, Body::from_stream(lines)).into_response()
+}
+
+/// One of the few that may listen at once.
+fn place(admin: &Admin) -> Result<OwnedSemaphorePermit, Refusal> {
+    let full = |_| Refusal::Full {
+        code: "streams",
+        retry_after: std::time::Duration::from_secs(1),
+    };
+    let listeners = Arc::clone(&admin.listeners);
+    listeners.try_acquire_owned().map_err(full)
 }
 
 async fn drain(State(admin): Shared) -> StatusCode {

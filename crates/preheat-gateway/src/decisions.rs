@@ -80,6 +80,16 @@ impl Decisions {
         kept.recent.push_back(decision);
     }
 
+    /// Those after a number, oldest first, and how many between are forgotten.
+    #[must_use]
+    pub fn after(&self, sequence: u64) -> (Vec<Decision>, u64) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = kept.recent.iter();
+        let new: Vec<_> = all.filter(|one| one.sequence > sequence).cloned().collect();
+        let oldest = new.first().map_or(sequence + 1, |one| one.sequence);
+        (new, oldest - sequence - 1)
+    }
+
     /// Oldest first.
     #[must_use]
     pub fn recent(&self) -> Vec<Decision> {

@@ -1,5 +1,8 @@
 //! Services of a gateway and their replicas, for people.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use preheat_api::service::{Decision, ReplicaReport, RolloutReport, ServiceReport};

@@ -3,129 +3,27 @@
 //! A few hundred inputs for each reader in the ordinary tests; `cargo xtask fuzz` goes on for minutes.
 //! Seeds are the files that the repository ships, so that a mutation reaches far.
 
+mod targets;
+
+use std::env;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use tempfile::TempDir;
 
-use crate::cli::{Cli, Verb};
-use crate::config::{self, Flags};
-use crate::verb::fuzzed;
+use targets::{Target, root, targets};
 
 /// Seconds for each reader; without it a fixed number of inputs.
 const SECONDS: &str = "PREHEAT_FUZZ_SECONDS";
+/// The reader to take, by its name; without it all of them.
+const ONLY: &str = "PREHEAT_FUZZ_ONLY";
+/// Another number gives other inputs; the same one the same.
+const SEED: &str = "PREHEAT_FUZZ_SEED";
 const INPUTS: u64 = 300;
 const LONGEST: usize = 1 << 20;
 /// Beyond what was there before: readers must not keep what they read many times over.
 const MOST_GROWTH_KB: u64 = 1 << 20;
-
-/// One reader: the ending of its file, its seeds, and the reader.
-struct Target {
-    name: &'static str,
-    ending: &'static str,
-    seeds: Vec<PathBuf>,
-    read: fn(&Path),
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.to_string_lossy().ends_with(ending) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    assert!(!found.is_empty(), "{folder}/*{ending}");
-    found
-}
-
-fn configuration(path: &Path) {
-    if let Ok(effective) = config::resolve(Some(path), None, &Flags::default(), |_| None) {
-        fuzzed::configured(&effective);
-    }
-}
-
-fn plan(path: &Path) {
-    let args = ["preheat", "probe", "http://127.0.0.1:9", "--plan"];
-    let path = path.to_string_lossy();
-    let args = args.into_iter().chain([&*path]);
-    let Verb::Probe(args) = Cli::try_parse_from(args).unwrap().verb else {
-        unreachable!("probe was typed");
-    };
-    fuzzed::plan(&args);
-}
-
-fn targets() -> Vec<Target> {
-    vec![
-        Target {
-            name: "configuration",
-            ending: "toml",
-            seeds: files("examples", "preheat.toml"),
-            read: configuration,
-        },
-        Target {
-            name: "configuration in YAML",
-            ending: "yaml",
-            seeds: files("deploy", ".yaml"),
-            read: configuration,
-        },
-        Target {
-            name: "configuration in JSON",
-            ending: "json",
-            seeds: files("deploy", "report.json"),
-            read: configuration,
-        },
-        Target {
-            name: "plan",
-            ending: "toml",
-            seeds: files("examples/own-plan", ".toml"),
-            read: plan,
-        },
-        Target {
-            name: "scenario",
-            ending: "toml",
-            seeds: files("examples/simulate", ".toml"),
-            read: fuzzed::scenario,
-        },
-        Target {
-            name: "measured replica",
-            ending: "json",
-            seeds: files("deploy", "report.json"),
-            read: fuzzed::measured,
-        },
-        Target {
-            name: "report for init",
-            ending: "json",
-            seeds: files("deploy", "report.json"),
-            read: fuzzed::deployed,
-        },
-        Target {
-            name: "logs",
-            ending: "log",
-            seeds: files("crates/preheat-diagnosis/tests/corpus", ""),
-            read: fuzzed::diagnosed,
-        },
-        Target {
-            name: "manifests",
-            ending: "yaml",
-            seeds: files("deploy", ".yaml"),
-            read: fuzzed::diagnosed,
-        },
-    ]
-}
 
 /// Small, fast and the same on every machine.
 struct Dice(u64);
@@ -202,19 +100,17 @@ fn mangled(dice: &mut Dice, seeds: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-fn fuzz(target: &Target, lasts: Option<Duration>) {
+fn fuzz(target: &Target, lasts: Option<Duration>, seed: u64) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(format!("input.{}", target.ending));
-    let seeds: Vec<_> = target
-        .seeds
-        .iter()
-        .map(|seed| fs::read(seed).unwrap())
-        .collect();
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    // Never 0, which these dice would stay at.
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15 ^ seed.max(1));
     let began = Instant::now();
     let mut inputs = 0;
     while lasts.map_or(inputs < INPUTS, |lasts| began.elapsed() < lasts) {
-        let bytes = mangled(&mut dice, &seeds);
+        let bytes = mangled(&mut dice, &target.seeds);
+        // Writing over a file makes some file systems wait for the disk.
+        let _ = fs::remove_file(&path);
         fs::write(&path, &bytes).unwrap();
         if catch_unwind(AssertUnwindSafe(|| (target.read)(&path))).is_err() {
             let kept = root()
@@ -246,12 +142,15 @@ fn peak_kb() -> u64 {
 
 #[test]
 fn no_reader_panics_whatever_it_is_given() {
-    let lasts = std::env::var(SECONDS)
-        .ok()
-        .map(|text| Duration::from_secs(text.parse().unwrap()));
+    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (lasts, seed) = (number(SECONDS), number(SEED).unwrap_or_default());
+    let only = env::var(ONLY).ok();
     let before = peak_kb();
-    for target in targets() {
-        fuzz(&target, lasts);
+    let mut all = targets();
+    all.retain(|target| only.as_ref().is_none_or(|name| target.name == name));
+    assert!(!all.is_empty(), "no reader is called {only:?}");
+    for target in &all {
+        fuzz(target, lasts.map(Duration::from_secs), seed);
     }
     let grown = peak_kb().saturating_sub(before);
     assert!(grown < MOST_GROWTH_KB, "{grown} kB more than before");

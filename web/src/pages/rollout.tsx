@@ -133,7 +133,9 @@ function Latency({ rollout }: { rollout: Rollout }) {
   const right = 1.15 * Math.max(seen.p95_ms, seen.blue_p95_ms, ...marks);
   const x = (ms: number) => `${(100 * ms) / right}%`;
   const words = limits && most !== null ? `; green may be ${time(most)}, the objective is ${time(limits.slo_p95_ms)}` : '';
-  const label = `p95: blue ${time(seen.blue_p95_ms)}, green ${time(seen.p95_ms)}${words}`;
+  // A side that nobody has asked has no figure.
+  const shown = (ms: number) => (ms ? time(ms) : '–');
+  const label = `p95: blue ${shown(seen.blue_p95_ms)}, green ${shown(seen.p95_ms)}${words}`;
   const lines: [string, number, string | undefined][] = [
     ['blue', seen.blue_p95_ms, undefined],
     ['green', seen.p95_ms, '6 4'],
@@ -146,7 +148,7 @@ function Latency({ rollout }: { rollout: Rollout }) {
           <g key={name}>
             <line class="line-ink" x1="0" x2={x(ms)} y1={24 + index * 26} y2={24 + index * 26} stroke-dasharray={dash} />
             <text class="axis" x="0" y={18 + index * 26}>
-              {name} {time(ms)}
+              {name} {shown(ms)}
             </text>
           </g>
         ))}

@@ -1,8 +1,10 @@
-// What a gateway says of its services and why, asked for every two seconds.
+// What a gateway says of its services and why: asked for once, then told as it changes.
 
 import { useEffect, useState } from 'preact/hooks';
 import { ask, Refused } from '../api';
+import { HIDDEN } from './reader';
 import type { Rollout } from './rollout';
+import { messages, sleep } from './sse';
 
 /** `GET /v1/services` of a gateway, as far as this page reads it. */
 export interface Service {
@@ -42,32 +44,76 @@ export interface Decision {
   reason: string;
 }
 
-const EVERY = 2000;
-type Answer =
-  | { kind: 'asking' }
-  | { kind: 'none' }
-  | { kind: 'problem'; why: Refused }
-  | { kind: 'fleet'; services: Service[]; decisions: Decision[] };
+/** From a cut, or an answer without a stream, to the next question. */
+const AGAIN = 2000;
+/** As many decisions as a gateway remembers. */
+const KEPT = 1000;
+
+interface Fleet {
+  kind: 'fleet';
+  services: Service[];
+  decisions: Decision[];
+}
+
+type Answer = { kind: 'asking' } | { kind: 'none' } | { kind: 'problem'; why: Refused } | Fleet;
 
 export function useFleet(): [Answer, () => void] {
   const [answer, set] = useState<Answer>({ kind: 'asking' });
-  const [round, again] = useState(0);
+  const [round, next] = useState(0);
+  const again = () => next((n) => n + 1);
   useEffect(() => {
+    const stop = new AbortController();
     let timer = 0;
-    let gone = false;
-    const look = async () => {
-      const next = await fleet();
-      if (gone) return;
-      set(next);
-      if (next.kind === 'fleet') timer = window.setTimeout(look, EVERY);
-    };
-    void look();
-    return () => {
-      gone = true;
+    const seen = () => {
       clearTimeout(timer);
+      if (document.hidden) timer = window.setTimeout(() => stop.abort(), HIDDEN);
+      else if (stop.signal.aborted) again();
+    };
+    document.addEventListener('visibilitychange', seen);
+    void follow(set, stop.signal);
+    return () => {
+      document.removeEventListener('visibilitychange', seen);
+      clearTimeout(timer);
+      stop.abort();
     };
   }, [round]);
-  return [answer, () => again((n) => n + 1)];
+  return [answer, again];
+}
+
+async function follow(set: (answer: Answer) => void, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const answer = await fleet();
+    if (signal.aborted) return;
+    set(answer);
+    if (answer.kind !== 'fleet') return;
+    // Whatever ends a stream, the next question tells how things are.
+    await listen(answer, set, signal).catch(() => {});
+    await sleep(AGAIN, signal);
+  }
+}
+
+async function listen(from: Fleet, set: (answer: Answer) => void, signal: AbortSignal): Promise<void> {
+  const dog = new AbortController();
+  signal.addEventListener('abort', () => dog.abort(), { once: true });
+  const headers = { accept: 'text/event-stream' };
+  const answer = await ask('/v1/events', { headers, signal: dog.signal });
+  let known = from;
+  for await (const { event, data } of messages(answer, dog)) {
+    if (event !== 'service' && event !== 'decisions') continue;
+    known = heard(known, event, JSON.parse(data));
+    if (!signal.aborted) set(known);
+  }
+}
+
+/** The fleet after a message. */
+export function heard(fleet: Fleet, event: 'service' | 'decisions', data: unknown): Fleet {
+  if (event === 'service') {
+    const now = data as Service;
+    return { ...fleet, services: fleet.services.map((one) => (one.name === now.name ? now : one)) };
+  }
+  const last = fleet.decisions.at(-1)?.sequence ?? 0;
+  const fresh = (data as Decision[]).filter((one) => one.sequence > last);
+  return fresh.length ? { ...fleet, decisions: [...fleet.decisions, ...fresh].slice(-KEPT) } : fleet;
 }
 
 async function fleet(): Promise<Answer> {

@@ -1,7 +1,7 @@
 // One connection to the event stream: snapshot, then what happens, again after every cut.
 
 import { ask, askJson, authorisation, type Passport, Refused } from '../api';
-import { Parser } from './sse';
+import { messages, sleep } from './sse';
 
 export type Link =
   | { state: 'opening' }
@@ -18,9 +18,8 @@ export interface Sink {
   link(link: Link): void;
 }
 
-/** Twice the server's heartbeat and a little. */
-const SILENCE = 21_000;
-const HIDDEN = 30_000;
+/** A page that nobody sees lets go after so long. */
+export const HIDDEN = 30_000;
 
 /** 0.5 s doubling to 10 s, with jitter so that many pages do not come back at once. */
 export function backOff(tries: number, random: number): number {
@@ -94,29 +93,14 @@ export class Reader {
     const answer = await ask('/v1/events?kinds=requests,gauges', { headers, signal: dog.signal });
     this.tries = 0;
     this.sink.link({ state: 'live' });
-    const parser = new Parser();
-    const decoder = new TextDecoder();
-    const body = answer.body?.getReader();
-    for (;;) {
-      const timer = setTimeout(() => dog.abort(), SILENCE);
-      const piece = await body?.read().finally(() => clearTimeout(timer));
-      if (!piece || piece.done) return;
-      for (const message of parser.push(decoder.decode(piece.value, { stream: true }))) {
-        if (message.id) this.last = message.id;
-        if (message.event === 'lagged') {
-          this.sink.event('lagged', Number(message.data), null);
-          this.sink.snapshot(await askJson<Passport>('/v1/replica'));
-        } else if (message.event !== 'heartbeat') {
-          this.sink.event(message.event, JSON.parse(message.data), message.id);
-        }
+    for await (const message of messages(answer, dog)) {
+      if (message.id) this.last = message.id;
+      if (message.event === 'lagged') {
+        this.sink.event('lagged', Number(message.data), null);
+        this.sink.snapshot(await askJson<Passport>('/v1/replica'));
+      } else if (message.event !== 'heartbeat') {
+        this.sink.event(message.event, JSON.parse(message.data), message.id);
       }
     }
   }
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((done) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), done()), { once: true });
-  });
 }

@@ -37,6 +37,11 @@ test('a gate is open, passed or missed, and never passed unseen', () => {
   expect(verdicts({ ...loading, limits: undefined })[1]).toBeNull();
 });
 
+test('a green that users met was proven, although its replicas are gone', () => {
+  const [proven] = gates({ ...ROLLOUT, stage: 'rolled_back', proven: 0 });
+  expect(proven).toMatchObject({ ok: true, value: '4' });
+});
+
 test('every stage of a rollout has its step, and the way back has none', () => {
   expect(['proving', 'loading', 'switching', 'watching', 'keeping', 'promoted'].map(stepOf)).toEqual([1, 2, 3, 4, 5, 6]);
   expect(['discarding', 'returning', 'refused', 'rolled_back', 'of a later version'].map(stepOf)).toEqual([-1, -1, -1, -1, -1]);

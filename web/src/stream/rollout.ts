@@ -85,9 +85,9 @@ export function gates(rollout: Rollout): Gate[] {
   return [
     {
       name: 'all of green is proven',
-      // Replicas of a green that goes are not counted as proven any more.
-      ok: proven >= size || seen ? true : back ? false : null,
-      value: String(proven),
+      // Replicas of a green that goes are not counted as proven any more; users met none that was not.
+      ok: proven >= size || seen || users ? true : back ? false : null,
+      value: String(users ? Math.max(proven, size) : proven),
       limit: `${size} replicas`,
     },
     {

@@ -46,3 +46,26 @@ export class Parser {
     else if (field === 'id') this.id = value;
   }
 }
+
+/** Twice the server's heartbeat and a little. */
+const SILENCE = 21_000;
+
+/** The messages of an answer, until it ends or falls silent; `dog` cuts the connection then. */
+export async function* messages(answer: Response, dog: AbortController): AsyncGenerator<Message> {
+  const parser = new Parser();
+  const decoder = new TextDecoder();
+  const body = answer.body?.getReader();
+  for (;;) {
+    const timer = setTimeout(() => dog.abort(), SILENCE);
+    const piece = await body?.read().finally(() => clearTimeout(timer));
+    if (!piece || piece.done) return;
+    yield* parser.push(decoder.decode(piece.value, { stream: true }));
+  }
+}
+
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', () => (clearTimeout(timer), done()), { once: true });
+  });
+}

@@ -21,6 +21,8 @@ pub(crate) fn generate(_root: &Path) -> Result<Vec<Output>> {
     }
     let admin = openapi::admin_document();
     outputs.push(json("docs/reference/admin.openapi.json", &admin)?);
+    let gateway = openapi::gateway_document();
+    outputs.push(json("docs/reference/gateway.openapi.json", &gateway)?);
     let stages = serde_json::to_value(costs::STAGES)?;
     outputs.push(json("web/src/costs.gen.json", &stages)?);
     Ok(outputs)

@@ -2,9 +2,9 @@
 
 use schemars::SchemaGenerator;
 
-use super::Interface;
-use super::refusals::{GATE, KEY, RATE};
+use super::refusals::{self, GATE, KEY, RATE};
 use super::route::{GET, POST, Route, answer, content, json, json_body};
+use super::{Interface, OF_A_REPLICA};
 use crate::record::Recorded;
 use crate::replica::{Event, LoadReport, LoadRequest, Passport};
 
@@ -16,6 +16,8 @@ pub(super) const INTERFACE: Interface = Interface {
             that a browser sends from a page of another origin are refused with 403.",
     tags: &[(REPLICA, "One running copy of a model.")],
     routes: ROUTES,
+    headers: OF_A_REPLICA,
+    family: refusals::by_path,
 };
 
 const ROUTES: &[Route] = &[

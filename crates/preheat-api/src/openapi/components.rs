@@ -18,6 +18,11 @@ pub(super) fn parameters() -> Value {
                 "configured": { "value": CONFIGURED_NAME },
             },
         },
+        "service": {
+            "name": "service", "in": "path", "required": true,
+            "description": "What clients call the model.",
+            "schema": { "type": "string", "minLength": 1 },
+        },
         "version": {
             "name": "version", "in": "path", "required": true,
             "description": "There is one version at a time.",

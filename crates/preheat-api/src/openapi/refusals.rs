@@ -18,6 +18,8 @@ pub(super) const TEI_BODY: &[u16] = &[408, 413, 415, 422];
 pub(super) const RATE: &[u16] = &[429];
 /// Admission, engine, deadline.
 pub(super) const RUN: &[u16] = &[429, 500, 504];
+/// What the fleet of a gateway cannot do as things stand.
+pub(super) const CONFLICT: &[u16] = &[409];
 /// Not ready, or draining.
 pub(super) const GATE: &[u16] = &[503];
 
@@ -29,7 +31,7 @@ pub(super) struct Refusal {
 
 /// Whose conventions an error follows.
 #[derive(Clone, Copy)]
-struct Family {
+pub(super) struct Family {
     name: &'static str,
     content: &'static [Content],
 }
@@ -55,8 +57,11 @@ const EITHER: Family = Family {
     content: &[PROBLEM.content[0], TEI.content[0]],
 };
 
+/// The family of a path, for a code.
+pub(super) type FamilyOf = fn(&str, u16) -> Family;
+
 /// What this path may refuse with, in order and each code once.
-pub(super) fn of(path: &str, groups: &[&[u16]]) -> Vec<Refusal> {
+pub(super) fn of(path: &str, groups: &[&[u16]], family: FamilyOf) -> Vec<Refusal> {
     let codes: BTreeSet<u16> = groups.iter().copied().flatten().copied().collect();
     let refusal = |status| Refusal {
         status,
@@ -65,7 +70,8 @@ pub(super) fn of(path: &str, groups: &[&[u16]]) -> Vec<Refusal> {
     codes.into_iter().map(refusal).collect()
 }
 
-fn family(path: &str, status: u16) -> Family {
+/// Where clients of other servers are at home, their conventions hold.
+pub(super) fn by_path(path: &str, status: u16) -> Family {
     match path {
         // Which of its two forms it was asked in is known only from the body.
         "/embed" => match status {
@@ -78,6 +84,11 @@ fn family(path: &str, status: u16) -> Family {
         _ if path == "/v2" || path.starts_with("/v2/") => OIP,
         _ => PROBLEM,
     }
+}
+
+/// Our own everywhere.
+pub(super) fn problem(_path: &str, _status: u16) -> Family {
+    PROBLEM
 }
 
 impl Refusal {
@@ -102,6 +113,7 @@ fn meaning(status: u16) -> &'static str {
         401 => "A key is required.",
         403 => "This key is not accepted.",
         404 => "No such model, or not a task of this one.",
+        409 => "Not as things stand; the message says why.",
         408 => "The body took too long to arrive.",
         413 => "The body, or the image in it, is too large.",
         415 => "The body is of another kind, by its content type, than the route takes.",

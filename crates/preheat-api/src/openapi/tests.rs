@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{document, page, schemas};
+use super::{admin_document, document, gateway_document, page, schemas};
 
 /// Every `(method, path, operation)`.
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
@@ -98,6 +98,31 @@ fn the_document_and_the_router_hold_the_same_routes() {
     assert_eq!(described.collect::<BTreeSet<_>>(), routed);
 }
 
+#[test]
+fn the_gateways_document_and_its_router_hold_the_same_routes() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../preheat-gateway/src/admin.rs");
+    let source = fs::read_to_string(source).unwrap();
+    let document = gateway_document();
+    // One route takes every order to a service.
+    let described = operations(&document).into_iter().map(|(method, path, _)| {
+        let whole = path
+            .split(':')
+            .next()
+            .unwrap()
+            .replace("{service}", "{target}");
+        (method, whole)
+    });
+    let mut routed = routes_in(&source);
+    routed.push(("POST".into(), "/v1/services/{target}".into()));
+    let routed: BTreeSet<_> = routed.into_iter().collect();
+    assert_eq!(described.collect::<BTreeSet<_>>(), routed);
+    for verb in ["scale", "rollout", "promote", "rollback", "abort"] {
+        assert!(source.contains(&format!("\"{verb}\" =>")), "{verb}");
+        let path = format!("/v1/services/{{service}}:{verb}");
+        assert!(document["paths"].get(&path).is_some(), "{path}");
+    }
+}
+
 /// `.route("/path", get(…))` → `GET /path`.
 fn routes_in(source: &str) -> Vec<(String, String)> {
     let mut routes = Vec::new();
@@ -116,14 +141,15 @@ fn routes_in(source: &str) -> Vec<(String, String)> {
 
 #[test]
 fn every_reference_leads_somewhere() {
-    let document = document();
-    let mut references = Vec::new();
-    every(&document, "$ref", &mut references);
-    assert!(references.len() > 100);
-    for reference in references {
-        let reference = reference.as_str().unwrap();
-        let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference}");
+    for document in [document(), admin_document(), gateway_document()] {
+        let mut references = Vec::new();
+        every(&document, "$ref", &mut references);
+        assert!(references.len() > 50);
+        for reference in references {
+            let reference = reference.as_str().unwrap();
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `kubectl describe pod` → containers: probes, limits, command and environment, as text has them.
 
+use crate::pods::is_accelerator;
 use crate::{Container, Probe, ProbeKind};
 
 /// Where in a container's block a line stands.
@@ -52,6 +53,7 @@ fn take(container: &mut Container, part: Part, number: u64, indent: usize, words
         match part {
             Part::Command => container.command.push(words.to_owned()),
             Part::Limits if key == "cpu" => container.cpu_limit = cpu(value),
+            Part::Limits => container.has_accelerator |= is_accelerator(key),
             Part::Environment => container.env.push((key.to_owned(), value.to_owned())),
             _ => {}
         }

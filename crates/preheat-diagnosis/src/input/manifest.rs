@@ -1,5 +1,6 @@
 //! Kubernetes manifests and Compose files → containers.
 
+use crate::pods::is_accelerator;
 use crate::{Container, Probe, ProbeKind};
 use serde_json::Value;
 
@@ -150,6 +151,9 @@ fn container_of(container: &Value, place: &Place<'_>) -> Container {
             .collect(),
         env: environment(&container["env"]),
         cpu_limit: cpu(&container["resources"]["limits"]["cpu"]),
+        has_accelerator: container["resources"]["limits"]
+            .as_object()
+            .is_some_and(|limits| limits.keys().any(|name| is_accelerator(name))),
         startup: probe("startupProbe"),
         readiness: probe("readinessProbe"),
         liveness: probe("livenessProbe"),

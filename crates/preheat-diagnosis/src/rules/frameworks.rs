@@ -179,6 +179,21 @@ pub(super) const RULES: &[Rule] = &[
         "onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf: [ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from model.onnx failed:Protobuf parsing failed.",
         "INFO optional backend: No module named 'flash_attn', falling back to eager attention",
     ),
+    // Whoever fails at it needed it.
+    names(
+        Cause::DownloadAtStart,
+        0.8,
+        &[
+            "could not download model",
+            "failed to download + model",
+            "failed to download + weights",
+            "failed to download + artifacts",
+            "download artifacts + failed",
+        ],
+        &["image", "optional", "retrying"],
+        "Error: Could not download model artifacts",
+        "WARN failed to download the image of the request",
+    ),
     // What follows from a cause that other lines may name: worth little beside it.
     names(
         Cause::LoadFailure,
@@ -295,6 +310,7 @@ pub(super) const RULES: &[Rule] = &[
             "'cudaexecutionprovider' is not in available provider",
             "specified provider + is not in available provider",
             "failed to create cudaexecutionprovider",
+            "failed to load library libonnxruntime providers",
             "failed to create tensorrtexecutionprovider",
             "falling back to cpu",
             "fallback to cpu",

@@ -277,6 +277,7 @@ pub(super) const RULES: &[Rule] = &[
             "took",
             "reading",
             "download",
+            "<00:00",
             "fetch",
             "generating",
             "generated",

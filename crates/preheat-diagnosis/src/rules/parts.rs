@@ -250,6 +250,11 @@ pub(super) const RULES: &[Rule] = &[
             "fetched + mb from",
             "fetched + gb from",
             "download + in ",
+            // Progress bars that are named after a file of weights and are full.
+            ".safetensors: + <00:00",
+            ".bin: + <00:00",
+            ".gguf: + <00:00",
+            ".onnx: + <00:00",
         ],
         &[
             "fail",
@@ -269,6 +274,7 @@ pub(super) const RULES: &[Rule] = &[
             "resum",
             "404",
             "retry",
+            "upload",
         ],
         "model.safetensors: downloading 90.9 MB, took 3.2 s",
         "INFO model found in the cache, not downloading",

@@ -58,13 +58,27 @@ impl Random {
     }
 }
 
+/// Whether another damaged file is to be tried: `count` of them, or for as long as was asked for.
+fn goes_on(number: usize, count: usize, began: Instant) -> bool {
+    match asked_for("PREHEAT_FUZZ_SECONDS") {
+        Some(seconds) => began.elapsed() < Duration::from_secs(seconds),
+        None => number < count,
+    }
+}
+
+fn asked_for(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
 /// Loads the model with `count` damaged forms of one of its files; how many were refused.
 fn refused(dir: &Path, file: &str, head: usize, count: usize) -> usize {
     let path = dir.join(file);
     let whole = fs::read(&path).unwrap();
-    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ whole.len() as u64);
-    let mut refused = 0;
-    for number in 0..count {
+    let seed = asked_for("PREHEAT_FUZZ_SEED").unwrap_or_default();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ whole.len() as u64 ^ (seed << 32));
+    let (all_began, mut number, mut refused) = (Instant::now(), 0, 0);
+    while goes_on(number, count, all_began) {
+        number += 1;
         fs::write(&path, random.mutated(&whole, head)).unwrap();
         let began = Instant::now();
         match load(&LoadSpec::new(dir)) {

@@ -137,3 +137,35 @@ fn unreachable(error: &ClientError) -> Failure {
 fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
     staged("audit", FailureKind::Internal, cause, remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_and_what_is_missed() {
+        let check = |ok, what, value: &str, limit: &str| Check {
+            what,
+            ok,
+            value: value.into(),
+            limit: limit.into(),
+        };
+        let checks = [
+            check(
+                true,
+                "first request against the next ones",
+                "3.4 ms, then 3.1 ms",
+                "no slower than noise",
+            ),
+            check(
+                false,
+                "peak memory of its limit",
+                "91.2 %: 1.8 GB of 2.0 GB",
+                "80 %",
+            ),
+        ];
+        let url = "http://127.0.0.1:8000";
+        insta::assert_snapshot!("missed", as_text(url, &checks));
+        insta::assert_snapshot!("held", as_text(url, &checks[..1]));
+    }
+}

@@ -147,3 +147,27 @@ fn failed(cause: &str) -> Failure {
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_how_near_a_start_comes() {
+        let machine = MachineFloor {
+            cpu: "a processor".into(),
+            process_ms: 1.9,
+            map_ms_per_mb: 0.002,
+            read_gb_per_second: 11.42,
+        };
+        let start = FloorReport {
+            process_ms: 1.9,
+            map_ms: 0.18,
+            runs_ms: 96.0,
+            ms: 98.08,
+            ready_ms: 140.0,
+            ratio: 1.427,
+        };
+        insta::assert_snapshot!(table("embedder", &machine, &start));
+    }
+}

@@ -1,7 +1,7 @@
 //! `preheat plan`: the fewest warm-up cases that stand for a wanted share of traffic, as keys of a
 //! configuration. Without traffic it is the plan that the model's limits ask for.
 
-mod traffic;
+pub mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -200,7 +200,8 @@ fn heading<T>(covered: &Covered<T>, args: &PlanArgs, what: &str) -> String {
 
 fn share(count: u64, total: u64) -> String {
     let percent = count as f64 * 100.0 / total.max(1) as f64;
-    format!("{count} requests, {percent:.1} %")
+    let what = if count == 1 { "request" } else { "requests" };
+    format!("{count} {what}, {percent:.1} %")
 }
 
 pub fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Failure {

@@ -1,7 +1,5 @@
 //! What operators see of a replica and may ask of it.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,9 +7,6 @@ use tokio::net::TcpStream;
 
 use crate::client;
 use crate::replica::{Replica, SIM, Start};
-
-/// A stream that says nothing for as long has ended without saying so.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn ask(replica: &Replica, method: Method, path: &str) -> client::Answer {
     client::send(replica.admin, client::request(method, path, ""))
@@ -223,15 +218,7 @@ async fn events_until(replica: &Replica, query: &str, after: &str, words: &str) 
         "GET /v1/events{query} HTTP/1.1\r\nhost: preheat.test\r\nlast-event-id: {after}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    while !text.contains(words) {
-        let mut bytes = [0; 4096];
-        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
-        let count = read.expect("events come").unwrap();
-        assert_ne!(count, 0, "the stream ended before {words}:\n{text}");
-        text += &String::from_utf8_lossy(&bytes[..count]);
-    }
-    text
+    client::read_until(&mut stream, words).await
 }
 
 #[tokio::test]

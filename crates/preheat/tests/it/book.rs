@@ -34,7 +34,9 @@ fn play(name: &str) {
             Block::Run { commands, ends } => session.run(name, &commands, ends),
             Block::Elsewhere(commands) => {
                 for line in commands.lines() {
-                    let program = line.split(' ').next().unwrap();
+                    // What is wrapped is what is not here.
+                    let foreign = line.split(" -- ").last().unwrap();
+                    let program = foreign.split(' ').next().unwrap();
                     assert!(ELSEWHERE.contains(&program), "{name}: {line}");
                 }
             }
@@ -56,6 +58,7 @@ pages! {
     proof "concepts/proof.md"
     fleet "concepts/fleet.md"
     fastapi "how-to/fastapi.md"
+    wrap "how-to/wrap.md"
     triton "how-to/triton.md"
     vllm "how-to/vllm.md"
     kubernetes "how-to/kubernetes.md"

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -46,6 +47,19 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<Answer, Error> {
 
 pub async fn post(address: SocketAddr, path: &str, body: &Value) -> Result<Answer, Error> {
     send(address, request(Method::POST, path, body.to_string())).await
+}
+
+/// What comes on a connection, until these words have come.
+pub async fn read_until(stream: &mut TcpStream, words: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(words) {
+        let mut bytes = [0; 4096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut bytes)).await;
+        let count = read.expect("something comes").unwrap();
+        assert_ne!(count, 0, "it ended before {words}:\n{text}");
+        text += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    text
 }
 
 /// A request with a JSON body, or none.

@@ -49,7 +49,7 @@ fn live(url: &str, args: &PlanArgs, all: &mut Vec<Seen>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn file(path: &str, all: &mut Vec<Seen>) -> Result<(), Failure> {
+pub fn file(path: &str, all: &mut Vec<Seen>) -> Result<(), Failure> {
     let unreadable = |error: std::io::Error| {
         let cause = format!("{path} cannot be read: {error}");
         failed(cause, "give a recording, an access log, or an address")

@@ -145,6 +145,7 @@ fn to_zero_costs_less_and_loses_nobody() {
     let gated = of(&report, "preheat");
     assert_eq!((gated.whole.cold, gated.whole.failed), (0, 0));
     assert!(of(&report, "unprotected").whole.cold > 0);
+    assert_snapshot!("plan", text::of(&report));
     let lingers = report.plan.unwrap().lingers;
     let [never, soonest] = [&lingers[0], &lingers[1]];
     assert_eq!(never.linger_seconds, None);

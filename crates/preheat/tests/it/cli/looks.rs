@@ -4,6 +4,9 @@ use insta::assert_snapshot;
 
 use super::Shell;
 
+/// Nobody listens on a port that only the system may give out.
+const NOBODY: &str = "http://127.0.0.1:9";
+
 #[test]
 fn help_names_every_verb() {
     let help = Shell::new().call(["--help"]);
@@ -54,6 +57,17 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
         ("", &["warm", "hf:a/b", "--offline"]),
         ("", &["status", "ftp://host"]),
         ("", &["models", "rm", "nothing"]),
+        ("", &["wait", NOBODY, "--timeout", "1s"]),
+        ("", &["audit", NOBODY]),
+        ("", &["bench", NOBODY]),
+        ("", &["record", NOBODY]),
+        ("", &["scale", "--url", NOBODY, "--min", "1"]),
+        ("", &["rollout", "--url", NOBODY]),
+        ("", &["rollback", "--url", NOBODY]),
+        ("", &["plan", "--from", "nothing.ndjson"]),
+        ("", &["init", "--from", "nothing.json"]),
+        ("", &["diagnose", "nothing.log"]),
+        ("", &["simulate", "nothing.toml"]),
     ] {
         let called = Shell::with(config)
             .env("PREHEAT_LOG_FORMAT", "text")
@@ -73,6 +87,32 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
 /// A start that failed is reported all the same, as the name of the model.
 fn lines_of_data(args: &[&str]) -> usize {
     if args[0] == "warm" { 2 } else { 0 }
+}
+
+#[test]
+fn files_for_a_deployment_are_named_with_the_figures_behind_them() {
+    let report = crate::replica::root().join("deploy/report.json");
+    let report = report.to_str().unwrap();
+    let shell = Shell::new();
+    let written = shell.call(["init", "--from", report, "--out", "made"]);
+    assert_snapshot!(written.whole());
+}
+
+#[test]
+fn a_plan_from_traffic_says_what_it_stands_for() {
+    let shell = Shell::with("[[model]]\nengine = \"http\"\n");
+    let long = "long ".repeat(60);
+    let mut lines = [r#"{"path": "/embed", "body": ["short"]}"#, "\n"]
+        .concat()
+        .repeat(9);
+    lines += &format!("{{\"path\": \"/v1/embeddings\", \"body\": {{\"input\": \"{long}\"}}}}\n");
+    shell.write("requests.ndjson", &lines);
+    shell.write(
+        "access.log",
+        "10.0.0.1 - - \"POST /rerank HTTP/1.1\" 200 512\n",
+    );
+    let planned = shell.call(["plan", "--from", "requests.ndjson", "--from", "access.log"]);
+    assert_snapshot!(planned.whole());
 }
 
 #[test]

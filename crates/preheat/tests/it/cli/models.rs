@@ -87,6 +87,42 @@ fn a_model_is_pulled_listed_checked_and_removed() {
     assert_eq!(shell.call(["models", "rm", name]).code, 11);
 }
 
+/// Addresses, digests and places differ from run to run; widths of columns do not.
+#[test]
+fn the_cache_as_people_see_it() {
+    let shell = Shell::new();
+    let source = format!("http://{}/tiny/", serve_files());
+    let pulled = shell.call(["models", "pull", &source, "--cache-dir", "here"]);
+    assert_eq!(pulled.code, 0, "{pulled:?}");
+    let json = shell
+        .call(["models", "list", "--cache-dir", "here", "--json"])
+        .json();
+    let name = json[0]["name"].as_str().unwrap();
+    let mut seen = String::new();
+    for args in [
+        &["list"][..],
+        &["verify"],
+        &["rm", name],
+        &["list"],
+        &["verify"],
+    ] {
+        let args = [&["models"], args, &["--cache-dir", "here"]].concat();
+        let called = shell.call(&args);
+        seen += &format!("$ preheat {}\n{}", args.join(" "), called.whole());
+    }
+    let port = source.split([':', '/']).nth(4).unwrap();
+    assert_eq!(port.len(), 5, "{source}");
+    let seen = seen
+        .replace(name, &"N".repeat(name.len()))
+        .replace(port, "PORT.");
+    let revision = json[0]["revision"].as_str().unwrap();
+    let seen = match revision.get(..12) {
+        Some(short) => seen.replace(short, "REVISION...."),
+        None => seen,
+    };
+    insta::assert_snapshot!(seen);
+}
+
 #[test]
 fn the_cache_is_where_the_configuration_says() {
     let shell = Shell::with("[cache]\ndir = \"here\"\n");

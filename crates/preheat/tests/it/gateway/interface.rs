@@ -4,13 +4,16 @@ use http::{Method, Version};
 use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use preheat_api::grpc::inference::{ModelInferRequest, ModelMetadataRequest, ServerLiveRequest};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use super::{SIM, serving, start, until};
+use super::{PATIENCE, SIM, serving, start, until};
 use crate::cli::Shell;
-use crate::client::{self, Connection};
-use crate::replica::Start;
+use crate::client::{self, Connection, read_until};
+use crate::replica::{Replica, Start};
 
 #[tokio::test]
 async fn answers_are_the_replicas_own_in_every_protocol() {
@@ -76,6 +79,52 @@ async fn what_it_refuses_itself_is_in_the_style_of_the_route() {
     let mut grpc = GrpcInferenceServiceClient::new(endpoint.connect().await.unwrap());
     let refused = grpc.server_live(ServerLiveRequest {}).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+}
+
+#[tokio::test]
+async fn whoever_follows_is_told_what_changes_and_only_so_many_may() {
+    let mut gateway = start("max = 3").ready().await;
+    let mut stream = follow(&gateway).await;
+    let text = read_until(&mut stream, "event: decisions").await;
+    assert!(text.contains("text/event-stream"), "{text}");
+    assert!(text.contains("event: service") && text.contains("\"name\":\"embedder\""));
+    assert!(text.contains("\"action\":\"start\""), "{text}");
+    let scaled = client::post(
+        gateway.admin,
+        "/v1/services/embedder:scale",
+        &json!({ "min": 2 }),
+    )
+    .await
+    .unwrap();
+    assert_eq!(scaled.status, 200, "{scaled:?}");
+    // Not what was told before, and the new replica's start with its reason.
+    let text = read_until(&mut stream, "\"action\":\"start\"").await;
+    assert!(text.contains("\"min\":2"), "{text}");
+
+    let mut others = Vec::new();
+    for _ in 1..16 {
+        let mut other = follow(&gateway).await;
+        read_until(&mut other, "200 OK").await;
+        others.push(other);
+    }
+    read_until(&mut follow(&gateway).await, "429 Too Many Requests").await;
+    drop(others);
+
+    let drained = client::post(gateway.admin, "/v1/drain", &json!({})).await;
+    assert_eq!(drained.unwrap().status, 202);
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .expect("the stream ends")
+        .unwrap();
+    assert_eq!(gateway.exit().await.code(), Some(0));
+}
+
+async fn follow(gateway: &Replica) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.admin).await.unwrap();
+    let request = b"GET /v1/events HTTP/1.1\r\nhost: preheat.test\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    stream
 }
 
 #[tokio::test]
