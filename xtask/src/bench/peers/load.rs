@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::bench::client::Client;
+use crate::bench::stats::percentile;
 
 /// How many at a time.
 pub(super) const CLIENTS: [usize; 3] = [1, 8, 32];
@@ -26,8 +27,16 @@ impl Served {
         self.times.len() as f64 / self.took.as_secs_f64()
     }
 
+    /// Tens of thousands of times say no more than these do.
     pub(super) fn samples(&self) -> Value {
-        json!({"per_second": self.rate(), "ms": self.times})
+        let at = |share| percentile(&self.times, share);
+        json!({
+            "per_second": self.rate(),
+            "requests": self.times.len(),
+            "p50_ms": at(0.5),
+            "p95_ms": at(0.95),
+            "p99_ms": at(0.99),
+        })
     }
 }
 
