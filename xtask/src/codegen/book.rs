@@ -16,7 +16,7 @@ use crate::shell;
 const BOOK: &str = "docs/book/src";
 /// The newest results of each scenario; results are dated and never edited.
 const START_UP: &str = "bench/results/2026-11-22-start-up";
-const FIRST_REQUEST: &str = "bench/results/2026-11-27-first-request-3";
+const FIRST_REQUEST: &str = "bench/results/2026-11-27-first-request-5";
 /// One measured start, which `deploy/` was made from too.
 const REPORT: &str = "deploy/report.json";
 
