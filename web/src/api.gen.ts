@@ -573,12 +573,7 @@ export interface components {
             };
         };
     };
-    parameters: {
-        /** @description What the configuration calls the model, or its own name. */
-        model: string;
-        /** @description There is one version at a time. */
-        version: "1";
-    };
+    parameters: never;
     requestBodies: never;
     headers: {
         /** @description Length of the JSON in front of the tensors, where they are binary. */
