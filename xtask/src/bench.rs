@@ -129,6 +129,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let setup = Setup::new(options.skip_warmup);
     let binary = options.binary.as_deref().unwrap_or(setup.binary());
+    // Told at the end: what one scenario misses keeps none of the others from being measured.
+    let mut all_missed = Vec::new();
     for scenario in Scenario::value_variants() {
         let all = options.scenario.is_none() && !scenario.only_when_named();
         if !all && options.scenario != Some(*scenario) {
@@ -180,11 +182,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.save {
             println!("saved as {}", save::save(&table)?);
         }
-        if !missed.is_empty() {
-            bail!("{}:\n  {}", name.get_name(), missed.join("\n  "));
-        }
+        let of = name.get_name();
+        all_missed.extend(missed.into_iter().map(|missed| format!("{of}: {missed}")));
     }
-    Ok(())
+    told(&all_missed)
 }
 
 /// One round of faults on the build that the tests use.
@@ -193,10 +194,14 @@ pub(crate) fn short_chaos() -> Result<()> {
     let binary = shell::root().join("target/debug/preheat");
     let table = chaos::run(&chaos(&binary, Duration::ZERO, 1), &mut missed)?;
     println!("{}", table.markdown());
-    if !missed.is_empty() {
-        bail!("{}", missed.join("\n"));
+    told(&missed)
+}
+
+fn told(missed: &[String]) -> Result<()> {
+    match missed.is_empty() {
+        true => Ok(()),
+        false => bail!("missed:\n  {}", missed.join("\n  ")),
     }
-    Ok(())
 }
 
 fn chaos(binary: &Path, length: Duration, seed: u64) -> chaos::Run<'_> {

@@ -46,7 +46,9 @@ struct State {
     serving: Vec<Serving>,
     hold: Hold<oneshot::Sender<Permit>>,
     forecast: Forecast,
+    /// When the loop foresaw it, and of when it is now.
     foreseen: Moment,
+    passed: Moment,
     /// Why waiting is in vain, if it is.
     hopeless: Option<Refusal>,
     demand: Demand,
@@ -172,6 +174,7 @@ impl Rotation {
                 objective: policy.slo.threshold,
             },
             foreseen: now,
+            passed: now,
             hopeless: None,
             demand: Demand::new(lead, now),
             dice: fastrand::Rng::new(),
@@ -315,7 +318,7 @@ impl Rotation {
         let now = self.clock.now();
         let mut state = self.lock();
         state.forecast = forecast;
-        state.foreseen = now;
+        (state.foreseen, state.passed) = (now, now);
     }
 
     /// Nothing that is waited for will come: everybody who waits is told now, and so is whoever
@@ -461,7 +464,9 @@ impl Rotation {
     }
 
     fn too_late(&self, waited: Duration) -> Refusal {
-        let state = self.lock();
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.pass(now);
         if state.forecast.is_warm() {
             return Refusal::Deadline { limit: waited };
         }
@@ -484,6 +489,12 @@ enum Asked {
 }
 
 impl State {
+    /// What was foreseen is nearer by now.
+    fn pass(&mut self, now: Moment) {
+        self.forecast.pass(now.since(self.passed));
+        self.passed = now;
+    }
+
     fn pick(
         &mut self,
         except: Option<&ReplicaId>,
@@ -516,10 +527,10 @@ impl State {
         }
         let patience = asking.deadline.saturating_duration_since(Instant::now());
         let (hand, handed) = oneshot::channel();
-        let forecast = self.forecast.after(now.since(self.foreseen));
+        self.pass(now);
         let offered = self
             .hold
-            .offer(hand, asking.bytes, patience, &forecast, now);
+            .offer(hand, asking.bytes, patience, &self.forecast, now);
         match offered {
             Ok(ticket) => Ok(Asked::Held(ticket, handed)),
             Err((_, refusal)) if refusal.nothing_warm => Err(Refusal::NothingWarm {

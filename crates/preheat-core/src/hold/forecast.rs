@@ -26,14 +26,11 @@ impl Forecast {
         self.rate > 0.0
     }
 
-    /// The same, seen a moment later: what comes is nearer.
-    #[must_use]
-    pub fn after(&self, moment: Duration) -> Forecast {
-        let mut later = self.clone();
-        for (when, _) in &mut later.coming {
+    /// A moment passes: what comes is nearer.
+    pub fn pass(&mut self, moment: Duration) {
+        for (when, _) in &mut self.coming {
             *when = when.saturating_sub(moment);
         }
-        later
     }
 
     /// How long somebody with so many before them waits until their own work begins. None: nothing
@@ -187,7 +184,9 @@ mod tests {
             ..NONE
         };
         assert_eq!(busy.retry_after(10, secs(0.1)), secs(30.0));
-        assert_eq!(busy.after(secs(29.0)).retry_after(10, secs(0.1)), secs(1.0));
+        let mut later = busy.clone();
+        later.pass(secs(29.0));
+        assert_eq!(later.retry_after(10, secs(0.1)), secs(1.0));
         let burst_over = Forecast {
             arrivals: 10.0,
             ..busy
