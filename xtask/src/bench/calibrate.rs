@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::fleet::{Gateway, serving, warm};
+use super::fleet::{Sleeping, serving};
 use super::stats::{median, percentile, worst};
-use super::users::{Outcome, Questions, Sample, Users};
+use super::users::{Outcome, Questions, Sample, at_random, undisturbed};
 use super::{Table, ms};
 use crate::shell;
 
@@ -24,7 +24,7 @@ const RATES: [f64; 16] = [
 ];
 const STRETCH: Duration = Duration::from_secs(5);
 const CLIENTS: usize = 192;
-const PATIENCE: Duration = Duration::from_secs(60);
+const LOAD: Duration = Duration::from_secs(1);
 
 /// Between two looks at the real fleet.
 const LOOK: Duration = Duration::from_millis(100);
@@ -97,17 +97,8 @@ pub(super) fn run(run: &Run<'_>, missed: &mut Vec<String>) -> Result<Table> {
 /// When requests come in each stretch, from its beginning.
 fn arrivals(seed: u64) -> Vec<Vec<Duration>> {
     let mut dice = Rng::with_seed(seed);
-    let mut stretch = |rate: f64| {
-        let (mut at, mut all) = (0.0, Vec::new());
-        loop {
-            at -= (1.0 - dice.f64()).ln() / rate;
-            if at >= STRETCH.as_secs_f64() {
-                return all;
-            }
-            all.push(Duration::from_secs_f64(at));
-        }
-    };
-    RATES.iter().map(|rate| stretch(*rate)).collect()
+    let stretch = |rate: &f64| at_random(&mut dice, *rate, STRETCH);
+    RATES.iter().map(stretch).collect()
 }
 
 /// What the real fleet did.
@@ -121,12 +112,12 @@ struct Real {
 }
 
 fn real(binary: &Path, folder: &Path, arrivals: &[Vec<Duration>]) -> Result<Real> {
-    let dir = folder.join("run");
-    fs::create_dir(&dir)?;
-    let gateway = Gateway::start(binary, folder, &config(&dir))?;
-    gateway.until("all replicas", PATIENCE, |s| {
-        !serving(s).is_empty() && warm(s) > SPARES
-    })?;
+    let fleet = Sleeping {
+        most: REPLICAS,
+        spares: SPARES,
+        load: LOAD,
+    };
+    let gateway = fleet.start(binary, folder)?;
     let questions = Questions::learn(gateway.http)?;
     let starts = gateway.service()?.replicas.into_iter();
     let starts: Vec<f64> = starts.filter_map(|r| r.ready_after_ms).collect();
@@ -136,13 +127,6 @@ fn real(binary: &Path, folder: &Path, arrivals: &[Vec<Duration>]) -> Result<Real
         .flat_map(|(stretch, turn)| stretch.iter().map(move |at| STRETCH * turn + *at))
         .collect();
     let (stop, looks) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-    let users = Users {
-        questions: &questions,
-        addresses: (gateway.http, None),
-        gone: &AtomicUsize::new(0),
-        label: &AtomicUsize::new(0),
-        stop: &AtomicBool::new(false),
-    };
     let began = Instant::now();
     let samples = thread::scope(|scope| {
         scope.spawn(|| {
@@ -154,7 +138,7 @@ fn real(binary: &Path, folder: &Path, arrivals: &[Vec<Duration>]) -> Result<Real
                 sleep(LOOK);
             }
         });
-        let samples = users.come(CLIENTS, |turn| at.get(turn).copied());
+        let samples = undisturbed(&questions, gateway.http, CLIENTS, &at);
         stop.store(true, Ordering::Relaxed);
         samples
     });
@@ -260,32 +244,4 @@ strategy = "preheat"
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn config(dir: &Path) -> String {
-    format!(
-        r#"
-[drain]
-delay = "0s"
-[slo]
-p95 = "200ms"
-[fleet]
-max = {REPLICAS}
-spares = {SPARES}
-concurrency = 4
-dir = '{}'
-[[model]]
-name = "embedder"
-engine = "sim"
-instances = 4
-[model.batching]
-max_batch = 1
-buckets = {{ batch = [1], tokens = [16] }}
-[model.sim]
-weights = "1s"
-first_run = "5ms"
-run = "80ms"
-"#,
-        dir.display()
-    )
 }

@@ -137,6 +137,59 @@ impl Gateway {
     }
 }
 
+/// Replicas that sleep instead of computing, four at a time and 80 ms each: a fleet of many that two
+/// cores can carry.
+pub(super) struct Sleeping {
+    pub(super) most: usize,
+    pub(super) spares: usize,
+    /// What loading takes.
+    pub(super) load: Duration,
+}
+
+impl Sleeping {
+    /// Started, with one in rotation and all spares warm.
+    pub(super) fn start(&self, binary: &Path, folder: &Path) -> Result<Gateway> {
+        let dir = folder.join("run");
+        fs::create_dir(&dir)?;
+        let gateway = Gateway::start(binary, folder, &self.config(&dir))?;
+        gateway.until("all replicas", PATIENCE, |s| {
+            !serving(s).is_empty() && warm(s) > self.spares
+        })?;
+        Ok(gateway)
+    }
+
+    fn config(&self, dir: &Path) -> String {
+        format!(
+            r#"
+[drain]
+delay = "0s"
+[slo]
+p95 = "200ms"
+[fleet]
+max = {}
+spares = {}
+concurrency = 4
+dir = '{}'
+[[model]]
+name = "embedder"
+engine = "sim"
+instances = 4
+[model.batching]
+max_batch = 1
+buckets = {{ batch = [1], tokens = [16] }}
+[model.sim]
+weights = "{}ms"
+first_run = "5ms"
+run = "80ms"
+"#,
+            self.most,
+            self.spares,
+            dir.display(),
+            self.load.as_millis()
+        )
+    }
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         // Both fail when it has ended already, which is as well.

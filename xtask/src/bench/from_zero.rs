@@ -1,6 +1,5 @@
 //! From zero to the first answer: what a held request waits beyond its replica's own start.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::client::{self, Client};
+use super::fleet::Gateway;
 use super::server::Setup;
 use super::stats::{median, worst};
 use super::{Table, ms};
@@ -44,18 +44,16 @@ pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
 /// The time of the first answer, and that of the replica's proof.
 fn measure(setup: &Setup) -> Result<(f64, f64)> {
     let folder = tempfile::Builder::new().prefix("ph").tempdir_in("/tmp")?;
-    let config = folder.path().join("preheat.toml");
     let dir = folder.path().join("run");
-    let text = format!(
+    let config = format!(
         "[fleet]\nscale_to_zero = true\ndir = '{}'\n[[model]]\nname = \"embedder\"\nsource = '{}'\n",
         dir.display(),
         setup.model().display()
     );
-    fs::write(&config, text)?;
-    let server = setup.gateway(&config)?;
+    let gateway = Gateway::start(setup.binary(), folder.path(), &config)?;
     // Whatever the gateway did to come up is over.
     thread::sleep(Duration::from_millis(200));
-    let mut client = Client::connect(server.http)?;
+    let mut client = Client::connect(gateway.http)?;
     let answer = client.time(&client::post("/embed", r#"["a short text"]"#))?;
     let mut admin = Client::connect_unix(&dir.join("0/r1/admin"))?;
     admin.time(&client::get("/v1/replica"))?;

@@ -76,36 +76,6 @@ impl Setup {
         })
     }
 
-    /// Starts a gateway with a configuration of its own, and waits until it is ready.
-    pub(super) fn gateway(&self, config: &Path) -> Result<Server> {
-        let [http, grpc, admin] = free_addresses()?;
-        let log = File::create(&self.log)?;
-        let mut command = Command::new(&self.binary);
-        command
-            .arg("gateway")
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        command.env("PREHEAT_HOST", http.ip().to_string());
-        command.env("PREHEAT_PORT", http.port().to_string());
-        command.env("PREHEAT_GRPC_PORT", grpc.port().to_string());
-        command.env("PREHEAT_ADMIN", admin.to_string());
-        let started = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| self.binary.display().to_string())?;
-        let mut server = Server {
-            child,
-            started,
-            http,
-            admin,
-        };
-        server.wait_until_ready(&self.log)?;
-        Ok(server)
-    }
-
     /// The folder of the default model.
     pub(super) fn model(&self) -> &Path {
         &self.model

@@ -1,17 +1,15 @@
 //! A load that becomes six times as much at one moment: with spares at hand, and with too few.
 
-use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::fleet::{Gateway, metric, serving, warm};
+use super::fleet::{Sleeping, metric};
 use super::stats::{median, percentile, worst};
-use super::users::{Outcome, Questions, Sample, Users};
+use super::users::{Outcome, Questions, Sample, at_random, undisturbed};
 use super::{Table, ms};
 
 /// Requests a second, before and after.
@@ -29,7 +27,6 @@ const REPLICAS: usize = 6;
 /// Loading, where it does not matter and where it is to be waited for.
 const QUICK: Duration = Duration::from_millis(20);
 const SLOW: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What p95 may be after the step: of that before, and in milliseconds.
 const RATIO: f64 = 1.1;
@@ -110,22 +107,14 @@ fn play(
     after: Duration,
 ) -> Result<Met> {
     let folder = tempfile::Builder::new().prefix("ph").tempdir_in("/tmp")?;
-    let dir = folder.path().join("run");
-    fs::create_dir(&dir)?;
-    let gateway = Gateway::start(binary, folder.path(), &config(&dir, spares, load))?;
-    gateway.until("all replicas", PATIENCE, |s| {
-        !serving(s).is_empty() && warm(s) > spares
-    })?;
-    let questions = Questions::learn(gateway.http)?;
-    let users = Users {
-        questions: &questions,
-        addresses: (gateway.http, None),
-        gone: &AtomicUsize::new(0),
-        label: &AtomicUsize::new(0),
-        stop: &AtomicBool::new(false),
+    let fleet = Sleeping {
+        most: REPLICAS,
+        spares,
+        load,
     };
-    let arrivals = arrivals(seed, after);
-    let samples = users.come(CLIENTS, |turn| arrivals.get(turn).copied());
+    let gateway = fleet.start(binary, folder.path())?;
+    let questions = Questions::learn(gateway.http)?;
+    let samples = undisturbed(&questions, gateway.http, CLIENTS, &arrivals(seed, after));
     let [sum, count] = ["sum", "count"]
         .map(|what| metric(gateway.admin, &format!("preheat_promotion_seconds_{what}")));
     let (sum, count) = (sum?, count?);
@@ -133,22 +122,12 @@ fn play(
     Ok(Met { samples, promoted })
 }
 
-/// When requests come: at random, by a seed.
 fn arrivals(seed: u64, after: Duration) -> Vec<Duration> {
     let mut dice = Rng::with_seed(seed);
-    let (mut at, mut all) = (0.0, Vec::new());
-    loop {
-        let rate = if at < BEFORE.as_secs_f64() {
-            RATES.0
-        } else {
-            RATES.1
-        };
-        at -= (1.0 - dice.f64()).ln() / rate;
-        if at >= (BEFORE + after).as_secs_f64() {
-            return all;
-        }
-        all.push(Duration::from_secs_f64(at));
-    }
+    let mut all = at_random(&mut dice, RATES.0, BEFORE);
+    let then = at_random(&mut dice, RATES.1, after);
+    all.extend(then.into_iter().map(|at| BEFORE + at));
+    all
 }
 
 impl Met {
@@ -263,33 +242,4 @@ impl Met {
         };
         self.samples.iter().map(one).collect()
     }
-}
-
-fn config(dir: &Path, spares: usize, load: Duration) -> String {
-    format!(
-        r#"
-[drain]
-delay = "0s"
-[slo]
-p95 = "200ms"
-[fleet]
-max = {REPLICAS}
-spares = {spares}
-concurrency = 4
-dir = '{}'
-[[model]]
-name = "embedder"
-engine = "sim"
-instances = 4
-[model.batching]
-max_batch = 1
-buckets = {{ batch = [1], tokens = [16] }}
-[model.sim]
-weights = "{}ms"
-first_run = "5ms"
-run = "80ms"
-"#,
-        dir.display(),
-        load.as_millis()
-    )
 }

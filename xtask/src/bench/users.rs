@@ -1,5 +1,6 @@
 //! Users of a service: they come when they come, check every answer, and count every outcome.
 
+mod arrivals;
 mod questions;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(super) use arrivals::at_random;
 pub(super) use questions::Questions;
 
 use super::client::Client;
@@ -89,6 +91,23 @@ impl Users<'_> {
         all.sort_by_key(|sample| sample.at);
         all
     }
+}
+
+/// Users of a service that nobody disturbs: their requests come at these times after now.
+pub(super) fn undisturbed(
+    questions: &Questions,
+    address: SocketAddr,
+    clients: usize,
+    at: &[Duration],
+) -> Vec<Sample> {
+    let users = Users {
+        questions,
+        addresses: (address, None),
+        gone: &AtomicUsize::new(0),
+        label: &AtomicUsize::new(0),
+        stop: &AtomicBool::new(false),
+    };
+    users.come(clients, |turn| at.get(turn).copied())
 }
 
 /// One user's connection.
