@@ -9,6 +9,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use preheat_api::service::ServiceReport;
 use rustix::process::Signal;
 
 use super::schedule::{Event, Fault};
@@ -50,7 +51,7 @@ impl Stage<'_> {
             Fault::KillWarming => self.kill_warming(event.whom),
             Fault::Stop | Fault::StopForLong => unharmed(self.stop(event)),
             Fault::Slow => unharmed(self.slow(event)),
-            Fault::BreakReplicaWay => unharmed(self.break_replica_way(event)),
+            Fault::BreakReplicaWay => self.break_replica_way(event),
             Fault::BreakUsersWay => {
                 self.users_way.bad.store(true, Ordering::Relaxed);
                 sleep(event.lasts);
@@ -87,13 +88,19 @@ impl Stage<'_> {
 
     fn kill_warming(&self, whom: usize) -> Result<Vec<u32>> {
         let first = self.to_one(whom, Signal::KILL)?;
+        let (second, _) = self.newcomer()?;
+        signal(second, Signal::KILL)?;
+        Ok(vec![first, second])
+    }
+
+    /// Who comes in the place of one that was killed, before it is warm.
+    fn newcomer(&self) -> Result<(u32, String)> {
         let deadline = Instant::now() + REPLACED;
         while Instant::now() < deadline {
             let service = self.gateway.service()?;
             let warms = |phase: &str| ["loading", "warming", "proving"].contains(&phase);
             if let Some(replica) = service.replicas.iter().find(|r| warms(&r.phase)) {
-                signal(replica.pid, Signal::KILL)?;
-                return Ok(vec![first, replica.pid]);
+                return Ok((replica.pid, replica.id.clone()));
             }
             sleep(Duration::from_millis(2));
         }
@@ -118,27 +125,41 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn break_replica_way(&mut self, event: Event) -> Result<()> {
-        let (pid, id) = self.one(event.whom)?;
-        let socket = self.dir.join("0").join(id).join("s:8000");
+    /// A gateway keeps its connections, so the way is taken before it has any: the way to a newcomer,
+    /// which is a spare then, and takes the place of one that is killed.
+    fn break_replica_way(&mut self, event: Event) -> Result<Vec<u32>> {
+        let first = self.to_one(event.whom, Signal::KILL)?;
+        let (_, id) = self.newcomer()?;
+        let socket = self.dir.join("0").join(&id).join("s:8000");
         let state = State::default();
-        state.bad.store(true, Ordering::Relaxed);
-        thread::scope(|scope| -> Result<()> {
+        let second = thread::scope(|scope| {
             let place = Interposed::before(scope, &socket, &state, event.whom as u64);
-            // Those that are open already stay as they are: the replica closes none. A short stop
-            // makes the gateway open more.
-            if place.is_ok() {
-                signal(pid, Signal::STOP)?;
-                sleep(Duration::from_millis(60));
-                signal(pid, Signal::CONT)?;
+            let played = place.context("the way to a newcomer").and_then(|_place| {
+                let second = self.promote(&id, event.whom)?;
+                state.bad.store(true, Ordering::Relaxed);
                 sleep(event.lasts);
-            }
-            drop(place);
+                state.bad.store(false, Ordering::Relaxed);
+                Ok(second)
+            });
             state.over.store(true, Ordering::Relaxed);
-            Ok(())
+            played
         })?;
         self.cut += state.cut.load(Ordering::Relaxed);
-        Ok(())
+        Ok(vec![first, second])
+    }
+
+    /// Kills one that serves, so that this one, a spare, does. Who was killed.
+    fn promote(&self, id: &str, whom: usize) -> Result<u32> {
+        let is = |s: &ServiceReport, serves: bool| {
+            let mut ready = s.replicas.iter().filter(|r| r.phase == "ready");
+            ready.any(|r| r.id == id && (r.serving || !serves))
+        };
+        self.gateway
+            .until("a newcomer is warm", REPLACED, |s| is(s, false))?;
+        let killed = self.to_one(whom, Signal::KILL)?;
+        self.gateway
+            .until("a newcomer serves", REPLACED, |s| is(s, true))?;
+        Ok(killed)
     }
 
     fn fill_disk(&self, event: Event) -> Result<Vec<u32>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::schedule::FAULTS;
+use super::schedule::{FAULTS, Fault};
 use super::watch::Watch;
 use crate::bench::ms;
 use crate::bench::stats::{median, percentile, worst};
@@ -15,6 +15,9 @@ use crate::bench::users::{Outcome, Sample};
 /// once, after others had failed to start, a start may take longer than the three seconds that a
 /// request has: those are refused, and rightly so.
 const ANSWERED: f64 = 0.97;
+
+/// So many times played, a fault must have shown.
+const ENOUGH: usize = 3;
 
 /// Offences that are told one by one.
 const TOLD: usize = 10;
@@ -63,6 +66,15 @@ impl Seen {
                 "{answered} of {} were answered",
                 self.samples.len()
             ));
+        }
+        let broken = self
+            .whole
+            .iter()
+            .filter(|(label, _)| FAULTS.get(**label) == Some(&Fault::BreakReplicaWay));
+        let broken: usize = broken.map(|(_, times)| times.len()).sum();
+        // Chance may spare one or two.
+        if broken >= ENOUGH && self.cut_behind == 0 {
+            offences.push("no connection to a replica was cut: that was not tested".into());
         }
         if self.watch.cold() > 0.0 {
             offences.push(format!("{} met something cold", self.watch.cold()));
