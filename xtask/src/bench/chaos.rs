@@ -42,6 +42,9 @@ const WHOLE: Duration = Duration::from_secs(45);
 /// How long processes may take to end after their gateway.
 const ENDED: Duration = Duration::from_secs(10);
 
+/// One piece in so many is the last on a user's connection, while its way is bad.
+const CUT: u64 = 12;
+
 const DISK_MB: usize = 8;
 
 /// What a run is made of.
@@ -107,7 +110,7 @@ fn play(run: &Run<'_>, folder: &Path, binary: &Path, dir: &Path, own_disk: bool)
     let questions = Questions::learn(gateway.http)?;
     let (gone, label) = (AtomicUsize::new(0), AtomicUsize::new(FAULTS.len()));
     let (stop, process) = (AtomicBool::new(false), AtomicU32::new(gateway.id()));
-    let users_way = State::default();
+    let users_way = State::cutting(CUT);
     thread::scope(|scope| {
         let way = way::open(scope, gateway.http, &users_way, run.seed)?;
         let users = Users {

@@ -20,6 +20,9 @@ use crate::bench::fleet::{Gateway, serving, signal};
 const WORKS: Duration = Duration::from_millis(2);
 const TURN: Duration = Duration::from_millis(10);
 
+/// A gateway asks a replica little once it is slow, so every second piece is the last.
+const CUT_BEHIND: u64 = 2;
+
 /// How long a replacement is waited for that is to be killed.
 const REPLACED: Duration = Duration::from_secs(10);
 
@@ -88,23 +91,26 @@ impl Stage<'_> {
 
     fn kill_warming(&self, whom: usize) -> Result<Vec<u32>> {
         let first = self.to_one(whom, Signal::KILL)?;
-        let (second, _) = self.newcomer()?;
+        let Some((second, _)) = self.newcomer()? else {
+            return Ok(vec![first]);
+        };
         signal(second, Signal::KILL)?;
         Ok(vec![first, second])
     }
 
-    /// Who comes in the place of one that was killed, before it is warm.
-    fn newcomer(&self) -> Result<(u32, String)> {
+    /// Who comes in the place of one that was killed, before it is warm. None when the fleet has
+    /// enough without it, or waits before it starts another.
+    fn newcomer(&self) -> Result<Option<(u32, String)>> {
         let deadline = Instant::now() + REPLACED;
         while Instant::now() < deadline {
             let service = self.gateway.service()?;
             let warms = |phase: &str| ["loading", "warming", "proving"].contains(&phase);
             if let Some(replica) = service.replicas.iter().find(|r| warms(&r.phase)) {
-                return Ok((replica.pid, replica.id.clone()));
+                return Ok(Some((replica.pid, replica.id.clone())));
             }
             sleep(Duration::from_millis(2));
         }
-        anyhow::bail!("nobody took the place of a replica that was killed")
+        Ok(None)
     }
 
     fn stop(&self, event: Event) -> Result<()> {
@@ -129,9 +135,11 @@ impl Stage<'_> {
     /// which is a spare then, and takes the place of one that is killed.
     fn break_replica_way(&mut self, event: Event) -> Result<Vec<u32>> {
         let first = self.to_one(event.whom, Signal::KILL)?;
-        let (_, id) = self.newcomer()?;
+        let Some((_, id)) = self.newcomer()? else {
+            return Ok(vec![first]);
+        };
         let socket = self.dir.join("0").join(&id).join("s:8000");
-        let state = State::default();
+        let state = State::cutting(CUT_BEHIND);
         let second = thread::scope(|scope| {
             let place = Interposed::before(scope, &socket, &state, event.whom as u64);
             let played = place.context("the way to a newcomer").and_then(|_place| {

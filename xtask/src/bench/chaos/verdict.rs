@@ -17,7 +17,7 @@ use crate::bench::users::{Outcome, Sample};
 const ANSWERED: f64 = 0.97;
 
 /// So many times played, a fault must have shown.
-const ENOUGH: usize = 3;
+const ENOUGH: usize = 5;
 
 /// Offences that are told one by one.
 const TOLD: usize = 10;

@@ -18,13 +18,14 @@ const LOOK: Duration = Duration::from_millis(2);
 /// A connection is read in pieces, each of which may be delayed or be the last.
 const PIECE: usize = 16 * 1024;
 
-/// While it is bad: one piece in so many is the last, and the longest delay of each.
-const CUT: u64 = 12;
+/// The longest delay of a piece while it is bad.
 const DELAY_MS: u64 = 20;
 
 /// How a way is at the moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    /// While it is bad, one piece in so many is the last.
+    one_in: u64,
     pub(super) bad: AtomicBool,
     pub(super) over: AtomicBool,
     /// Connections that were cut.
@@ -32,6 +33,15 @@ pub(super) struct State {
 }
 
 impl State {
+    pub(super) fn cutting(one_in: u64) -> Self {
+        State {
+            one_in,
+            bad: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            cut: AtomicUsize::new(0),
+        }
+    }
+
     fn is(flag: &AtomicBool) -> bool {
         flag.load(Ordering::Relaxed)
     }
@@ -41,7 +51,7 @@ impl State {
         if !State::is(&self.bad) {
             return true;
         }
-        if dice.u64(..CUT) == 0 {
+        if dice.u64(..self.one_in) == 0 {
             self.cut.fetch_add(1, Ordering::Relaxed);
             return false;
         }
