@@ -19,7 +19,9 @@ use preheat_runtime::guardian::{Guardian, GuardianError};
 use preheat_runtime::rates::Rates;
 use preheat_runtime::tap::Tap;
 use preheat_runtime::tls;
-use preheat_runtime::{BindError, Drain, Listener, ProbeThread, Shell, Shutdown, Tasks, Urgency};
+use preheat_runtime::{
+    BindError, Drain, Lanes, Listener, ProbeThread, Shell, Shutdown, Tasks, Urgency,
+};
 use rustix::process::geteuid;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -107,7 +109,8 @@ pub fn start(
     };
 
     let drain = Drain::new();
-    let shell = Shell::new(tasks.clone(), drain.draining());
+    let lanes = Lanes::start().map_err(|error| internal(&error))?;
+    let shell = Shell::new(tasks.clone(), drain.draining()).on(lanes);
     let names: Vec<_> = settings.services.iter().map(|s| s.name.clone()).collect();
     let metrics = Arc::new(Metrics::new(&names, crate::VERSION));
     let decisions = Arc::new(Decisions::default());
@@ -273,7 +276,8 @@ impl Gateway {
             let front = Arc::clone(&self.front);
             let service = ServiceBuilder::new()
                 .option_layer(cors(&self.settings.cors_origins))
-                .service_fn(move |request| data::serve(Arc::clone(&front), request));
+                // Boxed here it is moved once; it is large, and every layer would move it again.
+                .service_fn(move |request| Box::pin(data::serve(Arc::clone(&front), request)));
             self.tasks.spawn("listener", async move {
                 if let Err(error) = edge::serve(listener, service, config, shell).await {
                     tracing::error!(event = "listener_failed", door, %error, "a front door is closed");

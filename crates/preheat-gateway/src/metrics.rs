@@ -9,6 +9,7 @@ use preheat_api::metrics::Metric;
 use preheat_core::Phase;
 use preheat_core::fleet::Role;
 use preheat_runtime::metrics::Registry;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,13 +18,26 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use crate::service::Service;
 
 type Labels = Vec<(&'static str, String)>;
+
+/// Labels of what is counted for every request, which need no memory of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    route: &'static str,
+    code: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
 type Number = Gauge<f64, AtomicU64>;
 
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Labels, Counter>,
-    request_seconds: Family<Labels, Histogram>,
+    requests: Family<Answer, Counter>,
+    request_seconds: Family<Route, Histogram>,
     rejected: Family<Labels, Counter>,
     cold: Family<Labels, Counter>,
     replicas: Family<Labels, Gauge>,
@@ -60,17 +74,22 @@ impl Metrics {
         build
             .get_or_create(&vec![("version", version.to_owned())])
             .set(1);
-        let seconds = || Family::new_with_constructor(seconds as fn() -> Histogram);
         let short = Family::new_with_constructor(short_seconds as fn() -> Histogram);
         let metrics = Metrics {
             requests: register!(names::REQUESTS, Family::default()),
-            request_seconds: register!(names::REQUEST_SECONDS, seconds()),
+            request_seconds: register!(
+                names::REQUEST_SECONDS,
+                Family::new_with_constructor(seconds as fn() -> Histogram)
+            ),
             rejected: register!(names::REJECTED, Family::default()),
             cold: register!(names::COLD_REQUESTS, Family::default()),
             replicas: register!(names::REPLICAS, Family::default()),
             desired: register!(names::DESIRED_REPLICAS, Family::default()),
             capacity: register!(names::CAPACITY_RPS, Family::default()),
-            hold_seconds: register!(names::HOLD_SECONDS, seconds()),
+            hold_seconds: register!(
+                names::HOLD_SECONDS,
+                Family::new_with_constructor(seconds as fn() -> Histogram)
+            ),
             held: register!(names::HELD, Family::default()),
             promotion_seconds: register!(names::PROMOTION_SECONDS, short),
             rollouts: register!(names::ROLLOUTS, Family::default()),
@@ -119,12 +138,10 @@ impl Metrics {
         }
     }
 
-    pub fn request(&self, route: &'static str, code: &str, took: Duration) {
-        let route = ("route", route.to_owned());
-        let labels = vec![route.clone(), ("code", code.to_owned())];
-        self.requests.get_or_create(&labels).inc();
+    pub fn request(&self, route: &'static str, code: u16, took: Duration) {
+        self.requests.get_or_create(&Answer { route, code }).inc();
         self.request_seconds
-            .get_or_create(&vec![route])
+            .get_or_create(&Route { route })
             .observe(took.as_secs_f64());
     }
 

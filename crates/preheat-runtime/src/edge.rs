@@ -36,6 +36,7 @@ use self::connection::Server;
 use self::listener::Acceptor;
 use self::stream::Stream;
 use crate::drain::{Draining, Stage};
+use crate::lanes::Lanes;
 use crate::tasks::Tasks;
 
 /// A listener whose newcomers are turned away, and from which none has come for this long, has
@@ -91,6 +92,8 @@ pub struct Shell {
     pub tasks: Tasks,
     pub draining: Draining,
     pub connections: Arc<ConnectionCounters>,
+    /// Where connections run. Without any, on the runtime of their listener.
+    lanes: Option<Lanes>,
 }
 
 impl Shell {
@@ -100,6 +103,15 @@ impl Shell {
             tasks,
             draining,
             connections: Arc::default(),
+            lanes: None,
+        }
+    }
+
+    #[must_use]
+    pub fn on(self, lanes: Lanes) -> Self {
+        Shell {
+            lanes: Some(lanes),
+            ..self
         }
     }
 }
@@ -220,13 +232,26 @@ where
             ConnectionCounters::add(&counters.refused);
             return;
         };
-        let open = Open::new(counters);
-        let hold = self.server.shell().draining.hold();
+        let shell = self.server.shell();
+        let held = (Open::new(counters), shell.draining.hold(), slot);
         let server = Arc::clone(&self.server);
-        self.server.shell().tasks.spawn("connection", async move {
-            server.run(stream, address).await;
-            drop((open, hold, slot));
-        });
+        let Some(lanes) = &shell.lanes else {
+            shell.tasks.spawn("connection", async move {
+                server.run(stream, address).await;
+                drop(held);
+            });
+            return;
+        };
+        let place = lanes.place();
+        let runtime = place.runtime().clone();
+        let Ok(stream) = stream.leave() else { return };
+        let serving = async move {
+            if let Ok(stream) = stream.arrive() {
+                server.run(stream, address).await;
+            }
+            drop((held, place));
+        };
+        shell.tasks.spawn_on("connection", serving, &runtime);
     }
 }
 

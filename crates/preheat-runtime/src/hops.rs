@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::InvalidUri;
+use http::uri::{InvalidUri, PathAndQuery};
 use http::{Request, Uri, Version, request};
 
 /// Fields that speak of one connection, not of the message (RFC 9110, 7.6.1).
@@ -27,6 +27,10 @@ const LONGEST_CHAIN: usize = 1024;
 
 /// Removes what ends at this hop, and whatever `connection` names besides.
 pub fn strip(headers: &mut HeaderMap) {
+    // Most messages have none: looking through a few names is less than looking up each of ours.
+    if !headers.keys().any(ends_here) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -46,6 +50,10 @@ pub fn strip(headers: &mut HeaderMap) {
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+fn ends_here(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || *name == KEEP_ALIVE || *name == PROXY_CONNECTION
 }
 
 /// Tells the server who asked.
@@ -78,11 +86,14 @@ pub fn onward<B>(
     host: &'static str,
     over_http2: bool,
 ) -> Result<Request<B>, InvalidUri> {
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = match parts.uri.path_and_query() {
+        Some(path) => path.clone(),
+        None => PathAndQuery::from_static("/"),
+    };
     let uri: Uri = match over_http2 {
-        true => format!("http://{host}{path}").parse(),
-        false => path.parse(),
-    }?;
+        true => format!("http://{host}{path}").parse()?,
+        false => path.into(),
+    };
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,14 +43,29 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_on(name, future, &Handle::current())
+    }
+
+    /// Runs `future` on that runtime.
+    pub fn spawn_on<F>(
+        &self,
+        name: &'static str,
+        future: F,
+        runtime: &Handle,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let running = self.names.enter(name);
-        self.tracker.spawn(async move {
+        let watched = async move {
             let _running = running;
             match AssertUnwindSafe(future).catch_unwind().await {
                 Ok(output) => output,
                 Err(panic) => report_and_resume(name, panic),
             }
-        })
+        };
+        self.tracker.spawn_on(watched, runtime)
     }
 
     /// Runs `f` on a thread on which it may block.

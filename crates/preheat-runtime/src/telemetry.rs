@@ -14,7 +14,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
-use tracing::{Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
@@ -125,10 +125,13 @@ fn traces<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let ours = |metadata: &Metadata<'_>| metadata.target().starts_with("preheat");
+    let ours = |metadata: &Metadata<'_>| {
+        let exported = metadata.is_span() || *metadata.level() <= Level::INFO;
+        exported && metadata.target().starts_with("preheat")
+    };
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("preheat"))
-        .with_filter(LevelFilter::INFO.and(filter_fn(ours)))
+        .with_filter(LevelFilter::DEBUG.and(filter_fn(ours)))
 }
 
 impl Telemetry {

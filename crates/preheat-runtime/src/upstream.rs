@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::edge::{Address, MemoryDialer};
 use crate::inflight::InFlight;
+use crate::lanes;
 use crate::tasks::Tasks;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -84,10 +85,17 @@ pub struct Upstream<B> {
     tasks: Tasks,
 }
 
+/// A connection for one request after another, and the lane that drives it.
+#[derive(Debug)]
+struct Connection<B> {
+    sender: http1::SendRequest<B>,
+    lane: Option<usize>,
+}
+
 /// A connection that waits for its next request.
 #[derive(Debug)]
 struct Idle<B> {
-    sender: http1::SendRequest<B>,
+    connection: Connection<B>,
     since: Instant,
 }
 
@@ -129,8 +137,8 @@ where
         self: &Arc<Self>,
         request: Request<B>,
     ) -> Result<Response<Received<B>>, SendError> {
-        let mut sender = self.connection().await?;
-        let sent = sender.try_send_request(request).await;
+        let mut connection = self.connection().await?;
+        let sent = connection.sender.try_send_request(request).await;
         let response = sent.map_err(|mut failed| match failed.take_message() {
             // Handed back unsent: the connection had been closed under us.
             Some(_) => SendError::NotSent(failed.into_error()),
@@ -138,7 +146,7 @@ where
         })?;
         let lease = Lease {
             upstream: Arc::clone(self),
-            sender,
+            connection,
         };
         Ok(response.map(|body| Received {
             body,
@@ -187,19 +195,15 @@ where
         self.tasks.token().cancel();
     }
 
-    async fn connection(&self) -> Result<http1::SendRequest<B>, SendError> {
-        loop {
-            // The lock is not held over the wait.
-            let kept = self.lock().pop();
-            let Some(Idle { mut sender, since }) = kept else {
-                break;
-            };
-            if since.elapsed() > self.idle_limit {
+    async fn connection(&self) -> Result<Connection<B>, SendError> {
+        // The lock is not held over the wait.
+        while let Some(mut idle) = self.take() {
+            if idle.since.elapsed() > self.idle_limit {
                 continue;
             }
             // Ready, or closed by the other side while it lay idle.
-            if sender.ready().await.is_ok() {
-                return Ok(sender);
+            if idle.connection.sender.ready().await.is_ok() {
+                return Ok(idle.connection);
             }
         }
         let stream = dial(&self.http).await.map_err(SendError::Connect)?;
@@ -214,7 +218,16 @@ where
                 () = token.cancelled() => {}
             }
         });
-        Ok(sender)
+        let lane = lanes::here();
+        Ok(Connection { sender, lane })
+    }
+
+    /// One that this lane drives, if there is any: others have to be woken on another thread.
+    fn take(&self) -> Option<Idle<B>> {
+        let (mut idle, here) = (self.lock(), lanes::here());
+        let own = idle.iter().rposition(|kept| kept.connection.lane == here);
+        let last = idle.len().checked_sub(1);
+        own.or(last).map(|at| idle.swap_remove(at))
     }
 
     async fn stream(&self) -> Result<http2::SendRequest<B>, SendError> {
@@ -246,10 +259,10 @@ where
 }
 
 impl<B> Upstream<B> {
-    fn keep(&self, sender: http1::SendRequest<B>) {
+    fn keep(&self, connection: Connection<B>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let since = Instant::now();
-        idle.push(Idle { sender, since });
+        idle.push(Idle { connection, since });
     }
 }
 
@@ -277,13 +290,13 @@ async fn connect(place: &Place) -> io::Result<Box<dyn Socket>> {
 #[derive(Debug)]
 struct Lease<B> {
     upstream: Arc<Upstream<B>>,
-    sender: http1::SendRequest<B>,
+    connection: Connection<B>,
 }
 
 impl<B> Lease<B> {
     fn give_back(self) {
-        if !self.sender.is_closed() {
-            self.upstream.keep(self.sender);
+        if !self.connection.sender.is_closed() {
+            self.upstream.keep(self.connection);
         }
     }
 }

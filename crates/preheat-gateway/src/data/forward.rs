@@ -135,7 +135,8 @@ async fn attempt(
     let upstream = Arc::clone(permit.upstream());
     let sending = async {
         match is_grpc {
-            true => upstream.send_stream(request).await,
+            // Boxed, since it is large and most requests never get here.
+            true => Box::pin(upstream.send_stream(request)).await,
             false => upstream.send(request).await,
         }
     };

@@ -24,7 +24,7 @@ use preheat_runtime::tap::Tap;
 use preheat_runtime::{Draining, Peer, Stage, metrics, telemetry, tunnel};
 use serde::Serialize;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::body::Body;
 use super::forward::{Call, forward, is_grpc, replay};
@@ -73,15 +73,16 @@ pub async fn serve(
     let id = front.request_id(request.headers());
     let grpc = is_grpc(request.headers());
     let route = label(request.uri().path(), grpc);
-    let path = request.uri().path().to_owned();
-    let span = tracing::info_span!(
+    let family = Family::of(request.uri().path());
+    // At the level info nothing is logged on the way, and a span costs a tenth of it.
+    let span = tracing::debug_span!(
         "request",
         otel.name = format!("{} {route}", request.method()),
         otel.kind = "server",
         http.request.method = %request.method(),
         http.route = route,
         http.response.status_code = tracing::field::Empty,
-        request_id = id,
+        request_id = id.to_str().unwrap_or_default(),
         trace_id = tracing::field::Empty,
     );
     telemetry::continue_trace(&span, request.headers());
@@ -96,17 +97,13 @@ pub async fn serve(
         let model = front.services.first().map_or("", |s| s.name.as_str());
         match grpc {
             true => refusal.grpc(),
-            false => refusal.http(Family::of(&path), model, &id),
+            false => refusal.http(family, model, id.to_str().unwrap_or_default()),
         }
     });
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
-    front
-        .metrics
-        .request(route, status.as_str(), since.elapsed());
+    response.headers_mut().insert(REQUEST_ID, id);
+    let code = response.status().as_u16();
+    span.record("http.response.status_code", code);
+    front.metrics.request(route, code, since.elapsed());
     Ok(response)
 }
 
@@ -114,7 +111,7 @@ impl Front {
     async fn answer(
         &self,
         mut request: Request<Incoming>,
-        id: &str,
+        id: &HeaderValue,
         since: Instant,
     ) -> Result<Response<Body>, Refusal> {
         if let Some(own) = self.own(&request) {
@@ -139,9 +136,8 @@ impl Front {
         self.keys.withhold(added);
         let (address, tls) = peer.map_or((None, false), |peer| (peer.address, peer.tls));
         hops::forwarded(added, address, tls);
-        if let Ok(id) = HeaderValue::from_str(id) {
-            added.insert(REQUEST_ID, id);
-        }
+        added.insert(REQUEST_ID, id.clone());
+        telemetry::inject_trace(&Span::current(), added);
         let is_grpc = is_grpc(request.headers());
         let (parts, body) = request.into_parts();
         let (body, bytes) = replay(self, body, is_grpc)?;
@@ -257,16 +253,17 @@ impl Front {
     }
 
     /// The client's own id if it is harmless, else one that no other request has.
-    fn request_id(&self, headers: &HeaderMap) -> String {
-        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        match given.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
-            Some(id) => id.to_owned(),
-            None => format!(
-                "{}-{:x}",
-                self.id,
-                self.asked.fetch_add(1, Ordering::Relaxed)
-            ),
+    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let harmless = |id: &&HeaderValue| {
+            id.to_str()
+                .is_ok_and(|id| !id.is_empty() && id.len() <= LONGEST_ID)
+        };
+        if let Some(id) = headers.get(REQUEST_ID).filter(harmless) {
+            return id.clone();
         }
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{number:x}", self.id);
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
     }
 }
 

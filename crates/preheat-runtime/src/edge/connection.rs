@@ -17,7 +17,7 @@ use tower::Service;
 use crate::drain::Stage;
 use crate::edge::driver::{Driver, End, QUIET};
 use crate::edge::life::{Life, Limits};
-use crate::edge::service::ConnectionService;
+use crate::edge::service::{ConnectionService, Leaving};
 use crate::edge::stream::Stream;
 use crate::edge::watched::Watched;
 use crate::edge::{ConnectionCounters, EdgeConfig, Peer, Shell};
@@ -106,9 +106,11 @@ where
         let service = ConnectionService {
             inner: self.service.clone(),
             life: life.clone(),
-            born: driver.born(),
-            goodbye: driver.goodbye(),
-            draining,
+            leaving: Arc::new(Leaving {
+                draining,
+                born: driver.born(),
+                goodbye: driver.goodbye(),
+            }),
             peer: Peer {
                 address,
                 tls: self.config.tls.is_some(),

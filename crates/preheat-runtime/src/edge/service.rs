@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -26,10 +27,17 @@ pub(crate) type EdgeBody<B> = PermitBody<Either<B, Full<Bytes>>, (Permit, Answer
 pub(crate) struct ConnectionService<S> {
     pub(crate) inner: S,
     pub(crate) life: Life,
+    pub(crate) leaving: Arc<Leaving>,
+    pub(crate) peer: Peer,
+}
+
+/// What a connection knows of its end.
+#[derive(Debug)]
+pub(crate) struct Leaving {
     pub(crate) draining: Draining,
+    /// How far the drain had come when the connection was made.
     pub(crate) born: Stage,
     pub(crate) goodbye: Goodbye,
-    pub(crate) peer: Peer,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for ConnectionService<S>
@@ -45,13 +53,8 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let (answering, clear) = self.life.request();
-        let permits = (self.draining.in_flight().enter(), answering);
-        let leave = LeaveHint {
-            version: request.version(),
-            draining: self.draining.clone(),
-            born: self.born,
-            goodbye: self.goodbye.clone(),
-        };
+        let permits = (self.leaving.draining.in_flight().enter(), answering);
+        let (leaving, version) = (Arc::clone(&self.leaving), request.version());
         if !clear {
             let response = refusal().map(|body| PermitBody::new(Either::Right(body), permits));
             return Box::pin(std::future::ready(Ok(response)));
@@ -60,28 +63,20 @@ where
         let response = self.inner.clone().oneshot(request);
         Box::pin(async move {
             let mut response = response.await?;
-            leave.apply(&mut response).await;
+            leaving.hint(version, &mut response).await;
             Ok(response.map(|body| PermitBody::new(Either::Left(body), permits)))
         })
     }
 }
 
-/// Asks the client to use another connection next time, once we want it gone.
-struct LeaveHint {
-    version: Version,
-    draining: Draining,
-    /// How far the drain had come when the connection was made.
-    born: Stage,
-    goodbye: Goodbye,
-}
-
-impl LeaveHint {
-    async fn apply<B>(&self, response: &mut Response<B>) {
+impl Leaving {
+    /// Asks the client to use another connection next time, once we want it gone.
+    async fn hint<B>(&self, version: Version, response: &mut Response<B>) {
         let stage = self.draining.stage();
         if stage < Stage::Settling {
             return;
         }
-        if self.version < Version::HTTP_2 {
+        if version < Version::HTTP_2 {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -16,6 +16,35 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<Stream>>),
 }
 
+/// A stream on its way from one runtime to another.
+pub(crate) enum Traveller {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+    /// Is bound to none.
+    Other(Stream),
+}
+
+impl Stream {
+    pub(crate) fn leave(self) -> io::Result<Traveller> {
+        Ok(match self {
+            Stream::Tcp(stream) => Traveller::Tcp(stream.into_std()?),
+            Stream::Unix(stream) => Traveller::Unix(stream.into_std()?),
+            Stream::Memory(_) | Stream::Tls(_) => Traveller::Other(self),
+        })
+    }
+}
+
+impl Traveller {
+    /// On the runtime where this is called.
+    pub(crate) fn arrive(self) -> io::Result<Stream> {
+        Ok(match self {
+            Traveller::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Traveller::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            Traveller::Other(stream) => stream,
+        })
+    }
+}
+
 /// Calls the same method on whichever stream it is.
 macro_rules! each {
     ($self:ident, $stream:ident => $call:expr) => {

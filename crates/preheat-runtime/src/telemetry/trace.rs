@@ -13,6 +13,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 /// in its field `trace_id`, if it has one. Without the header a trace begins here, provided that
 /// traces are exported. Call it before the span is entered.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) {
+    if span.is_disabled() {
+        return;
+    }
     let remote =
         TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     let caller = remote.span().span_context().clone();
@@ -31,6 +34,9 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) {
 
 /// Writes the headers under which whoever is called next continues the trace of `span`.
 pub fn inject_trace(span: &Span, headers: &mut HeaderMap) {
+    if span.is_disabled() {
+        return;
+    }
     TraceContextPropagator::new().inject_context(&span.context(), &mut HeadersMut(headers));
 }
 

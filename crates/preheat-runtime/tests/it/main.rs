@@ -6,6 +6,7 @@
 mod drain;
 mod edge;
 mod flood;
+mod lanes;
 mod probe;
 mod signals;
 mod support;
