@@ -8,9 +8,10 @@ use super::memory::{Bf16, Buffer, Floats, NoMemory, halves, halves_mut};
 use super::ops::{Input, Rows, Shared};
 use crate::load::{Dtype, EncoderConfig};
 
-/// Tokens that are computed together. More would leave the second-level cache; what sequences they
+/// Tokens that are computed together: enough that reading the weights is little beside computing
+/// with them. More would only take memory, which each replica has for itself. What sequences they
 /// come from changes no answer.
-const GROUP_TOKENS: usize = 512;
+const GROUP_TOKENS: usize = 256;
 
 /// One row for each token of a group.
 pub(super) struct Arena {
