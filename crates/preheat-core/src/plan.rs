@@ -98,9 +98,12 @@ impl WarmupPlan {
                 let few = |s: &&ShapeBucket| {
                     s.volume() <= STATELESS_VOLUME && Some(s.tokens) == smallest.map(|s| s.tokens)
                 };
-                // Any length of the class stands for it: one as a short text of a user's has.
-                let half = |s: &ShapeBucket| derived(*s, s.tokens.div_ceil(2));
-                shapes.iter().filter(few).map(half).collect()
+                // Any length of the class stands for it: alone, one as a short text of a user's has;
+                // together less, because what a batch adds is rows.
+                let short = |s: &ShapeBucket| {
+                    derived(*s, s.tokens.div_ceil(if s.batch == 1 { 2 } else { 4 }))
+                };
+                shapes.iter().filter(few).map(short).collect()
             }
         };
         if cases.is_empty() {
