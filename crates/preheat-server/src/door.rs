@@ -41,6 +41,50 @@ pub enum Connection {
     Grpc(grpc::GrpcConnection),
 }
 
+/// A way that a request takes: each is code of its own, which no user is to be the first to meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// As most clients of that door ask.
+    Door(Path),
+    /// `/embed` with an object around the texts.
+    Object,
+    /// OpenAI's, in numbers and in base64.
+    Floats,
+    Base64,
+    /// The Open Inference Protocol over HTTP.
+    Inference,
+}
+
+impl Route {
+    /// The routes of a kind of sample, the doors themselves first.
+    #[must_use]
+    pub fn of(sample: &Sample) -> &'static [Route] {
+        const ALL: [Route; 6] = [
+            Route::Door(Path::Http),
+            Route::Door(Path::Grpc),
+            Route::Inference,
+            Route::Object,
+            Route::Floats,
+            Route::Base64,
+        ];
+        match sample {
+            Sample::Texts(_) => &ALL,
+            Sample::Classified { .. } => &ALL[..3],
+            // Tensors have one family; images are cases of their own.
+            Sample::Tensors { .. } | Sample::Image { .. } => &ALL[..2],
+        }
+    }
+
+    /// The door that it leads through.
+    #[must_use]
+    pub fn path(self) -> Path {
+        match self {
+            Route::Door(path) => path,
+            _ => Path::Http,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
     #[error("cannot connect to {address}")]
@@ -109,13 +153,22 @@ impl Doors {
         Ok((connection, vectors, began.elapsed()))
     }
 
-    /// The answers of the other route families, so that none of them meets its first text from a
-    /// user.
+    /// One request on a connection of its own, by any of the routes.
     ///
     /// # Errors
-    /// When one of them refuses.
-    pub async fn other_families(&self, sample: &Sample) -> Result<Vec<Vectors>, DoorError> {
-        http::other_families(self, sample).await
+    /// When the door does not open, or refuses.
+    pub async fn through(&self, route: Route, sample: &Sample) -> Result<Vectors, DoorError> {
+        let texts = match sample {
+            Sample::Texts(texts) | Sample::Classified { texts, .. } => &texts[..],
+            Sample::Tensors { .. } | Sample::Image { .. } => &[],
+        };
+        match route {
+            Route::Door(path) => Ok(self.first(path, sample).await?.1),
+            Route::Object => http::object_form(self, texts).await,
+            Route::Floats => http::embeddings(self, texts, "float").await,
+            Route::Base64 => http::embeddings(self, texts, "base64").await,
+            Route::Inference => http::inference(self, texts).await,
+        }
     }
 }
 

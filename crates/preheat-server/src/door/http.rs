@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use futures_util::try_join;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
@@ -237,40 +236,22 @@ impl HttpConnection {
     }
 }
 
-/// The object form, OpenAI's two encodings and the Open Inference Protocol, all at once, each on a
-/// connection of its own.
-pub(super) async fn other_families(
-    doors: &Doors,
-    sample: &Sample,
-) -> Result<Vec<Vectors>, DoorError> {
-    match sample {
-        Sample::Texts(texts) => {
-            let (object, float, base64, oip) = try_join!(
-                object_form(doors, texts),
-                embeddings(doors, texts, "float"),
-                embeddings(doors, texts, "base64"),
-                inference(doors, texts),
-            )?;
-            Ok(vec![object, float, base64, oip])
-        }
-        Sample::Classified { texts, .. } => Ok(vec![inference(doors, texts).await?]),
-        // Tensors have one family; images are cases of their own.
-        Sample::Tensors { .. } | Sample::Image { .. } => Ok(Vec::new()),
-    }
-}
-
-async fn object_form(doors: &Doors, texts: &[String]) -> Result<Vectors, DoorError> {
+pub(super) async fn object_form(doors: &Doors, texts: &[String]) -> Result<Vectors, DoorError> {
     let body = json!({ "inputs": texts });
     let answer = connect(doors).await?.post("/embed", &body).await?;
     serde_json::from_slice(&answer).map_err(unreadable)
 }
 
-async fn embeddings(doors: &Doors, texts: &[String], format: &str) -> Result<Vectors, DoorError> {
+pub(super) async fn embeddings(
+    doors: &Doors,
+    texts: &[String],
+    format: &str,
+) -> Result<Vectors, DoorError> {
     let body = json!({ "model": doors.model, "input": texts, "encoding_format": format });
     openai(&connect(doors).await?.post("/v1/embeddings", &body).await?)
 }
 
-async fn inference(doors: &Doors, texts: &[String]) -> Result<Vectors, DoorError> {
+pub(super) async fn inference(doors: &Doors, texts: &[String]) -> Result<Vectors, DoorError> {
     connect(doors).await?.oip(texts).await
 }
 
