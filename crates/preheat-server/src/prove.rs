@@ -250,10 +250,12 @@ impl Prover<'_> {
 /// What is asked at once, and what must come of it.
 fn in_company<'a>(all: &'a Sample, singles: &'a [Sample], alone: &'a [Vec<f32>]) -> Vec<Ask<'a>> {
     let routes = Route::of(all);
-    // The first two are the doors that the texts took alone, in turns: one further is another.
     let each = (0..singles.len().max(routes.len())).filter_map(|turn| {
-        let (text, route) = (turn % singles.len().max(1), (turn + 1) % routes.len());
-        Some((routes[route], singles.get(text)?, alone.get(text..=text)?))
+        let text = turn % singles.len().max(1);
+        let before = Route::Door(PATHS[text % PATHS.len()]);
+        let mut next = routes.iter().cycle().skip(turn + 1);
+        let route = *next.find(|route| **route != before)?;
+        Some((route, singles.get(text)?, alone.get(text..=text)?))
     });
     let whole = PATHS.map(|path| (Route::Door(path), all, alone));
     whole.into_iter().chain(each).collect()
@@ -312,4 +314,45 @@ fn wrong(case: &str, path: Path, problem: &str) -> Trouble {
         ),
         "the front door changes answers: report it with the configuration",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_company_every_route_is_asked_and_no_text_goes_the_way_it_went_alone() {
+        for texts in 1..=OVERLAPPING {
+            let words: Vec<_> = (0..texts).map(|text| text.to_string()).collect();
+            let labels = Vec::new();
+            for all in [
+                Sample::Texts(words.clone()),
+                Sample::Classified {
+                    texts: words.clone(),
+                    labels,
+                },
+            ] {
+                let singles: Vec<_> = (0..texts).map(|row| all.part(row, row + 1)).collect();
+                let alone: Vec<_> = (0..texts).map(|row| vec![row as f32]).collect();
+                let asks = in_company(&all, &singles, &alone);
+                let (whole, each) = asks.split_at(PATHS.len());
+                assert!(whole.iter().all(|(_, sample, _)| **sample == all));
+                for route in Route::of(&all) {
+                    assert!(asks.iter().any(|(other, ..)| other == route), "{route:?}");
+                }
+                for (row, single) in singles.iter().enumerate() {
+                    let before = Route::Door(PATHS[row % PATHS.len()]);
+                    let mut own = each.iter().filter(|(_, sample, _)| *sample == single);
+                    assert!(
+                        own.all(|(route, ..)| *route != before),
+                        "text {row} of {texts}"
+                    );
+                }
+                for (_, sample, expected) in each {
+                    let row = singles.iter().position(|single| single == *sample);
+                    assert_eq!(expected, &[vec![row.unwrap() as f32]]);
+                }
+            }
+        }
+    }
 }
