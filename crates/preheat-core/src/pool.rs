@@ -214,6 +214,20 @@ impl StartTimes {
         let at = (sorted.len() * 9).div_ceil(10).saturating_sub(1);
         sorted.get(at).copied()
     }
+
+    /// What a start that has taken so long will still take: the median of those that took longer.
+    /// One that is slower than all of them is nearly over, for all that is known. None: nothing has
+    /// started yet.
+    #[must_use]
+    pub fn left(&self, elapsed: Duration) -> Option<Duration> {
+        let longest = self.recent.iter().max()?;
+        let mut longer: Vec<_> = self.recent.iter().filter(|took| **took > elapsed).collect();
+        longer.sort_unstable();
+        let left = longer
+            .get((longer.len().max(1) - 1) / 2)
+            .map(|took| **took - elapsed);
+        Some(left.unwrap_or(*longest / 20))
+    }
 }
 
 /// Spares claimed a second, over the last minutes.

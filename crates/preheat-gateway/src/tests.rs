@@ -2,6 +2,7 @@
 //! say of themselves what the test wants. No process, no socket, no waiting.
 
 mod play;
+mod retry_after;
 mod rollout;
 
 use std::time::Duration;

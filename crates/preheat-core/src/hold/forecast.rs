@@ -62,13 +62,12 @@ impl Forecast {
     /// When it is worth coming back, for somebody who would wait longer than `budget` now.
     ///
     /// While more arrive than is finished, the queue stays as long as budgets let it be, and every
-    /// return before new capacity is in vain.
+    /// return is in vain that cannot wait until there is new capacity.
     #[must_use]
     pub fn retry_after(&self, ahead: usize, budget: Duration) -> Duration {
         let wait = self.wait(ahead).unwrap_or(FAR);
-        let fits = wait.saturating_sub(budget);
         let relief = self.relief().unwrap_or_default();
-        fits.max(relief).clamp(SOONEST, FAR)
+        wait.max(relief).saturating_sub(budget).clamp(SOONEST, FAR)
     }
 
     /// When as much is finished as arrives; none if that is so now, or never will be.
@@ -183,10 +182,10 @@ mod tests {
             arrivals: 180.0,
             ..NONE
         };
-        assert_eq!(busy.retry_after(10, secs(0.1)), secs(30.0));
+        assert_eq!(busy.retry_after(10, secs(0.1)), secs(29.9));
         let mut later = busy.clone();
         later.pass(secs(29.0));
-        assert_eq!(later.retry_after(10, secs(0.1)), secs(1.0));
+        assert_eq!(later.retry_after(10, secs(0.1)), secs(0.9));
         let burst_over = Forecast {
             arrivals: 10.0,
             ..busy

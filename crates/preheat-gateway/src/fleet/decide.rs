@@ -15,7 +15,7 @@ use super::{Fleet, STARTING, Wanted};
 use crate::rotation::Observed;
 
 /// What a start is taken to need as long as none has been seen.
-const UNKNOWN_START: Duration = Duration::from_secs(5);
+pub(super) const UNKNOWN_START: Duration = Duration::from_secs(5);
 
 /// What a request is taken to need as long as none has been seen.
 const UNKNOWN_SERVICE: Duration = Duration::from_millis(50);
@@ -157,16 +157,16 @@ impl Fleet {
     pub(super) fn foresee(&self, wanted: &Wanted, now: Moment) {
         let each = wanted.capacity.rate();
         let serving = self.service.rotation.len();
-        let cold_start = self.cold_start();
         let starting = self.ours().filter(|r| r.is_coming(now));
-        let starting: Vec<_> = starting.map(|r| r.remaining(cold_start, now)).collect();
+        let starting: Vec<_> = starting.map(|r| r.remaining(&self.starts, now)).collect();
+        let each_start = self.starts.left(Duration::ZERO).unwrap_or(UNKNOWN_START);
         let at_hand = self.warm(Role::Spare, now).len();
         let pause = self.backoff.no_start_before();
         let pause = pause.map_or(Duration::ZERO, |at| at.since(now));
         let there = serving + at_hand + starting.len();
         // What comes now is provided for within a second or two: those who are sent away meanwhile
         // are told of it.
-        let arrivals = wanted.observed.rate.wanted.max(wanted.observed.latest);
+        let arrivals = wanted.observed.latest;
         let scale = &self.settings.scale;
         let carried = (each * scale.utilisation).max(f64::MIN_POSITIVE);
         let soon = ((arrivals / carried).ceil() as usize).min(scale.max);
@@ -177,7 +177,7 @@ impl Fleet {
         // From zero the next request is what starts one.
         let least = usize::from(there == 0);
         let missing = wanted_soon.saturating_sub(there).max(least);
-        let later = later_starts(&starting, missing, STARTING, pause, cold_start);
+        let later = later_starts(&starting, missing, STARTING, pause, each_start);
         let mut coming = vec![Duration::ZERO; at_hand];
         coming.extend(starting);
         coming.extend(later);

@@ -7,8 +7,10 @@ use preheat_api::replica::Passport;
 use preheat_api::report::{ErrorReport, ModelReport};
 use preheat_core::balance::{Credentials, Entry};
 use preheat_core::fleet::Role;
+use preheat_core::pool::StartTimes;
 use preheat_core::{Moment, PhaseGroup, ReplicaId, Revision};
 
+use super::decide::UNKNOWN_START;
 use crate::data::Upstream;
 use crate::provision::Process;
 
@@ -190,19 +192,18 @@ impl Replica {
         self.ready_since
     }
 
-    /// How long it still needs.
-    pub fn remaining(&self, cold_start: Duration, now: Moment) -> Duration {
+    /// How long it still needs: as starts of its kind have needed, or as it says where there was none.
+    pub fn remaining(&self, starts: &StartTimes, now: Moment) -> Duration {
         if self.adopted && self.passport.is_none() {
             // It lives; what is missing is its word.
             return HEARD;
         }
         let told = self.passport.as_ref().and_then(|p| p.report.eta_ms);
-        let by_others = cold_start.saturating_sub(now.since(self.started));
-        match told {
-            // As of its last change of phase.
-            Some(eta) => Duration::from_millis(eta).saturating_sub(now.since(self.since)),
-            None => by_others,
-        }
+        // As of its last change of phase.
+        let told = told.map(|eta| Duration::from_millis(eta).saturating_sub(now.since(self.since)));
+        let elapsed = now.since(self.started);
+        let unknown = || UNKNOWN_START.saturating_sub(elapsed);
+        starts.left(elapsed).or(told).unwrap_or_else(unknown)
     }
 
     /// What it needs to go into rotation; none without a proof.

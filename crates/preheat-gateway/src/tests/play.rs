@@ -62,6 +62,8 @@ pub enum Manner {
 #[derive(Debug, Clone)]
 pub struct Play {
     pub cold_start: Duration,
+    /// The share by which one start differs from another, at most, and what that is drawn from.
+    pub spread: (f64, u64),
     pub manner: Manner,
     /// Those of the revision that is rolled out.
     pub green: Green,
@@ -99,6 +101,7 @@ impl Default for Play {
     fn default() -> Self {
         Play {
             cold_start: Duration::from_secs(1),
+            spread: (0.0, 0),
             manner: Manner::Takes(Duration::from_millis(10)),
             green: Green {
                 manner: Manner::Takes(Duration::from_millis(10)),
@@ -123,6 +126,12 @@ impl Play {
 
     pub fn in_flight(&self) -> usize {
         self.seen.in_flight.load(SeqCst)
+    }
+
+    fn cold_start_of(&self, nth: usize) -> Duration {
+        let (most, seed) = self.spread;
+        let share = fastrand::Rng::with_seed(seed ^ ((nth as u64) << 32)).f64();
+        self.cold_start.mul_f64(1.0 + most * (2.0 * share - 1.0))
     }
 
     /// At any one replica.
@@ -278,7 +287,7 @@ impl Provision for Stage {
             false => ("ready", 8),
         };
         let seen = &self.play.seen;
-        seen.started.fetch_add(1, SeqCst);
+        let cold = self.play.cold_start_of(seen.started.fetch_add(1, SeqCst));
         let alive = seen.alive.fetch_add(1, SeqCst) + 1;
         seen.most_alive.fetch_max(alive, SeqCst);
         let (listener, dialer) = edge::memory();
@@ -292,7 +301,7 @@ impl Provision for Stage {
         let shell = Shell::new(tasks.clone(), Draining::never());
         let serving = edge::serve(listener, answer, EdgeConfig::default(), shell);
         tasks.spawn("played replica", async { serving.await.unwrap() });
-        let (id, events, cold) = (id.clone(), self.events.clone(), self.play.cold_start);
+        let (id, events) = (id.clone(), self.events.clone());
         let process = Process::in_memory(dialer, tasks.clone());
         let told = process.told_to_leave();
         let play = self.play.clone();
