@@ -58,7 +58,16 @@ pub trait Provision: Send + std::fmt::Debug {
     ///
     /// # Errors
     /// When it cannot even be begun.
-    fn start(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process>;
+    fn start(&self, id: &ReplicaId, of: &Blueprint, pace: Pace) -> io::Result<Process>;
+}
+
+/// How much of the machine a replica takes until it proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Users wait for it.
+    Full,
+    /// What those who serve leave.
+    Behind,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -247,6 +256,7 @@ impl Fleet {
         }
         self.advance(now);
         self.end_silent(now);
+        self.hurry();
         self.record(&wanted);
         self.foresee(&wanted, now);
         let status = self.status(&wanted, now);

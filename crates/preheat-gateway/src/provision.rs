@@ -26,6 +26,7 @@ use preheat_api::settings::{SETTINGS, env};
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
+use preheat_runtime::priority;
 use preheat_runtime::upstream::Place;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
@@ -33,7 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::blueprint::Blueprint;
-use crate::fleet::Provision;
+use crate::fleet::{Pace, Provision};
 use life::Life;
 use output::Output;
 
@@ -101,6 +102,8 @@ pub struct Process {
     admin: Place,
     stop: watch::Sender<Stop>,
     tasks: Tasks,
+    /// How it was started.
+    pace: Pace,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,10 +129,14 @@ impl Provisioner {
         }
     }
 
-    fn spawn(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
+    fn spawn(&self, id: &ReplicaId, of: &Blueprint, pace: Pace) -> io::Result<Process> {
         let dir = self.settings.dir.join(id.as_str());
-        match self.launch(&dir, of) {
-            Ok((child, pid)) => Ok(self.attend(id, dir, pid, Life::Child(child))),
+        match self.launch(&dir, of, pace) {
+            Ok((child, pid)) => {
+                let mut process = self.attend(id, dir, pid, Life::Child(child));
+                process.pace = pace;
+                Ok(process)
+            }
             Err(error) => {
                 // Half a folder is of no use, and there may be many such starts.
                 if let Err(error) = fs::remove_dir_all(&dir) {
@@ -141,7 +148,7 @@ impl Provisioner {
     }
 
     /// A process in its folder; it ends with what is returned.
-    fn launch(&self, dir: &Path, of: &Blueprint) -> io::Result<(Child, u32)> {
+    fn launch(&self, dir: &Path, of: &Blueprint, pace: Pace) -> io::Result<(Child, u32)> {
         fs::DirBuilder::new()
             .mode(0o700)
             .recursive(true)
@@ -151,7 +158,11 @@ impl Provisioner {
         fs::write(&config, text)?;
         fs::write(dir.join(OWNER), &self.owner.name)?;
         let log = Output::of(dir).open()?;
-        let child = self.command(&config, log)?.spawn()?;
+        let mut command = self.command(&config, log)?;
+        if pace == Pace::Behind {
+            command.arg("--behind");
+        }
+        let child = command.spawn()?;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
         life::record(dir, pid, of.revision.as_str())?;
         Ok((child, pid))
@@ -170,6 +181,7 @@ impl Provisioner {
             admin: socket(&dir.join("admin")),
             stop,
             tasks: tasks.clone(),
+            pace: Pace::Full,
         };
         let follow = follow::follow(
             id.clone(),
@@ -227,6 +239,7 @@ impl Process {
             admin: place,
             stop: watch::Sender::new(Stop::Run),
             tasks,
+            pace: Pace::Full,
         }
     }
 
@@ -240,6 +253,13 @@ impl Process {
     /// Asks it to finish what it has and to leave; it is ended when it takes too long.
     pub fn leave(&self) {
         self.raise(Stop::Leave);
+    }
+
+    /// One that prepares itself behind others does so no longer.
+    pub fn hurry(&self) {
+        if self.pace == Pace::Behind {
+            priority::call_up(self.pid);
+        }
     }
 
     /// Ends it.
@@ -282,8 +302,8 @@ impl Process {
 }
 
 impl Provision for Provisioner {
-    fn start(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
-        self.spawn(id, of)
+    fn start(&self, id: &ReplicaId, of: &Blueprint, pace: Pace) -> io::Result<Process> {
+        self.spawn(id, of, pace)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod metrics;
 pub mod origin;
 pub mod output;
+pub mod priority;
 pub mod probe;
 pub mod process;
 pub mod process_tree;

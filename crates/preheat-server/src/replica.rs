@@ -1,5 +1,6 @@
 //! One replica: binds its doors, lives its life, leaves in order.
 
+pub(crate) mod keep;
 mod model_work;
 mod upkeep;
 mod work;

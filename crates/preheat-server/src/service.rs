@@ -382,9 +382,6 @@ impl Service {
         if !synthetic {
             self.metrics.queued(answer.queued);
             self.meet_user(at);
-            let now = self.board.clock().now().since_start().as_millis();
-            self.last_user
-                .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         let times = Times {
             started,
@@ -435,8 +432,11 @@ impl Service {
         }
     }
 
-    /// The first user's request is the last stage of a cold start.
+    /// A user was answered. The first one's request is the last stage of a cold start.
     pub fn meet_user(&self, arrived: Instant) {
+        let now = self.board.clock().now().since_start().as_millis();
+        self.last_user
+            .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
         if !self.met_user.swap(true, Ordering::Relaxed) {
             let took = arrived.elapsed();
             let start = self.board.clock().at(arrived.into_std());

@@ -2,10 +2,11 @@
 //! through the front door, passed on to, and ended together with us.
 //!
 //! In reading order: what it is, how it is started, what the lifecycle does with it, how it is asked
-//! and proven, and how users reach it.
+//! and proven, how users reach it, and how it is kept warm.
 
 mod ask;
 pub mod forward;
+pub mod keep;
 mod prove;
 mod start;
 pub mod work;

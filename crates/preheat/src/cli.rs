@@ -103,6 +103,9 @@ pub struct ServeArgs {
     /// Folder of the gateway that this replica belongs to
     #[arg(long, value_name = "DIR", hide = true)]
     pub gateway: Option<PathBuf>,
+    /// Prepare behind those that serve on this machine
+    #[arg(long, hide = true)]
+    pub behind: bool,
 }
 
 #[derive(Debug, Args)]

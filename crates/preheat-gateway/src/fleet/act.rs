@@ -5,7 +5,7 @@ use preheat_core::fleet::{Action, ActionKind, FleetView, ReplicaView, Role, Wish
 use preheat_core::{Because, Moment, ReplicaId};
 
 use super::replica::Replica;
-use super::{Fleet, STARTING, Wanted};
+use super::{Fleet, Pace, STARTING, Wanted};
 use crate::blueprint::Blueprint;
 
 impl Fleet {
@@ -84,7 +84,7 @@ impl Fleet {
     pub(super) fn start(&mut self, of: &Blueprint, kept: bool, because: &Because, now: Moment) {
         self.started += 1;
         let id = ReplicaId::new(format!("r{}", self.started));
-        match self.provision.start(&id, of) {
+        match self.provision.start(&id, of, self.pace()) {
             Ok(process) => {
                 if !kept {
                     self.service.rotation.hope();
@@ -107,6 +107,21 @@ impl Fleet {
                     self.start_failed(id, error, now);
                 }
             }
+        }
+    }
+
+    /// Behind, as long as somebody serves and starts go well: one that failed may have been too slow.
+    fn pace(&self) -> Pace {
+        match self.service.rotation.is_empty() || self.backoff.no_start_before().is_some() {
+            true => Pace::Full,
+            false => Pace::Behind,
+        }
+    }
+
+    /// Nobody serves any more: whoever is on the way is waited for.
+    pub(super) fn hurry(&self) {
+        if self.service.rotation.is_empty() {
+            self.ours().for_each(|replica| replica.process.hurry());
         }
     }
 

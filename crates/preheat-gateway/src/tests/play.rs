@@ -39,7 +39,7 @@ use crate::blueprint::Blueprint;
 use crate::clock::Clock;
 use crate::data::{self, Front, FrontLimits};
 use crate::decisions::Decisions;
-use crate::fleet::{Fleet, FleetSettings, Provision};
+use crate::fleet::{Fleet, FleetSettings, Pace, Provision};
 use crate::metrics::Metrics;
 use crate::provision::{Event, Process, What};
 use crate::rotation::Rotation;
@@ -280,7 +280,7 @@ struct Stage {
 }
 
 impl Provision for Stage {
-    fn start(&self, id: &ReplicaId, of: &Blueprint) -> io::Result<Process> {
+    fn start(&self, id: &ReplicaId, of: &Blueprint, _: Pace) -> io::Result<Process> {
         let is_green = of.source() == NEW;
         let (phase, width) = match is_green {
             true => (self.play.green.phase, self.play.green.width),

@@ -9,27 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use preheat_api::config::Upkeep as Mode;
+use preheat_core::ShapeBucket;
 use preheat_core::drift::{Drift, Uncovered};
-use preheat_core::keepwarm::{KeepWarm, PassOutcome};
 use preheat_core::warmup::Path;
-use preheat_core::{Because, Moment, Phase, ShapeBucket};
 use tokio::time::sleep;
 
+use super::keep::{HOT, Keep, LOOK, RUNS, decided, further, is_proven};
 use super::model_work::ModelWork;
-use crate::board::Facts;
 use crate::lifecycle::Command;
 use crate::model::Loaded;
 use crate::plan::{self, Ready};
 use crate::warm;
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Runs of a case in one pass: the first after a silence pays for the silence.
-const RUNS: usize = 3;
-
-/// Cases in one pass at most.
-const HOT: usize = 4;
 
 /// Starts it, to go on as long as the replica lives.
 pub(super) fn begin(work: &Arc<ModelWork>) {
@@ -53,30 +43,21 @@ async fn go_on(work: Arc<ModelWork>) {
     }
 }
 
-/// Without a proof there is nothing to keep.
-fn is_proven(facts: &Facts) -> bool {
-    let proof = facts.pass.as_ref().and_then(|pass| pass.proof());
-    facts.phase == Phase::Ready && proof.is_some()
-}
-
 struct Upkeep {
     work: Arc<ModelWork>,
-    kept: KeepWarm,
+    keep: Keep,
     drift: Drift,
     /// Shapes that cannot be warmed from here.
     hopeless: HashSet<ShapeBucket>,
-    /// The silence that a pass was last told about.
-    told: Option<Moment>,
 }
 
 impl Upkeep {
     fn of(work: Arc<ModelWork>) -> Self {
         let now = work.replica.now();
         Upkeep {
-            kept: KeepWarm::proven(now),
+            keep: Keep::proven(&work.replica),
             drift: Drift::new(work.replica.settings.drift.1, now),
             hopeless: HashSet::new(),
-            told: None,
             work,
         }
     }
@@ -87,14 +68,10 @@ impl Upkeep {
             return;
         };
         let now = replica.now();
-        if let Some(at) = replica.service.last_user() {
-            self.kept.served(at);
-        }
         for (shape, requests) in loaded.coverage.take_served() {
             self.drift.saw(shape, requests, now);
         }
-        let (mode, policy) = &replica.settings.keep_warm;
-        if *mode != Mode::Off && now >= self.kept.due(policy) {
+        if self.keep.is_due() {
             self.pass(&loaded).await;
         }
         let (mode, _) = &replica.settings.drift;
@@ -105,8 +82,7 @@ impl Upkeep {
 
     /// Every hot case on every instance; the one that is furthest from its proof counts.
     async fn pass(&mut self, loaded: &Loaded) {
-        let idle_since = self.kept.last_run();
-        let mut worst: Option<(Duration, Duration)> = None;
+        let mut worst = None;
         for ready in self.hot(loaded) {
             for instance in 0..loaded.instances.count() {
                 let Some(steady) = self.steady(&ready, instance) else {
@@ -115,45 +91,11 @@ impl Upkeep {
                 let Some(took) = runs(&ready, instance, loaded).await else {
                     continue;
                 };
-                let further = |(t, s): (Duration, Duration)| {
-                    took.as_secs_f64() * s.as_secs_f64() > t.as_secs_f64() * steady.as_secs_f64()
-                };
-                if worst.is_none_or(further) {
-                    worst = Some((took, steady));
-                }
+                let compared = (took, steady);
+                worst = Some(worst.map_or(compared, |worst| further(worst, compared)));
             }
         }
-        let replica = &self.work.replica;
-        let (mode, policy) = &replica.settings.keep_warm;
-        let now = replica.now();
-        replica.metrics.kept_warm();
-        let (took, steady) = worst.unwrap_or_default();
-        let outcome = self.kept.passed(took, steady, policy, now);
-        match outcome {
-            PassOutcome::StillWarm => self.tell_once(took, steady, now.since(idle_since)),
-            PassOutcome::Rewarm(because) => {
-                let action = decided(*mode, "rewarm", "advise_rewarm");
-                replica.board.decided(action, &because);
-                if *mode == Mode::On {
-                    // Full only if others ask for a re-warm all the time.
-                    let _ = replica.commands.try_send(Command::Rewarm);
-                }
-            }
-        }
-    }
-
-    /// A long silence has many passes, which all say the same: the first of them is told.
-    fn tell_once(&mut self, took: Duration, steady: Duration, idle: Duration) {
-        let last_user = self.work.replica.service.last_user().unwrap_or_default();
-        if self.told == Some(last_user) {
-            return;
-        }
-        self.told = Some(last_user);
-        let because = Because::new("nobody came for a while; its hot shapes are still warm")
-            .time("idle", idle)
-            .time("took", took)
-            .time("proof", steady);
-        self.work.replica.board.decided("keep_warm", &because);
+        self.keep.passed(worst);
     }
 
     /// The cases of the shapes that users bring most; without users the smallest.
@@ -218,10 +160,6 @@ impl Upkeep {
         loaded.coverage.plan(shape);
         self.work.adopt_case(ready);
     }
-}
-
-fn decided(mode: Mode, done: &'static str, advised: &'static str) -> &'static str {
-    if mode == Mode::On { done } else { advised }
 }
 
 /// The middle one of some runs; none where the instance has no time or fails.

@@ -17,6 +17,7 @@ use crate::human;
 use crate::lifecycle::Work;
 use crate::load;
 use crate::report::summary;
+use crate::wrapped::keep;
 use crate::wrapped::work::ServerWork;
 
 pub(super) struct ReplicaWork {
@@ -57,8 +58,7 @@ impl ReplicaWork {
         }
     }
 
-    /// Begins what goes on beside the lifecycle: loads that are ordered, and for a model of ours
-    /// the upkeep of its warmth.
+    /// Begins what goes on beside the lifecycle: loads that are ordered, and the upkeep of warmth.
     pub(super) fn begin(&self, orders: mpsc::Receiver<load::Order>) {
         match &self.subject {
             Subject::Model(model) => {
@@ -71,6 +71,7 @@ impl ReplicaWork {
                 let target = Arc::clone(server);
                 let serving = load::serve(orders, self.tasks.clone(), move || target.to_load());
                 self.tasks.spawn("synthetic load", serving);
+                keep::begin(server, &self.replica);
             }
         }
     }
@@ -114,6 +115,8 @@ impl Work for ReplicaWork {
     }
 
     async fn prove(&self) -> Result<Verdict, Failure> {
+        // What is proven is how it will serve.
+        preheat_runtime::priority::catch_up();
         let board = &self.replica.board;
         let number = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         board.set(|facts| facts.doing = Some(Doing::Attempt { number }));

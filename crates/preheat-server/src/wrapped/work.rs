@@ -291,6 +291,18 @@ impl ServerWork {
         })
     }
 
+    /// The cases that the server takes.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<Chosen> {
+        self.found().chosen.clone()
+    }
+
+    /// The server's own door, if it runs.
+    #[must_use]
+    pub fn door(&self) -> Option<Doors> {
+        self.straight().ok()
+    }
+
     #[must_use]
     pub fn wrapped(&self) -> &Arc<Wrapped> {
         &self.wrapped

@@ -7,6 +7,7 @@ use preheat_api::config::LogFormat;
 use preheat_core::lifecycle::Exit;
 use preheat_core::{Failure, FailureKind};
 use preheat_runtime::guardian::Ward;
+use preheat_runtime::priority;
 
 use super::process;
 use crate::cli::ServeArgs;
@@ -15,6 +16,10 @@ use crate::exit::failure;
 use crate::progress::{self, Progress};
 
 pub fn run(args: &ServeArgs, started: Instant) -> Result<ExitCode, Failure> {
+    if args.behind {
+        // Before there is any other thread.
+        priority::step_behind();
+    }
     let effective = process::effective(&args.configured)?;
     let is_shown = process::is_shown(&effective);
     let ward = ward(args, effective.config.fleet.adopt_within.0);

@@ -5,6 +5,7 @@ mod certificates;
 mod chaos;
 mod fleet;
 mod interface;
+mod priority;
 mod rollout;
 
 use std::time::{Duration, Instant};

@@ -111,6 +111,35 @@ async fn a_plain_server_is_warmed_proven_and_passed_on_to() {
     assert_eq!(replica.exit().await.code(), Some(0));
 }
 
+/// Nobody comes: it is asked what its plan asks, and those are nobody's requests.
+#[tokio::test]
+async fn an_idle_server_is_kept_warm_by_its_plan() {
+    let config = format!("[keepwarm]\nidle = \"1s\"\nevery = \"1s\"\n{EMBED}");
+    let replica = wrap(&config, &node()).ready().await;
+    let line = |page: &str, start: &str| {
+        let line = page.lines().find(|line| line.starts_with(start));
+        line.map_or(0.0, |line| {
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        })
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let page = loop {
+        let page = client::get(replica.admin, "/metrics").await.unwrap().text();
+        if line(&page, "preheat_keepwarm_runs_total") >= 2.0 {
+            break page;
+        }
+        assert!(Instant::now() < deadline, "never kept warm: {page}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(line(&page, "preheat_cold_requests_total"), 0.0, "{page}");
+    let log = replica.log();
+    assert!(
+        log.contains("keep_warm") && !log.contains("keep_warm_failed"),
+        "{log}"
+    );
+    assert_eq!(replica.report().await["status"], "ready");
+}
+
 #[tokio::test]
 async fn requests_and_answers_pass_as_they_are() {
     let replica = wrap(EMBED, &node()).ready().await;
