@@ -23,9 +23,13 @@ spares = 0
 [[model]]
 name = "embedder"
 engine = "sim"
+[model.batching]
+max_batch = 1
+buckets = { batch = [1], tokens = [16] }
 [model.sim]
 weights = "2s"
-run = "5ms"
+first_run = "5ms"
+run = "20ms"
 "#;
 
 /// Of one thread: its scheduling policy and its niceness.
