@@ -59,6 +59,8 @@ pub struct Container {
     pub liveness: Option<Probe>,
     /// Requests are meant to reach it and Kubernetes decides when.
     pub is_served: bool,
+    /// Where something else fetches the weights from before it starts.
+    pub storage: Option<String>,
     /// Some volume outlives the pod, or the image itself carries files there.
     pub has_lasting_volume: bool,
     /// Somebody has computed the probes from a measured start.
@@ -388,6 +390,11 @@ fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
 }
 
 fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
+    // A claim is mounted; everything else is copied into each pod anew.
+    if let Some(uri) = &container.storage {
+        let text = format!("storage {uri} is fetched into every new pod");
+        return (!uri.starts_with("pvc://")).then_some((container.line, text, 0.75));
+    }
     if container.has_lasting_volume || container.env("HF_HUB_OFFLINE").is_some_and(is_on) {
         return None;
     }

@@ -20,6 +20,13 @@ const EXPLAINS: [Cause; 4] = [
     Cause::DeviceFallback,
 ];
 
+/// What sends SIGKILL by itself: exit code 137 then says nothing of memory.
+const KILLS: [Cause; 3] = [
+    Cause::WorkerTimeout,
+    Cause::LivenessKills,
+    Cause::ProbeWindow,
+];
+
 /// One cause, with everything a person needs to act on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -220,7 +227,8 @@ impl Diagnosis {
             seen.get(&cause)
                 .is_some_and(|sighting| sighting.confidence <= CONSEQUENCE)
         };
-        if told(Cause::WorkerTimeout, &self.seen) && guessed(Cause::OutOfMemory, &self.seen) {
+        let is_killed = KILLS.iter().any(|cause| told(*cause, &self.seen));
+        if is_killed && guessed(Cause::OutOfMemory, &self.seen) {
             self.seen.remove(&Cause::OutOfMemory);
         }
         let stopping = Cause::ALL

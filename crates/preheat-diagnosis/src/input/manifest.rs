@@ -108,6 +108,9 @@ fn kubernetes(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
         "InferenceService" => (predictor, &value["metadata"]),
         _ => (&template["spec"], &template["metadata"]),
     };
+    if kind == "InferenceService" {
+        all.extend(stored(predictor, place));
+    }
     let serving = SERVING.contains(&kind);
     let Some(containers) = spec["containers"].as_array() else {
         return;
@@ -126,6 +129,23 @@ fn kubernetes(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
             .any(|m| !m["annotations"]["preheat/measured-start"].is_null());
         all.push(read);
     }
+}
+
+/// A model that KServe fetches and whose container it brings: `model: {storageUri}`, or in older files
+/// the framework's name instead of `model`.
+fn stored(predictor: &Value, place: &Place<'_>) -> Option<Container> {
+    let (name, model) = predictor
+        .as_object()?
+        .iter()
+        .find(|(_, model)| model["storageUri"].is_string())?;
+    Some(Container {
+        line: place.line("storageUri:", 0).unwrap_or(place.first_line),
+        storage: Some(text(&model["storageUri"])),
+        // KServe's runtimes have probes of their own, which the file does not show.
+        is_served: false,
+        name: name.clone(),
+        ..container_of(model, place)
+    })
 }
 
 fn container_of(container: &Value, place: &Place<'_>) -> Container {

@@ -1,6 +1,7 @@
 //! What Kubernetes says in events, statuses and descriptions.
 
 use super::super::cause::Cause;
+use super::frameworks::CONSEQUENCE;
 use super::{Meaning, Rule};
 
 const fn names(
@@ -87,10 +88,6 @@ pub(super) const RULES: &[Rule] = &[
             "oom kill",
             "memory cgroup out of memory",
             "out of memory: killed process",
-            "exit code: 137",
-            "exit code 137",
-            "exitcode: 137",
-            "\"exitcode\": 137",
             "reason: evicted + memory",
             "low on resource: memory",
         ],
@@ -103,6 +100,20 @@ pub(super) const RULES: &[Rule] = &[
         ],
         "    Last State:  Terminated    Reason: OOMKilled",
         "\"OOMKilled\": false,",
+    ),
+    // SIGKILL: most often for want of memory, unless somebody says who sent it.
+    names(
+        Cause::OutOfMemory,
+        CONSEQUENCE,
+        &[
+            "exit code: 137",
+            "exit code 137",
+            "exitcode: 137",
+            "\"exitcode\": 137",
+        ],
+        &[],
+        "      Exit Code:    137",
+        "      Exit Code:    143",
     ),
     names(
         Cause::ImagePull,
