@@ -10,6 +10,7 @@
 )]
 
 mod bench;
+mod book;
 mod codegen;
 mod dashboard;
 mod fuzz;
@@ -45,6 +46,8 @@ enum Verb {
     Bench(bench::Options),
     /// Hand mangled files to every reader of users' files
     Fuzz(fuzz::Options),
+    /// Build the book into target/book and follow its links
+    Book,
     /// Build the dashboard into web/dist
     Dashboard,
     /// Write the generated files
@@ -72,6 +75,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Setup => setup::run(),
         Verb::Bench(options) => bench::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
+        Verb::Book => book::run(),
         Verb::Dashboard => dashboard::build(),
         Verb::Codegen { check: false } => codegen::write(),
         Verb::Codegen { check: true } => codegen::check(),
