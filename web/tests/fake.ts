@@ -27,6 +27,8 @@ export interface Script {
   /** Told of everything that is posted; its answer is sent. */
   post?: (path: string) => unknown;
   key?: string;
+  /** To come back at an address; without it any. */
+  port?: number;
 }
 
 export interface Fake {
@@ -36,7 +38,7 @@ export interface Fake {
 
 export async function fake(script: Script): Promise<Fake> {
   const server: Server = createServer((request, response) => answer(script, request, response));
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  await new Promise<void>((done) => server.listen(script.port ?? 0, '127.0.0.1', done));
   const { port } = server.address() as { port: number };
   return {
     url: `http://127.0.0.1:${port}`,

@@ -151,3 +151,29 @@ test('a way back is asked for once more, and then taken', { timeout: 30_000 }, a
   expect(posted).toEqual(['/v1/services/embedder:rollback']);
   expect(faults).toEqual([]);
 });
+
+test.each(['fleet', 'rollout'])('%s: a gateway that goes and comes back', { timeout: 30_000 }, async (name) => {
+  const script = {
+    passport: undefined,
+    stream: () => {},
+    json: {
+      '/v1/services': services(3).map((service) => ({ ...(service as object), rollout: rollout({}) })),
+      '/v1/decisions': DECISIONS,
+    },
+  };
+  const first = await fake(script);
+  const { page } = await open(`${first.url}/#/${name}`);
+  const picture = page.getByRole('heading', { name: 'embedder' });
+  await picture.waitFor();
+  first.close();
+  const lost = page.getByRole('alert').filter({ hasText: 'connection lost' });
+  await lost.waitFor();
+  expect(await picture.count()).toBe(1);
+  const drawn = page.locator('.cells, .steps').first();
+  expect(await drawn.evaluate((element) => getComputedStyle(element).filter)).toBe('grayscale(1)');
+  expect(await violations(page)).toEqual([]);
+  const back = await fake({ ...script, port: Number(new URL(first.url).port) });
+  running.push(back.close);
+  await lost.waitFor({ state: 'detached' });
+  expect(await picture.count()).toBe(1);
+});

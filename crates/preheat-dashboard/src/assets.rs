@@ -16,12 +16,12 @@ pub(crate) const ASSETS: &[Asset] = &[
         content: include_bytes!("../../../web/dist/assets/icon-DArJ52jQ.svg"),
     },
     Asset {
-        path: "assets/index-CjxOXPl1.css",
-        content: include_bytes!("../../../web/dist/assets/index-CjxOXPl1.css"),
+        path: "assets/index-BWUgCjPF.js",
+        content: include_bytes!("../../../web/dist/assets/index-BWUgCjPF.js"),
     },
     Asset {
-        path: "assets/index-LxrksFmw.js",
-        content: include_bytes!("../../../web/dist/assets/index-LxrksFmw.js"),
+        path: "assets/index-CNA7Zl39.css",
+        content: include_bytes!("../../../web/dist/assets/index-CNA7Zl39.css"),
     },
     Asset {
         path: "assets/scale-to-zero-B5GgjYVR.ndjson",

@@ -1,5 +1,6 @@
 // Is there enough warm capacity, and what was just decided?
 
+import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Refused } from '../api';
 import { live, useLive } from '../live';
@@ -26,13 +27,13 @@ export function Fleet() {
       return <FleetProblem title="Fleet" why={answer.why} again={again} />;
     case 'fleet':
       return (
-        <>
+        <Last lost={answer.lost}>
           {answer.services.map((service) => (
             <ServicePanel key={service.name} service={service} />
           ))}
           <Decisions decisions={answer.decisions} />
           <Command>preheat status --json</Command>
-        </>
+        </Last>
       );
   }
 }
@@ -46,6 +47,21 @@ export function FleetProblem({ title, why, again }: { title: string; why: Refuse
       </p>
       <button type="button" onClick={again}>Try again</button>
     </Panel>
+  );
+}
+
+/** The last that a gateway told, and whether it still tells. */
+export function Last({ lost, children }: { lost?: Refused; children: ComponentChildren }) {
+  return (
+    <div class={lost ? 'stale' : ''}>
+      {lost && (
+        <p role="alert">
+          <span class="alarm">✕ connection lost</span> {lost.asked}: {lost.detail}. Below is how things were;
+          this page goes on by itself once the gateway answers.
+        </p>
+      )}
+      {children}
+    </div>
   );
 }
 

@@ -7,7 +7,7 @@ import { time } from '../paint/scales';
 import { type Service, useFleet } from '../stream/fleet';
 import { type Gate, gates, hadUsers, isOver, limit, type Rollout, serving, STEPS, stepOf } from '../stream/rollout';
 import { Command, Empty, Panel, Table } from '../ui/parts';
-import { FleetProblem } from './fleet';
+import { FleetProblem, Last } from './fleet';
 
 export function RolloutPage() {
   useLive();
@@ -22,12 +22,12 @@ export function RolloutPage() {
     );
   }
   return (
-    <>
+    <Last lost={answer.lost}>
       {answer.services.map((service) => (
         <One key={service.name} service={service} again={again} />
       ))}
       <Command>preheat status --watch</Command>
-    </>
+    </Last>
   );
 }
 

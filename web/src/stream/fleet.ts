@@ -53,9 +53,11 @@ interface Fleet {
   kind: 'fleet';
   services: Service[];
   decisions: Decision[];
+  /** Nobody answers any more: this is how things were. */
+  lost?: Refused;
 }
 
-type Answer = { kind: 'asking' } | { kind: 'none' } | { kind: 'problem'; why: Refused } | Fleet;
+export type Answer = { kind: 'asking' } | { kind: 'none' } | { kind: 'problem'; why: Refused } | Fleet;
 
 export function useFleet(): [Answer, () => void] {
   const [answer, set] = useState<Answer>({ kind: 'asking' });
@@ -81,15 +83,32 @@ export function useFleet(): [Answer, () => void] {
 }
 
 async function follow(set: (answer: Answer) => void, signal: AbortSignal): Promise<void> {
+  let shown: Answer = { kind: 'asking' };
+  const show = (answer: Answer) => {
+    if (signal.aborted) return;
+    shown = answer;
+    set(answer);
+  };
   while (!signal.aborted) {
     const answer = await fleet();
-    if (signal.aborted) return;
-    set(answer);
-    if (answer.kind !== 'fleet') return;
+    show(after(shown, answer));
+    if (!passes(answer)) return;
     // Whatever ends a stream, the next question tells how things are.
-    await listen(answer, set, signal).catch(() => {});
+    if (answer.kind === 'fleet') await listen(answer, show, signal).catch(() => {});
     await sleep(AGAIN, signal);
   }
+}
+
+/** Whether asking again may help: not where a key is wanted, or where there is no fleet. */
+export function passes(answer: Answer): boolean {
+  if (answer.kind === 'problem') return answer.why.status === 0 || answer.why.status >= 500;
+  return answer.kind === 'fleet';
+}
+
+/** What is shown after an answer: the last picture stays for as long as nobody answers. */
+export function after(shown: Answer, answer: Answer): Answer {
+  const stays = shown.kind === 'fleet' && answer.kind === 'problem' && passes(answer);
+  return stays ? { ...shown, lost: answer.why } : answer;
 }
 
 async function listen(from: Fleet, set: (answer: Answer) => void, signal: AbortSignal): Promise<void> {
@@ -101,7 +120,7 @@ async function listen(from: Fleet, set: (answer: Answer) => void, signal: AbortS
   for await (const { event, data } of messages(answer, dog)) {
     if (event !== 'service' && event !== 'decisions') continue;
     known = heard(known, event, JSON.parse(data));
-    if (!signal.aborted) set(known);
+    set(known);
   }
 }
 
