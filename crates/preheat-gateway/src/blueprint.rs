@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use preheat_api::Config;
-use preheat_api::config::{Auth, Drain, Fleet, Log, Server};
+use preheat_api::config::{Auth, Drain, EngineKind, Fleet, Log, Model, Server};
 use preheat_api::service::RolloutRequest;
 use preheat_core::Revision;
 use serde_json::Value;
@@ -44,6 +44,17 @@ impl Blueprint {
             .model
             .first()
             .map_or("", |model| model.source.as_str())
+    }
+
+    /// The same for those who look at a rollout: a simulated model is not the one it is named after.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let is_simulated = |model: &Model| model.engine == EngineKind::Sim;
+        if self.config.model.first().is_some_and(is_simulated) {
+            format!("simulated ({})", self.source())
+        } else {
+            self.source().to_owned()
+        }
     }
 
     /// What a rollout asks for, on top of this.
@@ -135,8 +146,6 @@ fn revision(config: &Config) -> Revision {
 
 #[cfg(test)]
 mod tests {
-    use preheat_api::config::Model;
-
     use super::*;
 
     fn blueprint() -> Blueprint {
@@ -170,6 +179,10 @@ mod tests {
         let next = blueprint().successor(&to("new"), false).unwrap();
         assert_ne!(next.revision, blueprint().revision);
         assert_eq!(next.source(), "new");
+        assert_eq!(next.described(), "new");
+        let mut played = Config::clone(&next.config);
+        played.model[0].engine = EngineKind::Sim;
+        assert_eq!(Blueprint::new(played).described(), "simulated (new)");
         assert_eq!(next.config.model[0].name, "m");
         assert_eq!(next.config.model[0].sha256, "", "it was the old one's");
         assert_eq!(blueprint().revision, blueprint().revision);

@@ -237,9 +237,9 @@ impl Fleet {
         };
         Some(RolloutReport {
             from: change.blue.revision.as_str().into(),
-            from_source: change.blue.source().into(),
+            from_source: change.blue.described(),
             to: change.green.revision.as_str().into(),
-            to_source: change.green.source().into(),
+            to_source: change.green.described(),
             stage: rollout.stage.name().into(),
             detail: change.why.clone(),
             size: rollout.size,
