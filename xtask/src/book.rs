@@ -80,22 +80,22 @@ fn pages(site: &Path) -> Result<BTreeMap<PathBuf, Page>> {
 }
 
 fn page(html: &str) -> Page {
-    let links = attributes(html, "href").chain(attributes(html, "src"));
+    let mut links = attributes(html, "href");
+    links.extend(attributes(html, "src"));
     Page {
-        links: links.map(str::to_owned).collect(),
-        anchors: attributes(html, "id").map(str::to_owned).collect(),
+        links,
+        anchors: attributes(html, "id").into_iter().collect(),
     }
 }
 
 /// Values of an attribute as mdBook writes it; in text that is shown, quotes are escaped.
-fn attributes<'a>(html: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+fn attributes(html: &str, name: &str) -> Vec<String> {
     let opening = format!(" {name}=\"");
     html.match_indices(&opening)
         .map(|(at, found)| &html[at + found.len()..])
         .filter_map(|rest| rest.split_once('"'))
-        .map(|(value, _)| value)
-        .collect::<Vec<_>>()
-        .into_iter()
+        .map(|(value, _)| value.to_owned())
+        .collect()
 }
 
 fn broken(site: &Path, pages: &BTreeMap<PathBuf, Page>) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! What a gateway counts. Names live in `preheat_api::metrics`.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use crate::service::Service;
 
 type Labels = Vec<(&'static str, String)>;
+type Number = Gauge<f64, AtomicU64>;
 
 /// Labels of what is counted for every request, which need no memory of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,8 +32,6 @@ struct Answer {
 struct Route {
     route: &'static str,
 }
-
-type Number = Gauge<f64, AtomicU64>;
 
 #[derive(Debug)]
 pub struct Metrics {
@@ -60,6 +60,10 @@ fn short_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 2.0, 16))
 }
 
+fn timed<L: Clone + Hash + Eq>(each: fn() -> Histogram) -> Family<L, Histogram> {
+    Family::new_with_constructor(each)
+}
+
 impl Metrics {
     /// `services`: by name, so that a zero stands there from the start.
     #[must_use]
@@ -74,24 +78,17 @@ impl Metrics {
         build
             .get_or_create(&vec![("version", version.to_owned())])
             .set(1);
-        let short = Family::new_with_constructor(short_seconds as fn() -> Histogram);
         let metrics = Metrics {
             requests: register!(names::REQUESTS, Family::default()),
-            request_seconds: register!(
-                names::REQUEST_SECONDS,
-                Family::new_with_constructor(seconds as fn() -> Histogram)
-            ),
+            request_seconds: register!(names::REQUEST_SECONDS, timed(seconds)),
             rejected: register!(names::REJECTED, Family::default()),
             cold: register!(names::COLD_REQUESTS, Family::default()),
             replicas: register!(names::REPLICAS, Family::default()),
             desired: register!(names::DESIRED_REPLICAS, Family::default()),
             capacity: register!(names::CAPACITY_RPS, Family::default()),
-            hold_seconds: register!(
-                names::HOLD_SECONDS,
-                Family::new_with_constructor(seconds as fn() -> Histogram)
-            ),
+            hold_seconds: register!(names::HOLD_SECONDS, timed(seconds)),
             held: register!(names::HELD, Family::default()),
-            promotion_seconds: register!(names::PROMOTION_SECONDS, short),
+            promotion_seconds: register!(names::PROMOTION_SECONDS, timed(short_seconds)),
             rollouts: register!(names::ROLLOUTS, Family::default()),
             retries: register!(names::RETRIES, Family::default()),
             registry,

@@ -34,9 +34,13 @@ run = "20ms"
 "#;
 
 fn start(fleet: &str) -> Start {
+    start_with(fleet, SIM)
+}
+
+fn start_with(fleet: &str, model: &str) -> Start {
     // A machine that runs other tests at the same time is no reason to refuse anybody.
     let patient = "[drain]\ndelay = \"0s\"\n[slo]\np95 = \"5s\"\n";
-    let config = format!("{patient}[fleet]\n{fleet}\n{SIM}");
+    let config = format!("{patient}[fleet]\n{fleet}\n{model}");
     Start::with(&config).gateway()
 }
 

@@ -6,31 +6,16 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{at_once, processes, replicas, serving, until};
+use super::{SIM, at_once, processes, replicas, serving, start_with, until};
 use crate::client;
 use crate::replica::{Replica, Start, signal};
 
 /// Loading takes long enough to be looked at.
-const SLOW: &str = r#"
-[drain]
-delay = "0s"
-[slo]
-p95 = "5s"
-[fleet]
-min = 1
-max = 3
-spares = 0
-[[model]]
-name = "embedder"
-engine = "sim"
-[model.batching]
-max_batch = 1
-buckets = { batch = [1], tokens = [16] }
-[model.sim]
-weights = "2s"
-first_run = "5ms"
-run = "20ms"
-"#;
+fn slow() -> Start {
+    let model = SIM.replace("weights = \"20ms\"", "weights = \"2s\"");
+    assert_ne!(model, SIM);
+    start_with("min = 1\nmax = 3\nspares = 0", &model)
+}
 
 /// Of one thread: its scheduling policy and its niceness.
 type Priority = (i64, i64);
@@ -91,7 +76,7 @@ async fn scale(gateway: &Replica, to: usize) {
 
 #[tokio::test]
 async fn a_newcomer_loads_behind_those_that_serve_and_proves_itself_beside_them() {
-    let mut gateway = Start::with(SLOW).gateway().spawn();
+    let mut gateway = slow().spawn();
     gateway.wait_for("there", |ready| ready.status == 503).await;
     let first = loading(&gateway, 1).await;
     assert!(!is_behind(first), "nobody serves: {:?}", priorities(first));
@@ -113,7 +98,7 @@ async fn a_newcomer_loads_behind_those_that_serve_and_proves_itself_beside_them(
 
 #[tokio::test]
 async fn one_that_loads_behind_catches_up_when_nobody_serves_any_more() {
-    let gateway = Start::with(SLOW).gateway().ready().await;
+    let gateway = slow().ready().await;
     let first = processes(&super::service(&gateway).await)[0];
     scale(&gateway, 2).await;
     let second = loading(&gateway, 2).await;
