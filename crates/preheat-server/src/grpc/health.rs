@@ -5,7 +5,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, future, stream};
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -83,7 +83,13 @@ impl Health for Probes {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let asked = self.asked(&request.into_inner().service);
-        let facts = WatchStream::new(self.replica.board.watch());
+        // A watch is not a request to wait for: it ends with the drain, whose word comes last.
+        let leaving = self.replica.service.leaving();
+        let replica = Arc::clone(&self.replica);
+        let last_words = future::lazy(move |_| replica.board.read(Facts::clone));
+        let facts = WatchStream::new(self.replica.board.watch())
+            .take_until(leaving)
+            .chain(stream::once(last_words));
         let unknown = HealthCheckResponse {
             status: ServingStatus::ServiceUnknown.into(),
         };
@@ -92,10 +98,8 @@ impl Health for Probes {
             let now = asked.map_or(unknown, |asked| answer(asked, &facts));
             let changed = last.as_ref() != Some(&now);
             last = Some(now);
-            std::future::ready(changed.then_some(Ok(now)))
+            future::ready(changed.then_some(Ok(now)))
         });
-        // A watch is not a request to wait for: it ends with the drain.
-        let leaving = self.replica.service.leaving();
-        Ok(Response::new(Box::pin(changes.take_until(leaving))))
+        Ok(Response::new(Box::pin(changes)))
     }
 }
