@@ -13,14 +13,16 @@ use crate::quantity::{Size, SizeLimit, Span};
 mod fleet;
 mod http_server;
 mod model;
+mod overrides;
 
 pub use fleet::{Busy, Fleet, Rollout, Spares};
 pub use http_server::HttpServer;
 pub use model::{
     Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
     ImageChannels, ImageFit, ImageInput, InputConfig, InputData, LoadMode, Model, NamedData, Onnx,
-    OnnxProvider, OnnxRuntime, Sim, SimFault, SimFaultKind, TaskKind,
+    OnnxProvider, OnnxRuntime, Route, Sim, SimFault, SimFaultKind, TaskKind,
 };
+pub use overrides::Overrides;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +40,18 @@ pub struct Config {
     pub cache: Cache,
     pub log: Log,
     pub model: Vec<Model>,
+}
+
+impl Config {
+    /// What holds for this model: the general tables with its own keys in their place.
+    #[must_use]
+    pub fn of(&self, model: &Model) -> Config {
+        let mut config = self.clone();
+        config.limits = model.limits.over(&self.limits);
+        config.slo = model.slo.over(&self.slo);
+        config.fleet = model.fleet.over(&self.fleet);
+        config
+    }
 }
 
 /// Where the replica listens and what a connection may do.

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use preheat_api::Config;
-use preheat_api::config::{Auth, Drain, EngineKind, Fleet, Log, Model, Server};
+use preheat_api::config::{Auth, Drain, EngineKind, Fleet, Log, Model, Overrides, Server};
 use preheat_api::service::RolloutRequest;
 use preheat_core::Revision;
 use serde_json::Value;
@@ -104,7 +104,12 @@ impl Blueprint {
         config.server = self.config.server.clone();
         config.auth = self.config.auth.clone();
         config.fleet = self.config.fleet.clone();
-        Ok(one_model(&config, model, name))
+        // How many replicas there are is not the revision's to say.
+        let model = Model {
+            fleet: Overrides::default(),
+            ..model.clone()
+        };
+        Ok(one_model(&config, &model, name))
     }
 
     fn runs_other_code(&self, other: &Config) -> Option<&'static str> {

@@ -1,10 +1,13 @@
 //! The data path: from a client's request to the answer of one replica.
 //!
-//! In reading order: bodies of answers, what surrounds a request, where it goes, and the way there.
+//! In reading order: bodies of answers, what the gateway says itself, where a request goes,
+//! and the way there.
 
 mod body;
 mod forward;
 mod model;
+mod own;
+mod place;
 mod route;
 mod upgrade;
 

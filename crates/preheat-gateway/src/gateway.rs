@@ -37,7 +37,7 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::provision::{Inherited, LOCK, Owner, Provisioner};
 use crate::rotation::Rotation;
-use crate::service::Service;
+use crate::service::{Service, Terms};
 use crate::settings::{ServiceSettings, Settings};
 use crate::state::StateFile;
 
@@ -126,7 +126,7 @@ pub fn start(
             clock,
             owner: &owner,
         };
-        let (service, looping) = begin(of, &settings, &around);
+        let (service, looping) = begin(of, &around);
         services.push(service);
         loops.push(looping);
     }
@@ -179,15 +179,16 @@ struct Around<'a> {
 }
 
 /// One service and its loop, which goes on where another gateway was ended.
-fn begin(
-    of: &ServiceSettings,
-    settings: &Settings,
-    around: &Around<'_>,
-) -> (Arc<Service>, JoinHandle<()>) {
+fn begin(of: &ServiceSettings, around: &Around<'_>) -> (Arc<Service>, JoinHandle<()>) {
     let policy = BalancePolicy::under(of.fleet.slo);
-    let rotation = Arc::new(Rotation::new(policy, settings.hold, LEAD, around.clock));
+    let rotation = Arc::new(Rotation::new(policy, of.hold, LEAD, around.clock));
     let (service, commands) = Service::new(of.name.clone(), rotation);
-    let service = Arc::new(service.of_nature(of.nature));
+    let service = Arc::new(service.on(Terms {
+        nature: of.nature,
+        route: of.route.clone(),
+        request_timeout: of.request_timeout,
+        rates: Rates::new(of.rate),
+    }));
     let (events, inbox) = mpsc::channel(EVENTS);
     // Not the loop's own group: replicas are ended by it, in order, and not beside it.
     let local = of.local.clone();

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use preheat_api::headers;
 use preheat_api::problem::{Family, Said};
 use preheat_runtime::origin::Stranger;
+use preheat_runtime::rates::Spent;
 use preheat_runtime::replay::BodyFault;
 
 use crate::data::Body;
@@ -66,6 +67,15 @@ fn of_a_stranger(stranger: Stranger) -> String {
     match stranger {
         Stranger::From(whose) => format!("requests from pages of {whose} are not taken"),
         Stranger::NotJson => "send content-type: application/json".into(),
+    }
+}
+
+impl From<Spent> for Refusal {
+    fn from(spent: Spent) -> Self {
+        Refusal::Rate {
+            rate: spent.rate,
+            retry_after: spent.retry_after,
+        }
     }
 }
 

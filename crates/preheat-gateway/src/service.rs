@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use preheat_api::ReadinessReport;
+use preheat_api::config::Route;
 use preheat_api::service::{RolloutRequest, ScaleRequest, ServiceReport};
 use preheat_core::ReplicaId;
+use preheat_runtime::rates::Rates;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::rotation::Rotation;
@@ -19,10 +22,33 @@ pub struct Service {
     /// What clients call the model.
     pub name: String,
     pub rotation: Arc<Rotation>,
-    pub nature: Nature,
+    pub terms: Terms,
     status: watch::Sender<Status>,
     ready_once: AtomicBool,
     commands: mpsc::Sender<Command>,
+}
+
+/// What holds for a service's requests.
+#[derive(Debug)]
+pub struct Terms {
+    pub nature: Nature,
+    pub route: Route,
+    /// An answer is of no use after it.
+    pub request_timeout: Duration,
+    /// What each caller may ask of this service.
+    pub rates: Rates,
+}
+
+/// The way a single service is served that nobody has said more of.
+impl Default for Terms {
+    fn default() -> Self {
+        Terms {
+            nature: Nature::default(),
+            route: Route::default(),
+            request_timeout: Duration::from_secs(30),
+            rates: Rates::new(None),
+        }
+    }
 }
 
 /// What is known of a service's requests.
@@ -99,7 +125,7 @@ impl Service {
         let service = Service {
             name,
             rotation,
-            nature: Nature::default(),
+            terms: Terms::default(),
             status: watch::Sender::new(Status { report, best: None }),
             ready_once: AtomicBool::new(false),
             commands,
@@ -108,8 +134,8 @@ impl Service {
     }
 
     #[must_use]
-    pub fn of_nature(self, nature: Nature) -> Self {
-        Service { nature, ..self }
+    pub fn on(self, terms: Terms) -> Self {
+        Service { terms, ..self }
     }
 
     /// The loop's: how things are.

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use preheat_api::config::{self, Config, EngineKind, HealthIs, Model, Spares};
+use preheat_api::config::{self, Config, EngineKind, HealthIs, Model, Overrides, Route, Spares};
 use preheat_core::hold::HoldPolicy;
 use preheat_core::pool::PoolSize;
 use preheat_core::rollout::RolloutPolicy;
@@ -22,6 +22,8 @@ use crate::fleet::FleetSettings;
 use crate::provision::LocalSettings;
 use crate::schedule::Schedule;
 use crate::service::Nature;
+
+mod route;
 
 /// Longest path of a unix socket, the smallest of all systems less its end mark.
 const LONGEST_SOCKET: usize = 103;
@@ -44,7 +46,6 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     pub limits: FrontLimits,
     pub drain: DrainLimits,
-    pub hold: HoldPolicy,
     pub dir: PathBuf,
     pub services: Vec<ServiceSettings>,
 }
@@ -54,6 +55,11 @@ pub struct Settings {
 pub struct ServiceSettings {
     pub name: String,
     pub nature: Nature,
+    pub route: Route,
+    pub request_timeout: Duration,
+    /// Requests a second of each key or client to this service; none: no limit but the general one.
+    pub rate: Option<f64>,
+    pub hold: HoldPolicy,
     pub fleet: FleetSettings,
     pub schedule: Schedule,
     pub local: LocalSettings,
@@ -95,17 +101,24 @@ impl Settings {
         names: &[String],
         around: &Surroundings,
     ) -> Result<Self, SettingsError> {
-        check(&config.fleet)?;
-        let schedule = Schedule::read(&config.fleet.busy)
-            .map_err(|problem| error("fleet.busy", problem, "correct the hours"))?;
         distinct(names)?;
-        let (server, fleet) = (&config.server, &config.fleet);
-        let dir = match fleet.dir.as_str() {
+        let server = &config.server;
+        let dir = match config.fleet.dir.as_str() {
             "" => around.run_dir.join(own_folder(server)),
             dir => PathBuf::from(dir),
         };
         check_dir(&dir)?;
-        let services = config.model.iter().zip(names).enumerate();
+        let services: Vec<_> = config
+            .model
+            .iter()
+            .zip(names)
+            .enumerate()
+            .map(|(at, (model, name))| {
+                service(config, model, name, around, dir.join(at.to_string()))
+            })
+            .collect::<Result<_, _>>()?;
+        route::distinct(&services)?;
+        let patience = services.iter().map(|service| service.request_timeout);
         Ok(Settings {
             http: address(&server.host, server.port),
             grpc: address(&server.host, server.grpc_port),
@@ -119,41 +132,67 @@ impl Settings {
             tls_files: tls_files(&config.auth.tls)?,
             keys: keys("auth.api_keys_file", &config.auth.api_keys_file)?,
             admin_keys: keys("auth.admin_keys_file", &config.auth.admin_keys_file)?,
-            rate: (config.limits.rate > 0.0).then_some(config.limits.rate),
+            rate: rate(config.limits.rate),
             health_is: server.health_is,
             cors_origins: server.cors_origins.clone(),
             limits: FrontLimits {
                 max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: server.body_timeout.0,
-                request_timeout: config.limits.request_timeout.0,
+                stream_timeout: patience.max().unwrap_or_default(),
                 tunnel_idle: server.idle_timeout.0,
             },
             drain: DrainLimits {
                 settle: config.drain.delay.0,
                 timeout: config.drain.timeout.0,
             },
-            hold: HoldPolicy {
-                max_count: fleet.hold_requests,
-                max_bytes: fleet.hold_bytes.0,
-                longest: fleet.hold.0,
-            },
-            services: services
-                .map(|(at, (model, name))| ServiceSettings {
-                    name: name.clone(),
-                    nature: nature(model),
-                    fleet: fleet_settings(config),
-                    schedule: schedule.clone(),
-                    local: LocalSettings {
-                        program: around.program.clone(),
-                        dir: dir.join(at.to_string()),
-                        config: one_model(config, model, name),
-                        stop_limit: config.drain.timeout.0 + STOP_SLACK,
-                    },
-                })
-                .collect(),
+            services,
             dir,
         })
     }
+}
+
+/// What holds for one model: the general tables, with its own keys in their place.
+fn service(
+    config: &Config,
+    model: &Model,
+    name: &str,
+    around: &Surroundings,
+    dir: PathBuf,
+) -> Result<ServiceSettings, SettingsError> {
+    if model.fleet.has("dir") {
+        let problem = format!("{name} has a folder of its own");
+        let remedy = "give fleet.dir for all models";
+        return Err(error("model.fleet.dir", problem, remedy));
+    }
+    let own = config.of(model);
+    check(&own.fleet)?;
+    let schedule = Schedule::read(&own.fleet.busy)
+        .map_err(|problem| error("fleet.busy", problem, "correct the hours"))?;
+    Ok(ServiceSettings {
+        name: name.to_owned(),
+        nature: nature(model),
+        route: route::checked(&model.route)?,
+        request_timeout: own.limits.request_timeout.0,
+        rate: rate(own.limits.rate).filter(|_| model.limits.has("rate")),
+        hold: HoldPolicy {
+            max_count: own.fleet.hold_requests,
+            max_bytes: own.fleet.hold_bytes.0,
+            longest: own.fleet.hold.0,
+        },
+        fleet: fleet_settings(&own),
+        schedule,
+        local: LocalSettings {
+            program: around.program.clone(),
+            dir,
+            config: one_model(config, model, name),
+            stop_limit: config.drain.timeout.0 + STOP_SLACK,
+        },
+    })
+}
+
+/// Requests a second; none: as many as come.
+fn rate(setting: f64) -> Option<f64> {
+    (setting > 0.0).then_some(setting)
 }
 
 /// The same for a gateway that takes another one's place, which listens where that one did. Where
@@ -257,16 +296,22 @@ fn nature(model: &Model) -> Nature {
     }
 }
 
-/// A configuration for replicas of one model.
+/// A configuration for replicas of one model: what it has for itself stands in the general tables.
 pub fn one_model(config: &Config, model: &Model, name: &str) -> Config {
-    let mut model = model.clone();
-    name.clone_into(&mut model.name);
+    let mut config = config.of(model);
+    let mut model = Model {
+        name: name.to_owned(),
+        route: Route::default(),
+        limits: Overrides::default(),
+        slo: Overrides::default(),
+        fleet: Overrides::default(),
+        ..model.clone()
+    };
     // A replica alone keeps its threads each to a CPU. Several that did would wait for one another
     // on the first CPUs while others idle.
     if config.fleet.max > 1 && model.threads == 0 {
         model.threads = (cpu::usable().get() / model.instances.max(1)).max(1);
     }
-    let mut config = config.clone();
     config.model = vec![model];
     config.limits.concurrency = config.limits.concurrency.max(config.fleet.concurrency);
     config
@@ -316,7 +361,10 @@ mod tests {
     #[test]
     fn what_cannot_be_names_its_key() {
         let fleet = |change: fn(&mut config::Fleet)| {
-            let mut config = Config::default();
+            let mut config = Config {
+                model: vec![Model::default()],
+                ..Config::default()
+            };
             change(&mut config.fleet);
             config
         };
@@ -325,7 +373,13 @@ mod tests {
         far.fleet.dir = format!("/{long}");
         let mut plain = Config::default();
         plain.auth.tls.client_ca = "/ca.pem".into();
+        let model = |toml: &str| Config {
+            model: vec![toml::from_str(toml).unwrap()],
+            ..Config::default()
+        };
         for (config, names, key) in [
+            (model("[fleet]\nmax = 0"), &["a"][..], "fleet.max"),
+            (model("[fleet]\ndir = \"/x\""), &["a"], "model.fleet.dir"),
             (plain, &["a"][..], "auth.tls.cert"),
             (fleet(|f| f.max = 0), &["a"], "fleet.max"),
             (fleet(|f| f.concurrency = 0), &["a"], "fleet.concurrency"),
@@ -354,5 +408,34 @@ mod tests {
             local.config.model[0].threads > 0,
             "else each would pin its threads"
         );
+    }
+
+    #[test]
+    fn a_model_has_limits_of_its_own() {
+        let config: Config = toml::from_str(
+            "[limits]\nrequest_timeout = \"9s\"\nrate = 7\n[fleet]\nmin = 2\n\
+             [[model]]\n[[model]]\nroute.prefix = \"/b\"\nslo.p95 = \"1s\"\n\
+             limits = { request_timeout = \"60s\", rate = 3 }\nfleet = { max = 3, hold_requests = 5 }",
+        )
+        .unwrap();
+        let settings = resolve(&config, &["a", "b"]).unwrap();
+        let [a, b] = &settings.services[..] else {
+            panic!("{:?}", settings.services);
+        };
+        assert_eq!(
+            (settings.rate, a.rate, b.rate),
+            (Some(7.0), None, Some(3.0))
+        );
+        assert_eq!(a.request_timeout.as_secs(), 9);
+        assert_eq!(b.request_timeout.as_secs(), 60);
+        assert_eq!(settings.limits.stream_timeout.as_secs(), 60);
+        assert_eq!((a.fleet.scale.min, a.fleet.scale.max), (2, 6));
+        assert_eq!((b.fleet.scale.min, b.fleet.scale.max), (2, 3));
+        assert_eq!((a.hold.max_count, b.hold.max_count), (1024, 5));
+        // Its replicas read it in the general tables.
+        let replica = &b.local.config;
+        assert_eq!(replica.slo.p95.0.as_secs(), 1);
+        assert_eq!(replica.limits.request_timeout.0.as_secs(), 60);
+        assert_eq!(replica.model[0].limits, Overrides::default());
     }
 }

@@ -19,8 +19,9 @@ pub struct Rates {
     asked: AtomicU64,
 }
 
+/// Who asks, as far as budgets tell callers apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Caller {
+pub enum Caller {
     Key(Vec<u8>),
     Address(IpAddr),
     Local,
@@ -64,33 +65,27 @@ impl Rates {
         }
     }
 
-    /// Takes one request out of its caller's budget. The caller is known by its key only where keys
-    /// are checked: else one would get a new budget by inventing one.
+    /// Takes one request out of its caller's budget.
     ///
     /// # Errors
     /// [`Spent`], with the time until the next request is let through.
-    pub fn check(
-        &self,
-        keys: &Keys,
-        headers: &HeaderMap,
-        peer: Option<&Peer>,
-    ) -> Result<(), Spent> {
+    pub fn check(&self, caller: &Caller) -> Result<(), Spent> {
         let Some((rate, limiter)) = &self.limit else {
             return Ok(());
         };
         if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             limiter.retain_recent();
         }
-        limiter
-            .check_key(&caller(keys, headers, peer))
-            .map_err(|until| Spent {
-                rate: *rate,
-                retry_after: until.wait_time_from(DefaultClock::default().now()),
-            })
+        limiter.check_key(caller).map_err(|until| Spent {
+            rate: *rate,
+            retry_after: until.wait_time_from(DefaultClock::default().now()),
+        })
     }
 }
 
-fn caller(keys: &Keys, headers: &HeaderMap, peer: Option<&Peer>) -> Caller {
+/// By its key only where keys are checked: else one would get a new budget by inventing one.
+#[must_use]
+pub fn caller(keys: &Keys, headers: &HeaderMap, peer: Option<&Peer>) -> Caller {
     if let Some(key) = keys::offered(headers).filter(|_| keys.required()) {
         return Caller::Key(key.to_vec());
     }

@@ -196,6 +196,8 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] names the key, what is wrong with it, and what to do.
     pub fn resolve(config: &Config, around: &Surroundings) -> Result<Self, SettingsError> {
+        let own = config.model.first().map(|model| config.of(model));
+        let config = own.as_ref().unwrap_or(config);
         check(config)?;
         let cache = match config.cache.dir.as_str() {
             "" => around.cache_dir.clone(),

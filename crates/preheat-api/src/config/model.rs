@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::HttpServer;
+use super::{Fleet, HttpServer, Limits, Overrides, Slo};
 use crate::quantity::{Size, Span};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,32 @@ pub struct Model {
     pub image: ImageInput,
     pub http: HttpServer,
     pub sim: Sim,
+    pub route: Route,
+    /// Keys of `[limits]` for this model alone.
+    pub limits: Overrides<Limits>,
+    /// Keys of `[slo]` for this model alone.
+    pub slo: Overrides<Slo>,
+    /// Keys of `[fleet]` for this model alone; `dir` is for all.
+    pub fleet: Overrides<Fleet>,
+}
+
+/// Which requests are a model's where a gateway has several. What no route takes goes by the model
+/// that its path or body names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Route {
+    /// Host names that it answers to, without a port; empty: any.
+    pub hosts: Vec<String>,
+    /// Beginning of its paths, `/search` for one. Its replicas see what comes after it; empty: any.
+    pub prefix: String,
+}
+
+impl Route {
+    /// Takes no request by itself.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.hosts.is_empty() && self.prefix.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -192,6 +218,10 @@ impl Default for Model {
             image: ImageInput::default(),
             http: HttpServer::default(),
             sim: Sim::default(),
+            route: Route::default(),
+            limits: Overrides::default(),
+            slo: Overrides::default(),
+            fleet: Overrides::default(),
         }
     }
 }

@@ -62,9 +62,8 @@ pub async fn forward(
     service: &Arc<Service>,
     call: Call,
 ) -> Result<Response<Body>, Refusal> {
-    let limit = grpc_timeout(&call).map_or(front.limits.request_timeout, |asked| {
-        asked.min(front.limits.request_timeout)
-    });
+    let longest = service.terms.request_timeout;
+    let limit = grpc_timeout(&call).map_or(longest, |asked| asked.min(longest));
     let deadline = call.since + limit;
     let Call {
         parts,
@@ -79,7 +78,7 @@ pub async fn forward(
         except: None,
         again: false,
     };
-    let pure = service.nature.pure || parts.method.is_safe();
+    let pure = service.terms.nature.pure || parts.method.is_safe();
     let (mut executed, mut unexecuted) = (0, 0);
     loop {
         let granted = service.rotation.acquire(asking.clone()).await?;
@@ -149,7 +148,7 @@ async fn attempt(
         Ok(Ok(response)) => response,
     };
     // Turned away before anything was done: by a drain that we had not heard of yet.
-    let refused = service.nature.pure || response.headers().contains_key(REFUSED);
+    let refused = service.terms.nature.pure || response.headers().contains_key(REFUSED);
     if response.status() == StatusCode::SERVICE_UNAVAILABLE && refused && replay.can_repeat() {
         return Tried::Failed {
             reason: "turned_away",
@@ -245,7 +244,7 @@ fn body_limits(front: &Front, is_grpc: bool) -> BodyLimits {
         },
         kept: front.limits.max_body,
         patience: if is_grpc {
-            front.limits.request_timeout
+            front.limits.stream_timeout
         } else {
             front.limits.body_timeout
         },

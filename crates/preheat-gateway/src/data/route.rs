@@ -1,38 +1,33 @@
-//! Where a request goes: what the gateway answers itself, and what a replica has to.
+//! Where a request goes: what surrounds it, who may ask, and which service has to answer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::HeaderValue;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use preheat_api::config::HealthIs;
-use preheat_api::headers::{REQUEST_ID, WARM};
-use preheat_api::openai::{ModelItem, ModelList};
+use preheat_api::headers::REQUEST_ID;
 use preheat_api::problem::Family;
-use preheat_api::{embed::Health, openapi};
 use preheat_runtime::hops;
 use preheat_runtime::keys::{Admitted, Keys};
-use preheat_runtime::rates::Rates;
+use preheat_runtime::rates::{self, Rates};
 use preheat_runtime::replay::Replay;
 use preheat_runtime::tap::Tap;
-use preheat_runtime::{Draining, Peer, Stage, metrics, telemetry, tunnel};
-use serde::Serialize;
+use preheat_runtime::{Draining, Peer, Stage, telemetry, tunnel};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::body::Body;
 use super::forward::{Call, forward, is_grpc, replay};
-use super::model;
 use super::upgrade::{self, Upgrade};
+use super::{model, own, place};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
-use crate::report;
 use crate::service::Service;
 
 /// Longest request id that is taken over from a client.
@@ -59,7 +54,8 @@ pub struct Front {
 pub struct FrontLimits {
     pub max_body: usize,
     pub body_timeout: Duration,
-    pub request_timeout: Duration,
+    /// For the body of a stream, which is read before its service is known: that of the most patient.
+    pub stream_timeout: Duration,
     /// How long a connection that has left HTTP may be silent.
     pub tunnel_idle: Duration,
 }
@@ -67,10 +63,14 @@ pub struct FrontLimits {
 /// Answers one request; the service of every front door.
 pub async fn serve(
     front: Arc<Front>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let since = Instant::now();
     let id = front.request_id(request.headers());
+    let placed = place::find(&front.services, &request).cloned();
+    if let Some(service) = &placed {
+        place::take_off(&mut request, &service.terms.route.prefix);
+    }
     let grpc = is_grpc(request.headers());
     let route = label(request.uri().path(), grpc);
     let family = Family::of(request.uri().path());
@@ -87,14 +87,15 @@ pub async fn serve(
     );
     telemetry::continue_trace(&span, request.headers());
     let answered = front
-        .answer(request, &id, since)
+        .answer(request, placed.as_ref(), &id, since)
         .instrument(span.clone())
         .await;
     let mut response = answered.unwrap_or_else(|refusal| {
         if refusal.turns_away() {
             front.metrics.rejected(refusal.code());
         }
-        let model = front.services.first().map_or("", |s| s.name.as_str());
+        let service = placed.as_ref().or(front.services.first());
+        let model = service.map_or("", |service| service.name.as_str());
         match grpc {
             true => refusal.grpc(),
             false => refusal.http(family, model, id.to_str().unwrap_or_default()),
@@ -111,10 +112,11 @@ impl Front {
     async fn answer(
         &self,
         mut request: Request<Incoming>,
+        placed: Option<&Arc<Service>>,
         id: &HeaderValue,
         since: Instant,
     ) -> Result<Response<Body>, Refusal> {
-        if let Some(own) = self.own(&request) {
+        if let Some(own) = own::answer(self, placed, &request) {
             return own;
         }
         self.admit(request.headers())?;
@@ -122,13 +124,8 @@ impl Front {
             return Err(Refusal::Draining);
         }
         let peer = request.extensions().get::<Peer>().copied();
-        let spent = self
-            .rates
-            .check(&self.keys, request.headers(), peer.as_ref());
-        spent.map_err(|spent| Refusal::Rate {
-            rate: spent.rate,
-            retry_after: spent.retry_after,
-        })?;
+        let caller = rates::caller(&self.keys, request.headers(), peer.as_ref());
+        self.rates.check(&caller)?;
         let protocol = tunnel::wanted(request.headers());
         let client = request.extensions_mut().remove::<OnUpgrade>();
         let added = request.headers_mut();
@@ -141,7 +138,11 @@ impl Front {
         let is_grpc = is_grpc(request.headers());
         let (parts, body) = request.into_parts();
         let (body, bytes) = replay(self, body, is_grpc)?;
-        let service = self.service_of(&parts, &body, is_grpc).await?;
+        let service = match placed {
+            Some(service) => service,
+            None => self.service_of(&parts, &body, is_grpc).await?,
+        };
+        service.terms.rates.check(&caller)?;
         if let (Some(protocol), Some(client)) = (protocol, client) {
             let upgrade = Upgrade {
                 parts,
@@ -161,66 +162,7 @@ impl Front {
         forward(self, service, call).await
     }
 
-    /// What the gateway says itself: how it is, and what it is.
-    fn own(&self, request: &Request<Incoming>) -> Option<Result<Response<Body>, Refusal>> {
-        let path = request.uri().path();
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            return None;
-        }
-        let answer = match path {
-            "/livez" | "/v2/health/live" => alive(),
-            "/health" if self.health_is == HealthIs::Live => alive(),
-            "/health" | "/ready" | "/readyz" | "/ping" | "/v2/health/ready" => {
-                readiness(&self.services)
-            }
-            "/startupz" => started(&self.services),
-            // Somebody else's server describes itself.
-            "/openapi.json" | "/docs" if !self.services.iter().all(|s| s.nature.own) => {
-                return None;
-            }
-            "/openapi.json" => json(StatusCode::OK, &openapi::document()),
-            "/v1/models" if self.services.len() > 1 => {
-                if let Err(refusal) = self.admit(request.headers()) {
-                    return Some(Err(refusal));
-                }
-                json(StatusCode::OK, &self.models())
-            }
-            "/docs" => page("text/html; charset=utf-8", openapi::page()),
-            "/metrics" => {
-                if let Err(refusal) = self.admit(request.headers()) {
-                    return Some(Err(refusal));
-                }
-                let text = self.metrics.page(&self.services);
-                page(metrics::CONTENT_TYPE, text)
-            }
-            _ => return self.model_ready(path).map(Ok),
-        };
-        Some(Ok(answer))
-    }
-
-    /// `/v2/models/{model}/ready`, with or without a version.
-    fn model_ready(&self, path: &str) -> Option<Response<Body>> {
-        let rest = path.strip_prefix("/v2/models/")?.strip_suffix("/ready")?;
-        let model = rest.split('/').next()?;
-        let service = self.services.iter().find(|s| s.name == model)?;
-        Some(readiness(std::slice::from_ref(service)))
-    }
-
-    /// All of them in OpenAI's list.
-    fn models(&self) -> ModelList {
-        let item = |service: &Arc<Service>| ModelItem {
-            id: service.name.clone(),
-            object: "model".into(),
-            created: 0,
-            owned_by: "preheat".into(),
-        };
-        ModelList {
-            object: "list".into(),
-            data: self.services.iter().map(item).collect(),
-        }
-    }
-
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         match self.keys.check(headers) {
             Admitted::Yes => Ok(()),
             Admitted::NoKey => Err(Refusal::NoKey),
@@ -229,24 +171,25 @@ impl Front {
     }
 
     /// A gateway with one service has no choice, and leaves unknown models to its replicas.
-    /// Where there are several, what names none is for the first of them.
+    /// Where there are several, what names none is for the first that has no route of its own.
     async fn service_of(
         &self,
         parts: &Parts,
         body: &Replay<Incoming>,
         is_grpc: bool,
     ) -> Result<&Arc<Service>, Refusal> {
-        let first = match self.services.as_slice() {
-            [only] => return Ok(only),
-            [] => return Err(Refusal::NoRoute),
-            [first, ..] => first,
-        };
+        if let [only] = self.services.as_slice()
+            && only.terms.route.is_open()
+        {
+            return Ok(only);
+        }
         let model = match model::in_path(parts.uri.path()) {
             Some(model) => Some(model.to_owned()),
             None => model::in_body(parts, body, is_grpc).await?,
         };
         let Some(model) = model else {
-            return Ok(first);
+            let open = self.services.iter().find(|s| s.terms.route.is_open());
+            return open.ok_or(Refusal::NoRoute);
         };
         let found = self.services.iter().find(|service| service.name == model);
         found.ok_or(Refusal::UnknownModel(model))
@@ -265,56 +208,6 @@ impl Front {
         let id = format!("{}-{number:x}", self.id);
         HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
     }
-}
-
-fn alive() -> Response<Body> {
-    let health = Health {
-        status: "alive".into(),
-    };
-    json(StatusCode::OK, &health)
-}
-
-fn started(services: &[Arc<Service>]) -> Response<Body> {
-    let started = services.iter().all(|service| service.has_been_ready());
-    let status = if started { "started" } else { "starting" };
-    let health = Health {
-        status: status.into(),
-    };
-    json(code(started), &health)
-}
-
-fn readiness(services: &[Arc<Service>]) -> Response<Body> {
-    let report = report::gateway(services);
-    let ready = report.report.status == "ready";
-    let mut response = json(code(ready), &report);
-    if ready {
-        let proven = HeaderValue::from_static("proven");
-        response.headers_mut().insert(WARM, proven);
-    }
-    response
-}
-
-fn code(ok: bool) -> StatusCode {
-    if ok {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    }
-}
-
-fn json(status: StatusCode, shape: &impl Serialize) -> Response<Body> {
-    // These shapes always serialise.
-    let text = serde_json::to_string(shape).unwrap_or_default();
-    let mut response = page("application/json", text);
-    *response.status_mut() = status;
-    response
-}
-
-fn page(kind: &'static str, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::full(Bytes::from(text)));
-    let kind = HeaderValue::from_static(kind);
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }
 
 /// The route as a label: from a list, since paths are the client's to invent.

@@ -37,7 +37,7 @@ pub async fn forward(
     service: &Arc<Service>,
     upgrade: Upgrade,
 ) -> Result<Response<Body>, Refusal> {
-    let limit = front.limits.request_timeout;
+    let limit = service.terms.request_timeout;
     let mut asking = Asking {
         bytes: 0,
         deadline: upgrade.since + limit,

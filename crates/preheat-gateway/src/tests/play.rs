@@ -43,7 +43,7 @@ use crate::fleet::{Fleet, FleetSettings, Pace, Provision};
 use crate::metrics::Metrics;
 use crate::provision::{Event, Process, What};
 use crate::rotation::Rotation;
-use crate::service::{Order, Service};
+use crate::service::{Order, Service, Terms};
 
 type BoxBody = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -172,7 +172,10 @@ impl Play {
         let lead = Duration::from_secs(5);
         let rotation = Arc::new(Rotation::new(policy, hold, lead, clock));
         let (service, commands) = Service::new("model".into(), rotation);
-        let service = Arc::new(service);
+        let service = Arc::new(service.on(Terms {
+            request_timeout: Duration::from_secs(7200),
+            ..Terms::default()
+        }));
         let metrics = Arc::new(Metrics::new(&["model".into()], "test"));
         let (events, inbox) = mpsc::channel(256);
         let stage = Box::new(Stage {
@@ -200,7 +203,7 @@ impl Play {
             limits: FrontLimits {
                 max_body: 2_000_000,
                 body_timeout: Duration::from_secs(10),
-                request_timeout: Duration::from_secs(7200),
+                stream_timeout: Duration::from_secs(7200),
                 tunnel_idle: Duration::from_secs(120),
             },
             metrics,

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use preheat_runtime::Peer;
+use preheat_runtime::{Peer, rates};
 
 use super::errors::Fault;
 use super::layers::Context;
@@ -23,7 +23,7 @@ pub fn check(
     peer: Option<&Peer>,
 ) -> Result<(), ServeError> {
     let keys = &replica.settings.api_keys;
-    let checked = replica.rates.check(keys, headers, peer);
+    let checked = replica.rates.check(&rates::caller(keys, headers, peer));
     checked.map_err(|spent| ServeError::Rate {
         rate: spent.rate,
         retry_after: spent.retry_after,

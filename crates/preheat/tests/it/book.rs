@@ -62,6 +62,7 @@ pages! {
     triton "how-to/triton.md"
     vllm "how-to/vllm.md"
     kubernetes "how-to/kubernetes.md"
+    several_models "how-to/several-models.md"
     scale_to_zero "how-to/scale-to-zero.md"
     blue_green "how-to/blue-green.md"
     gpu "how-to/gpu.md"

@@ -207,3 +207,46 @@ async fn several_models_are_found_by_path_body_and_stream() {
     let models = gateway.get("/v1/models").await.json();
     assert_eq!(models["data"].as_array().unwrap().len(), 2);
 }
+
+/// A route stands before what a request says of models, and a model's own limits before the general
+/// ones.
+#[tokio::test]
+async fn a_model_has_a_route_and_limits_of_its_own() {
+    let second = SIM.replace("\"embedder\"", "\"other\"");
+    let own = "route = { hosts = [\"other.example\"], prefix = \"/second\" }\n\
+               limits = { rate = 0.02 }\nfleet = { max = 1 }\n";
+    let second = second.replacen("[[model]]\n", &format!("[[model]]\n{own}"), 1);
+    let gateway = Start::with(&format!("{SIM}{second}"))
+        .gateway()
+        .ready()
+        .await;
+    let ask = async |host: &str, path: &str| {
+        let body = json!({"model": "embedder", "input": "x"}).to_string();
+        let mut request = client::request(Method::POST, path, body);
+        let host = host.parse().unwrap();
+        request.headers_mut().insert("host", host);
+        client::send(gateway.http, request).await.unwrap()
+    };
+    let plain = ask("other.example", "/v1/embeddings").await;
+    assert_eq!(plain.json()["model"], "embedder", "{plain:?}");
+    let elsewhere = ask("localhost", "/second/v1/embeddings").await;
+    assert_eq!(elsewhere.status, 404, "{elsewhere:?}");
+    // Its replicas alone are asked, and they have no model of that name.
+    let routed = ask("other.example:80", "/second/v1/embeddings").await;
+    assert_eq!(
+        routed.json()["error"]["code"],
+        "model_not_found",
+        "{routed:?}"
+    );
+    assert_eq!(routed.json()["error"]["type"], "invalid_request_error");
+    let spent = ask("other.example", "/second/embed").await;
+    assert_eq!(spent.status, 429, "{spent:?}");
+    assert_eq!(spent.json()["code"], "rate_limited");
+    assert_eq!(ask("localhost", "/v1/embeddings").await.status, 200);
+    let services = client::get(gateway.admin, "/v1/services")
+        .await
+        .unwrap()
+        .json();
+    let most = |at: usize| services[at]["max"].as_u64();
+    assert_eq!((most(0), most(1)), (Some(6), Some(1)), "{services}");
+}

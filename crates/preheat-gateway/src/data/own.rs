@@ -1,0 +1,133 @@
+//! What the gateway answers itself: how it is, and what it is.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use preheat_api::config::HealthIs;
+use preheat_api::embed::Health;
+use preheat_api::headers::WARM;
+use preheat_api::openai::{ModelItem, ModelList};
+use preheat_api::openapi;
+use preheat_runtime::metrics;
+use serde::Serialize;
+
+use super::body::Body;
+use super::route::Front;
+use crate::refusal::Refusal;
+use crate::report;
+use crate::service::Service;
+
+/// What the gateway says itself, of all its services or of the one whose route this is.
+pub fn answer(
+    front: &Front,
+    placed: Option<&Arc<Service>>,
+    request: &Request<Incoming>,
+) -> Option<Result<Response<Body>, Refusal>> {
+    let services = placed.map_or(front.services.as_slice(), std::slice::from_ref);
+    let path = request.uri().path();
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return None;
+    }
+    let answer = match path {
+        "/livez" | "/v2/health/live" => alive(),
+        "/health" if front.health_is == HealthIs::Live => alive(),
+        "/health" | "/ready" | "/readyz" | "/ping" | "/v2/health/ready" => readiness(services),
+        "/startupz" => started(services),
+        // Somebody else's server describes itself.
+        "/openapi.json" | "/docs" if !services.iter().all(|s| s.terms.nature.own) => {
+            return None;
+        }
+        "/openapi.json" => json(StatusCode::OK, &openapi::document()),
+        "/v1/models" if services.len() > 1 => {
+            if let Err(refusal) = front.admit(request.headers()) {
+                return Some(Err(refusal));
+            }
+            json(StatusCode::OK, &models(services))
+        }
+        "/docs" => page("text/html; charset=utf-8", openapi::page()),
+        "/metrics" => {
+            if let Err(refusal) = front.admit(request.headers()) {
+                return Some(Err(refusal));
+            }
+            let text = front.metrics.page(services);
+            page(metrics::CONTENT_TYPE, text)
+        }
+        _ => return model_ready(services, path).map(Ok),
+    };
+    Some(Ok(answer))
+}
+
+/// `/v2/models/{model}/ready`, with or without a version.
+fn model_ready(services: &[Arc<Service>], path: &str) -> Option<Response<Body>> {
+    let rest = path.strip_prefix("/v2/models/")?.strip_suffix("/ready")?;
+    let model = rest.split('/').next()?;
+    let service = services.iter().find(|s| s.name == model)?;
+    Some(readiness(std::slice::from_ref(service)))
+}
+
+/// All of them in OpenAI's list.
+fn models(services: &[Arc<Service>]) -> ModelList {
+    let item = |service: &Arc<Service>| ModelItem {
+        id: service.name.clone(),
+        object: "model".into(),
+        created: 0,
+        owned_by: "preheat".into(),
+    };
+    ModelList {
+        object: "list".into(),
+        data: services.iter().map(item).collect(),
+    }
+}
+
+fn alive() -> Response<Body> {
+    let health = Health {
+        status: "alive".into(),
+    };
+    json(StatusCode::OK, &health)
+}
+
+fn started(services: &[Arc<Service>]) -> Response<Body> {
+    let started = services.iter().all(|service| service.has_been_ready());
+    let status = if started { "started" } else { "starting" };
+    let health = Health {
+        status: status.into(),
+    };
+    json(code(started), &health)
+}
+
+fn readiness(services: &[Arc<Service>]) -> Response<Body> {
+    let report = report::gateway(services);
+    let ready = report.report.status == "ready";
+    let mut response = json(code(ready), &report);
+    if ready {
+        let proven = HeaderValue::from_static("proven");
+        response.headers_mut().insert(WARM, proven);
+    }
+    response
+}
+
+fn code(ok: bool) -> StatusCode {
+    if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+fn json(status: StatusCode, shape: &impl Serialize) -> Response<Body> {
+    // These shapes always serialise.
+    let text = serde_json::to_string(shape).unwrap_or_default();
+    let mut response = page("application/json", text);
+    *response.status_mut() = status;
+    response
+}
+
+fn page(kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from(text)));
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
