@@ -14,6 +14,7 @@ pub use adopt::Inherited;
 pub use life::OWNER;
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use preheat_api::Config;
+use preheat_api::quantity::SizeLimit;
 use preheat_api::replica::{DecisionEvent, LoadReport, LoadRequest, Passport};
 use preheat_api::settings::{SETTINGS, env};
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
+use preheat_runtime::cgroup::cell::{self, Cell};
 use preheat_runtime::edge::Address;
 use preheat_runtime::priority;
 use preheat_runtime::upstream::Place;
@@ -121,6 +124,7 @@ impl Provisioner {
         tasks: Tasks,
         events: mpsc::Sender<Event>,
     ) -> Self {
+        cell::sweep();
         Provisioner {
             settings,
             owner,
@@ -133,6 +137,7 @@ impl Provisioner {
         let dir = self.settings.dir.join(id.as_str());
         match self.launch(&dir, of, pace) {
             Ok((child, pid)) => {
+                self.confine(id, pid, pace);
                 let mut process = self.attend(id, dir, pid, Life::Child(child));
                 process.pace = pace;
                 Ok(process)
@@ -166,6 +171,35 @@ impl Provisioner {
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
         life::record(dir, pid, of.revision.as_str())?;
         Ok((child, pid))
+    }
+
+    /// A control group of its own, where there may be one.
+    fn confine(&self, id: &ReplicaId, pid: u32, pace: Pace) {
+        let limit = match self.settings.config.memory.limit {
+            SizeLimit::Bytes(limit) => Some(limit.0),
+            SizeLimit::Auto => None,
+        };
+        if limit.is_none() && pace == Pace::Full {
+            return;
+        }
+        let Some(cell) = Cell::around(pid, &format!("{:x}-{id}", self.place())) else {
+            return;
+        };
+        if pace == Pace::Behind {
+            cell.step_behind();
+        }
+        if let Some(limit) = limit
+            && let Err(error) = cell.limit_memory(limit)
+        {
+            tracing::warn!(event = "not_limited", replica = %id, %error, "nothing but its proof holds it to memory.limit");
+        }
+    }
+
+    /// A number for the folder, which no other gateway of the machine has.
+    fn place(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.settings.dir.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Follows a replica that lives, until it has ended.
@@ -202,6 +236,7 @@ impl Provisioner {
             limit: self.settings.stop_limit,
             output,
             tasks,
+            cell: Cell::of(pid),
         };
         self.tasks
             .spawn("replica", watched.run(self.events.clone()));
@@ -317,14 +352,25 @@ struct Watched {
     limit: Duration,
     output: Output,
     tasks: Tasks,
+    cell: Option<Cell>,
 }
 
 impl Watched {
     async fn run(mut self, events: mpsc::Sender<Event>) {
-        let status = self.ended().await;
+        let mut status = self.ended().await;
+        if self
+            .cell
+            .as_ref()
+            .is_some_and(|cell| cell.killed_for_memory() > 0)
+        {
+            status.push_str(": it wanted more memory than memory.limit allows");
+        }
         // Whatever it has started itself goes too.
         self.signal(Signal::KILL);
         self.tasks.token().cancel();
+        if let Some(cell) = self.cell.take() {
+            cell.remove();
+        }
         if let Err(error) = fs::remove_dir_all(&self.dir) {
             tracing::debug!(event = "replica_files_left", replica = %self.id, %error, "files were left");
         }

@@ -5,6 +5,8 @@
 //! while its files lie at the mount point, or may have a path that is not mounted at all: a level
 //! that cannot be read is passed over.
 
+pub mod cell;
+
 use std::path::{Path, PathBuf};
 
 /// Where a controller's files for this process lie: the own group first, then its parents.

@@ -4,7 +4,7 @@
 //! what it needs is passed in.
 
 pub mod body;
-mod cgroup;
+pub mod cgroup;
 pub mod child;
 pub mod cpu;
 pub mod drain;

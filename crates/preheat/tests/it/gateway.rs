@@ -1,6 +1,7 @@
 //! A gateway and its fleet: real processes, real signals, and users who must not notice.
 
 mod adopt;
+mod cell;
 mod certificates;
 mod chaos;
 mod fleet;
