@@ -6,26 +6,28 @@
 //! waits in `core::hold` until a permit is handed over. The lock is held for decisions only, never
 //! over a wait.
 
+mod permit;
+mod seen;
+mod state;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use preheat_core::balance::{
-    BalancePolicy, Consequence, Credentials, Crowd, Ended, Endpoint, pick,
-};
-use preheat_core::demand::{Demand, Rate};
-use preheat_core::hold::{Forecast, Hold, HoldPolicy, RefusalReason, Ticket};
-use preheat_core::{Moment, ReplicaId, Slo};
-use tokio::sync::{Notify, oneshot};
+use preheat_core::balance::{BalancePolicy, Consequence, Credentials, Crowd, Ended, Endpoint};
+use preheat_core::demand::Demand;
+use preheat_core::hold::{Forecast, Hold, HoldPolicy, Ticket};
+use preheat_core::{ReplicaId, Slo};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::data::Upstream;
 use crate::refusal::Refusal;
 use crate::traffic::{Summary, Traffic};
-
-/// Facts for the fleet loop that are not yet read; a loop that hangs must not fill the memory.
-const FACTS: usize = 256;
+pub use permit::{Granted, Permit};
+pub use seen::{Fact, Observed, Seen};
+use state::{Asked, ServiceTime, Serving, State};
 
 /// While requests are sent away, the loop looks at least so often.
 const FRESH: Duration = Duration::from_millis(50);
@@ -41,101 +43,6 @@ pub struct Rotation {
     pub wake: Notify,
 }
 
-#[derive(Debug)]
-struct State {
-    serving: Vec<Serving>,
-    hold: Hold<oneshot::Sender<Permit>>,
-    forecast: Forecast,
-    /// When the loop foresaw it, and of when it is now.
-    foreseen: Moment,
-    passed: Moment,
-    /// Why waiting is in vain, if it is.
-    hopeless: Option<Refusal>,
-    demand: Demand,
-    dice: fastrand::Rng,
-    facts: VecDeque<Fact>,
-    service: ServiceTime,
-    traffic: Traffic,
-    /// When a request first found every permit taken, until the loop has heard of it.
-    starved: Option<Moment>,
-}
-
-/// One replica in rotation.
-#[derive(Debug)]
-struct Serving {
-    id: ReplicaId,
-    endpoint: Endpoint,
-    upstream: Arc<Upstream>,
-    answered: u64,
-    last_run: Moment,
-}
-
-impl AsRef<Endpoint> for Serving {
-    fn as_ref(&self) -> &Endpoint {
-        &self.endpoint
-    }
-}
-
-/// What requests found out about replicas.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Fact {
-    /// It missed the objective in its probation.
-    BackToWarming {
-        id: ReplicaId,
-        seen: u32,
-        missed: u32,
-    },
-    Passed {
-        id: ReplicaId,
-    },
-    Ejected {
-        id: ReplicaId,
-        until: Moment,
-    },
-    /// It takes no connections.
-    Unreachable {
-        id: ReplicaId,
-    },
-}
-
-/// What the fleet loop reads at each turn.
-#[derive(Debug)]
-pub struct Observed {
-    pub rate: Rate,
-    /// Arrivals a second in the last moments.
-    pub latest: f64,
-    pub peak: f64,
-    pub last_arrival: Option<Moment>,
-    pub held: usize,
-    pub held_bytes: u64,
-    pub in_flight: usize,
-    pub facts: Vec<Fact>,
-    pub starved: Option<Moment>,
-    /// What an answer takes of late, under the load of late.
-    pub service: Option<Duration>,
-}
-
-/// One replica in rotation, for those who look.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    pub in_flight: usize,
-    pub answered: u64,
-    pub last_run: Moment,
-    pub latency: Duration,
-    pub ejected: bool,
-}
-
-/// The right to send one request to one replica; given back when dropped.
-#[derive(Debug)]
-pub struct Permit {
-    rotation: Option<Arc<Rotation>>,
-    id: ReplicaId,
-    upstream: Arc<Upstream>,
-    began: Instant,
-    ended: Ended,
-    _in_flight: preheat_runtime::Permit,
-}
-
 /// A replica on its way into rotation, with what its proof says.
 pub type Newcomer = (ReplicaId, Credentials, Arc<Upstream>);
 
@@ -149,13 +56,6 @@ pub struct Asking {
     pub except: Option<ReplicaId>,
     /// It has been counted as an arrival before.
     pub again: bool,
-}
-
-/// A permit, and how long it was waited for.
-#[derive(Debug)]
-pub struct Granted {
-    pub permit: Permit,
-    pub held: Option<Duration>,
 }
 
 impl Rotation {
@@ -349,7 +249,7 @@ impl Rotation {
             in_flight: state.serving.iter().map(|s| s.endpoint.in_flight()).sum(),
             facts: state.facts.drain(..).collect(),
             starved: state.starved.take(),
-            service: state.service.0.map(Duration::from_secs_f64),
+            service: state.service.mean(),
         }
     }
 
@@ -483,98 +383,6 @@ impl Rotation {
     }
 }
 
-enum Asked {
-    Granted(Permit),
-    Held(Ticket, oneshot::Receiver<Permit>),
-}
-
-impl State {
-    /// What was foreseen is nearer by now.
-    fn pass(&mut self, now: Moment) {
-        self.forecast.pass(now.since(self.passed));
-        self.passed = now;
-    }
-
-    fn pick(
-        &mut self,
-        except: Option<&ReplicaId>,
-        policy: &BalancePolicy,
-        now: Moment,
-    ) -> Option<usize> {
-        let except = except.and_then(|id| self.serving.iter().position(|s| s.id == *id));
-        let dice = [self.dice.u64(..), self.dice.u64(..)];
-        pick(&self.serving, except, dice, policy, now)
-    }
-
-    /// Takes a permit of a replica that was picked because it has one.
-    fn permit(&mut self, rotation: &Arc<Rotation>, at: usize) -> Permit {
-        let serving = &mut self.serving[at];
-        let taken = serving.endpoint.begin();
-        debug_assert!(taken, "a replica was picked that has no free permit");
-        Permit {
-            _in_flight: serving.upstream.in_flight().enter(),
-            rotation: Some(Arc::clone(rotation)),
-            id: serving.id.clone(),
-            upstream: Arc::clone(&serving.upstream),
-            began: Instant::now(),
-            ended: Ended::Void,
-        }
-    }
-
-    fn offer(&mut self, asking: &Asking, now: Moment) -> Result<Asked, Refusal> {
-        if let Some(why) = &self.hopeless {
-            return Err(why.clone());
-        }
-        let patience = asking.deadline.saturating_duration_since(Instant::now());
-        let (hand, handed) = oneshot::channel();
-        self.pass(now);
-        let offered = self
-            .hold
-            .offer(hand, asking.bytes, patience, &self.forecast, now);
-        match offered {
-            Ok(ticket) => Ok(Asked::Held(ticket, handed)),
-            Err((_, refusal)) if refusal.nothing_warm => Err(Refusal::NothingWarm {
-                code: refusal.why.name(),
-                detail: sentence(refusal.why).into(),
-                retry_after: refusal.retry_after,
-            }),
-            Err((_, refusal)) => Err(Refusal::Full {
-                code: refusal.why.name(),
-                retry_after: refusal.retry_after,
-            }),
-        }
-    }
-
-    fn note(&mut self, fact: Fact) {
-        if self.facts.len() < FACTS {
-            self.facts.push_back(fact);
-        }
-    }
-}
-
-/// Seconds that an answer takes: a mean that forgets, and that one outlier cannot move far.
-#[derive(Debug, Clone, Copy, Default)]
-struct ServiceTime(Option<f64>);
-
-impl ServiceTime {
-    const WEIGHT: f64 = 0.02;
-    const OUTLIER: f64 = 4.0;
-
-    fn learn(&mut self, took: Duration) {
-        let sample = took.as_secs_f64();
-        let mean = self.0.unwrap_or(sample);
-        self.0 = Some(mean + Self::WEIGHT * (sample.min(mean * Self::OUTLIER) - mean));
-    }
-}
-
-fn sentence(why: RefusalReason) -> &'static str {
-    match why {
-        RefusalReason::QueueFull => "as many requests as may wait are waiting",
-        RefusalReason::BytesFull => "those who wait hold as many bytes as may be held",
-        RefusalReason::TooLate => "one would come too late for this request",
-    }
-}
-
 /// A place in the queue, left when its request is dropped: the client has gone.
 struct Place<'a> {
     rotation: &'a Rotation,
@@ -585,36 +393,6 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             self.rotation.lock().hold.cancel(ticket);
-        }
-    }
-}
-
-impl Permit {
-    #[must_use]
-    pub fn replica(&self) -> &ReplicaId {
-        &self.id
-    }
-
-    #[must_use]
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// The head of an answer has come; what is left is its body.
-    pub fn answered(&mut self) {
-        self.ended = Ended::Answered(self.began.elapsed());
-    }
-
-    /// The replica failed it.
-    pub fn failed(&mut self) {
-        self.ended = Ended::Failed;
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(rotation) = self.rotation.take() {
-            rotation.end(&self.id, self.ended);
         }
     }
 }
