@@ -126,11 +126,33 @@ impl Connection {
     }
 
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
+        self.sender.send(request).await
+    }
+
+    /// All of them at once, each a stream of this connection, which speaks HTTP/2.
+    pub async fn send_at_once(
+        &self,
+        requests: Vec<Request<Full<Bytes>>>,
+    ) -> Vec<Result<Answer, Error>> {
+        let Sender::Http2(sender) = &self.sender else {
+            panic!("HTTP/1 sends one after another");
+        };
+        let mut sending = JoinSet::new();
+        for request in requests {
+            let mut sender = Sender::Http2(sender.clone());
+            sending.spawn(async move { sender.send(request).await });
+        }
+        sending.join_all().await
+    }
+}
+
+impl Sender {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
         tokio::time::timeout(PATIENCE, self.exchange(request)).await?
     }
 
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Error> {
-        let response = match &mut self.sender {
+        let response = match self {
             Sender::Http1(sender) => {
                 sender.ready().await?;
                 sender.send_request(request).await?

@@ -5,6 +5,7 @@ mod cell;
 mod certificates;
 mod chaos;
 mod fleet;
+mod flood;
 mod interface;
 mod priority;
 mod rollout;

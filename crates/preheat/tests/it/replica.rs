@@ -189,6 +189,10 @@ impl Replica {
         }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn terminate(&self) {
         signal(self.child.id(), rustix::process::Signal::TERM);
     }
