@@ -1,0 +1,49 @@
+//! Values that no replica can work with.
+
+use super::SettingsError;
+use preheat_api::config::Config;
+
+pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
+    let positive = |key: &str, value: usize| match value {
+        0 => Err(SettingsError::new(
+            key,
+            "must not be 0",
+            "give a number above 0",
+        )),
+        _ => Ok(()),
+    };
+    let share = |key: &str, value: f64| match (0.0..1.0).contains(&value) {
+        true => Ok(()),
+        false => Err(SettingsError::new(
+            key,
+            format!("{value} is not a share"),
+            "give a number from 0 to below 1",
+        )),
+    };
+    positive("limits.concurrency", config.limits.concurrency)?;
+    positive("limits.client_batch", config.limits.client_batch)?;
+    positive("warmup.rounds", config.warmup.rounds)?;
+    positive("server.max_connections", config.server.max_connections)?;
+    share("memory.headroom", config.memory.headroom)?;
+    share("warmup.tolerance", config.warmup.tolerance)?;
+    if config.warmup.max_first_ratio < 1.0 {
+        return Err(SettingsError::new(
+            "warmup.max_first_ratio",
+            format!("{} is below 1", config.warmup.max_first_ratio),
+            "a first request cannot be required to be faster than the rest: give 1 or more",
+        ));
+    }
+    for model in &config.model {
+        positive("model.instances", model.instances)?;
+        positive("model.batching.max_batch", model.batching.max_batch)?;
+        positive("model.batching.max_tokens", model.batching.max_tokens)?;
+    }
+    match config.model.len() {
+        0 | 1 => Ok(()),
+        more => Err(SettingsError::new(
+            "model",
+            format!("{more} models are configured"),
+            "a replica serves one model: start one replica for each",
+        )),
+    }
+}
