@@ -6,6 +6,7 @@
 mod admin;
 mod adopt;
 mod follow;
+mod lag;
 mod life;
 mod output;
 
@@ -38,6 +39,7 @@ use tokio::time::timeout;
 
 use crate::blueprint::Blueprint;
 use crate::fleet::{Pace, Provision};
+use lag::Lag;
 use life::Life;
 use output::Output;
 
@@ -105,8 +107,7 @@ pub struct Process {
     admin: Place,
     stop: watch::Sender<Stop>,
     tasks: Tasks,
-    /// How it was started.
-    pace: Pace,
+    lag: Lag,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,7 +140,9 @@ impl Provisioner {
             Ok((child, pid)) => {
                 self.confine(id, pid, pace);
                 let mut process = self.attend(id, dir, pid, Life::Child(child));
-                process.pace = pace;
+                if pace == Pace::Behind {
+                    process.lag = Lag::Behind;
+                }
                 Ok(process)
             }
             Err(error) => {
@@ -215,7 +218,7 @@ impl Provisioner {
             admin: socket(&dir.join("admin")),
             stop,
             tasks: tasks.clone(),
-            pace: Pace::Full,
+            lag: Lag::No,
         };
         let follow = follow::follow(
             id.clone(),
@@ -274,7 +277,7 @@ impl Process {
             admin: place,
             stop: watch::Sender::new(Stop::Run),
             tasks,
-            pace: Pace::Full,
+            lag: Lag::No,
         }
     }
 
@@ -291,10 +294,8 @@ impl Process {
     }
 
     /// One that prepares itself behind others does so no longer.
-    pub fn hurry(&self) {
-        if self.pace == Pace::Behind {
-            priority::call_up(self.pid);
-        }
+    pub fn hurry(&mut self) {
+        self.lag.end(|| priority::call_up(self.pid));
     }
 
     /// Ends it.

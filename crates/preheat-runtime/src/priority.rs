@@ -33,12 +33,13 @@ pub fn catch_up() {
     }
 }
 
-/// Takes it back for a child that stepped behind and has not caught up by itself, and for its own.
-pub fn call_up(child: u32) {
-    if let Some(own) = system::own() {
-        system::raise(child, own);
-    }
+/// Takes it back for a child that stepped behind and has not caught up by itself, and for its own. Looks
+/// at every process of the machine. False where nothing was behind.
+#[must_use]
+pub fn call_up(child: u32) -> bool {
+    let raised = system::own().is_some_and(|own| system::raise(child, own));
     weigh_as_others(child);
+    raised
 }
 
 fn weigh_as_others(process: u32) {
@@ -77,17 +78,18 @@ mod system {
 
     /// Raises all threads that are behind, of a process and of those below it; others have a priority of
     /// their own.
-    pub(super) fn raise(process: u32, before: i32) {
-        for _ in 0..LOOKS {
+    pub(super) fn raise(process: u32, before: i32) -> bool {
+        for look in 0..LOOKS {
             let all = below(process).into_iter().chain([process]);
             let raised = all
                 .flat_map(threads)
                 .filter(|thread| raise_one(*thread, before))
                 .count();
             if raised == 0 {
-                return;
+                return look > 0;
             }
         }
+        true
     }
 
     /// False where there was nothing to do, or nothing that could be done.
@@ -150,5 +152,7 @@ mod system {
         None
     }
 
-    pub(super) fn raise(_process: u32, _before: i32) {}
+    pub(super) fn raise(_process: u32, _before: i32) -> bool {
+        false
+    }
 }

@@ -119,10 +119,16 @@ impl Fleet {
     }
 
     /// Nobody serves any more: whoever is on the way is waited for.
-    pub(super) fn hurry(&self) {
-        if self.service.rotation.is_empty() {
-            self.ours().for_each(|replica| replica.process.hurry());
+    pub(super) fn hurry(&mut self) {
+        if !self.service.rotation.is_empty() {
+            return;
         }
+        let serving = &self.blueprint.revision;
+        let ours = self
+            .replicas
+            .iter_mut()
+            .filter(|replica| replica.revision == *serving && replica.is_preparing());
+        ours.for_each(|replica| replica.process.hurry());
     }
 
     /// The only way into rotation: with the credentials of a proof.

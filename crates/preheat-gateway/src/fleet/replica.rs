@@ -144,6 +144,14 @@ impl Replica {
         matches!(self.group(now), Cold | Loading | Warming)
     }
 
+    /// Before it proves itself, which it does at the pace of those that serve.
+    pub fn is_preparing(&self) -> bool {
+        matches!(
+            self.phase(),
+            "starting" | "fetching" | "loading" | "warming"
+        )
+    }
+
     pub fn is_suspect(&self, now: Moment) -> bool {
         self.suspect_until.is_some_and(|until| now < until)
     }
