@@ -1,11 +1,17 @@
 //! API keys: read once, compared without telling how much of a guess was right.
 
 use std::fmt;
+use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, header};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::file;
+
 const API_KEY: &str = "x-api-key";
+
+/// Of a file with keys: some ten thousand.
+const LIMIT_MB: u64 = 1;
 
 /// Keys of which any one opens the door. None: the door is open.
 #[derive(Clone, Default)]
@@ -50,10 +56,11 @@ impl Keys {
         if path.is_empty() {
             return Ok(Keys::default());
         }
-        let text = std::fs::read_to_string(path).map_err(|source| KeysError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            file::read_text(Path::new(path), LIMIT_MB).map_err(|source| KeysError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
         let lines = text
             .lines()
             .map(str::trim)

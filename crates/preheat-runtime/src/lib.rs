@@ -9,6 +9,7 @@ pub mod child;
 pub mod cpu;
 pub mod drain;
 pub mod edge;
+pub mod file;
 pub mod guardian;
 pub mod hops;
 pub mod inflight;

@@ -15,6 +15,11 @@ use rustls::{
     ServerConfig, SignatureScheme,
 };
 
+use crate::file;
+
+/// Of a file with certificates: ten times what browsers trust.
+const LIMIT_MB: u64 = 4;
+
 /// The files to serve TLS from.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
@@ -130,7 +135,7 @@ pub fn install_default_provider() {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Unreadable {
+    file::read(path, LIMIT_MB).map_err(|source| TlsError::Unreadable {
         path: path.to_owned(),
         source,
     })

@@ -6,6 +6,7 @@ mod flags;
 pub mod tree;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use preheat_api::Config;
@@ -41,10 +42,7 @@ impl std::fmt::Display for Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{path} cannot be read: {source}")]
-    Read {
-        path: String,
-        source: std::io::Error,
-    },
+    Read { path: String, source: io::Error },
     #[error("{path} is not valid {format}: {problem}")]
     Syntax {
         path: String,
@@ -59,6 +57,10 @@ pub enum ConfigError {
 impl ConfigError {
     pub fn remedy(&self) -> &'static str {
         match self {
+            ConfigError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                "check that it is the right file; texts for warm-up belong into one of their own, named by \
+                 `file` of a case"
+            }
             ConfigError::Read { .. } => "check the path given with --config",
             ConfigError::Syntax { .. } => "correct the file at the place named",
             ConfigError::Schema { .. } => {

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
+use preheat_runtime::file;
 use serde_json::Value;
 
 use super::ConfigError;
 
+/// In megabytes. Larger ones are something else; many warm-up texts belong into a file of their own.
+pub const LIMIT_MB: u64 = 4;
+
 /// Reads a file by its extension; what has none is TOML.
 pub fn read(path: &Path) -> Result<Value, ConfigError> {
     let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+    let text = file::read_text(path, LIMIT_MB).map_err(|source| ConfigError::Read {
         path: shown(),
         source,
     })?;

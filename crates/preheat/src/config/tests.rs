@@ -116,6 +116,20 @@ fn faults_name_the_place_and_the_key() {
 }
 
 #[test]
+fn a_file_that_is_too_large_or_never_ends_is_refused() {
+    let large = file("large.toml", &"#".repeat(4_000_001));
+    for path in [large, "/dev/zero".into()] {
+        let error = resolve(Some(&path), None, &Flags::default(), |_| None).unwrap_err();
+        let shown = path.display();
+        let want = format!("{shown} cannot be read: it is larger than 4 MB");
+        assert_eq!(error.to_string(), want);
+        assert!(error.remedy().contains("right file"), "{}", error.remedy());
+    }
+    let fits = file("fits.toml", &"#".repeat(4_000_000));
+    assert!(resolve(Some(&fits), None, &Flags::default(), |_| None).is_ok());
+}
+
+#[test]
 fn numbers_and_words_are_read_as_the_key_wants_them() {
     let args = ["--host", "127", "--rate", "2.5", "--offline", "--slo", "1s"];
     let config = resolve(None, Some("./m"), &flags(&args), |_| None)

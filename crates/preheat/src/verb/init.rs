@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use preheat_api::ReadinessReport;
 use preheat_core::{Failure, FailureKind};
+use preheat_runtime::file::read_text;
 
 use self::figures::{Figures, Names};
 use super::process;
@@ -18,6 +19,9 @@ use crate::cli::{InitArgs, Target};
 use crate::client::Client;
 use crate::exit::{configuration, staged};
 use crate::out;
+
+/// A report is a few kilobytes for each model and case.
+const REPORT_LIMIT_MB: u64 = 16;
 
 /// What is written: the path, and the template behind it.
 const FILES: &[(&str, &str)] = &[
@@ -117,7 +121,8 @@ pub fn report(from: &str, key: Option<&str>) -> Result<ReadinessReport, Failure>
         .iter()
         .any(|scheme| from.starts_with(scheme))
     {
-        let text = fs::read_to_string(from).map_err(|error| unusable(from, &error))?;
+        let text =
+            read_text(Path::new(from), REPORT_LIMIT_MB).map_err(|error| unusable(from, &error))?;
         return serde_json::from_str(&text).map_err(|error| unusable(from, &error));
     }
     let target = Target {

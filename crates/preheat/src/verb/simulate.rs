@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use preheat_api::simulation::{ScenarioFile, SimulationReport};
 use preheat_core::{Failure, FailureKind};
+use preheat_runtime::file::read_text;
 use preheat_sim::{Gate, plan, run as play};
 
 use crate::cli::SimulateArgs;
@@ -21,8 +22,8 @@ use crate::out;
 /// What is simulated when no file is given.
 const SHIPPED: &str = include_str!("../../../../examples/simulate/7b.toml");
 
-/// Scenario files and reports that are larger are something else.
-const LARGEST_FILE: u64 = 256 << 20;
+/// In megabytes. Scenario files and reports that are larger are something else.
+const LIMIT_MB: u64 = 256;
 
 pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     let mut file = match &args.scenario {
@@ -78,17 +79,10 @@ fn simulate(
 }
 
 pub fn read(path: &Path) -> Result<String, Failure> {
-    let shown = path.display();
-    let unreadable = |cause: String| configuration(cause, "check the path");
-    let size = std::fs::metadata(path)
-        .map_err(|error| unreadable(format!("{shown} cannot be read: {error}")))?
-        .len();
-    if size > LARGEST_FILE {
-        let cause = format!("{shown} has {size} bytes, more than {LARGEST_FILE}");
-        return Err(unreadable(cause));
-    }
-    std::fs::read_to_string(path)
-        .map_err(|error| unreadable(format!("{shown} cannot be read: {error}")))
+    read_text(path, LIMIT_MB).map_err(|error| {
+        let cause = format!("{} cannot be read: {error}", path.display());
+        configuration(cause, "check the path")
+    })
 }
 
 fn write(path: &Path, page: &str) -> Result<(), Failure> {
