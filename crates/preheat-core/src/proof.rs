@@ -328,7 +328,12 @@ impl Criteria {
             value: worst.map_or("not measured".into(), |d| {
                 format!("{:.2} × steady ({})", d.ratio(), d.path.name())
             }),
-            limit: format!("{:.2} × steady", self.max_first_ratio),
+            // A difference that counts as noise passes whatever its ratio.
+            limit: format!(
+                "{:.2} × steady, or {:.1} ms more",
+                self.max_first_ratio,
+                self.slack.as_secs_f64() * 1e3
+            ),
             latency_only: !doors.is_empty(),
         }
     }

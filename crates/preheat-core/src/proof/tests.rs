@@ -64,6 +64,21 @@ fn good() -> Evidence {
     }
 }
 
+/// 0.4 ms more than 0.5 ms is noise, and its ratio alone would not say why it passes.
+#[test]
+fn what_counts_as_noise_is_part_of_the_limit() {
+    let micros = |us| vec![Duration::from_micros(us); 3];
+    let doors = [FirstRequests {
+        path: Path::Http,
+        first: micros(900),
+        steady: micros(500),
+    }];
+    let check = criteria().first_request(&doors);
+    assert!(check.ok);
+    assert_eq!(check.value, "1.80 × steady (http)");
+    assert_eq!(check.limit, "1.50 × steady, or 0.5 ms more");
+}
+
 type Spoil = fn(&mut Evidence);
 
 /// Each way of being wrong, and what must come of it while there is time and at the last call.

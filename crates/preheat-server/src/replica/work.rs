@@ -17,6 +17,7 @@ use crate::human;
 use crate::lifecycle::Work;
 use crate::load;
 use crate::report::summary;
+use crate::settings::EngineSettings;
 use crate::wrapped::keep;
 use crate::wrapped::work::ServerWork;
 
@@ -275,9 +276,11 @@ fn log(life: &Lifecycle, replica: &Replica) {
             );
         }
         Phase::Fetching => {
-            let source = match &replica.wrapped {
-                Some(wrapped) => wrapped.to_string(),
-                None => replica.settings.model.source.to_string(),
+            let model_of_ours = &replica.settings.model;
+            let source = match (&replica.wrapped, &model_of_ours.engine) {
+                (Some(wrapped), _) => wrapped.to_string(),
+                (None, EngineSettings::Sim(_)) => "sim".into(),
+                (None, _) => model_of_ours.source.to_string(),
             };
             tracing::info!(
                 target: LIFECYCLE, event = "phase", model, phase, ms, source, "fetching {source}"

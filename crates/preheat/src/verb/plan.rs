@@ -73,7 +73,7 @@ fn shapes(model: &Model, seen: &[Seen], args: &PlanArgs) -> Result<String, Failu
         ));
     }
     let covered = cover(counts, args.share, args.cases);
-    let mut text = heading(&covered, args, "shape classes");
+    let mut text = heading(&covered, args, ["shape class", "shape classes"]);
     if unknown > 0 {
         text += &format!("# {unknown} requests without texts are not counted\n");
     }
@@ -158,7 +158,7 @@ fn requests(seen: &[Seen], args: &PlanArgs) -> Result<String, Failure> {
     }
     let classes = counts.into_values().map(|(count, seen)| (seen, count));
     let covered = cover(classes, args.share, args.cases);
-    let mut text = heading(&covered, args, "kinds of requests");
+    let mut text = heading(&covered, args, ["kind of request", "kinds of requests"]);
     for (number, (seen, count)) in (1..).zip(&covered.cases) {
         let _ = write!(
             text,
@@ -185,14 +185,18 @@ fn body_line(body: &Value) -> String {
     }
 }
 
-fn heading<T>(covered: &Covered<T>, args: &PlanArgs, what: &str) -> String {
+/// `what`: one of them, and several.
+fn heading<T>(covered: &Covered<T>, args: &PlanArgs, what: [&str; 2]) -> String {
     let fewer = match covered.share() < args.share {
         true => format!("; --cases {} allows no more", args.cases),
         false => String::new(),
     };
+    let stand = match covered.cases.len() {
+        1 => format!("1 {} stands", what[0]),
+        several => format!("{several} {} stand", what[1]),
+    };
     format!(
-        "# {} {what} stand for {:.1} % of {} requests{fewer}\n",
-        covered.cases.len(),
+        "# {stand} for {:.1} % of {} requests{fewer}\n",
         covered.share() * 100.0,
         covered.total
     )
