@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <dir>/config.json, model.safetensors, …   the model, as it was fetched
-//! <dir>/artefacts/                          packed weights and compiled tokenizer, for this CPU
+//! <dir>/artefacts/                          what its engine makes of it for this CPU
 //! <dir>/baked.json                          names, lengths, dates and digests; written last
 //! ```
 //!
@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::load::{LoadError, LoadSpec, hex, load};
+use crate::load::{LoadError, LoadSpec, hex};
+use crate::onnx::OnnxSpec;
+use crate::prepare::{ModelSpec, Part, prepare};
 use crate::source::Fetched;
 
 const RECORD: &str = "baked.json";
@@ -57,51 +59,34 @@ impl BakeError {
     }
 }
 
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    pub bytes: u64,
+    pub parts: Vec<Part>,
+}
+
 /// Copies the model to `dir`, which is empty or not there, and makes its artefacts there. `spec` says
-/// how it will be loaded; its directories are those of `dir`. Returns the bytes of everything.
+/// how it will be loaded; its directories are those of `dir`.
 ///
 /// # Errors
 /// What could not be copied or made. The directory then has no record, and is not believed.
-pub fn bake(fetched: &Fetched, spec: &LoadSpec, dir: &Path) -> Result<u64, BakeError> {
+pub fn bake(fetched: &Fetched, spec: &ModelSpec, dir: &Path) -> Result<Written, BakeError> {
     let artefacts = dir.join(ARTEFACTS);
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BakeError::Io { path, source }
-    };
-    fs::create_dir_all(dir).map_err(io(dir))?;
-    if fs::read_dir(dir).map_err(io(dir))?.next().is_some() {
+    fs::create_dir_all(dir).map_err(at(dir))?;
+    if fs::read_dir(dir).map_err(at(dir))?.next().is_some() {
         return Err(BakeError::NotEmpty {
             path: dir.to_owned(),
         });
     }
-    let mut files = Vec::with_capacity(fetched.files.len());
-    for file in &fetched.files {
-        let (from, to) = (fetched.dir.join(&file.name), dir.join(&file.name));
-        let parent = to.parent().unwrap_or(dir);
-        fs::create_dir_all(parent).map_err(io(parent))?;
-        let bytes = fs::read(&from).map_err(io(&from))?;
-        let sha256 = hex(&bytes);
-        if !file.sha256.is_empty() && file.sha256 != sha256 {
-            return Err(BakeError::Changed {
-                file: file.name.clone(),
-            });
-        }
-        fs::write(&to, &bytes).map_err(io(&to))?;
-        files.push((file.name.clone(), to, sha256));
-    }
-    let spec = LoadSpec {
-        dir: dir.to_owned(),
-        artefacts: Some(artefacts.clone()),
-        artefacts_limit: u64::MAX,
-        expected_sha256: None,
-        ..spec.clone()
-    };
-    load(&spec).map_err(BakeError::Load)?;
-    let mut total = tidy(&artefacts).map_err(io(&artefacts))?;
+    let files = copy(fetched, dir)?;
+    fs::create_dir_all(&artefacts).map_err(at(&artefacts))?;
+    let parts = prepare(&moved(spec, dir, &artefacts)).map_err(BakeError::Load)?;
+    let mut bytes = tidy(&artefacts).map_err(at(&artefacts))?;
     let mut listed = Vec::with_capacity(files.len());
     for (name, path, sha256) in files {
-        let facts = fs::metadata(&path).map_err(io(&path))?;
-        total += facts.len();
+        let facts = fs::metadata(&path).map_err(at(&path))?;
+        bytes += facts.len();
         listed.push(json!({
             "name": name, "bytes": facts.len(), "modified": facts.mtime(), "sha256": sha256,
         }));
@@ -110,8 +95,53 @@ pub fn bake(fetched: &Fetched, spec: &LoadSpec, dir: &Path) -> Result<u64, BakeE
     let path = dir.join(RECORD);
     fs::write(&path, format!("{record:#}\n"))
         .and_then(|()| File::open(&path)?.sync_all())
-        .map_err(io(&path))?;
-    Ok(total)
+        .map_err(at(&path))?;
+    Ok(Written { bytes, parts })
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BakeError {
+    let path = path.to_owned();
+    move |source| BakeError::Io { path, source }
+}
+
+/// Returns name, path and digest of each file.
+fn copy(fetched: &Fetched, dir: &Path) -> Result<Vec<(String, PathBuf, String)>, BakeError> {
+    let mut files = Vec::with_capacity(fetched.files.len());
+    for file in &fetched.files {
+        let (from, to) = (fetched.dir.join(&file.name), dir.join(&file.name));
+        let parent = to.parent().unwrap_or(dir);
+        fs::create_dir_all(parent).map_err(at(parent))?;
+        let bytes = fs::read(&from).map_err(at(&from))?;
+        let sha256 = hex(&bytes);
+        if !file.sha256.is_empty() && file.sha256 != sha256 {
+            return Err(BakeError::Changed {
+                file: file.name.clone(),
+            });
+        }
+        fs::write(&to, &bytes).map_err(at(&to))?;
+        files.push((file.name.clone(), to, sha256));
+    }
+    Ok(files)
+}
+
+/// The model where it was copied to. Its digests were compared on the way.
+fn moved(spec: &ModelSpec, dir: &Path, artefacts: &Path) -> ModelSpec {
+    match spec {
+        ModelSpec::Native(spec) => ModelSpec::Native(LoadSpec {
+            dir: dir.to_owned(),
+            artefacts: Some(artefacts.to_owned()),
+            artefacts_limit: u64::MAX,
+            expected_sha256: None,
+            ..spec.clone()
+        }),
+        ModelSpec::Onnx(spec) => ModelSpec::Onnx(OnnxSpec {
+            file: dir.join(spec.file.file_name().unwrap_or_default()),
+            artefacts: Some(artefacts.to_owned()),
+            artefacts_limit: u64::MAX,
+            expected_sha256: None,
+            ..spec.clone()
+        }),
+    }
 }
 
 /// Locks and memories are of this machine. Returns the bytes of what stays.
@@ -121,6 +151,7 @@ fn tidy(artefacts: &Path) -> io::Result<u64> {
         let entry = entry?;
         let facts = entry.metadata()?;
         match facts.permissions().readonly() {
+            _ if facts.is_dir() => fs::remove_dir_all(entry.path())?,
             true => total += facts.len(),
             false => fs::remove_file(entry.path())?,
         }

@@ -8,6 +8,7 @@ pub mod load;
 mod native;
 pub mod onnx;
 pub mod picture;
+pub mod prepare;
 pub mod sim;
 pub mod source;
 pub mod store;
@@ -22,5 +23,6 @@ pub use load::{
     WeightsFacts, load,
 };
 pub use native::Isa;
+pub use prepare::ModelSpec;
 pub use source::{FetchError, FetchOptions, Fetched, Progress, SourceRef};
 pub use tokenizer::{Special, Token, TokenizeError, Tokenizer};

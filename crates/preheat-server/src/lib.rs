@@ -37,7 +37,7 @@ mod metrics;
 mod oip;
 
 pub use board::{Doing, Facts};
-pub use model::load_spec;
+pub use model::{load_spec, model_spec, onnx_library};
 pub use replica::{LIFECYCLE, Replica, Started, start};
 pub use report::summary;
 pub use settings::{Settings, SettingsError, Surroundings};

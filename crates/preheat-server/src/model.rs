@@ -26,9 +26,9 @@ use preheat_engine::{Engine, EngineInfo, Tokenizer};
 use crate::batcher::{Batcher, Coverage};
 use crate::instances::Instances;
 
-pub use fetch::{Brought, fetch};
+pub use fetch::{Brought, fetch, onnx_library};
 pub use load::load;
-pub use spec::load_spec;
+pub use spec::{load_spec, model_spec};
 
 /// Everything that a request needs of a loaded model. Clones share it.
 #[derive(Debug, Clone)]

@@ -33,7 +33,11 @@ const OTHERS: [&str; 7] = [
 
 /// Every name that a source may be asked for, the weights last.
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
-    [CONFIG].into_iter().chain(OTHERS).chain(WEIGHTS)
+    beside_weights().chain(WEIGHTS)
+}
+
+pub(super) fn beside_weights() -> impl Iterator<Item = &'static str> {
+    [CONFIG].into_iter().chain(OTHERS)
 }
 
 pub(super) fn is_weights(name: &str) -> bool {
@@ -63,8 +67,7 @@ pub(super) fn select(
             "model.safetensors, pytorch_model.bin or model.onnx",
         ));
     };
-    let beside = [CONFIG].into_iter().chain(OTHERS);
-    let mut files: Vec<_> = beside.filter(|name| has(name)).collect();
+    let mut files: Vec<_> = beside_weights().filter(|name| has(name)).collect();
     files.push(weights);
     Ok(files)
 }

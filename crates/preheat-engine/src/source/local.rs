@@ -144,11 +144,23 @@ fn alone(file: PathBuf, stamp: Stamp) -> Result<(PathBuf, Vec<(String, Stamp)>),
     let missing = "an ONNX file, or a directory with a model";
     match (file.file_name(), file.parent()) {
         (Some(name), Some(dir)) if file.extension().is_some_and(|e| e == "onnx") => {
-            let name = name.to_string_lossy().into_owned();
-            Ok((dir.to_owned(), vec![(name, stamp)]))
+            let mut found = beside(dir)?;
+            found.push((name.to_string_lossy().into_owned(), stamp));
+            Ok((dir.to_owned(), found))
         }
         _ => Err(FetchError::NotAModel { place, missing }),
     }
+}
+
+/// What a start from the file reads too: its tokenizer, and how its vectors are pooled.
+fn beside(dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
+    let mut found = Vec::new();
+    for name in files::beside_weights() {
+        if let Some(stamp) = Stamp::of(&dir.join(name))? {
+            found.push((name.to_owned(), stamp));
+        }
+    }
+    Ok(found)
 }
 
 /// The files of the model in a directory: those of the usual names, or its only ONNX file.
@@ -173,7 +185,9 @@ fn inside(place: &str, dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
     let names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
     let file = files::onnx(place, &names, None)?.ok_or(error)?;
     let stamp = Stamp::of(&dir.join(&file))?;
-    Ok(stamp.map(|stamp| (file, stamp)).into_iter().collect())
+    let mut found = beside(dir)?;
+    found.extend(stamp.map(|stamp| (file, stamp)));
+    Ok(found)
 }
 
 /// What changes when a file's content does.

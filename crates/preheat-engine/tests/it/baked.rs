@@ -5,6 +5,7 @@ use std::path::Path;
 
 use preheat_engine::bake::{BakeError, bake};
 use preheat_engine::load::ArtefactState;
+use preheat_engine::prepare::{ModelSpec, PartState};
 use preheat_engine::source::{Fetched, FileFacts};
 use preheat_engine::{LoadSpec, TokenizerForm, load};
 use tempfile::TempDir;
@@ -63,8 +64,15 @@ fn a_copy_of_a_baked_directory_is_mapped_as_it_is() {
     let model = Tiny::bert().write();
     let place = TempDir::new().unwrap();
     let (baked, copied) = (place.path().join("baked"), place.path().join("copied"));
-    let bytes = bake(&fetched(model.path()), &LoadSpec::new(model.path()), &baked).unwrap();
-    assert!(bytes > fs::metadata(baked.join("model.safetensors")).unwrap().len());
+    let native = ModelSpec::Native(LoadSpec::new(model.path()));
+    let written = bake(&fetched(model.path()), &native, &baked).unwrap();
+    let made = written.parts.iter().map(|part| (part.what, &part.state));
+    let whats = [
+        ("packed weights", &PartState::Made),
+        ("compiled tokenizer", &PartState::Made),
+    ];
+    assert!(made.eq(whats), "{:?}", written.parts);
+    assert!(written.bytes > fs::metadata(baked.join("model.safetensors")).unwrap().len());
     copy(&baked, &copied);
 
     let spec = LoadSpec::new(&copied);
@@ -106,22 +114,13 @@ fn a_copy_of_a_baked_directory_is_mapped_as_it_is() {
 #[test]
 fn nothing_is_baked_over_something_else() {
     let model = Tiny::bert().write();
-    let error = bake(
-        &fetched(model.path()),
-        &LoadSpec::new(model.path()),
-        model.path(),
-    )
-    .unwrap_err();
+    let spec = ModelSpec::Native(LoadSpec::new(model.path()));
+    let error = bake(&fetched(model.path()), &spec, model.path()).unwrap_err();
     assert!(matches!(error, BakeError::NotEmpty { .. }));
     let mut wrong = fetched(model.path());
     wrong.files[4].sha256 = "0".repeat(64);
     let place = TempDir::new().unwrap();
-    let error = bake(
-        &wrong,
-        &LoadSpec::new(model.path()),
-        &place.path().join("x"),
-    )
-    .unwrap_err();
+    let error = bake(&wrong, &spec, &place.path().join("x")).unwrap_err();
     assert!(
         matches!(&error, BakeError::Changed { file } if file == "model.safetensors"),
         "{error}"

@@ -12,7 +12,7 @@ use super::spec::{onnx_file, onnx_settings};
 use crate::board::{Board, Doing};
 use crate::clock::millis;
 use crate::human;
-use crate::settings::{EngineSettings, ModelSettings, OnnxSettings};
+use crate::settings::{EngineSettings, ModelSettings};
 
 /// What fetching left here.
 #[derive(Debug, Clone)]
@@ -65,10 +65,8 @@ pub async fn fetch(
         fetched,
         library: None,
     };
-    if let Some(onnx) = onnx_settings(model, &brought.fetched) {
-        brought.library = library(onnx, options, &progress).await?;
-        board.set(|facts| facts.doing = None);
-    }
+    brought.library = library(model, &brought.fetched, options, &progress).await?;
+    board.set(|facts| facts.doing = None);
     Ok(brought)
 }
 
@@ -86,12 +84,13 @@ fn fetched_since(began: Moment, bytes: Option<u64>, board: &Board) -> Duration {
 
 /// ONNX Runtime's library, or none where Rust is to do.
 async fn library(
-    onnx: &OnnxSettings,
+    model: &ModelSettings,
+    fetched: &Fetched,
     options: &FetchOptions,
     progress: &BoardProgress,
 ) -> Result<Option<PathBuf>, Failure> {
-    match onnx_library(onnx, options, progress).await {
-        Err(error) if onnx.runtime == OnnxRuntime::Auto && onnx.providers.is_empty() => {
+    match onnx_library(model, fetched, options, progress).await {
+        Err(error) if may_do_without(model) => {
             let cause = error.chain();
             tracing::warn!(
                 event = "onnx_without_library",
@@ -104,16 +103,29 @@ async fn library(
     }
 }
 
-/// ONNX Runtime's library: where the user says, else from the cache or its package. None where the
-/// user wants Rust to compute.
+fn may_do_without(model: &ModelSettings) -> bool {
+    match &model.engine {
+        EngineSettings::Onnx(onnx) | EngineSettings::Auto { onnx, .. } => {
+            onnx.runtime == OnnxRuntime::Auto && onnx.providers.is_empty()
+        }
+        _ => true,
+    }
+}
+
+/// ONNX Runtime's library: where the user says, else from the cache or its package. None for models
+/// that do not run on it, and where the user wants Rust to compute.
 ///
 /// # Errors
 /// [`FetchError`] where it is not to be had.
 pub async fn onnx_library(
-    onnx: &OnnxSettings,
+    model: &ModelSettings,
+    fetched: &Fetched,
     options: &FetchOptions,
     progress: &dyn Progress,
 ) -> Result<Option<PathBuf>, FetchError> {
+    let Some(onnx) = onnx_settings(model, fetched) else {
+        return Ok(None);
+    };
     match (onnx.runtime, &onnx.library) {
         (OnnxRuntime::Rust, _) => Ok(None),
         (_, Some(path)) => Ok(Some(path.clone())),

@@ -75,10 +75,14 @@ fn load_native(
 fn load_onnx(
     model: &ModelSettings,
     brought: &Brought,
-    onnx: &OnnxSettings,
+    settings: &OnnxSettings,
 ) -> Result<LoadedParts, Failure> {
+    let file = match brought.onnx() {
+        Some(file) => file,
+        None => onnx::find(&brought.fetched.dir).map_err(not_loaded)?,
+    };
     let library = brought.library.clone();
-    let spec = onnx_spec(model, onnx, &brought.fetched, library).map_err(not_loaded)?;
+    let spec = onnx_spec(model, settings, &brought.fetched, file, library);
     let loaded = onnx::load(&spec).map_err(not_loaded)?;
     log_artefact("optimised graph", &loaded.artefact);
     if let Some(form) = &loaded.tokenizer_form {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use preheat_engine::LoadError;
 use preheat_engine::load::LoadSpec;
-use preheat_engine::onnx::{self, OnnxSpec};
+use preheat_engine::onnx::OnnxSpec;
+use preheat_engine::prepare::ModelSpec;
 use preheat_engine::source::{self, Fetched};
 
 use crate::settings::{EngineSettings, ModelSettings, NativeSettings, OnnxSettings};
@@ -54,18 +54,32 @@ pub(super) fn native_spec(
     }
 }
 
+/// How its engine is to load this model; none where the engine has no file to load. `library`: ONNX
+/// Runtime, where it is at hand.
+#[must_use]
+pub fn model_spec(
+    model: &ModelSettings,
+    fetched: &Fetched,
+    library: Option<PathBuf>,
+) -> Option<ModelSpec> {
+    match (onnx_settings(model, fetched), onnx_file(fetched)) {
+        (Some(onnx), Some(file)) => {
+            let spec = onnx_spec(model, onnx, fetched, file, library);
+            Some(ModelSpec::Onnx(spec))
+        }
+        _ => load_spec(model, fetched).map(ModelSpec::Native),
+    }
+}
+
 pub(super) fn onnx_spec(
     model: &ModelSettings,
     onnx: &OnnxSettings,
     fetched: &Fetched,
+    file: PathBuf,
     library: Option<PathBuf>,
-) -> Result<OnnxSpec, LoadError> {
-    let file = match onnx_file(fetched) {
-        Some(file) => file,
-        None => onnx::find(&fetched.dir)?,
-    };
+) -> OnnxSpec {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    Ok(OnnxSpec {
+    OnnxSpec {
         expected_sha256: expected_sha256(model, fetched, &name),
         file,
         threads: model.threads,
@@ -76,7 +90,7 @@ pub(super) fn onnx_spec(
         artefacts: Some(onnx.artefacts.dir.clone()),
         artefacts_limit: onnx.artefacts.limit,
         trust_baked: model.sha256.is_none(),
-    })
+    }
 }
 
 /// The ONNX file among a model's files.

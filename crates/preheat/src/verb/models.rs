@@ -57,12 +57,14 @@ fn list(cache: &Path, json: bool) -> Result<ExitCode, Failure> {
         let with_artefacts = |model| as_json(model, &artefacts);
         out::json(&models.iter().map(with_artefacts).collect())?;
     } else {
+        let mut tables = Vec::new();
         if !models.is_empty() {
-            out::print(&as_table(&models).to_string())?;
+            tables.push(as_table(&models).to_string());
         }
         if !artefacts.is_empty() {
-            out::print(&format!("\n{}", artefacts::as_table(&artefacts, &models)))?;
+            tables.push(artefacts::as_table(&artefacts, &models).to_string());
         }
+        out::print(&tables.join("\n"))?;
     }
     if models.is_empty() {
         say(&format!(

@@ -3,6 +3,7 @@
 mod exits;
 mod gates;
 mod looks;
+mod mask;
 mod models;
 mod screen;
 mod simulate;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use preheat_core::{Failure, FailureKind};
 use preheat_engine::bake;
+use preheat_engine::prepare::{Part, PartState};
 use preheat_server::human;
 
 use super::pull::{self, Pulled};
@@ -15,18 +16,29 @@ use crate::out::say;
 const STAGE: &str = "models bake";
 
 pub fn run(dir: &Path, args: &Configured) -> Result<ExitCode, Failure> {
-    let Pulled { settings, fetched } = pull::fetch(args)?;
-    let Some(spec) = preheat_server::load_spec(&settings.model, &fetched) else {
-        let cause = "a simulated model has no files";
-        let remedy = "bake a model of the native engine";
+    let (Pulled { settings, fetched }, library) = pull::fetch_to_run(args)?;
+    let Some(spec) = preheat_server::model_spec(&settings.model, &fetched, library) else {
+        let cause = "this engine loads no file that could be baked";
+        let remedy = "bake a model of the native engine, or an ONNX file";
         return Err(staged(STAGE, FailureKind::Configuration, cause, remedy));
     };
-    let bytes = bake::bake(&fetched, &spec, dir)
+    let written = bake::bake(&fetched, &spec, dir)
         .map_err(|error| staged(STAGE, FailureKind::Load, error.to_string(), error.remedy()))?;
-    say(&format!(
-        "{}, artefacts of this CPU included",
-        human::bytes(bytes)
-    ));
+    pull::say_what_is_not(&written.parts);
+    let bytes = human::bytes(written.bytes);
+    say(&match &made(&written.parts)[..] {
+        [] => format!("{bytes}, without artefacts"),
+        made => format!("{bytes}, with {} for this CPU", made.join(" and ")),
+    });
     crate::out::print(&format!("{}\n", dir.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn made(parts: &[Part]) -> Vec<&'static str> {
+    let is_there = |part: &&Part| !matches!(part.state, PartState::Not { .. });
+    parts
+        .iter()
+        .filter(is_there)
+        .map(|part| part.what)
+        .collect()
 }

