@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::mask::masked;
 use super::{Called, Shell};
 use crate::replica::{Replica, SIM, Start};
 
@@ -135,6 +136,7 @@ async fn bench_shows_first_requests_steady_state_and_load() {
     }
     let table = call(&[&["bench", &url], &small[..]].concat()).await;
     assert!(table.stdout.contains("load, 2 clients"), "{table:?}");
+    insta::assert_snapshot!(masked(&table.stderr, &[(&url, "URL")]));
 }
 
 #[tokio::test]

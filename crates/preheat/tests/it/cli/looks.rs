@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use super::Shell;
+use super::mask::masked;
 
 /// Nobody listens on a port that only the system may give out.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -51,6 +52,7 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
         ("[server]\nprot = 8000\n", &["check"][..]),
         ("[server\n", &["check"]),
         ("", &["check", "--config", "nowhere.toml"]),
+        ("", &["check", "--config", "/dev/zero"]),
         ("", &["check", "--drain-delay", "5"]),
         ("[warmup]\nrounds = 0\n", &["serve"]),
         ("", &["serve", "no-such-model"]),
@@ -66,6 +68,7 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
         ("", &["rollback", "--url", NOBODY]),
         ("", &["plan", "--from", "nothing.ndjson"]),
         ("", &["init", "--from", "nothing.json"]),
+        ("", &["init", "--from", "/dev/zero"]),
         ("", &["diagnose", "nothing.log"]),
         ("", &["simulate", "nothing.toml"]),
     ] {
@@ -113,6 +116,14 @@ fn a_plan_from_traffic_says_what_it_stands_for() {
     );
     let planned = shell.call(["plan", "--from", "requests.ndjson", "--from", "access.log"]);
     assert_snapshot!(planned.whole());
+}
+
+#[test]
+fn a_plan_without_traffic_is_what_the_model_asks_for() {
+    let model = crate::replica::model_folder();
+    let derived = Shell::new().call(["plan", model.to_str().unwrap()]);
+    let seen = masked(&derived.whole(), &[(model.to_str().unwrap(), "MODEL")]);
+    assert_snapshot!(seen);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::Shell;
+use super::mask::masked;
+use super::models::serve_files;
 
 const CONFIG: &str = r#"
 [server]
@@ -91,4 +93,20 @@ fn who_asks_for_logs_or_runs_in_ci_gets_lines() {
             "{name}: {text}"
         );
     }
+}
+
+#[test]
+fn a_pull_leaves_what_it_has_brought() {
+    let (mut seen, screen) = terminal();
+    let shell = Shell::new().env("TERM", "xterm").env("NO_COLOR", "1");
+    let source = format!("http://{}/tiny/", serve_files());
+    let pull = ["models", "pull", &source, "--cache-dir", "here"];
+    let mut pull = shell.command(pull).stderr(screen).spawn().unwrap();
+    let text = read_until(&mut seen, "is missing\r\n");
+    assert!(pull.wait().unwrap().success());
+    let json = shell.call(["models", "list", "--json", "--cache-dir", "here"]);
+    let json = json.json();
+    let name = json[0]["name"].as_str().unwrap();
+    let left = text.rsplit("\x1b[J").next().unwrap();
+    insta::assert_snapshot!(masked(left, &[(name, "NAME")]));
 }
