@@ -15,9 +15,9 @@ pub fn json(report: &ReadinessReport) -> serde_json::Value {
     serde_json::to_value(report).unwrap_or_default()
 }
 
-/// Each model with what was run and what was checked.
-pub fn tables(report: &ReadinessReport) -> String {
-    report.models.iter().map(model).collect()
+/// Each model with what was run and what was checked. `width`: of the terminal, where there is one.
+pub fn tables(report: &ReadinessReport, width: Option<usize>) -> String {
+    report.models.iter().map(|own| model(own, width)).collect()
 }
 
 /// The last line: how the start went, how far it is, or why it failed and what to do.
@@ -34,11 +34,11 @@ pub fn ending(report: &ReadinessReport, after: Option<Duration>) -> String {
     text + "\n"
 }
 
-fn model(model: &ModelReport) -> String {
+fn model(model: &ModelReport, width: Option<usize>) -> String {
     let mut text = plain_lines(&title(model)) + "\n";
     for table in [cases(&model.cases), checks(model)] {
         if !table.is_empty() {
-            text += &format!("\n{table}");
+            text += &format!("\n{}", table.within(width));
         }
     }
     if !model.notes.is_empty() {

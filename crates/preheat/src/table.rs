@@ -47,21 +47,83 @@ impl Column {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths: Vec<usize> = (0..self.columns.len()).map(|at| self.width(at)).collect();
+/// Columns are not made narrower than this.
+const NARROWEST: usize = 12;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+impl Table {
+    /// For a terminal of this width, where there is one: cells of the widest columns go on in further
+    /// lines, as a terminal that breaks lines by itself breaks columns too.
+    pub fn within(&self, width: Option<usize>) -> String {
+        let widths = self.widths(width.unwrap_or(usize::MAX));
         let titles = self.columns.iter().map(|c| c.title().to_owned()).collect();
-        for row in std::iter::once(&titles).chain(&self.rows) {
+        let rows = std::iter::once(&titles).chain(&self.rows);
+        rows.map(|row| self.lines(row, &widths)).collect()
+    }
+
+    fn widths(&self, limit: usize) -> Vec<usize> {
+        let mut widths: Vec<usize> = (0..self.columns.len()).map(|at| self.width(at)).collect();
+        let gaps = GAP * widths.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > limit {
+            let may_shrink = |at: &usize| matches!(self.columns[*at], Column::Left(_));
+            let left = (0..widths.len()).filter(may_shrink);
+            match left.max_by_key(|at| widths[*at]) {
+                Some(widest) if widths[widest] > NARROWEST => widths[widest] -= 1,
+                _ => break,
+            }
+        }
+        widths
+    }
+
+    fn lines(&self, row: &[String], widths: &[usize]) -> String {
+        let cells: Vec<Vec<String>> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| broken(cell, *width))
+            .collect();
+        let most = cells.iter().map(Vec::len).max().unwrap_or_default();
+        let line = |number: usize| {
             let mut line = String::new();
-            for ((cell, column), width) in row.iter().zip(&self.columns).zip(&widths) {
+            for ((cell, column), width) in cells.iter().zip(&self.columns).zip(widths) {
+                let part = cell.get(number).map_or("", String::as_str);
                 line += &match column {
-                    Column::Left(_) => format!("{cell:<width$}  "),
-                    Column::Right(_) => format!("{cell:>width$}  "),
+                    Column::Left(_) => format!("{part:<width$}  "),
+                    Column::Right(_) => format!("{part:>width$}  "),
                 };
             }
-            writeln!(f, "{}", line.trim_end())?;
+            line.trim_end().to_owned() + "\n"
+        };
+        (0..most).map(line).collect()
+    }
+}
+
+/// Into lines of this width, between words where there are any.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("it begins with one");
+        let (has, needs) = (line.chars().count(), word.chars().count());
+        if has > 0 && has + 1 + needs <= width {
+            *line += " ";
+            *line += word;
+            continue;
         }
-        Ok(())
+        let letters: Vec<char> = word.chars().collect();
+        let pieces = letters.chunks(width).map(|piece| piece.iter().collect());
+        lines.extend(pieces);
+    }
+    lines.retain(|line: &String| !line.is_empty());
+    lines
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.within(None))
     }
 }
 
@@ -91,5 +153,24 @@ mod tests {
         table.row(["evil\x1b[2J\u{202e}", "12345", "y"]);
         let want = "name          ms  x\nµ              1\nevil\u{fffd}[2J\u{fffd}  12345  y\n";
         assert_eq!(table.to_string(), want);
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_cells_of_several_lines() {
+        let columns = [
+            Column::Left("check"),
+            Column::Left("what"),
+            Column::Right("ms"),
+        ];
+        let mut table = Table::new(columns);
+        table.row(["P1", "weights loaded, checksum right", "12.5"]);
+        table.row(["P2", "/a/path/without/any/space", "1"]);
+        let want = "check  what            ms\n\
+                    P1     weights       12.5\n       loaded,\n       checksum\n       right\n\
+                    P2     /a/path/with     1\n       out/any/spac\n       e\n";
+        assert_eq!(table.within(Some(25)), want);
+        assert_eq!(table.within(Some(80)), table.to_string());
+        // Narrower than columns may become: the terminal breaks lines itself.
+        assert_eq!(table.within(Some(1)), table.within(Some(10)));
     }
 }

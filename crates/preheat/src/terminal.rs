@@ -3,7 +3,7 @@
 //! The cursor is parked above the block between two drawings. A line that someone else writes, a
 //! log line for example, therefore lands above it, and nobody has to be told of the block.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Write, stdout};
 
 use terminal_size::{Height, Width, terminal_size};
 
@@ -131,6 +131,11 @@ impl<W: Write> Block<W> {
             .write_all(text.as_bytes())
             .and_then(|()| self.out.flush());
     }
+}
+
+/// Of the terminal that standard output goes to, if it does.
+pub fn columns() -> Option<usize> {
+    stdout().is_terminal().then(|| size().0)
 }
 
 /// Columns and rows; those of old where the terminal does not say.

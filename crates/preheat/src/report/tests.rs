@@ -103,7 +103,7 @@ fn ready() -> ReadinessReport {
 fn a_start_is_shown_with_all_that_was_run_and_checked() {
     let report = ready();
     let after = Some(Duration::from_millis(2_610));
-    insta::assert_snapshot!(tables(&report) + &ending(&report, after));
+    insta::assert_snapshot!(tables(&report, None) + &ending(&report, after));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::cli::CheckArgs;
 use crate::config::{Effective, Origin, tree};
 use crate::out;
 use crate::table::{Column, Table};
+use crate::terminal::columns;
 
 /// Parts of the names of options whose values stay secret.
 const SECRETS: [&str; 4] = ["secret", "token", "password", "key"];
@@ -18,7 +19,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let effective = process::effective(&args.configured)?;
     match args.json {
         true => out::json(&as_json(&effective))?,
-        false => out::print(&as_table(&effective).to_string())?,
+        false => out::print(&as_table(&effective).within(columns()))?,
     }
     // Said after the values, so that a wrong one can be seen among them.
     process::settings(&effective.config)?;

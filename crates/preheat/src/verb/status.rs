@@ -151,7 +151,7 @@ fn lines(seen: &Result<Readiness, ClientError>) -> Vec<Line> {
 fn as_text(seen: &Readiness) -> String {
     match &seen.report {
         Some(_) if seen.json.get("services").is_some() => services(&seen.json),
-        Some(seen) => report::tables(seen) + &report::ending(seen, None),
+        Some(seen) => report::tables(seen, terminal::columns()) + &report::ending(seen, None),
         None => format!("{} (status {})\n", word(seen.ready), seen.status),
     }
 }

@@ -16,6 +16,7 @@ use super::process;
 use crate::cli::WarmArgs;
 use crate::exit::{self, staged};
 use crate::progress::{self, Progress, is_settled};
+use crate::terminal::columns;
 use crate::{out, report};
 
 /// What came of a start.
@@ -90,7 +91,7 @@ fn show(outcome: &Outcome, json: bool) -> Result<(), Failure> {
     if json {
         return out::json(&report::json(&outcome.report));
     }
-    let mut text = report::tables(&outcome.report);
+    let mut text = report::tables(&outcome.report, columns());
     if outcome.phase == Phase::Ready {
         text += &report::ending(&outcome.report, Some(outcome.after));
     }
