@@ -43,7 +43,7 @@ pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
         more => Err(SettingsError::new(
             "model",
             format!("{more} models are configured"),
-            "a replica serves one model: start one replica for each",
+            "a replica serves one model: `preheat gateway` starts replicas for each of several",
         )),
     }
 }

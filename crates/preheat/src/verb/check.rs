@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use preheat_core::Failure;
 use serde_json::{Value, json};
 
-use super::process;
+use super::{gateway, process};
 use crate::cli::CheckArgs;
 use crate::config::{Effective, Origin, tree};
 use crate::out;
@@ -22,8 +22,17 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         false => out::print(&as_table(&effective).within(columns()))?,
     }
     // Said after the values, so that a wrong one can be seen among them.
-    process::settings(&effective.config)?;
+    match is_for_gateway(&effective) {
+        true => drop(gateway::settings(&effective.config)?),
+        false => drop(process::settings(&effective.config)?),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A replica serves one model, and has no use for what is said of a fleet.
+fn is_for_gateway(effective: &Effective) -> bool {
+    let of_fleet = |key: &String| key.starts_with("fleet.") || key.contains(".fleet.");
+    effective.config.model.len() > 1 || effective.origins.keys().any(of_fleet)
 }
 
 fn as_table(effective: &Effective) -> Table {

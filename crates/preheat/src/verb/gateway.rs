@@ -28,7 +28,8 @@ pub fn run(args: &Configured, started: Instant) -> Result<ExitCode, Failure> {
     }
 }
 
-fn settings(config: &Config) -> Result<Settings, Failure> {
+/// What the configuration means for a gateway and for each of its replicas.
+pub fn settings(config: &Config) -> Result<Settings, Failure> {
     let program = std::env::current_exe().map_err(|error| {
         let cause = format!("this program cannot be found again: {error}");
         failure(FailureKind::Internal, cause, "start it by its full path")

@@ -45,6 +45,26 @@ fn check_shows_every_value_with_its_origin() {
     assert!(!json.to_string().contains("hunter2"));
 }
 
+/// Several models, or a fleet, are a gateway's; each replica is checked too.
+#[test]
+fn check_takes_a_gateways_configuration() {
+    let two = "[[model]]\nname = \"a\"\n[[model]]\nname = \"b\"\n";
+    let twice =
+        "route = { prefix = \"/x\" }\n[[model]]\nname = \"c\"\nroute = { prefix = \"/x/\" }\n";
+    for (config, told) in [
+        (two.to_owned(), ""),
+        (format!("{two}{twice}"), "model.route"),
+        ("[fleet]\nmin = 9\n".to_owned(), "fleet.min"),
+        (format!("{two}fleet = {{ max = 0 }}\n"), "fleet.max"),
+        (format!("[warmup]\nrounds = 0\n{two}"), "warmup.rounds"),
+    ] {
+        let check = Shell::with(&config).call(["check"]);
+        let code = if told.is_empty() { 0 } else { 10 };
+        assert_eq!(check.code, code, "{check:?}");
+        assert!(check.stderr.contains(told), "{check:?}");
+    }
+}
+
 #[test]
 fn a_mistake_is_named_with_what_to_do_about_it() {
     let mut said = String::new();

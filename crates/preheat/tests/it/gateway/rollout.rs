@@ -93,7 +93,7 @@ async fn a_bad_green_never_meets_a_user() {
         ),
         (sim("fault = { kind = \"load\" }"), "simulated load fails"),
         (sim("fault = { kind = \"dim\" }"), "wrong output"),
-        (sim("memory = \"450MB\""), "peak memory"),
+        (sim("memory = \"340MB\""), "peak memory"),
         (slow, "green is slower than blue"),
     ] {
         load.more(20).await;
