@@ -84,11 +84,13 @@ impl Replica {
     /// What the report says besides the facts on the board.
     #[must_use]
     pub fn report(&self, show_source: bool) -> preheat_api::ReadinessReport {
+        // Asked for once: it is most of what a probe costs.
+        let usage = self.usage();
         let around = Surroundings {
             model: self.service.name.as_str(),
             instances: self.settings.model.instances,
-            resident_bytes: self.usage().resident,
-            memory: self.memory(),
+            resident_bytes: usage.resident,
+            memory: self.evidence(usage),
             now: self.now(),
             retries: self.settings.lifecycle.on_failure == OnFailure::Retry,
             floor: self.settings.floor.as_ref(),
@@ -112,8 +114,12 @@ impl Replica {
 
     #[must_use]
     pub fn memory(&self) -> MemoryEvidence {
+        self.evidence(self.usage())
+    }
+
+    fn evidence(&self, usage: memory::Usage) -> MemoryEvidence {
         MemoryEvidence {
-            peak_bytes: self.usage().peak,
+            peak_bytes: usage.peak,
             limit_bytes: self.memory_limit,
         }
     }
