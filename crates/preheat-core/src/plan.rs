@@ -98,11 +98,8 @@ impl WarmupPlan {
                 let few = |s: &&ShapeBucket| {
                     s.volume() <= STATELESS_VOLUME && Some(s.tokens) == smallest.map(|s| s.tokens)
                 };
-                // Any length of the class stands for it: alone, one as a short text of a user's has;
-                // together less, because what a batch adds is rows.
-                let short = |s: &ShapeBucket| {
-                    derived(*s, s.tokens.div_ceil(if s.batch == 1 { 2 } else { 4 }))
-                };
+                // Any length of the class stands for it: one as a user's short text has.
+                let short = |s: &ShapeBucket| derived(*s, s.tokens.div_ceil(4));
                 shapes.iter().filter(few).map(short).collect()
             }
         };

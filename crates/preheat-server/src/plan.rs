@@ -28,6 +28,13 @@ impl Ready {
         sample::batch(&self.sample, &self.tokens)
     }
 
+    /// Whether its rows would show that they were mixed up. One text, or the same one several times,
+    /// could be swapped with itself unnoticed; texts of one length never meet padding.
+    #[must_use]
+    pub fn is_telling(&self) -> bool {
+        !matches!(self.case.input, CaseInput::Generate { .. }) && !self.sample.is_alike()
+    }
+
     /// At most so many rows of it: what fits into one request of a client.
     #[must_use]
     pub fn cut(&self, rows: usize) -> Self {
@@ -152,20 +159,32 @@ fn prepared(case: Case, number: usize, loaded: &Loaded) -> Result<Ready, String>
             return Err("the model takes texts".into());
         }
     };
-    let mut tokens = Vec::new();
-    if let (Sample::Texts(texts) | Sample::Classified { texts, .. }, Some(tokenizer)) =
-        (&sample, &loaded.tokenizer)
-    {
-        let rows = texts.iter().map(|text| tokenizer.encode(text));
-        tokens = rows
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.to_string())?;
-    }
+    let tokens = tokens(&sample, loaded)?;
     Ok(Ready {
         case,
         sample,
         tokens,
     })
+}
+
+/// The tokens of a sample's texts.
+fn tokens(sample: &Sample, loaded: &Loaded) -> Result<Vec<Vec<u32>>, String> {
+    match (sample, &loaded.tokenizer) {
+        (Sample::Texts(texts) | Sample::Classified { texts, .. }, Some(tokenizer)) => {
+            let rows = texts.iter().map(|text| tokenizer.encode(text));
+            rows.collect::<Result<_, _>>()
+                .map_err(|error| error.to_string())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What runs on an engine for a sample that is no case.
+///
+/// # Errors
+/// When a text has no tokens: why.
+pub fn batch(sample: &Sample, loaded: &Loaded) -> Result<Batch, String> {
+    Ok(sample::batch(sample, &tokens(sample, loaded)?))
 }
 
 fn of_texts(texts: Vec<String>, signature: &Signature) -> Sample {
@@ -178,12 +197,13 @@ fn of_texts(texts: Vec<String>, signature: &Signature) -> Sample {
     }
 }
 
-/// Texts of our own, no two alike, for a check that must notice when answers are swapped. Nothing
-/// for models of tensors: what is in those, only a plan can know.
+/// Texts of our own, no two alike, for a check that must notice when answers are swapped. Each has a
+/// word more than the one before, so that an engine which pads has something to pad. Nothing for
+/// models of tensors: what is in those, only a plan can know.
 #[must_use]
-pub fn distinct(loaded: &Loaded, rows: usize, tokens: usize) -> Option<Sample> {
-    let tokenizer = loaded.tokenizer.as_ref()?;
-    let texts = generate(tokenizer, rows, tokens);
+pub fn distinct(loaded: &Loaded, rows: usize) -> Option<Sample> {
+    loaded.tokenizer.as_ref()?;
+    let texts = (0..rows).map(|row| words(row, row + 1)).collect();
     Some(of_texts(texts, &loaded.info.signature))
 }
 
@@ -199,12 +219,13 @@ const WORDS: &[&str] = &[
 pub fn generate(tokenizer: &Tokenizer, count: usize, tokens: usize) -> Vec<String> {
     let specials = tokenizer.encode("").map_or(0, |row| row.len());
     let words = tokens.saturating_sub(specials).max(1);
-    (0..count)
-        .map(|text| {
-            let word = |i: usize| WORDS[(text * 5 + i * 7 + i / WORDS.len()) % WORDS.len()];
-            (0..words).map(word).collect::<Vec<_>>().join(" ")
-        })
-        .collect()
+    (0..count).map(|text| self::words(text, words)).collect()
+}
+
+/// So many words; each text begins with another.
+fn words(text: usize, count: usize) -> String {
+    let word = |i: usize| WORDS[(text * 5 + i * 7 + i / WORDS.len()) % WORDS.len()];
+    (0..count).map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

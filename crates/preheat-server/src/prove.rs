@@ -16,19 +16,24 @@ use crate::board::Board;
 use crate::door::{DoorError, Doors, Route, Vectors};
 use crate::load::{self, ModelTarget};
 use crate::model::Loaded;
-use crate::plan::Ready;
-use crate::sample::Sample;
+use crate::plan::{self, Ready};
+use crate::sample::{Sample, flat, softmax};
 use crate::settings::LoadTest;
 use crate::warm;
+
+/// How often a case goes through each door at least. Every instance has settled it by itself, and a
+/// door has no state for a shape.
+const THROUGH: usize = 1;
 
 /// Fresh connections at least, for each door, whose first request is compared with steady ones.
 const FRESH: usize = 3;
 
-/// Further requests on each of them, for the steady figure.
-const STEADY: usize = 1;
+/// Further requests on the last of them, for the steady figure: the lower of two is what a first
+/// request is held against.
+const STEADY: usize = 2;
 
-/// Texts in the concurrency check; each is asked for once alone, and in company by itself and twice
-/// in a request of all. Every route has at least one of them.
+/// Texts in the concurrency check; each runs once alone, and is asked for in company by itself and
+/// twice in a request of all. Every route has at least one of them.
 const OVERLAPPING: usize = 8;
 
 /// How far the same answer may be off itself when it was computed in another batch.
@@ -70,7 +75,7 @@ impl Prover<'_> {
         let (smallest, others) = self.cases.split_at(self.cases.len().min(1));
         for path in PATHS {
             for ready in others {
-                self.case(ready, path, self.least(), 0).await?;
+                self.case(ready, path, THROUGH, 0).await?;
             }
         }
         let concurrency = Some(self.overlap().await?);
@@ -107,17 +112,8 @@ impl Prover<'_> {
         })
     }
 
-    /// How often a case goes through a door at least. The engine has settled it by itself; what a
-    /// door adds has a state for each shape only where the engine has.
-    fn least(&self) -> usize {
-        match self.loaded.info.shape_state {
-            true => self.policy.min,
-            false => 1,
-        }
-    }
-
-    /// One case through one door, each round on a fresh connection, with `further` requests on it
-    /// after the first.
+    /// One case through one door, each round on a fresh connection, with `further` requests on the
+    /// last of them.
     async fn case(
         &self,
         ready: &Ready,
@@ -132,16 +128,10 @@ impl Prover<'_> {
             ..self.policy
         };
         let mut rounds: Vec<Duration> = Vec::new();
-        let mut steady: Vec<Duration> = Vec::new();
-        let (settled, output) = loop {
+        let (settled, output, mut door) = loop {
             let first = self.doors.first(path, &ready.sample).await;
-            let (mut door, vectors, took) = first.map_err(refused)?;
+            let (door, vectors, took) = first.map_err(refused)?;
             rounds.push(took);
-            for _ in 0..further {
-                let began = Instant::now();
-                door.ask(&ready.sample).await.map_err(refused)?;
-                steady.push(began.elapsed());
-            }
             self.board
                 .round(&ready.case.name, &shape, path, rounds.len(), took);
             let matrix = matrix(vectors);
@@ -149,9 +139,15 @@ impl Prover<'_> {
                 .map_err(|problem| wrong(&ready.case.name, path, &problem))?;
             match policy.next(&rounds) {
                 Rounds::Again => {}
-                next => break (next == Rounds::Settled, warm::facts(&matrix)),
+                next => break (next == Rounds::Settled, warm::facts(&matrix), door),
             }
         };
+        let mut steady = Vec::with_capacity(further);
+        for _ in 0..further {
+            let began = Instant::now();
+            door.ask(&ready.sample).await.map_err(refused)?;
+            steady.push(began.elapsed());
+        }
         let first = rounds.clone();
         self.board.case(warm::report(
             ready, shape, None, path, rounds, settled, output,
@@ -163,26 +159,23 @@ impl Prover<'_> {
         })
     }
 
-    /// Texts one at a time, each in a request of its own; then all at once: all in one request
-    /// through both doors, each by itself through another route than before, and through every
-    /// route at least one. Whatever an engine does with a batch, a text's answer must be the one
-    /// that it gets alone.
+    /// Texts one at a time on the engine; then all at once: all in one request through both doors,
+    /// each by itself, and through every route at least one. Whatever an engine does with a batch
+    /// and a route with an answer, a text's answer must be what the engine says to it alone.
     async fn overlap(&self) -> Result<ConcurrencyEvidence, Trouble> {
-        let Some(ready) = self.cases.iter().max_by_key(|ready| ready.rows()) else {
+        // The smallest of those with most rows: what shows in company shows at any length.
+        let Some(ready) = self.cases.iter().rev().max_by_key(|ready| ready.rows()) else {
             return Ok(ConcurrencyEvidence::default());
         };
-        // One text, or the same one several times, could be swapped with itself unnoticed.
         let own = match &self.distinct {
-            Some(distinct) if ready.sample.is_alike() => distinct,
+            Some(distinct) if !ready.is_telling() => distinct,
             _ => &ready.sample,
         };
         let all = own.part(0, OVERLAPPING);
         let singles: Vec<Sample> = (0..all.rows()).map(|row| all.part(row, row + 1)).collect();
         let mut alone = Vectors::new();
-        for (single, path) in singles.iter().zip(PATHS.into_iter().cycle()) {
-            let answer = self.doors.first(path, single).await;
-            let (_, vectors, _) = answer.map_err(|error| refused(ready, path, &error))?;
-            alone.extend(vectors);
+        for single in &singles {
+            alone.extend(self.alone(ready, single).await?);
         }
         let asks = in_company(&all, &singles, &alone);
         let asked = asks
@@ -213,6 +206,19 @@ impl Prover<'_> {
             }
         }
         Ok(evidence)
+    }
+
+    /// What the engine says to a sample with nothing beside it.
+    async fn alone(&self, ready: &Ready, sample: &Sample) -> Result<Vectors, Trouble> {
+        let problem = |problem: String| broken(&ready.case.name, &problem);
+        let batch = plan::batch(sample, self.loaded).map_err(problem)?;
+        let ran = self.loaded.instances.run(0, batch).await;
+        let output = ran.result.map_err(|error| problem(error.to_string()))?;
+        let mut matrix = flat(output, self.loaded.info.signature.batched);
+        if let Sample::Image { softmax: true, .. } = sample {
+            softmax(&mut matrix);
+        }
+        Ok(matrix.iter().map(<[f32]>::to_vec).collect())
     }
 
     /// So many requests of the first case, so many at a time.
@@ -255,9 +261,7 @@ fn in_company<'a>(all: &'a Sample, singles: &'a [Sample], alone: &'a [Vec<f32>])
     let routes = Route::of(all);
     let each = (0..singles.len().max(routes.len())).filter_map(|turn| {
         let text = turn % singles.len().max(1);
-        let before = Route::Door(PATHS[text % PATHS.len()]);
-        let mut next = routes.iter().cycle().skip(turn + 1);
-        let route = *next.find(|route| **route != before)?;
+        let route = routes[turn % routes.len()];
         Some((route, singles.get(text)?, alone.get(text..=text)?))
     });
     let whole = PATHS.map(|path| (Route::Door(path), all, alone));
@@ -333,12 +337,21 @@ fn wrong(case: &str, path: Path, problem: &str) -> Trouble {
     ))
 }
 
+fn broken(case: &str, problem: &str) -> Trouble {
+    Trouble::Wrong(Failure::new(
+        FailureKind::Proof,
+        &Phase::Proving,
+        format!("case {case}: {problem}"),
+        "run `preheat warm` with the same model and RUST_LOG=debug to see what the engine met",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn in_company_every_route_is_asked_and_no_text_goes_the_way_it_went_alone() {
+    fn in_company_every_route_is_asked_and_every_text_by_itself_too() {
         for texts in 1..=OVERLAPPING {
             let words: Vec<_> = (0..texts).map(|text| text.to_string()).collect();
             let labels = Vec::new();
@@ -357,13 +370,8 @@ mod tests {
                 for route in Route::of(&all) {
                     assert!(asks.iter().any(|(other, ..)| other == route), "{route:?}");
                 }
-                for (row, single) in singles.iter().enumerate() {
-                    let before = Route::Door(PATHS[row % PATHS.len()]);
-                    let mut own = each.iter().filter(|(_, sample, _)| *sample == single);
-                    assert!(
-                        own.all(|(route, ..)| *route != before),
-                        "text {row} of {texts}"
-                    );
+                for single in &singles {
+                    assert!(each.iter().any(|(_, sample, _)| *sample == single));
                 }
                 for (_, sample, expected) in each {
                     let row = singles.iter().position(|single| single == *sample);

@@ -26,9 +26,8 @@ pub(super) struct ModelWork {
     found: Arc<Mutex<Found>>,
 }
 
-/// Texts of our own for the concurrency check: so many, of so many tokens.
+/// Texts of our own for the concurrency check.
 const DISTINCT_TEXTS: usize = 4;
-const DISTINCT_TOKENS: usize = 16;
 
 /// A crowd in front of the doors is given this long to pass.
 const AFTER_DISTURBANCE: Duration = Duration::from_millis(100);
@@ -265,7 +264,7 @@ impl ModelWork {
             loaded,
             policy: self.policy(loaded),
             load: settings.load,
-            distinct: plan::distinct(loaded, rows, DISTINCT_TOKENS),
+            distinct: plan::distinct(loaded, rows),
             board: &self.replica.board,
         };
         match prover.evidence(|| self.replica.memory()).await {
