@@ -160,7 +160,14 @@ impl Batcher {
             clock,
             done,
         };
-        tasks.spawn("batcher", task.run(submissions, completions));
+        let token = tasks.token().clone();
+        tasks.spawn("batcher", async move {
+            // Whoever still holds a handle must not keep the process.
+            tokio::select! {
+                () = task.run(submissions, completions) => {}
+                () = token.cancelled() => {}
+            }
+        });
         Batcher { inbox, board }
     }
 

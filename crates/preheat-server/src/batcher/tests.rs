@@ -178,6 +178,13 @@ async fn a_failing_batch_fails_its_own_requests_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_handle_keeps_no_process_from_ending() {
+    let bench = bench(Duration::ZERO, None, 8);
+    bench.tasks.close_and_wait(SOON).await.unwrap();
+    assert_eq!(bench.ask(&[&[1]], SOON).await, Err(BatchError::Gone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cold_shapes_are_counted_once_for_each_instance() {
     let bench = bench(Duration::ZERO, None, 8);
     for _ in 0..3 {
