@@ -212,7 +212,8 @@ pub fn load(spec: &OnnxSpec) -> Result<LoadedOnnx, LoadError> {
         if let Some((way, opening)) = texts {
             let ((config, opened), stage) = join(opening)?;
             stages.push(stage);
-            engine = Arc::new(TextEngine::over(engine, way, config));
+            let on_cpu = spec.providers.is_empty();
+            engine = Arc::new(TextEngine::over(engine, way, config, on_cpu));
             tokenizer = Some(Arc::new(opened.tokenizer));
             form = Some(opened.form);
         }

@@ -21,6 +21,10 @@ const TYPES: &str = "token_type_ids";
 /// than that, and computing its padding costs more than another run.
 const LEAST_SHARE: f64 = 0.75;
 
+/// Tokens of one rectangle on a CPU, padding included, unless one sequence alone has more. More at
+/// once is no faster there, and takes more memory.
+const AT_ONCE: usize = 256;
+
 /// How a graph takes tokens, and which of its outputs answers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TextWay {
@@ -85,16 +89,28 @@ pub(super) struct TextEngine {
     inner: Arc<dyn Engine>,
     way: TextWay,
     config: TextConfig,
+    /// Tokens of one rectangle at most. None: a device computes, which is the faster the larger they
+    /// are.
+    at_once: Option<usize>,
 }
 
 impl TextEngine {
-    pub(super) fn over(inner: Arc<dyn Engine>, way: TextWay, config: TextConfig) -> Self {
+    /// `on_cpu`: nothing else computes.
+    pub(super) fn over(
+        inner: Arc<dyn Engine>,
+        way: TextWay,
+        config: TextConfig,
+        on_cpu: bool,
+    ) -> Self {
         let pooled = way
             .output
             .shape
             .as_ref()
             .is_some_and(|shape| shape.len() == 3);
+        let at_once = on_cpu.then_some(AT_ONCE.max(config.max_tokens));
         let info = EngineInfo {
+            // What a CPU's shapes leave behind is memory, and an instance has taken the most of it.
+            shape_state: at_once.is_none(),
             pooling: if pooled { config.pooling.name() } else { "" }.to_owned(),
             dim: way.dim(),
             max_tokens: config.max_tokens,
@@ -110,6 +126,7 @@ impl TextEngine {
             inner,
             way,
             config,
+            at_once,
         }
     }
 }
@@ -120,11 +137,16 @@ impl Engine for TextEngine {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
-        Ok(Box::new(TextInstance {
+        let mut instance = TextInstance {
             inner: self.inner.instance()?,
             way: self.way.clone(),
             config: self.config.clone(),
-        }))
+            at_once: self.at_once.unwrap_or(usize::MAX),
+        };
+        if self.at_once.is_some() {
+            instance.take_memory()?;
+        }
+        Ok(Box::new(instance))
     }
 }
 
@@ -132,6 +154,7 @@ struct TextInstance {
     inner: Box<dyn Instance>,
     way: TextWay,
     config: TextConfig,
+    at_once: usize,
 }
 
 impl Instance for TextInstance {
@@ -142,7 +165,7 @@ impl Instance for TextInstance {
         let mut data = vec![0.0; rows.len() * cols];
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&row| std::cmp::Reverse(rows[row].len()));
-        for range in rectangles(&order, &rows) {
+        for range in rectangles(&order, &rows, self.at_once) {
             let members = &order[range];
             let sequences: Vec<&[u32]> = members.iter().map(|&row| rows[row]).collect();
             let answers = self.rectangle(&sequences)?;
@@ -158,13 +181,19 @@ impl Instance for TextInstance {
     }
 }
 
-/// Neighbours in `order`, longest first, that may be padded to one length.
-fn rectangles(order: &[usize], rows: &[&[u32]]) -> Vec<Range<usize>> {
+/// Neighbours in `order`, longest first, that may be padded to one length: `at_once` tokens at most,
+/// or one row.
+fn rectangles(order: &[usize], rows: &[&[u32]], at_once: usize) -> Vec<Range<usize>> {
     let mut cut: Vec<Range<usize>> = Vec::new();
     for place in 0..order.len() {
-        let length = |place: usize| rows[order[place]].len() as f64;
+        let length = |place: usize| rows[order[place]].len();
+        let joins = |last: &Range<usize>| {
+            let longest = length(last.start);
+            length(place) as f64 >= longest as f64 * LEAST_SHARE
+                && (last.len() + 1).saturating_mul(longest) <= at_once
+        };
         match cut.last_mut() {
-            Some(last) if length(place) >= length(last.start) * LEAST_SHARE => last.end += 1,
+            Some(last) if joins(last) => last.end += 1,
             _ => cut.push(place..place + 1),
         }
     }
@@ -172,6 +201,12 @@ fn rectangles(order: &[usize], rows: &[&[u32]]) -> Vec<Range<usize>> {
 }
 
 impl TextInstance {
+    /// Runs one longest sequence: no rectangle takes more memory, and the library keeps it.
+    fn take_memory(&mut self) -> Result<(), RunError> {
+        let longest = vec![self.config.pad; self.config.max_tokens];
+        self.rectangle(&[&longest]).map(drop)
+    }
+
     /// One row of numbers for each sequence. The first sequence is the longest.
     fn rectangle(&mut self, sequences: &[&[u32]]) -> Result<Vec<f32>, RunError> {
         let width = sequences.first().map_or(0, |sequence| sequence.len());
@@ -262,4 +297,24 @@ fn each(answer: &mut [f32], token: &[f32], join: impl Fn(f32, f32) -> f32) {
 fn normalize(row: &mut [f32]) {
     let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
     row.iter_mut().for_each(|x| *x /= length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rectangles_hold_nearly_one_length_and_no_more_than_is_computed_at_once() {
+        let rows: Vec<Vec<u32>> = [9, 8, 7, 6, 3, 3, 3, 1].map(|n| vec![0; n]).into();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let order: Vec<usize> = (0..rows.len()).collect();
+        for (at_once, cut) in [
+            (usize::MAX, vec![0..3, 3..4, 4..7, 7..8]),
+            (18, vec![0..2, 2..4, 4..7, 7..8]),
+            (6, vec![0..1, 1..2, 2..3, 3..4, 4..6, 6..7, 7..8]),
+            (0, (0..8).map(|row| row..row + 1).collect()),
+        ] {
+            assert_eq!(rectangles(&order, &rows, at_once), cut, "{at_once}");
+        }
+    }
 }
