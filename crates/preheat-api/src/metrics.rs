@@ -33,7 +33,7 @@ metrics! {
     WARMUP_STEADY_SECONDS "preheat_warmup_steady_seconds" "Steady run of a warm-up case"
     WARMUP_RATIO "preheat_warmup_first_to_steady_ratio" "First run of a case divided by its steady run"
     PROOF_FAILURES "preheat_proof_failures_total" "Checks that a proof attempt missed"
-    COLD_REQUESTS "preheat_cold_requests_total" "Real requests that met an unwarmed shape, instance or replica"
+    COLD_REQUESTS "preheat_cold_requests_total" "Real requests that met an unwarmed shape, instance, replica or tokenizer"
     UNPLANNED_SHAPE "preheat_unplanned_shape_total" "Batches of a shape that the plan did not cover"
     KEEPWARM_RUNS "preheat_keepwarm_runs_total" "Passes over the hot shapes while nobody came"
     REQUESTS "preheat_requests_total" "Requests answered, by route and status"

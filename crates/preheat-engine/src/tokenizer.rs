@@ -203,6 +203,16 @@ impl Tokenizer {
         }
     }
 
+    /// Whether [`Tokenizer::encode_detail`] runs at once. Else a file is read and parsed first, and
+    /// what is made of it stays in memory.
+    #[must_use]
+    pub fn has_details(&self) -> bool {
+        match &self.kind {
+            Kind::Compiled { source, .. } => source.is_read(),
+            Kind::Library { .. } | Kind::Whitespace { .. } => true,
+        }
+    }
+
     /// Every token of the text, however long it is.
     ///
     /// # Errors

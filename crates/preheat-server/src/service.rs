@@ -290,6 +290,9 @@ impl Service {
             let (loaded, _inside) = self.enter(arrival, deadline).await?;
             let task = loaded.info.signature.task.name();
             let tokenizer = loaded.tokenizer.ok_or(ServeError::WrongTask { task })?;
+            if !arrival.synthetic && !tokenizer.has_details() {
+                self.metrics.cold(1);
+            }
             let tokens =
                 move |text: &String| tokenizer.encode_detail(text, special).map_err(no_tokens);
             self.elsewhere(move || texts.iter().map(tokens).collect())

@@ -138,6 +138,10 @@ impl Source {
         library.as_deref().map_err(Clone::clone)
     }
 
+    pub(super) fn is_read(&self) -> bool {
+        self.library.get().is_some()
+    }
+
     fn read(&self) -> Result<Library, TokenizeError> {
         let reject = |reason: String| TokenizeError { reason };
         let bytes = fs::read(&self.path)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::client;
-use crate::replica::{Replica, SIM, Start, model_folder, served_from};
+use crate::replica::{Replica, SIM, Start, model_folder, real_model, served_from};
 
 /// Long enough in loading and warming to be seen there.
 const SLOW_START: &str = r#"
@@ -182,6 +182,16 @@ async fn metrics_count_requests_and_no_cold_one() {
         embeds[0].contains("code=\"200\"") && embeds[0].ends_with(" 1"),
         "{embeds:?}"
     );
+}
+
+#[tokio::test]
+async fn who_makes_a_replica_read_its_tokenizer_counts_as_cold() {
+    let replica = Start::with(&real_model()).ready().await;
+    for _ in 0..2 {
+        let ask = json!({"inputs": "where a token came from"});
+        assert_eq!(replica.post("/tokenize", &ask).await.status, 200);
+        assert_eq!(cold_requests(&replica).await, 1.0);
+    }
 }
 
 #[tokio::test]
