@@ -46,6 +46,15 @@ impl Setup {
 
     /// Starts a replica of the default model and returns at once.
     pub(super) fn start(&self) -> Result<Server> {
+        self.start_with(&[])
+    }
+
+    /// The same, as the first start ever on a machine is: nothing was made before.
+    pub(super) fn start_in(&self, empty_cache: &Path) -> Result<Server> {
+        self.start_with(&[("PREHEAT_CACHE_DIR", empty_cache)])
+    }
+
+    fn start_with(&self, settings: &[(&str, &Path)]) -> Result<Server> {
         let [http, grpc, admin] = free_addresses()?;
         let log = File::create(&self.log)?;
         let mut command = Command::new(&self.binary);
@@ -64,6 +73,7 @@ impl Setup {
         // Slow connections are to stay open while a scenario measures.
         command.env("PREHEAT_HEADER_TIMEOUT", "10m");
         command.env("SKIP_WARMUP", self.skip_warmup.to_string());
+        command.envs(settings.iter().copied());
         let started = Instant::now();
         let child = command
             .spawn()
