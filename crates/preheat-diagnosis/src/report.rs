@@ -3,11 +3,15 @@
 use super::cause::{Cause, Paid};
 use super::rules::Part;
 use super::rules::frameworks::CONSEQUENCE;
+use super::sighting::Sighting;
 use super::timeline::Stream;
-use super::{COLD_RATIO, Diagnosis, Evidence, Sighting};
+use super::{Diagnosis, Evidence};
 
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
+
+/// A second start that reads weights so many times slower found them in no cache.
+const COLD_RATIO: f64 = 3.0;
 
 /// Within so many lines, a model that does not load is what follows from another cause.
 const NEARBY_LINES: u64 = 20;

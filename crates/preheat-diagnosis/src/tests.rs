@@ -1,5 +1,6 @@
 //! What a log comes to, from its lines to its findings.
 
+use super::sighting::EVIDENCE;
 use super::*;
 
 fn diagnose(log: &str) -> Report {
