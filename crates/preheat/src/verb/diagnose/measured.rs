@@ -24,11 +24,7 @@ pub fn take(source: &str, text: &str, diagnosis: &mut Diagnosis) -> bool {
 /// What a replica says of itself.
 pub fn report(source: &str, report: &ReadinessReport, diagnosis: &mut Diagnosis) {
     for model in &report.models {
-        let evidence = |text: String| Evidence {
-            source: source.to_owned(),
-            line: 1,
-            text,
-        };
+        let evidence = |text: String| evidence(source, text);
         if let Some(error) = &model.error {
             let text = format!("{} failed: {}", error.stage, error.cause);
             diagnosis.found(cause(error), 0.95, None, evidence(text));
@@ -86,29 +82,23 @@ fn probe(source: &str, value: &Value, diagnosis: &mut Diagnosis) -> bool {
     let Some(cases) = value["cases"].as_array() else {
         return false;
     };
-    let pairs: Vec<(f64, f64, &str)> = cases
-        .iter()
-        .filter_map(|case| {
-            Some((
-                case["first_ms"].as_f64()?,
-                case["steady_ms"].as_f64()?,
-                case["name"].as_str().unwrap_or("case"),
-            ))
-        })
-        .collect();
-    for (first, steady, name) in &pairs {
+    let mut is_one = false;
+    for case in cases {
+        let (Some(first), Some(steady)) = (case["first_ms"].as_f64(), case["steady_ms"].as_f64())
+        else {
+            continue;
+        };
+        is_one = true;
+        // The probe has weighed this pair against the noise of its other requests, which it knows
+        // and a mere ratio does not.
+        if case["was_cold"] == false {
+            continue;
+        }
+        let name = case["name"].as_str().unwrap_or("case");
         let text = format!("case {name}: first {first} ms, steady {steady} ms");
-        diagnosis.measured(
-            *first,
-            *steady,
-            &Evidence {
-                source: source.to_owned(),
-                line: 1,
-                text,
-            },
-        );
+        diagnosis.measured(first, steady, &evidence(source, text));
     }
-    !pairs.is_empty()
+    is_one
 }
 
 fn bench(source: &str, value: &Value, diagnosis: &mut Diagnosis) -> bool {
@@ -119,14 +109,41 @@ fn bench(source: &str, value: &Value, diagnosis: &mut Diagnosis) -> bool {
         return false;
     };
     let text = format!("first {first} ms, steady median {steady} ms");
-    diagnosis.measured(
-        first,
-        steady,
-        &Evidence {
-            source: source.to_owned(),
-            line: 1,
-            text,
-        },
-    );
+    diagnosis.measured(first, steady, &evidence(source, text));
     true
+}
+
+/// A result is one document, so there is no line to point at but its first.
+fn evidence(source: &str, text: String) -> Evidence {
+    Evidence {
+        source: source.to_owned(),
+        line: 1,
+        text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(probe: &Value) -> Vec<Cause> {
+        let mut diagnosis = Diagnosis::new();
+        assert!(take("probe.json", &probe.to_string(), &mut diagnosis));
+        let report = diagnosis.report();
+        report.findings.iter().map(|found| found.cause).collect()
+    }
+
+    /// A probe knows how far noise reaches; what it calls warm is not blamed on users.
+    #[test]
+    fn a_probe_that_met_no_cold_model_shows_no_warming_by_traffic() {
+        let probe = |was_cold: Value| {
+            serde_json::json!({"cases": [
+                {"name": "one", "first_ms": 30.0, "steady_ms": 10.0, "was_cold": was_cold},
+            ]})
+        };
+        assert_eq!(findings(&probe(false.into())), []);
+        assert_eq!(findings(&probe(true.into())), [Cause::WarmedByTraffic]);
+        // Written by another tool, which says nothing of the kind.
+        assert_eq!(findings(&probe(Value::Null)), [Cause::WarmedByTraffic]);
+    }
 }
