@@ -342,7 +342,7 @@ pub struct BenchArgs {
     pub words: usize,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ProbeArgs {
     #[command(flatten)]
     pub target: Target,

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, ProbeArgs, Verb};
 use crate::config::{self, Flags};
 use crate::verb::fuzzed;
 
@@ -148,12 +149,17 @@ fn configuration(path: &Path) {
     }
 }
 
+/// The whole command line is built to parse it, which takes far longer than a plan: once is enough.
 fn plan(path: &Path) {
-    let args = ["preheat", "probe", "http://127.0.0.1:9", "--plan"];
-    let path = path.to_string_lossy();
-    let args = args.into_iter().chain([&*path]);
-    let Verb::Probe(args) = Cli::try_parse_from(args).unwrap().verb else {
-        unreachable!("probe was typed");
-    };
-    fuzzed::plan(&args);
+    static TYPED: LazyLock<ProbeArgs> = LazyLock::new(|| {
+        let typed = ["preheat", "probe", "http://127.0.0.1:9"];
+        match Cli::try_parse_from(typed).unwrap().verb {
+            Verb::Probe(args) => args,
+            _ => unreachable!("probe was typed"),
+        }
+    });
+    fuzzed::plan(&ProbeArgs {
+        plan: Some(path.to_owned()),
+        ..TYPED.clone()
+    });
 }
