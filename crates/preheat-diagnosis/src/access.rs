@@ -36,7 +36,7 @@ impl Diagnosis {
 
 /// Not every line with a path in it is a line of an access log.
 pub(super) fn is_access(line: &Parsed<'_>) -> bool {
-    let method = ["get /", "post /", "put /"]
+    let method = ["get /", "post /", "put /", "get \"/", "post \"/", "put \"/"]
         .iter()
         .any(|method| line.text.contains(method));
     let answered = [
@@ -52,7 +52,9 @@ pub(super) fn is_access(line: &Parsed<'_>) -> bool {
 
 /// The path that was asked for.
 fn path(text: &str) -> Option<&str> {
-    let starts = ["post /", "get /", "put /", "path=/", "uri=/", "url=/"];
+    let starts = [
+        "post /", "get /", "put /", "post \"/", "get \"/", "put \"/", "path=/", "uri=/", "url=/",
+    ];
     let at = starts
         .iter()
         .find_map(|start| text.find(start).map(|at| at + start.len() - 1))?;

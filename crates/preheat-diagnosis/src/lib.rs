@@ -43,7 +43,7 @@ use phrases::{Hit, Phrases};
 use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
 use timeline::Stream;
-use wording::says_ready;
+use wording::{says_ready, skips_warmup};
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;
@@ -96,18 +96,22 @@ impl Diagnosis {
         let (name, rest) = text::stream(&text);
         let stamped = stamp::stamp(rest);
         let at = line.at.or(stamped.map(|(seconds, ..)| seconds));
-        let body = match stamped {
-            Some((_, start, end)) => text::normal(&format!("{}{}", &rest[..start], &rest[end..])),
-            None => text::normal(rest),
-        };
+        let unstamped =
+            stamped.map(|(_, start, end)| format!("{}{}", &rest[..start], &rest[end..]));
+        let said = unstamped.as_deref().unwrap_or(rest);
+        let body = text::normal(text::located(said).as_deref().unwrap_or(said));
         let mut hits = Phrases::shared().holding(&body);
         if says_ready(&body) {
             hits.push(Hit::mark(Mark::Ready));
         }
+        if skips_warmup(&body) {
+            hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+        }
         let key = self.key(line.source, name);
         let mut stream = self.streams.remove(&key).unwrap_or_default();
         stream.tick(at);
-        if !hits.is_empty() {
+        let is_code = stream.is_code(&body);
+        if !hits.is_empty() && !is_code {
             let amounts = amount::amounts(&body);
             let evidence = Evidence {
                 source: line.source.to_owned(),

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::rules::{self, AND, Mark, Meaning};
+use super::cause::Cause;
+use super::rules::{self, AND, Mark, Meaning, Pair};
 
 /// A rule that holds for a line, and the place of its first word.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,13 +20,93 @@ pub(super) struct Hit {
 impl Hit {
     /// A mark that no phrase of a rule tells, for a whole line.
     pub(super) fn mark(mark: Mark) -> Self {
+        Hit::whole(Meaning::Marks(mark), 1.0)
+    }
+
+    /// The same for a cause.
+    pub(super) fn names(cause: Cause, confidence: f64) -> Self {
+        Hit::whole(Meaning::Names(cause), confidence)
+    }
+
+    fn whole(means: Meaning, confidence: f64) -> Self {
         Hit {
             rule: usize::MAX,
-            means: Meaning::Marks(mark),
-            confidence: 1.0,
+            means,
+            confidence,
             at: 0,
             end: 0,
         }
+    }
+}
+
+/// Between the words of a pair lie at most so many bytes.
+const NEAR: usize = 32;
+
+/// Places of one word that are kept of a line.
+const REPEATED: usize = 4;
+
+/// Where a word stands.
+#[derive(Clone, Copy)]
+struct Place {
+    word: usize,
+    start: usize,
+    end: usize,
+    /// A folder is called so, which says nothing of what is done.
+    in_path: bool,
+}
+
+impl Place {
+    fn is_near(&self, other: &Place) -> bool {
+        let gap = |first: &Place, second: &Place| second.start.checked_sub(first.end);
+        gap(self, other)
+            .or_else(|| gap(other, self))
+            .is_some_and(|gap| gap <= NEAR)
+    }
+}
+
+/// The words of a line that rules know: a handful, so they are looked through one by one.
+struct Places(Vec<Place>);
+
+impl Places {
+    fn first(&self, word: usize) -> Option<&Place> {
+        self.0.iter().find(|place| place.word == word)
+    }
+
+    fn of<'a>(&'a self, words: &'a [usize]) -> impl Iterator<Item = &'a Place> {
+        self.0.iter().filter(|place| words.contains(&place.word))
+    }
+
+    fn spoken<'a>(&'a self, words: &'a [usize]) -> impl Iterator<Item = &'a Place> {
+        self.of(words).filter(|place| !place.in_path)
+    }
+
+    fn pair(&self, [one, other]: &[Vec<usize>; 2]) -> Option<(usize, usize)> {
+        self.spoken(one).find_map(|first| {
+            let second = self.spoken(other).find(|second| first.is_near(second))?;
+            Some((first.start.min(second.start), first.end.max(second.end)))
+        })
+    }
+}
+
+/// The words of all phrases, each once.
+#[derive(Default)]
+struct Words(Vec<&'static str>);
+
+impl Words {
+    fn id(&mut self, word: &'static str) -> usize {
+        let known = self.0.iter().position(|known| *known == word);
+        known.unwrap_or_else(|| {
+            self.0.push(word);
+            self.0.len() - 1
+        })
+    }
+
+    fn split(&mut self, phrase: &'static str) -> Vec<usize> {
+        phrase.split(AND).map(|word| self.id(word)).collect()
+    }
+
+    fn ids(&mut self, words: &[&'static str]) -> Vec<usize> {
+        words.iter().map(|word| self.id(word)).collect()
     }
 }
 
@@ -33,6 +114,7 @@ struct Compiled {
     means: Meaning,
     confidence: f64,
     says: Vec<Vec<usize>>,
+    pairs: Vec<[Vec<usize>; 2]>,
     except: Vec<Vec<usize>>,
 }
 
@@ -50,34 +132,34 @@ impl Phrases {
     }
 
     fn compile() -> Self {
-        let mut words: Vec<&'static str> = Vec::new();
-        let mut split = |phrase: &'static str| -> Vec<usize> {
-            let id = |word| {
-                let known = words.iter().position(|w| *w == word);
-                known.unwrap_or_else(|| {
-                    words.push(word);
-                    words.len() - 1
-                })
-            };
-            phrase.split(AND).map(id).collect()
-        };
+        let mut words = Words::default();
         let rules: Vec<Compiled> = rules::all()
             .map(|rule| Compiled {
                 means: rule.means,
                 confidence: rule.confidence,
-                says: rule.says.iter().map(|phrase| split(phrase)).collect(),
-                except: rule.except.iter().map(|phrase| split(phrase)).collect(),
+                says: rule.says.iter().map(|phrase| words.split(phrase)).collect(),
+                pairs: rule
+                    .pairs
+                    .iter()
+                    .map(|Pair(one, other)| [words.ids(one), words.ids(other)])
+                    .collect(),
+                except: rule
+                    .except
+                    .iter()
+                    .map(|phrase| words.split(phrase))
+                    .collect(),
             })
             .collect();
-        let mut used_by = vec![Vec::new(); words.len()];
+        let mut used_by = vec![Vec::new(); words.0.len()];
         for (index, rule) in rules.iter().enumerate() {
-            for word in rule.says.iter().flatten() {
+            let paired = rule.pairs.iter().flat_map(|pair| &pair[0]);
+            for word in rule.says.iter().flatten().chain(paired) {
                 if used_by[*word].last() != Some(&index) {
                     used_by[*word].push(index);
                 }
             }
         }
-        let words = AhoCorasick::new(words).expect("a few hundred short words make an automaton");
+        let words = AhoCorasick::new(words.0).expect("a few hundred short words make an automaton");
         Phrases {
             words,
             used_by,
@@ -87,20 +169,26 @@ impl Phrases {
 
     /// Every rule that holds for a normalised line.
     pub(super) fn holding(&self, text: &str) -> Vec<Hit> {
-        let mut places: Vec<Option<(usize, usize)>> = Vec::new();
+        let mut places = Places(Vec::new());
         let mut candidates: Vec<usize> = Vec::new();
         for found in self.words.find_overlapping_iter(text) {
-            if !begins_a_word(text.as_bytes(), found.start()) {
+            let (start, end) = (found.start(), found.end());
+            if !begins_a_word(text.as_bytes(), start) {
                 continue;
             }
-            if places.is_empty() {
-                places = vec![None; self.used_by.len()];
-            }
             let word = found.pattern().as_usize();
-            if places[word].is_none() {
-                places[word] = Some((found.start(), found.end()));
-                candidates.extend(&self.used_by[word]);
+            match places.of(&[word]).count() {
+                0 => candidates.extend(&self.used_by[word]),
+                REPEATED.. => continue,
+                _ => {}
             }
+            let before = start.checked_sub(1).map(|at| text.as_bytes()[at]);
+            places.0.push(Place {
+                word,
+                start,
+                end,
+                in_path: before == Some(b'/'),
+            });
         }
         candidates.sort_unstable();
         candidates.dedup();
@@ -110,14 +198,17 @@ impl Phrases {
             .collect()
     }
 
-    fn hit(&self, index: usize, places: &[Option<(usize, usize)>]) -> Option<Hit> {
+    fn hit(&self, index: usize, places: &Places) -> Option<Hit> {
         let rule = &self.rules[index];
-        let all = |phrase: &Vec<usize>| phrase.iter().all(|word| places[*word].is_some());
+        let all = |phrase: &Vec<usize>| phrase.iter().all(|word| places.first(*word).is_some());
         if rule.except.iter().any(all) {
             return None;
         }
-        let held = rule.says.iter().filter(|phrase| all(phrase));
-        let (at, end) = held.flatten().filter_map(|word| places[*word]).min()?;
+        let held = rule.says.iter().filter(|phrase| all(phrase)).flatten();
+        let said = held.filter_map(|word| places.first(*word));
+        let said = said.map(|place| (place.start, place.end)).min();
+        let paired = || rule.pairs.iter().filter_map(|pair| places.pair(pair)).min();
+        let (at, end) = said.or_else(paired)?;
         let confidence = rule.confidence;
         Some(Hit {
             rule: index,

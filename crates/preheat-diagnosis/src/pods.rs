@@ -61,6 +61,8 @@ pub struct Container {
     pub is_served: bool,
     /// Where something else fetches the weights from before it starts.
     pub storage: Option<String>,
+    /// It runs to its end before the others start.
+    pub is_init: bool,
     /// Some volume outlives the pod, or the image itself carries files there.
     pub has_lasting_volume: bool,
     /// Somebody has computed the probes from a measured start.
@@ -168,19 +170,17 @@ impl Container {
             .map(|(_, value)| value.as_str())
     }
 
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.command.iter().flat_map(|part| part.split_whitespace())
+    }
+
     fn says(&self, word: &str) -> bool {
-        self.command
-            .iter()
-            .any(|part| part.split_whitespace().any(|w| w == word))
+        self.words().any(|known| known == word)
     }
 
     /// What follows an option, as its own word or behind `=`.
     fn option(&self, name: &str) -> Option<&str> {
-        let words: Vec<&str> = self
-            .command
-            .iter()
-            .flat_map(|part| part.split_whitespace())
-            .collect();
+        let words: Vec<&str> = self.words().collect();
         let behind = words
             .iter()
             .position(|word| *word == name)
@@ -351,15 +351,22 @@ fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen> {
     let by_env = ["SKIP_WARMUP", "PREHEAT_SKIP_WARMUP"]
         .into_iter()
         .find(|name| container.env(name).is_some_and(is_on));
-    let by_flag = ["--skip-warmup", "--no-warmup", "--skip-server-warmup"]
-        .into_iter()
-        .find(|flag| container.says(flag));
+    let by_flag = container.words().find(|word| is_switch_of_warmup(word));
     let what = by_env.or(by_flag)?;
     Some((
         container.line,
         format!("container {}: {what} is set", container.name),
         0.9,
     ))
+}
+
+/// `--no-model-warmup`, `--skip-server-warmup`, `--disable-warmup`.
+fn is_switch_of_warmup(word: &str) -> bool {
+    let plain = word.strip_suffix("=true").unwrap_or(word).replace('_', "-");
+    ["--no-", "--skip-", "--disable-"]
+        .iter()
+        .any(|start| plain.starts_with(start))
+        && ["warmup", "warm-up"].iter().any(|end| plain.ends_with(end))
 }
 
 fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
@@ -398,6 +405,14 @@ fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
     if container.has_lasting_volume || container.env("HF_HUB_OFFLINE").is_some_and(is_on) {
         return None;
     }
+    if container.is_init {
+        let fetched = fetches(container)?;
+        let text = format!(
+            "init container {}: {fetched} is fetched into every new pod",
+            container.name
+        );
+        return Some((container.line, text, 0.7));
+    }
     let named = [
         "--model-id",
         "--model",
@@ -419,6 +434,32 @@ fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
         .find_map(|var| container.env(var));
     let model = named.or_else(positional).or(by_env)?;
     is_hub_name(model).then(|| (container.line, format!("container {}: {model} is a name on a hub, and no volume keeps it from one start to the next", container.name), 0.7))
+}
+
+/// What a command brings from elsewhere: an address beside a program that fetches.
+fn fetches(container: &Container) -> Option<&str> {
+    const PROGRAMS: [&str; 12] = [
+        "curl",
+        "wget",
+        "aws",
+        "gsutil",
+        "gcloud",
+        "azcopy",
+        "rclone",
+        "hf",
+        "huggingface-cli",
+        "mc",
+        "s5cmd",
+        "git",
+    ];
+    const SCHEMES: [&str; 6] = ["https://", "http://", "s3://", "gs://", "az://", "abfs://"];
+    let is_program = |word: &str| PROGRAMS.contains(&word.rsplit('/').next().unwrap_or_default());
+    let bare = |word: &str| word.trim_matches(['"', '\'', ';', '(', ')']).to_owned();
+    container.words().find(|word| is_program(&bare(word)))?;
+    let mut words = container.words();
+    let by_address = words.find(|word| SCHEMES.iter().any(|scheme| bare(word).starts_with(scheme)));
+    let on_hub = || container.words().find(|word| is_hub_name(&bare(word)));
+    by_address.or_else(on_hub)
 }
 
 /// `org/name`, and not a path.

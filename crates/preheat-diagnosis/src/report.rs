@@ -16,12 +16,22 @@ const COLD_RATIO: f64 = 3.0;
 /// Within so many lines, a model that does not load is what follows from another cause.
 const NEARBY_LINES: u64 = 20;
 
-/// Why a model does not load, where a line says more than that it does not.
-const EXPLAINS: [Cause; 4] = [
-    Cause::OutOfMemory,
-    Cause::WarmupFailed,
-    Cause::ForkAfterCuda,
-    Cause::DeviceFallback,
+/// What fails, and why it does where a line says more than that. Memory comes first, as what it
+/// explains explains nothing else then.
+const EXPLAINED: &[(Cause, &[Cause])] = &[
+    (
+        Cause::WarmupFailed,
+        &[Cause::OutOfMemory, Cause::ForkAfterCuda],
+    ),
+    (
+        Cause::LoadFailure,
+        &[
+            Cause::OutOfMemory,
+            Cause::WarmupFailed,
+            Cause::ForkAfterCuda,
+            Cause::DeviceFallback,
+        ],
+    ),
 ];
 
 /// What sends SIGKILL by itself: exit code 137 then says nothing of memory.
@@ -199,9 +209,15 @@ impl Diagnosis {
         }
     }
 
-    /// A load that failed beside its reason is no finding of its own.
+    /// A load or a warm-up that failed beside its reason is no finding of its own.
     fn drop_explained(&mut self) {
-        let reasons: Vec<Evidence> = EXPLAINS
+        for (failure, reasons) in EXPLAINED {
+            self.drop_beside(*failure, reasons);
+        }
+    }
+
+    fn drop_beside(&mut self, failure: Cause, reasons: &[Cause]) {
+        let reasons: Vec<Evidence> = reasons
             .iter()
             .filter_map(|cause| self.seen.get(cause))
             .filter(|sighting| sighting.confidence > CONSEQUENCE)
@@ -213,10 +229,10 @@ impl Diagnosis {
                     && reason.line.abs_diff(failure.line) <= NEARBY_LINES
             })
         };
-        if let Some(failures) = self.seen.get_mut(&Cause::LoadFailure) {
+        if let Some(failures) = self.seen.get_mut(&failure) {
             failures.evidence.retain(|failure| !is_explained(failure));
             if failures.evidence.is_empty() {
-                self.seen.remove(&Cause::LoadFailure);
+                self.seen.remove(&failure);
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The rules, as data: what a line says, and what that means.
 //!
-//! A rule holds if one of its phrases is on the line and none of its exceptions is. ` + ` joins words
-//! that must all be there. Phrases are normalised text ([`super::text::normal`]) and begin where a
-//! word begins; they may end inside one, so `compil` is compiles, compiled and compilation.
+//! A rule holds if one of its phrases is on the line, or one of its pairs, and none of its exceptions
+//! is. ` + ` joins words that must all be there. A pair is a word of one list near a word of another,
+//! for what every program says in words of its own: whatever is loaded, and however that is called.
+//! Phrases are normalised text ([`super::text::normal`]) and begin where a word begins; they may end
+//! inside one, so `compil` is compiles, compiled and compilation.
 
 pub(super) mod frameworks;
 mod kubernetes;
@@ -41,8 +43,14 @@ pub enum Mark {
     Parent,
     /// The start of a process is over.
     Complete,
+    /// A port is open: the start may be over, or go on behind it.
+    Listening,
     /// Readiness is claimed in so many words.
     Ready,
+    /// A request was cut off because its worker was killed.
+    Interrupted,
+    /// What would be downloaded is there already.
+    Cached,
     /// A process ends.
     Ended,
     /// A request is being served.
@@ -64,11 +72,16 @@ pub enum Mark {
     Access,
 }
 
+/// A word of the one list near a word of the other, in any order.
+#[derive(Debug)]
+pub struct Pair(pub &'static [&'static str], pub &'static [&'static str]);
+
 #[derive(Debug)]
 pub struct Rule {
     pub means: Meaning,
     pub confidence: f64,
     pub says: &'static [&'static str],
+    pub pairs: &'static [Pair],
     pub except: &'static [&'static str],
     /// A line as a real program writes it.
     pub example: &'static str,
@@ -116,7 +129,11 @@ mod tests {
     #[test]
     fn phrases_are_normalised() {
         for rule in all() {
-            for phrase in rule.says.iter().chain(rule.except) {
+            let paired = rule
+                .pairs
+                .iter()
+                .flat_map(|pair| pair.0.iter().chain(pair.1));
+            for phrase in rule.says.iter().chain(paired).chain(rule.except) {
                 for word in phrase.split(AND) {
                     assert_eq!(normal(word), word, "{phrase}");
                 }

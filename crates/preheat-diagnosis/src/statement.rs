@@ -10,7 +10,7 @@ use super::phrases::Hit;
 use super::rules::{Mark, Meaning, Part};
 use super::sighting::EVIDENCE;
 use super::timeline::{Place, Stream, Work};
-use super::wording::{process, telling, without_numbers};
+use super::wording::{fits, is_shard, process, telling, without_numbers};
 
 /// Pulling an image is worth a word from here on.
 const SLOW_PULL_MS: f64 = 10_000.0;
@@ -30,7 +30,7 @@ impl Diagnosis {
             );
         self.lengths(line, at_request);
         self.latencies(line);
-        if line.has(Mark::Access) {
+        if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
             self.asked(stream, line);
         }
         self.marks(stream, line);
@@ -49,7 +49,11 @@ impl Diagnosis {
                 | Cause::ImagePullTime => line.cost(hit),
                 _ => None,
             };
-            let trifle = cause == Cause::ImagePullTime && cost.is_none_or(|ms| ms < SLOW_PULL_MS);
+            let trifle = match cause {
+                Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
+                Cause::CpuLimit => fits(line.text, &amount::integers(line.text, line.amounts)),
+                _ => false,
+            };
             if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }
@@ -75,7 +79,8 @@ impl Diagnosis {
             };
             if part == Part::Weights {
                 stream.loads(same, &line.evidence);
-                stream.loads_as(process(line.text), telling(line.text), &line.evidence);
+                let process = process(line.text).filter(|_| !is_shard(line.text));
+                stream.loads_as(process, telling(line.text), &line.evidence);
             }
             let work = Work {
                 part,
@@ -205,6 +210,9 @@ impl Diagnosis {
                 Mark::Parent => stream.parent(),
                 Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request => stream.request(),
+                Mark::Interrupted => stream.interrupted(),
+                Mark::Cached => stream.cached(),
+                Mark::Listening => stream.listening(),
                 Mark::Moved => {
                     self.moved = self.moved.take().or_else(|| Some(line.evidence.clone()))
                 }

@@ -54,6 +54,31 @@ pub(super) fn normal(text: &str) -> String {
     out
 }
 
+/// Where in its code a program writes a line, made a path: `model_loader.py:291` names a file, and
+/// nothing that is done to a model.
+pub(super) fn located(text: &str) -> Option<String> {
+    const ENDINGS: [&str; 8] = [".py", ".cc", ".rs", ".cpp", ".h", ".cu", ".go", ".c"];
+    let is_place = |token: &str| {
+        token.match_indices(':').any(|(at, _)| {
+            token[at + 1..].starts_with(|c: char| c.is_ascii_digit())
+                && ENDINGS.iter().any(|ending| token[..at].ends_with(ending))
+        })
+    };
+    if !text.split(' ').any(is_place) {
+        return None;
+    }
+    let as_path = |token: &str| match is_place(token) {
+        true => {
+            let name = token.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+            let opened = &token[..token.len() - name.len()];
+            format!("{opened}/{}", name.replace(['_', '-'], "/"))
+        }
+        false => token.to_owned(),
+    };
+    let tokens: Vec<String> = text.split(' ').map(as_path).collect();
+    Some(tokens.join(" "))
+}
+
 /// What is kept of a text that is shown to people.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
@@ -72,8 +97,12 @@ pub(super) fn stream(text: &str) -> (&str, &str) {
     }
     if let Some((name, rest)) = text.split_once('|') {
         let name = name.trim_end();
+        let bracketed = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let counted = name.ends_with(|c: char| c.is_ascii_digit());
+        let counted = bracketed.is_some() || name.ends_with(|c: char| c.is_ascii_digit());
+        let name = bracketed.unwrap_or(name);
         if counted
             && name.len() <= 64
             && name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -98,6 +127,16 @@ mod tests {
         assert_eq!(clean("\u{1b}]0;title\u{7}x\u{1b}["), "x");
         assert_eq!(normal("CUDA_context-INIT  2 s"), "cuda context init 2 s");
         assert_eq!(shown(&"ä".repeat(400)).chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn a_place_in_code_is_a_path() {
+        let of = |text| located(text).unwrap_or_default();
+        assert_eq!(
+            of("[model_loader.py:291] x_y"),
+            "[/model/loader.py:291] x_y"
+        );
+        assert_eq!(of("load_model: 3 at 10:00:01"), "");
     }
 
     #[test]

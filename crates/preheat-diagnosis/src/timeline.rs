@@ -3,6 +3,7 @@
 
 use super::Evidence;
 use super::rules::Part;
+use super::wording::{is_frame, is_raised};
 
 /// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
 const HELD: usize = 64;
@@ -12,6 +13,9 @@ const LOADS: usize = 64;
 
 /// After so many requests a load is a change of models, not a cold start.
 const YOUNG: u64 = 20;
+
+/// A start that is silent for so long, with nothing under way, is over.
+const IDLE_S: f64 = 30.0;
 
 /// Longest time between two lines that is taken for the time of what the first one tells.
 const LONGEST_STEP_MS: f64 = 3_600_000.0;
@@ -81,6 +85,16 @@ pub(super) struct Stream {
     loading: Vec<u64>,
     pub(super) loaded_at_once: bool,
     loads: Vec<(String, u32)>,
+    /// What would be downloaded was found to be there.
+    is_cached: bool,
+    /// The newest line was a frame of a traceback.
+    follows_frame: bool,
+    is_listening: bool,
+    /// Something was said to begin, and not that it is over.
+    is_under_way: bool,
+    /// Nothing happened for long: only a request can have asked for what comes then, even if it
+    /// leaves no line.
+    is_asleep: bool,
     pub(super) load: Option<Evidence>,
 }
 
@@ -90,12 +104,25 @@ impl Stream {
         self.closed = None;
         let Some(at) = at else { return };
         self.began.get_or_insert(at);
+        let gap = self.last.map_or(0.0, |last| at - last);
+        let may_be_over = self.is_listening || self.phase != Phase::Starting;
+        if gap >= IDLE_S && may_be_over && !self.is_under_way {
+            self.is_asleep = true;
+        }
         if let Some(since) = self.since.take()
             && let Some(work) = self.held.last_mut()
         {
             work.seen_ms = step(since, at);
             self.closed = Some(work.part);
         }
+    }
+
+    /// Whether a line is a frame of a traceback, or the code below one.
+    pub(super) fn is_code(&mut self, text: &str) -> bool {
+        let is_frame = is_frame(text);
+        let is_code = is_frame || (self.follows_frame && !is_raised(text));
+        self.follows_frame = is_frame;
+        is_code
     }
 
     /// After everything else about a line.
@@ -113,6 +140,7 @@ impl Stream {
             return Some(Place::AtStart);
         }
         match self.phase {
+            Phase::Starting | Phase::Ready if self.is_asleep => Some(Place::AtRequest),
             Phase::Starting => Some(Place::AtStart),
             Phase::Ready => Some(Place::Open),
             Phase::Serving if self.requests > YOUNG && part == Part::Weights => None,
@@ -136,11 +164,42 @@ impl Stream {
                 _ => {}
             }
         }
+        if work.part == Part::Download && self.is_cached {
+            self.is_cached = telling != Telling::Beginning;
+            if self.is_cached {
+                return None;
+            }
+        }
+        match telling {
+            Telling::Beginning => self.is_under_way = true,
+            Telling::End => self.is_under_way = false,
+            Telling::Neither => {}
+        }
         if work.place != Place::AtStart && self.ready.is_some() {
             self.ready_then_cold = true;
         }
         self.held.push(work);
         (self.held.len() > HELD).then(|| self.held.remove(0))
+    }
+
+    /// A port is open. What is done next may still be the start's.
+    pub(super) fn listening(&mut self) {
+        self.is_listening = true;
+    }
+
+    /// The files are there: what was taken for their download was a look.
+    pub(super) fn cached(&mut self) {
+        self.is_cached = true;
+        self.held.retain(|work| work.part != Part::Download);
+    }
+
+    /// A worker was killed while it served: what it was at was for that request.
+    pub(super) fn interrupted(&mut self) {
+        if self.phase == Phase::Starting
+            && let Some(work) = self.held.last_mut()
+        {
+            work.place = Place::AtRequest;
+        }
     }
 
     /// A line of loading, without its numbers.
@@ -224,6 +283,7 @@ impl Stream {
     /// What came before was the work of a start.
     pub(super) fn parent(&mut self) {
         self.phase = Phase::Starting;
+        self.is_asleep = false;
         self.reopen(Place::AtStart);
     }
 
@@ -231,11 +291,21 @@ impl Stream {
         self.numbers.retain(|number| Some(*number) != process);
         self.running = self.running.saturating_sub(1);
         self.pending = self.pending.min(self.running);
+        if self.running == 0 {
+            // What comes next is another start.
+            self.phase = Phase::Starting;
+            (self.is_listening, self.is_asleep) = (false, false);
+        }
     }
 
     /// A start is over; answers how long it took, where that can be told.
     pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
         self.pending = self.pending.saturating_sub(1);
+        // Said once more, the start was still going on.
+        if self.phase == Phase::Ready {
+            self.reopen(Place::AtStart);
+            self.ready_then_cold = false;
+        }
         if self.pending > 0 || self.phase != Phase::Starting {
             return None;
         }

@@ -14,11 +14,23 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 5] = ["seen", "held-out", "unseen", "learnt", "kept-back"];
+const PARTS: [&str; 7] = [
+    "seen",
+    "held-out",
+    "unseen",
+    "learnt",
+    "kept-back",
+    "studied",
+    "spared",
+];
+
+/// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
+const MEASURES: [&str; 2] = ["kept-back", "spared"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
 const KEPT_BACK: f64 = 0.85;
+const SPARED: f64 = 0.85;
 
 struct Counted {
     right: usize,
@@ -81,6 +93,16 @@ fn the_part_that_was_kept_back_is_understood_as_well_as_it_was() {
     judge("kept-back", KEPT_BACK);
 }
 
+#[test]
+fn what_was_studied_last_is_understood() {
+    judge("studied", WANTED);
+}
+
+#[test]
+fn what_was_spared_is_understood_as_well_as_it_was() {
+    judge("spared", SPARED);
+}
+
 fn judge(half: &str, wanted: f64) {
     let mut all = Counted {
         right: 0,
@@ -104,7 +126,9 @@ fn judge(half: &str, wanted: f64) {
         "{half}: right {}, precision {precision:.3}, recall {recall:.3}",
         all.right
     );
-    println!("missed: {:#?}\ninvented: {:#?}", all.missed, all.invented);
+    if !MEASURES.contains(&half) {
+        println!("missed: {:#?}\ninvented: {:#?}", all.missed, all.invented);
+    }
     assert!(recall >= wanted && precision >= wanted, "{half}");
 }
 

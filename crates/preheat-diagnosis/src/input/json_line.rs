@@ -27,9 +27,12 @@ pub fn flatten(line: &str) -> Option<Flat> {
     if !(line.starts_with('{') && line.ends_with('}')) {
         return None;
     }
-    let Ok(Value::Object(object)) = serde_json::from_str(line) else {
+    let Ok(Value::Object(mut object)) = serde_json::from_str(line) else {
         return None;
     };
+    if let Some(record) = record(&mut object) {
+        object = record;
+    }
     let mut text = String::new();
     let mut at = None;
     for name in TIMES {
@@ -49,6 +52,23 @@ pub fn flatten(line: &str) -> Option<Flat> {
     let mut left = FIELDS;
     fields(&object, &mut text, &mut left, 0);
     Some(Flat { at, text })
+}
+
+/// Loguru writes the line as text and once more as a record, most of which tells of the logger:
+/// since when it runs, in which file it was called.
+fn record(object: &mut Map<String, Value>) -> Option<Map<String, Value>> {
+    let Value::Object(record) = object.get_mut("record")? else {
+        return None;
+    };
+    let told = |name: &str, value: Value| Some((name.to_owned(), value));
+    record.get("message")?;
+    let at = record.get("time").map(|time| time["timestamp"].clone());
+    let told = [
+        told("message", record.remove("message").unwrap_or_default()),
+        told("extra", record.remove("extra").unwrap_or_default()),
+        at.and_then(|at| told("timestamp", at)),
+    ];
+    Some(told.into_iter().flatten().collect())
 }
 
 /// Epochs come in seconds, milli- and nanoseconds.

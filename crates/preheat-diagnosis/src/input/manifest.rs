@@ -112,6 +112,15 @@ fn kubernetes(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
         all.extend(stored(predictor, place));
     }
     let serving = SERVING.contains(&kind);
+    let first = spec["initContainers"].as_array().into_iter().flatten();
+    // One that is restarted always is a sidecar.
+    for container in first.filter(|one| one["restartPolicy"].is_null()).take(64) {
+        all.push(Container {
+            is_init: true,
+            has_lasting_volume: has_lasting_volume(spec, container),
+            ..container_of(container, place)
+        });
+    }
     let Some(containers) = spec["containers"].as_array() else {
         return;
     };

@@ -16,6 +16,7 @@ const fn names(
         means: Meaning::Names(cause),
         confidence,
         says,
+        pairs: &[],
         except,
         example,
         counter,
