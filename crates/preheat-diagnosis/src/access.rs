@@ -1,6 +1,7 @@
 //! Lines about requests: those of access logs, and others that tell of one.
 
 use super::Diagnosis;
+use super::cause::Cause;
 use super::parsed::Parsed;
 use super::timeline::Stream;
 
@@ -13,6 +14,12 @@ impl Diagnosis {
             if ok && path.contains("ready") {
                 stream.claims_ready(&line.evidence);
                 let _ = stream.complete(line.at);
+            }
+            return;
+        }
+        if line.text.contains(" 503") {
+            if let Some(ready) = stream.refuses() {
+                self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
             }
             return;
         }

@@ -164,9 +164,18 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
         .trim_start()
         .starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '/');
     let before = before.trim_end_matches([' ', ':', '=']);
-    let told = ["took", "elapsed", "elapsed time", "duration"]
-        .iter()
-        .any(|word| before.ends_with(word));
+    const TOLD: [&str; 9] = [
+        "took",
+        "elapsed",
+        "elapsed time",
+        "duration",
+        "request time",
+        "response time",
+        "process time",
+        " rt",
+        " urt",
+    ];
+    let told = TOLD.iter().any(|word| before.ends_with(word));
     (told && number.contains('.') && !goes_on).then_some(1e3)
 }
 
@@ -227,6 +236,7 @@ mod tests {
                 &[6.194, 1800.0, 2000.0],
             ),
             ("took 1.8234", &[1823.4]),
+            ("\"curl\" rt=5.812 uct=0.001, start 1.5", &[5812.0]),
             ("elapsed: 0:00:05.120000", &[5120.0]),
             ("100%|##| 90.9M/90.9M [00:03<00:00, 27.1MB/s]", &[3000.0]),
             ("in 12 seconds.", &[12_000.0]),

@@ -78,6 +78,7 @@ pub struct Diagnosis {
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
     moved: Option<Evidence>,
+    refused: Option<Evidence>,
     weights: Vec<(f64, Evidence)>,
 }
 

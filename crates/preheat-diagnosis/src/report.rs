@@ -101,6 +101,7 @@ impl Diagnosis {
             self.too_early(stream);
             self.loaded_twice(stream);
         }
+        self.refused_while_loading();
         self.uncovered();
         self.slow_requests();
         self.cold_cache();
@@ -148,6 +149,21 @@ impl Diagnosis {
                 .get(&Part::Weights)
                 .and_then(|weights| weights.longest_ms);
             self.see(Cause::DoubleLoadWorkers, 0.9, load.clone(), once, None);
+        }
+    }
+
+    /// Somebody is refused, and in the same input weights are loaded: that is why.
+    fn refused_while_loading(&mut self) {
+        let Some(refused) = self.refused.take() else {
+            return;
+        };
+        let loaded = self.at_start.get(&Part::Weights);
+        let is_near = loaded.is_some_and(|weights| {
+            let mut seen = weights.evidence.iter();
+            seen.any(|load| load.source == refused.source)
+        });
+        if is_near && !self.seen.contains_key(&Cause::ConnectionRefused) {
+            self.see(Cause::ConnectionRefused, 0.7, refused, None, None);
         }
     }
 

@@ -47,6 +47,8 @@ pub enum Mark {
     Listening,
     /// Readiness is claimed in so many words.
     Ready,
+    /// Nobody listens where somebody asks.
+    Refused,
     /// A request was cut off because its worker was killed.
     Interrupted,
     /// What would be downloaded is there already.

@@ -211,6 +211,9 @@ impl Diagnosis {
                 Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request => stream.request(),
                 Mark::Interrupted => stream.interrupted(),
+                Mark::Refused => {
+                    self.refused.get_or_insert_with(|| line.evidence.clone());
+                }
                 Mark::Cached => stream.cached(),
                 Mark::Listening => stream.listening(),
                 Mark::Moved => {

@@ -364,3 +364,87 @@ fn a_process_that_is_announced_twice_is_one() {
     let two = log.replace("process [1]", "process [7]");
     assert_eq!(ids(&two), ["double-load-by-workers"]);
 }
+
+/// Words of different programs for the same thing, and words that only look like it.
+#[test]
+fn what_is_done_to_what_counts_more_than_the_phrase() {
+    let ready = "INFO:     Application startup complete.\n";
+    let asked = "INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 200 OK\n";
+    let lazily = |line: &str| ids(&format!("{ready}{line}\n{asked}"));
+    for line in [
+        "opened inference session over ranker.onnx after 1.2 s",
+        "unpickled the classifier in 900 ms",
+        "ranker.gguf mapped into memory",
+    ] {
+        assert_eq!(lazily(line), ["model-loaded-at-first-request"], "{line}");
+    }
+    for line in [
+        "[model_loader.py:291] opened the door",
+        "reading /models/prices.csv",
+        "  File \"/app/model.py\", line 3, in load_model",
+    ] {
+        assert_eq!(lazily(line), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn who_is_turned_away_before_anybody_is_served_shows_a_claim_too_early() {
+    let log = "INFO server ready\n\
+               INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 503 Service Unavailable\n\
+               INFO model loaded in 62 s\n\
+               INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 200 OK\n";
+    assert_eq!(ids(log), ["readiness-too-early"]);
+    let served = log.replacen("503 Service Unavailable", "200 OK", 1);
+    let lazy = ["model-loaded-at-first-request", "readiness-too-early"];
+    assert_eq!(ids(&served), lazy);
+}
+
+#[test]
+fn whoever_asks_while_weights_are_loaded_is_refused_for_that() {
+    let refused = "tester-1 | curl: (7) Failed to connect to app port 8000: Connection refused\n";
+    let loading = "app-1 | loading model weights\n";
+    assert_eq!(ids(refused), [""; 0]);
+    let both = format!("{loading}{refused}");
+    assert_eq!(ids(&both), ["connection-refused-while-loading"]);
+}
+
+/// What comes long after a start, with nothing under way, is asked for by somebody.
+#[test]
+fn work_after_a_long_silence_is_a_requests() {
+    let log = |after: &str| {
+        format!(
+            "2026-11-04 12:00:00 Entering the event loop ...\n2026-11-04 {after} compiled cluster using XLA in 9 s\n"
+        )
+    };
+    let late = ["kernel-compilation-at-first-request"];
+    assert_eq!(ids(&log("12:07:00")), late);
+    assert_eq!(ids(&log("12:00:09")), [""; 0]);
+}
+
+#[test]
+fn settings_tell_whether_warm_up_is_skipped() {
+    for (line, skipped) in [
+        ("args: skip_server_warmup=True, port=1", true),
+        ("args: skip_server_warmup=False, port=1", false),
+        ("{'model_warmup': False}", true),
+        ("warmup: true", false),
+        (
+            "warming up - please wait ... (--no-warmup to disable)",
+            false,
+        ),
+    ] {
+        let want: &[&str] = if skipped { &["warm-up-skipped"] } else { &[] };
+        assert_eq!(ids(line), want, "{line}");
+    }
+}
+
+#[test]
+fn a_look_into_the_cache_is_no_download() {
+    let log = "INFO Starting check and download process for m\n\
+               INFO Files are already present on the host. Skipping download.\n\
+               INFO Successfully downloaded weights for m\n";
+    assert_eq!(ids(log), [""; 0]);
+    let lines: Vec<&str> = log.lines().collect();
+    let real = [lines[0], lines[2]].join("\n");
+    assert_eq!(ids(&real), ["download-at-start"]);
+}

@@ -90,6 +90,8 @@ pub(super) struct Stream {
     /// The newest line was a frame of a traceback.
     follows_frame: bool,
     is_listening: bool,
+    /// A request was turned away before any was served: what is done meanwhile is the start's.
+    is_refusing: bool,
     /// Something was said to begin, and not that it is over.
     is_under_way: bool,
     /// Nothing happened for long: only a request can have asked for what comes then, even if it
@@ -320,7 +322,20 @@ impl Stream {
     pub(super) fn request(&mut self) {
         self.phase = Phase::Serving;
         self.requests += 1;
-        self.reopen(Place::AtRequest);
+        let was_refusing = std::mem::take(&mut self.is_refusing);
+        self.reopen(match was_refusing {
+            true => Place::AtStart,
+            false => Place::AtRequest,
+        });
+    }
+
+    /// A request was answered that nobody can serve it; gives back the claim that somebody can.
+    pub(super) fn refuses(&mut self) -> Option<Evidence> {
+        if self.requests > 0 {
+            return None;
+        }
+        self.is_refusing = true;
+        self.ready.clone()
     }
 
     fn reopen(&mut self, place: Place) {

@@ -172,6 +172,28 @@ pub(super) const RULES: &[Rule] = &[
         "INFO handling request POST /entities",
     ),
     mark(
+        Mark::Refused,
+        &["connection refused", "econnrefused", "connectionrefused"],
+        &[
+            "redis",
+            "postgres",
+            "mysql",
+            "kafka",
+            "broker",
+            ":5432",
+            ":6379",
+            ":3306",
+            "rabbit",
+            "mongo",
+            "otel",
+            "collector",
+            "4317",
+            "4318",
+        ],
+        "curl: (7) Failed to connect to app port 8000 after 0 ms: Connection refused",
+        "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
+    ),
+    mark(
         Mark::Cached,
         &[
             "skipping download",
