@@ -17,7 +17,8 @@ impl Diagnosis {
             }
             return;
         }
-        if line.text.contains(" 503") {
+        // A size may look like a status.
+        if !ok && has_status_503(line.text) {
             if let Some(ready) = stream.refuses() {
                 self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
             }
@@ -55,6 +56,12 @@ pub(super) fn is_access(line: &Parsed<'_>) -> bool {
         .iter()
         .any(|field| line.text.contains(field));
     (method || fields) && answered
+}
+
+fn has_status_503(text: &str) -> bool {
+    text.match_indices(" 503").any(|(at, status)| {
+        !text[at + status.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
+    })
 }
 
 /// The path that was asked for.

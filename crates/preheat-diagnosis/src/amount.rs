@@ -158,23 +158,28 @@ fn unit_before(before: &str) -> Option<f64> {
     factor(word)
 }
 
+/// What stands before a number of seconds that has no unit.
+const TOLD: [&str; 9] = [
+    "took",
+    "elapsed",
+    "elapsed time",
+    "duration",
+    "request time",
+    "response time",
+    "process time",
+    " rt",
+    " urt",
+];
+
 /// `took 1.82`: what Python's clock prints is in seconds.
 fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
-    let goes_on = after
-        .trim_start()
-        .starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '/');
+    // A field ends where the next begins; in a sentence, a word behind the number is its unit.
+    let after = match before.ends_with('=') {
+        true => after,
+        false => after.trim_start(),
+    };
+    let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '/');
     let before = before.trim_end_matches([' ', ':', '=']);
-    const TOLD: [&str; 9] = [
-        "took",
-        "elapsed",
-        "elapsed time",
-        "duration",
-        "request time",
-        "response time",
-        "process time",
-        " rt",
-        " urt",
-    ];
     let told = TOLD.iter().any(|word| before.ends_with(word));
     (told && number.contains('.') && !goes_on).then_some(1e3)
 }

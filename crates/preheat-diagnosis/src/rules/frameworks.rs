@@ -368,7 +368,6 @@ pub(super) const RULES: &[Rule] = &[
             "killed uvicorn",
             "killed gunicorn",
             "killed vllm",
-            "killed + line + serve",
         ],
         &[],
         "[2026-11-27 03:27:17 +0000] [7] [ERROR] Worker (pid:9) was sent SIGKILL! Perhaps out of memory?",
