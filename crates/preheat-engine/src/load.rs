@@ -91,6 +91,10 @@ pub enum Dtype {
     /// Half the memory, and twice the speed where the CPU multiplies such numbers. The last bits of
     /// answers differ between CPUs that do and that do not.
     Bf16,
+    /// Weights are whole numbers of 8 bits, scaled for each output; what they are multiplied with is
+    /// brought to 8 bits row by row while computing. A quarter of the memory. For those who have
+    /// compared answers: the rounding shows in the second digit of a cosine.
+    Int8,
 }
 
 impl Dtype {
@@ -99,6 +103,7 @@ impl Dtype {
         match self {
             Dtype::F32 => "f32",
             Dtype::Bf16 => "bf16",
+            Dtype::Int8 => "int8",
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | to change | look in |
 //! |---|---|
 //! | what a forward pass does, in order | `forward.rs` |
-//! | one step of it | `ops/`: `embed`, `linear`, `attention`, `norm`, `pooling` |
+//! | one step of it | `ops/`: `embed`, `linear`, `attention`, `norm`, `round`, `pooling` |
 //! | the innermost product | `tile.rs` |
 //! | functions of single numbers (exp, GELU) | `math.rs` |
 //! | what a CPU can do | `isa.rs` (the choice), `simd.rs` (the vocabulary), `isa/` (one file for each) |
@@ -83,6 +83,7 @@ impl NativeEngine {
             accuracy: None,
             signature: signature(&config),
         };
+        check_width(spec, &config)?;
         let (model, artefact) = Model::open(spec, config.clone(), weights, sha256, places)?;
         let (threads, pin) = (spec.threads, spec.pin);
         let mut engine = NativeEngine {
@@ -117,6 +118,20 @@ impl NativeEngine {
         let accuracy = Accuracy::of(self, &exact.ok()?.0).ok()?;
         Some(accuracy.to_string())
     }
+}
+
+/// Sums of products of bytes are held in 32 bits.
+fn check_width(spec: &LoadSpec, config: &EncoderConfig) -> Result<(), LoadError> {
+    const WIDEST: usize = i32::MAX as usize / (u8::MAX as usize * i8::MAX as usize);
+    let width = config.hidden.max(config.inner);
+    if spec.dtype != Dtype::Int8 || width <= WIDEST {
+        return Ok(());
+    }
+    Err(LoadError::Config {
+        path: spec.dir.join("config.json"),
+        field: "hidden_size".to_owned(),
+        problem: format!("and the inner size come to {width}; int8 takes {WIDEST} at most"),
+    })
 }
 
 fn signature(config: &EncoderConfig) -> Signature {

@@ -4,8 +4,9 @@
 use std::cmp::Reverse;
 
 use super::group::Group;
+use super::math::Scaling;
 use super::memory::{Bf16, Buffer, Floats, NoMemory, halves, halves_mut};
-use super::ops::{Input, Rows, Shared};
+use super::ops::{Bytes, Input, Rounded, Rows, Shared};
 use crate::load::{Dtype, EncoderConfig};
 
 /// Tokens that are computed together: enough that reading the weights is little beside computing
@@ -18,8 +19,8 @@ pub(super) struct Arena {
     tokens: usize,
     /// The residual stream.
     pub(super) stream: Floats,
-    /// The same, rounded, where linear steps multiply half numbers.
-    pub(super) rounded: Option<Halves>,
+    /// What linear steps read in its place, where they multiply rounded numbers.
+    pub(super) rounded: Option<RoundedRows>,
     /// What a layer adds to the residual stream.
     pub(super) update: Floats,
     /// The widest rows. A layer holds queries, keys, values and what attention makes of them, and
@@ -44,7 +45,8 @@ impl Arena {
             stream: rows(config.hidden)?,
             rounded: match dtype {
                 Dtype::F32 => None,
-                Dtype::Bf16 => Some(Halves::zeroed(tokens, config.hidden)?),
+                Dtype::Bf16 => Some(RoundedRows::halves(tokens, config.hidden)?),
+                Dtype::Int8 => Some(RoundedRows::bytes(tokens, config.hidden.max(config.inner))?),
             },
             update: rows(config.hidden)?,
             wide: rows(wide)?,
@@ -70,15 +72,16 @@ impl Arena {
 }
 
 /// How rows lie in memory for floats that one step writes and a linear step reads: in what that one
-/// multiplies.
+/// multiplies, but for bytes. How much a byte is worth is only known when the whole row is: such
+/// rows are rounded by a step of their own.
 #[derive(Clone, Copy)]
 pub(super) struct Operand(Dtype);
 
 impl Operand {
     /// Floats whose memory a row takes.
-    fn floats(self, width: usize) -> usize {
+    pub(super) fn floats(self, width: usize) -> usize {
         match self.0 {
-            Dtype::F32 => width,
+            Dtype::F32 | Dtype::Int8 => width,
             Dtype::Bf16 => even(width) / 2,
         }
     }
@@ -86,7 +89,9 @@ impl Operand {
     /// To write the first `tokens` rows.
     pub(super) fn rows(self, memory: &mut [f32], tokens: usize, width: usize) -> Rows<'_> {
         match self.0 {
-            Dtype::F32 => Rows::Single(Shared::new(&mut memory[..tokens * width], width)),
+            Dtype::F32 | Dtype::Int8 => {
+                Rows::Single(Shared::new(&mut memory[..tokens * width], width))
+            }
             Dtype::Bf16 => {
                 let rows = &mut halves_mut(memory)[..tokens * even(width)];
                 if width % 2 == 1 {
@@ -102,7 +107,7 @@ impl Operand {
     /// To read rows.
     pub(super) fn input(self, memory: &[f32]) -> Input<'_> {
         match self.0 {
-            Dtype::F32 => Input::Single(memory),
+            Dtype::F32 | Dtype::Int8 => Input::Single(memory),
             Dtype::Bf16 => Input::Half(halves(memory)),
         }
     }
@@ -113,26 +118,57 @@ fn even(width: usize) -> usize {
     width.next_multiple_of(2)
 }
 
-/// Rows of half numbers in memory of their own. What fills a row up to an even width stays zero.
-pub(super) struct Halves {
-    rows: Buffer<Bf16>,
-    width: usize,
+/// Rounded rows in memory of their own.
+pub(super) enum RoundedRows {
+    /// What fills a row up to an even width stays zero.
+    Halves { rows: Buffer<Bf16>, width: usize },
+    /// Rows of any width up to the widest. What fills one up to whole words does not matter: the
+    /// weights there are zero.
+    Bytes {
+        rows: Buffer<u8>,
+        scalings: Buffer<Scaling>,
+    },
 }
 
-impl Halves {
-    fn zeroed(tokens: usize, width: usize) -> Result<Self, NoMemory> {
+impl RoundedRows {
+    fn halves(tokens: usize, width: usize) -> Result<Self, NoMemory> {
         let width = even(width);
-        Ok(Halves {
-            rows: Buffer::zeroed(tokens.saturating_mul(width))?,
-            width,
+        let rows = Buffer::zeroed(tokens.saturating_mul(width))?;
+        Ok(RoundedRows::Halves { rows, width })
+    }
+
+    fn bytes(tokens: usize, widest: usize) -> Result<Self, NoMemory> {
+        Ok(RoundedRows::Bytes {
+            rows: Buffer::zeroed(tokens.saturating_mul(words(widest)))?,
+            scalings: Buffer::zeroed(tokens)?,
         })
     }
 
-    pub(super) fn rows(&mut self, tokens: usize) -> Shared<'_, Bf16> {
-        Shared::new(&mut self.rows[..tokens * self.width], self.width)
+    /// To write the first `tokens` rows.
+    pub(super) fn rows(&mut self, tokens: usize, width: usize) -> Rounded<'_> {
+        match self {
+            RoundedRows::Halves { rows, width } => {
+                Rounded::Half(Shared::new(&mut rows[..tokens * *width], *width))
+            }
+            RoundedRows::Bytes { rows, scalings } => {
+                let width = words(width);
+                Rounded::Bytes(Bytes {
+                    rows: Shared::new(&mut rows[..tokens * width], width),
+                    scalings: Shared::new(&mut scalings[..tokens], 1),
+                })
+            }
+        }
     }
 
     pub(super) fn input(&self) -> Input<'_> {
-        Input::Half(&self.rows)
+        match self {
+            RoundedRows::Halves { rows, .. } => Input::Half(rows),
+            RoundedRows::Bytes { rows, scalings } => Input::Bytes(rows, scalings),
+        }
     }
+}
+
+/// Bytes are read four at a time.
+fn words(width: usize) -> usize {
+    width.next_multiple_of(4)
 }

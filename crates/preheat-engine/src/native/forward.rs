@@ -1,10 +1,10 @@
 //! A forward pass: which step follows which.
 
-use super::arena::{Arena, Halves};
+use super::arena::{Arena, Operand, RoundedRows};
 use super::group::Group;
 use super::layout;
 use super::model::Model;
-use super::ops::{AddNorm, Attention, Embed, Input, Linear, Op, Pooled, Rows, Shared};
+use super::ops::{AddNorm, Attention, Embed, Input, Linear, Op, Pooled, Round, Rows, Shared};
 use super::pool::{PartPanicked, Pool};
 use crate::load::Activation;
 
@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
             second: self.model.second(),
             norm: self.model.embedding_norm(),
             out: Shared::new(&mut stream[..self.tokens * hidden], hidden),
-            rounded: rounded.as_mut().map(|rounded| rounded.rows(self.tokens)),
+            rounded: rounded.as_mut().map(|r| r.rows(self.tokens, hidden)),
         }))
     }
 
@@ -103,12 +103,9 @@ impl<'a> Pass<'a> {
             distances: self.model.distances(),
             out: operand.rows(context, self.tokens, hidden),
         }))?;
-        step.linear(
-            &layer.attention_out,
-            None,
-            operand.input(context),
-            single(update, hidden),
-        )
+        let context = &context[..operand.floats(hidden) * self.tokens];
+        let context = step.rounded(*operand, rounded.as_mut(), context, self.tokens)?;
+        step.linear(&layer.attention_out, None, context, single(update, hidden))
     }
 
     /// What each token makes of what it was told.
@@ -135,12 +132,9 @@ impl<'a> Pass<'a> {
             input(rounded.as_ref(), stream),
             inner,
         )?;
-        step.linear(
-            &layer.down,
-            None,
-            operand.input(wide),
-            single(update, hidden),
-        )
+        let inner = &wide[..operand.floats(self.model.config.inner) * self.tokens];
+        let inner = step.rounded(*operand, rounded.as_mut(), inner, self.tokens)?;
+        step.linear(&layer.down, None, inner, single(update, hidden))
     }
 
     fn add_norm(&mut self, norm: &layout::Norm) -> Done {
@@ -155,7 +149,7 @@ impl<'a> Pass<'a> {
             update,
             norm: self.model.norm(norm),
             out: Shared::new(&mut stream[..self.tokens * hidden], hidden),
-            rounded: rounded.as_mut().map(|rounded| rounded.rows(self.tokens)),
+            rounded: rounded.as_mut().map(|r| r.rows(self.tokens, hidden)),
         }))
     }
 
@@ -210,16 +204,47 @@ impl Step<'_> {
     ) -> Done {
         let (dense, threads) = (self.model.dense(place), self.pool.threads());
         let op = match input {
-            Input::Single(rows) => Op::Linear(Linear::new(rows, dense, activation, out, threads)),
-            Input::Half(rows) => Op::LinearHalf(Linear::new(rows, dense, activation, out, threads)),
+            Input::Single(rows) => {
+                Op::Linear(Linear::new((rows, &[]), dense, activation, out, threads))
+            }
+            Input::Half(rows) => {
+                Op::LinearHalf(Linear::new((rows, &[]), dense, activation, out, threads))
+            }
+            Input::Bytes(rows, scalings) => Op::LinearBytes(Linear::new(
+                (rows, scalings),
+                dense,
+                activation,
+                out,
+                threads,
+            )),
         };
         self.pool.run(&op)
+    }
+
+    /// Rows that a step has written, as linear steps read them.
+    fn rounded<'r>(
+        &mut self,
+        operand: Operand,
+        bytes: Option<&'r mut RoundedRows>,
+        written: &'r [f32],
+        tokens: usize,
+    ) -> Result<Input<'r>, PartPanicked> {
+        let Some(rounded @ RoundedRows::Bytes { .. }) = bytes else {
+            return Ok(operand.input(written));
+        };
+        let width = written.len() / tokens;
+        self.pool.run(&Op::Round(Round {
+            input: written,
+            width,
+            out: rounded.rows(tokens, width),
+        }))?;
+        Ok(rounded.input())
     }
 }
 
 /// The residual stream as linear steps read it.
-fn input<'a>(rounded: Option<&'a Halves>, stream: &'a [f32]) -> Input<'a> {
-    rounded.map_or(Input::Single(stream), Halves::input)
+fn input<'a>(rounded: Option<&'a RoundedRows>, stream: &'a [f32]) -> Input<'a> {
+    rounded.map_or(Input::Single(stream), RoundedRows::input)
 }
 
 fn single(rows: &mut [f32], width: usize) -> Rows<'_> {

@@ -47,11 +47,22 @@ pub(super) struct Dense {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
     pub(super) dtype: Dtype,
-    /// Panel after panel; in a panel, for each word of an input row (one number, or two half
-    /// numbers), one word for each of its columns. The last panel is filled up with zeros, and so
-    /// are the bias and an odd number of half numbers.
+    /// Panel after panel; in a panel, for each word of an input row (one number, two half numbers
+    /// or four bytes), one word for each of its columns. The last panel is filled up with zeros,
+    /// and so are the bias, scales, sums, and a last word that is not full.
     pub(super) panels: Range<usize>,
     pub(super) bias: Range<usize>,
+    /// Of bytes only.
+    pub(super) scaled: Option<Scaled>,
+}
+
+/// What weights of one byte stand for, a number for each column.
+#[derive(Debug, Clone)]
+pub(super) struct Scaled {
+    /// What one step of the column's bytes is worth.
+    pub(super) scales: Range<usize>,
+    /// The sum of the column's weights.
+    pub(super) sums: Range<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -153,6 +164,10 @@ impl Cursor {
             dtype: self.dtype,
             panels: self.take(columns * words),
             bias: self.take(columns),
+            scaled: (self.dtype == Dtype::Int8).then(|| Scaled {
+                scales: self.take(columns),
+                sums: self.take(columns),
+            }),
         }
     }
 
@@ -170,6 +185,7 @@ impl Dtype {
         match self {
             Dtype::F32 => 1,
             Dtype::Bf16 => 2,
+            Dtype::Int8 => 4,
         }
     }
 }

@@ -154,6 +154,59 @@ pub(super) fn round<S: Simd>(s: S, row: &[f32], out: &mut [Bf16]) {
     }
 }
 
+/// What the bytes of a row stand for: `least + step × byte`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Scaling {
+    pub(super) step: f32,
+    pub(super) least: f32,
+}
+
+/// Every number to the nearest of 256 between the least and the largest of its row. A row with
+/// something that is no number stands for no numbers.
+#[inline(always)]
+pub(super) fn to_bytes<S: Simd>(s: S, row: &[f32], out: &mut [u8]) -> Scaling {
+    const STEPS: f32 = 255.0;
+    let (least, largest, finite) = extremes(s, row);
+    let range = largest - least;
+    let per_step = Some(STEPS / range).filter(|steps| steps.is_finite());
+    let steps = s.splat(per_step.unwrap_or(0.0));
+
+    let (vectors, rest) = split::<S>(row.len());
+    for at in (0..vectors).step_by(S::LANES) {
+        let above = s.sub(s.load(&row[at..]), s.splat(least));
+        s.store_bytes(s.mul(above, steps), &mut out[at..]);
+    }
+    for at in rest {
+        out[at] = ((row[at] - least) * per_step.unwrap_or(0.0)).round_ties_even() as u8;
+    }
+    let step = if finite { range / STEPS } else { f32::NAN };
+    Scaling { step, least }
+}
+
+/// The least and the largest number, and whether all are numbers.
+#[inline(always)]
+fn extremes<S: Simd>(s: S, row: &[f32]) -> (f32, f32, bool) {
+    let (vectors, rest) = split::<S>(row.len());
+    let zero = s.splat(0.0);
+    let mut largest = s.splat(f32::NEG_INFINITY);
+    let mut least = largest;
+    // Zero for every number, and nothing that is a number for the others.
+    let mut nothing = zero;
+    for at in (0..vectors).step_by(S::LANES) {
+        let x = s.load(&row[at..]);
+        largest = s.max(largest, x);
+        least = s.max(least, s.sub(zero, x));
+        nothing = s.mul_add(x, zero, nothing);
+    }
+    let (mut least, mut largest) = (-s.largest(least), s.largest(largest));
+    let mut finite = s.sum(nothing) == 0.0;
+    for x in &row[rest] {
+        (least, largest) = (least.min(*x), largest.max(*x));
+        finite &= x.is_finite();
+    }
+    (least, largest, finite)
+}
+
 /// Turns scores into weights `e^(factor × (score - largest))` and returns their sum.
 #[inline(always)]
 pub(super) fn softmax_weights<S: Simd>(s: S, row: &mut [f32], factor: f32) -> f32 {

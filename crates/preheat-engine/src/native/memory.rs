@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::{Advice, MmapMut};
 
+use super::math::Scaling;
+
 /// One cache line; also the widest vector there is.
 const LINE: usize = 64;
 
@@ -35,6 +37,8 @@ impl Bf16 {
 pub(super) trait Plain: Copy {}
 impl Plain for f32 {}
 impl Plain for Bf16 {}
+impl Plain for u8 {}
+impl Plain for Scaling {}
 
 /// A fixed number of numbers that begin on a page, and so on a cache line.
 pub(super) struct Buffer<T> {

@@ -2,11 +2,12 @@
 //! contexts, and never changed.
 
 use std::hint;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::image::Image;
 use super::isa::{Isa, Kernels};
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, Scaled};
 use super::memory::LINE_FLOATS;
 use super::names::Names;
 use super::ops::{Dense, Norm};
@@ -105,7 +106,14 @@ impl Model {
         Dense {
             panels: &self.image[place.panels.clone()],
             bias: &self.image[place.bias.clone()],
+            scales: self.scaled(place, |scaled| &scaled.scales),
+            sums: self.scaled(place, |scaled| &scaled.sums),
         }
+    }
+
+    fn scaled(&self, place: &layout::Dense, which: fn(&Scaled) -> &Range<usize>) -> &[f32] {
+        let place = place.scaled.as_ref().map(which);
+        place.map_or(&[], |place| &self.image[place.clone()])
     }
 
     pub(super) fn embedding_norm(&self) -> Norm<'_> {

@@ -6,6 +6,7 @@ mod embed;
 mod linear;
 mod norm;
 mod pooling;
+mod round;
 mod shared;
 
 pub(super) use attention::{Attention, Scratch};
@@ -13,7 +14,8 @@ pub(super) use embed::Embed;
 pub(super) use linear::{Dense, Linear};
 pub(super) use norm::{AddNorm, Norm};
 pub(super) use pooling::Pooled;
-pub(super) use shared::{Input, Rows, Shared};
+pub(super) use round::Round;
+pub(super) use shared::{Bytes, Input, Rounded, Rows, Shared};
 
 use super::memory::Bf16;
 use super::simd::Simd;
@@ -23,8 +25,10 @@ pub(super) enum Op<'a> {
     Embed(Embed<'a>),
     Linear(Linear<'a, f32>),
     LinearHalf(Linear<'a, Bf16>),
+    LinearBytes(Linear<'a, u8>),
     Attention(Attention<'a>),
     AddNorm(AddNorm<'a>),
+    Round(Round<'a>),
     Pooled(Pooled<'a>),
 }
 
@@ -34,8 +38,10 @@ impl Op<'_> {
             Op::Embed(op) => op.parts(),
             Op::Linear(op) => op.parts(),
             Op::LinearHalf(op) => op.parts(),
+            Op::LinearBytes(op) => op.parts(),
             Op::Attention(op) => op.parts(),
             Op::AddNorm(op) => op.parts(),
+            Op::Round(op) => op.parts(),
             Op::Pooled(op) => op.parts(),
         }
     }
@@ -47,8 +53,10 @@ impl Op<'_> {
             Op::Embed(op) => op.run(s, part),
             Op::Linear(op) => op.run(s, part),
             Op::LinearHalf(op) => op.run(s, part),
+            Op::LinearBytes(op) => op.run(s, part),
             Op::Attention(op) => op.run(s, part, scratch),
             Op::AddNorm(op) => op.run(s, part),
+            Op::Round(op) => op.run(s, part),
             Op::Pooled(op) => op.run(s, part),
         }
     }

@@ -184,6 +184,15 @@ fn columns(
     match place.dtype {
         Dtype::F32 => pack_columns(weight, columns, panel, panels),
         Dtype::Bf16 => pack_column_pairs(weight, columns, panel, panels),
+        Dtype::Int8 => {
+            let scales = pack_column_bytes(weight, columns.clone(), panel, panels);
+            for (column, [scale, sum]) in columns.zip(scales) {
+                if let Some(place) = &place.scaled {
+                    image[place.scales.start + column] = scale;
+                    image[place.sums.start + column] = sum;
+                }
+            }
+        }
     }
 }
 
@@ -212,4 +221,35 @@ fn pack_column_pairs(weight: &Tensor, columns: Range<usize>, panel: usize, panel
             line[column % panel] = f32::from_bits(bits(pair[1]) << 16 | bits(pair[0]));
         }
     }
+}
+
+/// The same in bytes: four inputs share a word, the first one in its lowest bits. Answers with the
+/// scale of each column, and with the sum of what its bytes stand for.
+fn pack_column_bytes(
+    weight: &Tensor,
+    columns: Range<usize>,
+    panel: usize,
+    panels: &mut [f32],
+) -> Vec<[f32; 2]> {
+    let words = weight.cols.div_ceil(4);
+    let mut row = vec![0.0; 4 * words];
+    let pack = |(index, column): (usize, usize)| {
+        weight.read_row(index, &mut row[..weight.cols]);
+        let largest = row.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+        let scale = largest / f32::from(i8::MAX);
+        // A column of zeros has no scale, and one with a weight that is no number no bytes.
+        let byte = |x: f32| (x / scale).round() as i8;
+        let lines = &mut panels[column / panel * panel * words..][..panel * words];
+        let mut sum = 0;
+        for (line, four) in lines.chunks_exact_mut(panel).zip(row.as_chunks::<4>().0) {
+            let bytes = four.map(byte);
+            sum += bytes.iter().map(|byte| i64::from(*byte)).sum::<i64>();
+            let bits = u32::from_le_bytes(bytes.map(i8::cast_unsigned));
+            line[column % panel] = f32::from_bits(bits);
+        }
+        let whole = row.iter().all(|x| x.is_finite());
+        let scale = if whole { scale } else { f32::NAN };
+        [scale, scale * sum as f32]
+    };
+    columns.enumerate().map(pack).collect()
 }

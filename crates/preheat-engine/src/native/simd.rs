@@ -59,6 +59,17 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
     /// `LANES` half numbers must be writable at `to`.
     unsafe fn store_halves_at(self, value: Self::V, to: *mut Bf16);
 
+    /// `a₁ × b₁ + … + a₄ × b₄ + c`, whole numbers: of `a` bytes without sign, of `b` bytes with
+    /// one. Exact, and so the same on every instruction set.
+    fn dot_bytes(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// From whole numbers, as [`Simd::dot_bytes`] gives them, to the nearest floats.
+    fn whole(self, a: Self::V) -> Self::V;
+    /// Rounds every lane, which lies between 0 and 255, to a byte.
+    ///
+    /// # Safety
+    /// `LANES` bytes must be writable at `to`.
+    unsafe fn store_bytes_at(self, value: Self::V, to: *mut u8);
+
     /// Multiplies `job.rows` rows by one panel and hands the result to `sink`.
     fn tile<E: Element, K: Sink<Self>>(self, job: &Tile<'_, E>, sink: &mut K);
 
@@ -82,6 +93,14 @@ pub(super) trait Simd: Copy + Send + Sync + 'static {
         assert!(to.len() >= Self::LANES);
         // SAFETY: the slice is long enough.
         unsafe { self.store_at(value, to.as_mut_ptr()) }
+    }
+
+    /// Rounds every lane, which lies between 0 and 255, to a byte.
+    #[inline(always)]
+    fn store_bytes(self, value: Self::V, to: &mut [u8]) {
+        assert!(to.len() >= Self::LANES);
+        // SAFETY: the slice is long enough.
+        unsafe { self.store_bytes_at(value, to.as_mut_ptr()) }
     }
 
     /// Stores as many lanes as there is room for.

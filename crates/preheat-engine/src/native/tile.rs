@@ -28,6 +28,8 @@ pub(super) trait Sink<S: Simd> {
 pub(super) trait Element: Copy + 'static {
     /// Elements in one word of a panel: so many inputs share a line.
     const PER_WORD: usize;
+    /// Whether sums are whole numbers.
+    const WHOLE: bool = false;
 
     /// A word of the input in all lanes.
     ///
@@ -71,6 +73,23 @@ impl Element for Bf16 {
     #[inline(always)]
     fn accumulate<S: Simd>(simd: S, input: S::V, weights: S::V, sum: S::V) -> S::V {
         simd.dot_halves(input, weights, sum)
+    }
+}
+
+#[expect(unsafe_code, reason = "implements an unsafe interface")]
+impl Element for u8 {
+    const PER_WORD: usize = 4;
+    const WHOLE: bool = true;
+
+    #[inline(always)]
+    unsafe fn splat<S: Simd>(simd: S, from: *const u8) -> S::V {
+        // SAFETY: as the caller promises; the four may lie anywhere.
+        simd.splat(unsafe { from.cast::<f32>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn accumulate<S: Simd>(simd: S, input: S::V, weights: S::V, sum: S::V) -> S::V {
+        simd.dot_bytes(input, weights, sum)
     }
 }
 

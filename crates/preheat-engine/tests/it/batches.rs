@@ -113,7 +113,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         assert_eq!(run(&mut *instance, &sequences), first);
         first
     };
-    for dtype in [Dtype::F32, Dtype::Bf16] {
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::Int8] {
         let alone = answer(1, false, dtype);
         for threads in [2, 3, 7] {
             assert_eq!(answer(threads, false, dtype), alone);

@@ -37,8 +37,8 @@ pub(crate) fn run(instance: &mut dyn Instance, sequences: &[Vec<u32>]) -> Matrix
 
 /// Every way to compute that this CPU has.
 pub(crate) fn isas_and_dtypes() -> impl Iterator<Item = (Isa, Dtype)> {
-    let both = |isa| [(isa, Dtype::F32), (isa, Dtype::Bf16)];
-    Isa::available().into_iter().flat_map(both)
+    let all = |isa| [Dtype::F32, Dtype::Bf16, Dtype::Int8].map(|dtype| (isa, dtype));
+    Isa::available().into_iter().flat_map(all)
 }
 
 /// What sentence-transformers gives.

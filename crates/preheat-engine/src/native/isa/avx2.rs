@@ -13,23 +13,50 @@ use crate::native::ops::{Op, Scratch};
 use crate::native::simd::Simd;
 use crate::native::tile::tile_by_rows;
 
+/// `BYTES` says whether there are instructions that multiply bytes too.
 #[derive(Clone, Copy)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2<const BYTES: bool>(());
 
-impl Avx2 {
+impl Avx2<false> {
     pub(super) fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         found.then_some(Avx2(()))
     }
 }
 
+impl Avx2<true> {
+    pub(super) fn detect() -> Option<Self> {
+        Avx2::<false>::detect()?;
+        is_x86_feature_detected!("avxvnni").then_some(Avx2(()))
+    }
+}
+
 /// All kernels, compiled with these instructions.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
-    op.run(Avx2(()), part, scratch);
+    op.run(Avx2::<false>(()), part, scratch);
 }
 
-impl Simd for Avx2 {
+/// The same, with those for bytes.
+#[target_feature(enable = "avx2,fma,avxvnni")]
+pub(super) fn run_bytes(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
+    op.run(Avx2::<true>(()), part, scratch);
+}
+
+/// [`Simd::dot_bytes`] by instructions that every CPU with these vectors has. Bytes are widened
+/// before they are multiplied: the instruction that takes bytes saturates.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn dot_widened(a: __m256i, b: __m256i, c: __m256i) -> __m256i {
+    let even = _mm256_madd_epi16(
+        _mm256_and_si256(a, _mm256_set1_epi16(0xff)),
+        _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b)),
+    );
+    let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(a), _mm256_srai_epi16::<8>(b));
+    _mm256_add_epi32(c, _mm256_add_epi32(even, odd))
+}
+
+impl<const BYTES: bool> Simd for Avx2<BYTES> {
     type V = __m256;
     const LANES: usize = 8;
     // 6 rows × 2 registers of sums, 2 of weights and one of input, of 16.
@@ -148,6 +175,39 @@ impl Simd for Avx2 {
                 _mm256_extracti128_si256::<1>(halves),
             );
             _mm_storeu_si128(to.cast(), _mm_packus_epi32(low, high));
+        }
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: `BYTES` is only true where `detect` found that instruction as well.
+        unsafe {
+            let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+            let c = _mm256_castps_si256(c);
+            _mm256_castsi256_ps(if BYTES {
+                _mm256_dpbusd_avx_epi32(c, a, b)
+            } else {
+                dot_widened(a, b, c)
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn whole(self, a: __m256) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(a)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes_at(self, value: __m256, to: *mut u8) {
+        // SAFETY: the caller promises that it may be written; any alignment will do.
+        unsafe {
+            let whole = _mm256_cvtps_epi32(value);
+            let (low, high) = (
+                _mm256_castsi256_si128(whole),
+                _mm256_extracti128_si256::<1>(whole),
+            );
+            let words = _mm_packus_epi32(low, high);
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
         }
     }
 

@@ -9,41 +9,56 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
+use super::avx2::dot_widened;
 use crate::native::memory::Bf16;
 use crate::native::ops::{Op, Scratch};
 use crate::native::simd::Simd;
 use crate::native::tile::tile_by_rows;
 
-/// `HALVES` says whether there are instructions for half numbers too.
+/// `BYTES` and `HALVES` say whether there are instructions that multiply bytes, and half numbers
+/// too. No CPU has the latter alone.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512<const HALVES: bool>(());
+pub(super) struct Avx512<const BYTES: bool, const HALVES: bool>(());
 
-impl Avx512<false> {
+impl Avx512<false, false> {
     pub(super) fn detect() -> Option<Self> {
         is_x86_feature_detected!("avx512f").then_some(Avx512(()))
     }
 }
 
-impl Avx512<true> {
+impl Avx512<true, false> {
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
-        found.then_some(Avx512(()))
+        Avx512::<false, false>::detect()?;
+        is_x86_feature_detected!("avx512vnni").then_some(Avx512(()))
+    }
+}
+
+impl Avx512<true, true> {
+    pub(super) fn detect() -> Option<Self> {
+        Avx512::<true, false>::detect()?;
+        is_x86_feature_detected!("avx512bf16").then_some(Avx512(()))
     }
 }
 
 /// All kernels, compiled with these instructions.
 #[target_feature(enable = "avx512f")]
 pub(super) fn run(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
-    op.run(Avx512::<false>(()), part, scratch);
+    op.run(Avx512::<false, false>(()), part, scratch);
 }
 
-/// The same, with those for half numbers.
-#[target_feature(enable = "avx512f,avx512bf16")]
+/// The same, with those for bytes.
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) fn run_bytes(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
+    op.run(Avx512::<true, false>(()), part, scratch);
+}
+
+/// The same, with those for bytes and for half numbers.
+#[target_feature(enable = "avx512f,avx512vnni,avx512bf16")]
 pub(super) fn run_halves(op: &Op<'_>, part: usize, scratch: &mut Scratch) {
-    op.run(Avx512::<true>(()), part, scratch);
+    op.run(Avx512::<true, true>(()), part, scratch);
 }
 
-impl<const HALVES: bool> Simd for Avx512<HALVES> {
+impl<const BYTES: bool, const HALVES: bool> Simd for Avx512<BYTES, HALVES> {
     type V = __m512;
     const LANES: usize = 16;
     // 12 rows × 2 registers of sums, 2 of weights, and some to spare, of 32.
@@ -165,6 +180,41 @@ impl<const HALVES: bool> Simd for Avx512<HALVES> {
             let halves = _mm512_mask_set1_epi32(rounded, no_number, 0x7fc0);
             _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(halves));
         }
+    }
+
+    #[inline(always)]
+    fn dot_bytes(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `BYTES` is only true where `detect` found that instruction as well; the narrower
+        // vectors are part of every instruction set with these.
+        unsafe {
+            let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
+            let c = _mm512_castps_si512(c);
+            if BYTES {
+                return _mm512_castsi512_ps(_mm512_dpbusd_epi32(c, a, b));
+            }
+            let low = dot_widened(
+                _mm512_castsi512_si256(a),
+                _mm512_castsi512_si256(b),
+                _mm512_castsi512_si256(c),
+            );
+            let high = dot_widened(
+                _mm512_extracti64x4_epi64::<1>(a),
+                _mm512_extracti64x4_epi64::<1>(b),
+                _mm512_extracti64x4_epi64::<1>(c),
+            );
+            _mm512_castsi512_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
+        }
+    }
+
+    #[inline(always)]
+    fn whole(self, a: __m512) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(a)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes_at(self, value: __m512, to: *mut u8) {
+        // SAFETY: the caller promises that it may be written; any alignment will do.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value))) }
     }
 
     tile_by_rows!(2; 1 2 3 4 5 6 7 8 9 10 11 12);

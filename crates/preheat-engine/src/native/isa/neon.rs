@@ -120,5 +120,36 @@ impl Simd for Neon {
         }
     }
 
+    #[inline(always)]
+    fn dot_bytes(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe {
+            let (a, b) = (vreinterpretq_u8_f32(a), vreinterpretq_s8_f32(b));
+            let low = vmulq_s16(
+                vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(a))),
+                vmovl_s8(vget_low_s8(b)),
+            );
+            let high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(a)), vmovl_high_s8(b));
+            // A product fits 16 bits, a sum of two does not.
+            let sums = vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high));
+            vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(c), sums))
+        }
+    }
+
+    #[inline(always)]
+    fn whole(self, a: float32x4_t) -> float32x4_t {
+        unsafe { vcvtq_f32_s32(vreinterpretq_s32_f32(a)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes_at(self, value: float32x4_t, to: *mut u8) {
+        // SAFETY: the caller promises four writable bytes; they may lie anywhere.
+        unsafe {
+            let four = vmovn_u32(vcvtnq_u32_f32(value));
+            let bytes = vmovn_u16(vcombine_u16(four, four));
+            let word = vget_lane_u32::<0>(vreinterpret_u32_u8(bytes));
+            to.cast::<u32>().write_unaligned(word);
+        }
+    }
+
     tile_by_rows!(4; 1 2 3 4 5 6);
 }

@@ -117,5 +117,26 @@ impl Simd for Portable {
         unsafe { *to.cast::<[Bf16; 4]>() = value.map(Bf16::round) }
     }
 
+    #[inline(always)]
+    fn dot_bytes(self, a: V, b: V, c: V) -> V {
+        each(|i| {
+            let (a, b) = (a[i].to_bits().to_le_bytes(), b[i].to_bits().to_le_bytes());
+            let products = (0..4).map(|k| i32::from(a[k]) * i32::from(b[k].cast_signed()));
+            let sum = c[i].to_bits().cast_signed() + products.sum::<i32>();
+            f32::from_bits(sum.cast_unsigned())
+        })
+    }
+
+    #[inline(always)]
+    fn whole(self, a: V) -> V {
+        each(|i| a[i].to_bits().cast_signed() as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes_at(self, value: V, to: *mut u8) {
+        // SAFETY: the caller promises four writable bytes.
+        unsafe { *to.cast::<[u8; 4]>() = self.round(value).map(|x| x as u8) }
+    }
+
     tile_by_rows!(2; 1 2 3 4);
 }

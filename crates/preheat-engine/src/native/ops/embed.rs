@@ -1,10 +1,9 @@
 //! Token ids to the first hidden rows: word plus position, normalised. A part is one sequence.
 
-use super::{Norm, Shared};
+use super::{Norm, Rounded, Shared};
 use crate::engine::SECOND;
 use crate::load::Tensor;
 use crate::native::math;
-use crate::native::memory::Bf16;
 use crate::native::simd::Simd;
 
 pub(in crate::native) struct Embed<'a> {
@@ -19,7 +18,7 @@ pub(in crate::native) struct Embed<'a> {
     pub(in crate::native) norm: Norm<'a>,
     pub(in crate::native) out: Shared<'a>,
     /// Gets the same rows, rounded, where the next step multiplies those.
-    pub(in crate::native) rounded: Option<Shared<'a, Bf16>>,
+    pub(in crate::native) rounded: Option<Rounded<'a>>,
 }
 
 impl Embed<'_> {
@@ -44,7 +43,7 @@ impl Embed<'_> {
             self.norm.apply(s, row);
             if let Some(rounded) = &self.rounded {
                 // SAFETY: as above.
-                math::round(s, row, unsafe { rounded.piece(token, 0..cols) });
+                unsafe { rounded.put(s, token, row) };
             }
         }
     }

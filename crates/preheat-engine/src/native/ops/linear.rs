@@ -2,7 +2,7 @@
 
 use super::{Rows, tiles};
 use crate::load::Activation;
-use crate::native::math;
+use crate::native::math::{self, Scaling};
 use crate::native::simd::Simd;
 use crate::native::tile::{Element, Sink, Tile};
 
@@ -19,10 +19,15 @@ pub(in crate::native) struct Dense<'a> {
     pub(in crate::native) panels: &'a [f32],
     /// One number for each column of the panels.
     pub(in crate::native) bias: &'a [f32],
+    /// Of weights of one byte: as many scales, and as many sums; else nothing.
+    pub(in crate::native) scales: &'a [f32],
+    pub(in crate::native) sums: &'a [f32],
 }
 
 pub(in crate::native) struct Linear<'a, E> {
     input: &'a [E],
+    /// What the rows of `input` stand for, where they are bytes; else nothing.
+    scalings: &'a [Scaling],
     dense: Dense<'a>,
     activation: Option<Activation>,
     out: Rows<'a>,
@@ -34,7 +39,7 @@ pub(in crate::native) struct Linear<'a, E> {
 impl<'a, E: Element> Linear<'a, E> {
     /// Rows of `input` have as many words as the panels have lines.
     pub(in crate::native) fn new(
-        input: &'a [E],
+        (input, scalings): (&'a [E], &'a [Scaling]),
         dense: Dense<'a>,
         activation: Option<Activation>,
         out: Rows<'a>,
@@ -44,6 +49,7 @@ impl<'a, E: Element> Linear<'a, E> {
         let groups = (PARTS_PER_THREAD * threads).div_ceil(blocks);
         Linear {
             input,
+            scalings,
             dense,
             activation,
             out,
@@ -58,7 +64,7 @@ impl<'a, E: Element> Linear<'a, E> {
 
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, s: S, part: usize) {
-        let Dense { panels, bias } = self.dense;
+        let Dense { panels, bias, .. } = self.dense;
         let (block, group) = (part / self.groups, part % self.groups);
         let (first, end) = piece(self.out.rows(), self.blocks, block);
         let (panel, last) = piece(bias.len() / S::PANEL, self.groups, group);
@@ -90,6 +96,23 @@ impl<'a, E: Element> Linear<'a, E> {
     }
 }
 
+impl<E: Element> Linear<'_, E> {
+    /// What the sums from `column` on come to.
+    #[inline(always)]
+    fn value<S: Simd>(&self, s: S, row: usize, column: usize, sum: S::V) -> S::V {
+        let bias = s.load(&self.dense.bias[column..]);
+        if !E::WHOLE {
+            return s.add(sum, bias);
+        }
+        // The sum of (least + step × byte) × weight.
+        let Scaling { step, least } = self.scalings[row];
+        let sums = s.load(&self.dense.sums[column..]);
+        let scales = s.load(&self.dense.scales[column..]);
+        let scaled = s.mul(s.whole(sum), s.splat(step));
+        s.mul_add(scaled, scales, s.mul_add(sums, s.splat(least), bias))
+    }
+}
+
 /// Where piece `index` of `count` things begins and ends, when they are cut into `pieces`.
 #[inline(always)]
 fn piece(count: usize, pieces: usize, index: usize) -> (usize, usize) {
@@ -113,7 +136,7 @@ impl<S: Simd, E: Element> Sink<S> for Output<'_, '_, E> {
         if column >= end {
             return;
         }
-        let value = s.add(sum, s.load(&op.dense.bias[column..]));
+        let value = op.value(s, self.row + row, column, sum);
         let value = match op.activation {
             None => value,
             Some(Activation::Gelu) => math::gelu(s, value),

@@ -1,8 +1,7 @@
 //! `x = layer_norm(x + update)`, row by row.
 
-use super::Shared;
+use super::{Rounded, Shared};
 use crate::native::math;
-use crate::native::memory::Bf16;
 use crate::native::simd::Simd;
 
 /// Rows of one part: enough work to be worth handing out.
@@ -21,7 +20,7 @@ pub(in crate::native) struct AddNorm<'a> {
     pub(in crate::native) norm: Norm<'a>,
     pub(in crate::native) out: Shared<'a>,
     /// Gets the same rows, rounded, where the next step multiplies those.
-    pub(in crate::native) rounded: Option<Shared<'a, Bf16>>,
+    pub(in crate::native) rounded: Option<Rounded<'a>>,
 }
 
 impl Norm<'_> {
@@ -48,7 +47,7 @@ impl AddNorm<'_> {
             self.norm.apply(s, x);
             if let Some(rounded) = &self.rounded {
                 // SAFETY: as above.
-                math::round(s, x, unsafe { rounded.piece(row, 0..cols) });
+                unsafe { rounded.put(s, row, x) };
             }
         }
     }

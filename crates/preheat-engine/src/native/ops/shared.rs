@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::native::math::{self, Scaling};
 use crate::native::memory::{Bf16, Plain};
 use crate::native::simd::Simd;
 
@@ -94,9 +95,44 @@ impl Rows<'_> {
     }
 }
 
+/// Where whole rows go that were rounded for the next linear step.
+pub(in crate::native) enum Rounded<'a> {
+    Half(Shared<'a, Bf16>),
+    Bytes(Bytes<'a>),
+}
+
+/// Rows of bytes, and what they stand for.
+pub(in crate::native) struct Bytes<'a> {
+    pub(in crate::native) rows: Shared<'a, u8>,
+    /// One for each row.
+    pub(in crate::native) scalings: Shared<'a, Scaling>,
+}
+
+impl Rounded<'_> {
+    /// Rounds a row.
+    ///
+    /// # Safety
+    /// As for [`Shared::piece`], of the whole row.
+    #[inline(always)]
+    pub(super) unsafe fn put<S: Simd>(&self, s: S, row: usize, numbers: &[f32]) {
+        let cols = 0..numbers.len();
+        // SAFETY: the caller promises that the row is alone.
+        unsafe {
+            match self {
+                Rounded::Half(rows) => math::round(s, numbers, rows.piece(row, cols)),
+                Rounded::Bytes(Bytes { rows, scalings }) => {
+                    let scaling = math::to_bytes(s, numbers, rows.piece(row, cols));
+                    scalings.piece(row, 0..1)[0] = scaling;
+                }
+            }
+        }
+    }
+}
+
 /// Rows that a linear step reads.
 #[derive(Clone, Copy)]
 pub(in crate::native) enum Input<'a> {
     Single(&'a [f32]),
     Half(&'a [Bf16]),
+    Bytes(&'a [u8], &'a [Scaling]),
 }
