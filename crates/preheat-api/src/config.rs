@@ -19,8 +19,8 @@ pub use fleet::{Busy, Fleet, Rollout, Spares};
 pub use http_server::HttpServer;
 pub use model::{
     Batching, BucketEdges, CaseConfig, CaseWarmup, Device, Dtype, EngineKind, Expect, Generate,
-    ImageChannels, ImageFit, ImageInput, InputConfig, InputData, LoadMode, Model, NamedData, Onnx,
-    OnnxProvider, OnnxRuntime, Route, Sim, SimFault, SimFaultKind, TaskKind,
+    ImageChannels, ImageFit, ImageInput, InputConfig, InputData, Isa, LoadMode, Model, NamedData,
+    Onnx, OnnxProvider, OnnxRuntime, Route, Sim, SimFault, SimFaultKind, TaskKind,
 };
 pub use overrides::Overrides;
 

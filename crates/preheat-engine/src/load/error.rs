@@ -192,7 +192,7 @@ impl LoadError {
                 "raise the memory limit, lower the number of instances, or choose a smaller model"
                     .to_owned()
             }
-            LoadError::Isa { .. } => "let the engine choose the instruction set".to_owned(),
+            LoadError::Isa { .. } => "set model.isa to auto, or to one that this CPU has".to_owned(),
             LoadError::Thread { .. } => {
                 "raise the limit on processes and threads, or lower the number of replicas".to_owned()
             }

@@ -43,6 +43,7 @@ pub(super) fn native_spec(
     let weights = source::weights(fetched);
     LoadSpec {
         dtype: native.dtype,
+        isa: native.isa,
         threads: model.threads,
         pin: model.pin,
         artefacts: Some(native.artefacts.dir.clone()),

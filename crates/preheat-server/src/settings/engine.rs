@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use preheat_api::config::{self, Config, EngineKind};
+use preheat_engine::Isa;
 use preheat_engine::load::Dtype;
 use preheat_engine::onnx::Provider;
 
@@ -27,6 +28,8 @@ pub enum EngineSettings {
 #[derive(Debug, Clone)]
 pub struct NativeSettings {
     pub dtype: Dtype,
+    /// None: the best one that this CPU has.
+    pub isa: Option<Isa>,
     pub artefacts: ArtefactSettings,
 }
 
@@ -62,6 +65,7 @@ pub(super) fn engine(
     let onnx = onnx(model, artefacts.clone());
     let native = NativeSettings {
         dtype: dtype(model.dtype),
+        isa: isa(model.isa),
         artefacts,
     };
     match model.engine {
@@ -104,6 +108,17 @@ fn dtype(dtype: config::Dtype) -> Dtype {
     match dtype {
         config::Dtype::F32 => Dtype::F32,
         config::Dtype::Bf16 => Dtype::Bf16,
+        config::Dtype::Int8 => Dtype::Int8,
+    }
+}
+
+fn isa(isa: config::Isa) -> Option<Isa> {
+    match isa {
+        config::Isa::Auto => None,
+        config::Isa::Avx512 => Some(Isa::Avx512),
+        config::Isa::Avx2 => Some(Isa::Avx2),
+        config::Isa::Neon => Some(Isa::Neon),
+        config::Isa::Portable => Some(Isa::Portable),
     }
 }
 
