@@ -7,12 +7,15 @@ mod calibrate;
 mod chaos;
 mod client;
 mod diagnose;
+mod dtypes;
 mod events;
 mod first_request;
 mod fleet;
 mod from_zero;
 mod gateway;
 mod idle;
+mod levels;
+mod load;
 mod machine;
 mod memory;
 mod peers;
@@ -26,6 +29,7 @@ mod startup;
 mod stats;
 mod step;
 mod users;
+mod variants;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,6 +93,10 @@ enum Scenario {
     GatewayOverhead,
     /// From zero to the first answer through a gateway
     FromZero,
+    /// Numbers that a model is computed in: throughput of the mix, latency, accuracy
+    Dtypes,
+    /// The native engine and ONNX Runtime with all instructions and with AVX2, in the same server
+    Levels,
     /// Other servers on the same model and requests; installs gigabytes, so only when named
     Peers,
     /// Users of a gateway while replicas, connections, disk and the gateway itself fail; only when
@@ -117,7 +125,11 @@ struct Table {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.scenario {
-        Some(Scenario::FromZero) => setup::model()?,
+        Some(Scenario::FromZero | Scenario::Dtypes) => setup::model()?,
+        Some(Scenario::Levels) => {
+            setup::model()?;
+            setup::onnx()?;
+        }
         Some(scenario) if !scenario.needs_model() => {}
         _ => setup::run()?,
     }
@@ -146,6 +158,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::SlowConnections => slow::run(&setup),
             Scenario::GatewayOverhead => gateway::run(binary, &mut missed),
             Scenario::FromZero => from_zero::run(&setup, options.starts),
+            Scenario::Dtypes => dtypes::run(&setup, options.starts),
+            Scenario::Levels => levels::run(&setup, options.starts),
             Scenario::Peers => peers::run(options.starts, &options.only),
             Scenario::Chaos => {
                 let length = Duration::try_from_secs_f64(options.minutes * 60.0)?;

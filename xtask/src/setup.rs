@@ -98,7 +98,7 @@ pub(crate) fn model() -> Result<()> {
 }
 
 /// Takes the models, and the library that runs them, out of their wheels.
-fn onnx() -> Result<()> {
+pub(crate) fn onnx() -> Result<()> {
     let root = shell::root();
     let target = root.join(ONNX);
     if target.exists() {

@@ -5,7 +5,6 @@
 //! fresh start of each in each round, so that a slow minute of the machine meets all of them.
 
 mod install;
-mod load;
 mod spec;
 mod start;
 
@@ -16,12 +15,15 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::load::{self, Served};
 use super::shapes::shapes;
 use super::stats::{median, percentile};
 use super::{Table, memory, ms};
-use load::{Served, serve};
 use spec::Spec;
 use start::{Peer, cosine};
+
+/// How many clients ask at a time.
+const CLIENTS: [usize; 3] = [1, 8, 32];
 
 /// Requests that a peer answers of each shape before those that count.
 const WARM: usize = 3;
@@ -120,8 +122,11 @@ fn measure(peer: Peer, spec: &Spec, expected: &mut Option<Vec<f64>>) -> Result<R
         .iter()
         .map(|request| latencies(&mut client, request))
         .collect::<Result<Vec<_>>>()?;
-    let short = serve(peer.address, &requests[..1])?;
-    let mix = serve(peer.address, &requests)?;
+    let serve = |requests: &[Vec<u8>]| {
+        let level = |clients| load::serve(peer.address, requests, clients);
+        CLIENTS.into_iter().map(level).collect::<Result<_>>()
+    };
+    let (short, mix) = (serve(&requests[..1])?, serve(&requests)?);
     let memory = memory::tree_pss(peer.id()).context("memory of the process tree")?;
     drop(peer);
     // What the last one leaves behind must not be paid by the next.
@@ -157,10 +162,7 @@ fn row(spec: &Spec, rounds: &[Round]) -> Vec<String> {
             let p99 = over(&|round| percentile(&of(round)[at].times, 0.99));
             format!("{} ({})", ms(rate), ms(p99))
         };
-        (0..load::CLIENTS.len())
-            .map(level)
-            .collect::<Vec<_>>()
-            .join(", ")
+        (0..CLIENTS.len()).map(level).collect::<Vec<_>>().join(", ")
     };
     let mut row = vec![
         spec.name.clone(),

@@ -51,10 +51,11 @@ impl Setup {
 
     /// The same, as the first start ever on a machine is: nothing was made before.
     pub(super) fn start_in(&self, empty_cache: &Path) -> Result<Server> {
-        self.start_with(&[("PREHEAT_CACHE_DIR", empty_cache)])
+        self.start_with(&[("PREHEAT_CACHE_DIR", empty_cache.display().to_string())])
     }
 
-    fn start_with(&self, settings: &[(&str, &Path)]) -> Result<Server> {
+    /// The same with variables of its own.
+    fn start_with(&self, variables: &[(&'static str, String)]) -> Result<Server> {
         let [http, grpc, admin] = free_addresses()?;
         let log = File::create(&self.log)?;
         let mut command = Command::new(&self.binary);
@@ -73,7 +74,7 @@ impl Setup {
         // Slow connections are to stay open while a scenario measures.
         command.env("PREHEAT_HEADER_TIMEOUT", "10m");
         command.env("SKIP_WARMUP", self.skip_warmup.to_string());
-        command.envs(settings.iter().copied());
+        command.envs(variables.iter().cloned());
         let started = Instant::now();
         let child = command
             .spawn()
@@ -93,7 +94,12 @@ impl Setup {
 
     /// Starts a replica, waits until it is ready, and warms the client's own code on it.
     pub(super) fn ready(&self) -> Result<Server> {
-        let mut server = self.start()?;
+        self.ready_with(&[])
+    }
+
+    /// The same with variables of its own.
+    pub(super) fn ready_with(&self, variables: &[(&'static str, String)]) -> Result<Server> {
+        let mut server = self.start_with(variables)?;
         server.wait_until_ready(&self.log)?;
         let mut other = Client::connect(server.http)?;
         for _ in 0..50 {

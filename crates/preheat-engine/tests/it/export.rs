@@ -16,8 +16,8 @@ pub(crate) struct Encoder {
 
 /// Writes `model.onnx` for a checkpoint of BERT's names.
 pub(crate) fn export(weights: &Path, encoder: &Encoder, to: &Path) {
-    let bytes = fs::read(weights).unwrap();
-    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let bytes = fs::read(weights).expect("the checkpoint is there");
+    let tensors = SafeTensors::deserialize(&bytes).expect("the checkpoint is one");
     let mut file = File::default();
     let last = Export {
         tensors,
@@ -26,7 +26,7 @@ pub(crate) fn export(weights: &Path, encoder: &Encoder, to: &Path) {
     }
     .graph();
     let model = file.finish(&last, encoder.hidden);
-    fs::write(to, model).unwrap();
+    fs::write(to, model).expect("the folder may be written");
 }
 
 struct Export<'a> {
@@ -144,7 +144,10 @@ impl Export<'_> {
     }
 
     fn numbers(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
-        let view = self.tensors.tensor(name).unwrap();
+        let view = self
+            .tensors
+            .tensor(name)
+            .expect("tensors have BERT's names");
         let numbers = view.data().as_chunks::<4>().0.iter();
         (
             view.shape().to_vec(),

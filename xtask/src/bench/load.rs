@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::bench::client::Client;
-use crate::bench::stats::percentile;
+use super::client::Client;
+use super::stats::percentile;
 
-/// How many at a time.
-pub(super) const CLIENTS: [usize; 3] = [1, 8, 32];
 pub(super) const LONG: Duration = Duration::from_secs(4);
 
 /// What a number of clients got.
@@ -40,13 +38,8 @@ impl Served {
     }
 }
 
-/// The requests in turn, from each number of clients.
-pub(super) fn serve(address: SocketAddr, requests: &[Vec<u8>]) -> Result<Vec<Served>> {
-    let level = |clients: &usize| at_once(address, requests, *clients);
-    CLIENTS.iter().map(level).collect()
-}
-
-fn at_once(address: SocketAddr, requests: &[Vec<u8>], clients: usize) -> Result<Served> {
+/// The requests in turn, from so many clients at once.
+pub(super) fn serve(address: SocketAddr, requests: &[Vec<u8>], clients: usize) -> Result<Served> {
     let began = Instant::now();
     // Each begins with another request, so that they do not move in step.
     let client = |number: usize| -> Result<Vec<f64>> {
