@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use preheat_core::{Failure, FailureKind, Phase, Span};
-use preheat_engine::load::StageTiming;
+use preheat_engine::load::{Dtype, StageTiming};
 use preheat_engine::onnx;
 use preheat_engine::{Engine, LoadError, Task, Tokenizer};
 
@@ -33,7 +33,8 @@ pub fn load(model: &ModelSettings, brought: &Brought, board: &Board) -> Result<P
         EngineSettings::Sim(sim) => load_sim(model, sim)?,
         EngineSettings::Native(native) => load_native(model, brought, native)?,
         EngineSettings::Onnx(onnx) => load_onnx(model, brought, onnx)?,
-        EngineSettings::Auto { onnx, .. } if brought.onnx().is_some() => {
+        EngineSettings::Auto { native, onnx } if brought.onnx().is_some() => {
+            only_by_default(native)?;
             load_onnx(model, brought, onnx)?
         }
         EngineSettings::Auto { onnx, .. } if !onnx.providers.is_empty() => {
@@ -118,6 +119,20 @@ fn no_such_device(device: &str) -> Failure {
         format!("encoders without an ONNX file are computed on CPUs, not on {device}"),
         "give an ONNX file, or set device = \"cpu\"",
     )
+}
+
+/// An ONNX file is computed in the types and by the kernels that it comes with.
+fn only_by_default(native: &NativeSettings) -> Result<(), Failure> {
+    let (dtype, isa) = (native.dtype, native.isa);
+    if dtype == Dtype::F32 && isa.is_none() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureKind::Configuration,
+        &Phase::Loading,
+        "this model is an ONNX file, and only the native engine can be told a dtype or an instruction set",
+        "leave out model.dtype and model.isa, or give safetensors of the model",
+    ))
 }
 
 fn no_such_task(task: Task, own: Task) -> Failure {

@@ -68,6 +68,7 @@ pub(super) fn engine(
         isa: isa(model.isa),
         artefacts,
     };
+    only_where_it_counts(model)?;
     match model.engine {
         EngineKind::Auto => Ok(EngineSettings::Auto { native, onnx }),
         EngineKind::Native if model.device == config::Device::Cuda => Err(SettingsError::new(
@@ -83,6 +84,25 @@ pub(super) fn engine(
         }
         EngineKind::Sim => Ok(EngineSettings::Sim(sim::read(model)?)),
     }
+}
+
+/// What only the native engine can do is not passed over in silence by the others.
+fn only_where_it_counts(model: &config::Model) -> Result<(), SettingsError> {
+    if matches!(model.engine, EngineKind::Auto | EngineKind::Native) {
+        return Ok(());
+    }
+    let key = if model.dtype != config::Dtype::F32 {
+        "model.dtype"
+    } else if model.isa != config::Isa::Auto {
+        "model.isa"
+    } else {
+        return Ok(());
+    };
+    Err(SettingsError::new(
+        key,
+        "only the native engine can be told",
+        "leave it out, or give safetensors of an encoder and engine = \"native\"",
+    ))
 }
 
 fn onnx(model: &config::Model, artefacts: ArtefactSettings) -> OnnxSettings {
@@ -173,5 +193,26 @@ mod tests {
             model.device = config::Device::Cuda;
         });
         assert_eq!(refused.unwrap_err().key, "model.device");
+    }
+
+    #[test]
+    fn what_only_the_native_engine_can_do_is_refused_by_the_others() {
+        let chosen = |kind: EngineKind, dtype, isa| {
+            engine_of(|model| {
+                model.engine = kind;
+                model.dtype = dtype;
+                model.isa = isa;
+            })
+        };
+        for kind in [EngineKind::Onnx, EngineKind::Sim] {
+            let bf16 = chosen(kind, config::Dtype::Bf16, config::Isa::Auto);
+            assert_eq!(bf16.unwrap_err().key, "model.dtype", "{kind:?}");
+            let avx2 = chosen(kind, config::Dtype::F32, config::Isa::Avx2);
+            assert_eq!(avx2.unwrap_err().key, "model.isa", "{kind:?}");
+            assert!(chosen(kind, config::Dtype::F32, config::Isa::Auto).is_ok());
+        }
+        for kind in [EngineKind::Native, EngineKind::Auto] {
+            assert!(chosen(kind, config::Dtype::Int8, config::Isa::Avx2).is_ok());
+        }
     }
 }
