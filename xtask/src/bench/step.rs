@@ -208,16 +208,26 @@ impl Met {
         errors.collect()
     }
 
+    /// When each came, and its milliseconds; for the refused also those after which to come back. As
+    /// coarse as a file of them may be large.
     fn raw(&self) -> Value {
-        let one = |s: &Sample| {
-            let told = match &s.outcome {
-                Outcome::Refused { retry_after, .. } => json!(retry_after),
-                _ => Value::Null,
-            };
-            json!([s.at.as_secs_f64(), s.ms, told])
+        let one = |s: &Sample| match &s.outcome {
+            Outcome::Refused { retry_after, .. } => {
+                json!([
+                    rounded(s.at.as_secs_f64(), 1e3),
+                    rounded(s.ms, 1e3),
+                    retry_after
+                ])
+            }
+            _ => json!([rounded(s.at.as_secs_f64(), 1e2), rounded(s.ms, 1e1)]),
         };
         self.samples.iter().map(one).collect()
     }
+}
+
+/// To so many parts of one.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 /// What all that were refused met.
