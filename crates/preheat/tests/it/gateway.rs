@@ -73,6 +73,14 @@ fn replicas(service: &Value, are: impl Fn(&Value) -> bool) -> impl Iterator<Item
     all.iter().filter(move |replica| are(replica))
 }
 
+/// Asks for so many replicas, no more and no less.
+async fn scale(gateway: &Replica, to: usize) {
+    let wish = json!({ "min": to, "max": to }).to_string();
+    let order = client::request(Method::POST, "/v1/services/embedder:scale", wish);
+    let answer = client::send(gateway.admin, order).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 fn processes(service: &Value) -> Vec<u32> {
     let id = |replica: &Value| u32::try_from(replica["pid"].as_u64().unwrap()).unwrap();
     replicas(service, |_| true).map(id).collect()

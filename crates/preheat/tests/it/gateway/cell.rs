@@ -3,11 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{SIM, replicas, serving, start_with, until};
-use crate::client;
-use crate::replica::Replica;
+use super::{SIM, replicas, scale, serving, start_with, until};
 
 /// The group of a process for CPUs, or for memory, if it has one of its own.
 fn cell(pid: u64, controller: &str) -> Option<PathBuf> {
@@ -49,15 +47,6 @@ fn weight(cell: &Path) -> u64 {
 fn pid(service: &Value, phase: &str) -> Option<u64> {
     let found = replicas(service, |r| r["phase"] == phase).last()?;
     found["pid"].as_u64()
-}
-
-async fn scale(gateway: &Replica, to: usize) {
-    let wish = json!({ "min": to, "max": to }).to_string();
-    let order = client::request(http::Method::POST, "/v1/services/embedder:scale", wish);
-    assert_eq!(
-        client::send(gateway.admin, order).await.unwrap().status,
-        200
-    );
 }
 
 #[tokio::test]

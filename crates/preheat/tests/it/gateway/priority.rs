@@ -4,10 +4,9 @@
 use std::fs;
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{SIM, at_once, processes, replicas, serving, start_with, until};
-use crate::client;
+use super::{SIM, at_once, processes, replicas, scale, serving, start_with, until};
 use crate::replica::{Replica, Start, signal};
 
 /// Loading takes long enough to be looked at.
@@ -63,15 +62,6 @@ async fn loading(gateway: &Replica, count: usize) -> u32 {
     .await;
     let pid = replicas(&found, loads).next().unwrap()["pid"].as_u64();
     u32::try_from(pid.unwrap()).unwrap()
-}
-
-async fn scale(gateway: &Replica, to: usize) {
-    let wish = json!({ "min": to, "max": to }).to_string();
-    let order = client::request(http::Method::POST, "/v1/services/embedder:scale", wish);
-    assert_eq!(
-        client::send(gateway.admin, order).await.unwrap().status,
-        200
-    );
 }
 
 #[tokio::test]
