@@ -1,8 +1,8 @@
 //! What everything that was seen comes to.
 
 use super::cause::{Cause, Paid};
+use super::rules::CONSEQUENCE;
 use super::rules::Part;
-use super::rules::frameworks::CONSEQUENCE;
 use super::sighting::Sighting;
 use super::timeline::Stream;
 use super::{Diagnosis, Evidence};

@@ -6,10 +6,13 @@
 //! Phrases are normalised text ([`super::text::normal`]) and begin where a word begins; they may end
 //! inside one, so `compil` is compiles, compiled and compilation.
 
-pub(super) mod frameworks;
+mod failures;
+mod frameworks;
 mod kubernetes;
 mod marks;
 mod parts;
+mod requests;
+mod words;
 
 use super::cause::Cause;
 
@@ -91,6 +94,51 @@ pub struct Rule {
     pub counter: &'static str,
 }
 
+/// Confidence in a cause of which only a consequence was seen.
+pub(super) const CONSEQUENCE: f64 = 0.6;
+
+const fn names(
+    cause: Cause,
+    confidence: f64,
+    says: &'static [&'static str],
+    except: &'static [&'static str],
+    example: &'static str,
+    counter: &'static str,
+) -> Rule {
+    Rule {
+        means: Meaning::Names(cause),
+        confidence,
+        says,
+        pairs: &[],
+        except,
+        example,
+        counter,
+    }
+}
+
+/// The same with pairs beside the phrases.
+const fn paired(rule: Rule, pairs: &'static [Pair]) -> Rule {
+    Rule { pairs, ..rule }
+}
+
+const fn mark(
+    mark: Mark,
+    says: &'static [&'static str],
+    except: &'static [&'static str],
+    example: &'static str,
+    counter: &'static str,
+) -> Rule {
+    Rule {
+        means: Meaning::Marks(mark),
+        confidence: 1.0,
+        says,
+        pairs: &[],
+        except,
+        example,
+        counter,
+    }
+}
+
 /// Between words that must all be on a line.
 pub(super) const AND: &str = " + ";
 
@@ -98,7 +146,9 @@ pub(super) const AND: &str = " + ";
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [
         marks::RULES,
+        requests::RULES,
         parts::RULES,
+        failures::RULES,
         frameworks::RULES,
         kubernetes::RULES,
     ]

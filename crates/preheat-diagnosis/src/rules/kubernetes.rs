@@ -1,27 +1,8 @@
 //! What Kubernetes says in events, statuses and descriptions.
 
 use super::super::cause::Cause;
-use super::frameworks::CONSEQUENCE;
-use super::{Meaning, Rule};
-
-const fn names(
-    cause: Cause,
-    confidence: f64,
-    says: &'static [&'static str],
-    except: &'static [&'static str],
-    example: &'static str,
-    counter: &'static str,
-) -> Rule {
-    Rule {
-        means: Meaning::Names(cause),
-        confidence,
-        says,
-        pairs: &[],
-        except,
-        example,
-        counter,
-    }
-}
+use super::words::OTHER_SERVERS;
+use super::{CONSEQUENCE, Rule, names};
 
 pub(super) const RULES: &[Rule] = &[
     names(
@@ -60,21 +41,7 @@ pub(super) const RULES: &[Rule] = &[
             "probe failed + connect: connection",
             "wait + connection refused",
         ],
-        &[
-            "redis",
-            "postgres",
-            "mysql",
-            "kafka",
-            ":5432",
-            ":6379",
-            ":3306",
-            "rabbit",
-            "mongo",
-            "otel",
-            "collector",
-            "4317",
-            "4318",
-        ],
+        OTHER_SERVERS,
         "Warning  Unhealthy  2m (x9 over 3m)  kubelet  Readiness probe failed: Get \"http://10.244.0.9:8000/health\": dial tcp 10.244.0.9:8000: connect: connection refused",
         "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
     ),
