@@ -125,7 +125,7 @@ struct Table {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.scenario {
-        Some(Scenario::FromZero | Scenario::Dtypes) => setup::model()?,
+        Some(Scenario::FromZero | Scenario::Dtypes | Scenario::Step) => setup::model()?,
         Some(Scenario::Levels) => {
             setup::model()?;
             setup::onnx()?;
@@ -183,6 +183,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Scenario::Step => {
                 let run = step::Run {
                     binary,
+                    model: setup.model(),
                     times: options.starts,
                     seed: options.seed,
                 };

@@ -149,13 +149,7 @@ pub(super) struct Sleeping {
 impl Sleeping {
     /// Started, with one in rotation and all spares warm.
     pub(super) fn start(&self, binary: &Path, folder: &Path) -> Result<Gateway> {
-        let dir = folder.join("run");
-        fs::create_dir(&dir)?;
-        let gateway = Gateway::start(binary, folder, &self.config(&dir))?;
-        gateway.until("all replicas", PATIENCE, |s| {
-            !serving(s).is_empty() && warm(s) > self.spares
-        })?;
-        Ok(gateway)
+        with_spares(binary, folder, self.spares, |dir| self.config(dir))
     }
 
     fn config(&self, dir: &Path) -> String {
@@ -188,6 +182,58 @@ run = "80ms"
             self.load.as_millis()
         )
     }
+}
+
+/// Replicas of a real model that take one request at a time.
+pub(super) struct Computing<'a> {
+    pub(super) model: &'a Path,
+    pub(super) most: usize,
+    pub(super) spares: usize,
+}
+
+impl Computing<'_> {
+    /// Started, with one in rotation and all spares warm.
+    pub(super) fn start(&self, binary: &Path, folder: &Path) -> Result<Gateway> {
+        with_spares(binary, folder, self.spares, |dir| self.config(dir))
+    }
+
+    fn config(&self, dir: &Path) -> String {
+        format!(
+            r#"
+[drain]
+delay = "0s"
+[slo]
+p95 = "200ms"
+[fleet]
+max = {}
+spares = {}
+concurrency = 1
+dir = '{}'
+[[model]]
+name = "embedder"
+source = '{}'
+"#,
+            self.most,
+            self.spares,
+            dir.display(),
+            self.model.display()
+        )
+    }
+}
+
+fn with_spares(
+    binary: &Path,
+    folder: &Path,
+    spares: usize,
+    config: impl Fn(&Path) -> String,
+) -> Result<Gateway> {
+    let dir = folder.join("run");
+    fs::create_dir(&dir)?;
+    let gateway = Gateway::start(binary, folder, &config(&dir))?;
+    gateway.until("all replicas", PATIENCE, |s| {
+        !serving(s).is_empty() && warm(s) > spares
+    })?;
+    Ok(gateway)
 }
 
 impl Drop for Gateway {

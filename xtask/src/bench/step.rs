@@ -7,7 +7,7 @@ use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::fleet::{Sleeping, metric};
+use super::fleet::{Computing, Gateway, Sleeping, metric};
 use super::stats::{median, percentile, worst};
 use super::users::{Outcome, Questions, Sample, at_random, undisturbed};
 use super::{Table, ms};
@@ -41,6 +41,8 @@ const WRONG: f64 = 0.25;
 
 pub(super) struct Run<'a> {
     pub(super) binary: &'a Path,
+    /// What those compute that do not sleep.
+    pub(super) model: &'a Path,
     pub(super) times: usize,
     pub(super) seed: u64,
 }
@@ -49,21 +51,31 @@ pub(super) struct Run<'a> {
 pub(super) fn run(run: &Run<'_>, missed: &mut Vec<String>) -> Result<Table> {
     let mut rows = Vec::new();
     let mut raw = Vec::new();
-    for turn in 0..run.times {
-        let seed = run.seed + turn as u64;
-        let met = play(run.binary, seed, (REPLICAS - 1, QUICK), AFTER)?;
-        missed.extend(
-            met.offences()
-                .into_iter()
-                .map(|o| format!("seed {seed}: {o}")),
-        );
-        rows.push(met.row(&format!("five spares, seed {seed}")));
-        raw.push(met.raw());
+    let five = |name: &str| format!("{name}, five spares");
+    let sleeping = |folder: &Path| sleeping(REPLICAS - 1, QUICK).start(run.binary, folder);
+    let computing = |folder: &Path| {
+        let fleet = Computing {
+            model: run.model,
+            most: REPLICAS,
+            spares: REPLICAS - 1,
+        };
+        fleet.start(run.binary, folder)
+    };
+    for (name, start) in [("sim", &sleeping as Start<'_>), ("native", &computing)] {
+        for turn in 0..run.times {
+            let seed = run.seed + turn as u64;
+            let met = play(start, seed, AFTER)?;
+            let offences = met.offences().into_iter();
+            missed.extend(offences.map(|o| format!("{}, seed {seed}: {o}", five(name))));
+            rows.push(met.row(&format!("{}, seed {seed}", five(name))));
+            raw.push(met.raw());
+        }
     }
     let mut refusals = Refusals::default();
     for turn in 0..run.times.min(POOR_TIMES) {
         let seed = run.seed + turn as u64;
-        let poor = play(run.binary, seed, (0, SLOW), LONG_AFTER)?;
+        let start = |folder: &Path| self::sleeping(0, SLOW).start(run.binary, folder);
+        let poor = play(&start, seed, LONG_AFTER)?;
         missed.extend(poor.wrong());
         refusals.add(&poor);
         rows.push(poor.row(&format!("no spare, seed {seed}")));
@@ -73,11 +85,12 @@ pub(super) fn run(run: &Run<'_>, missed: &mut Vec<String>) -> Result<Table> {
     Ok(Table {
         name: "Step",
         about: format!(
-            "From {} to {} requests a second at one moment, arrivals at random, {} s and {} s; sim \
-             engine with four places and 80 ms a replica, {REPLICAS} replicas at most. Six replicas \
-             that compute cannot be shown on two cores: these sleep. First {} times with one replica \
-             in rotation and five spares; then without a spare, where loading takes {} s, for {} s and \
-             {} s. {}",
+            "From {} to {} requests a second at one moment, arrivals at random, {} s and {} s; \
+             {REPLICAS} replicas at most, one in rotation and the others spares, {} times of each kind: \
+             of the sim engine, with four places and 80 ms a request, since six that compute all the \
+             time cannot be shown on two cores; and of the default model, with one place and a short \
+             text a request, which two cores carry. Then sim without a spare, where loading takes {} s, \
+             for {} s and {} s. {}",
             RATES.0,
             RATES.1,
             BEFORE.as_secs(),
@@ -109,19 +122,20 @@ struct Met {
     promoted: Option<f64>,
 }
 
-fn play(
-    binary: &Path,
-    seed: u64,
-    (spares, load): (usize, Duration),
-    after: Duration,
-) -> Result<Met> {
-    let folder = tempfile::Builder::new().prefix("ph").tempdir_in("/tmp")?;
-    let fleet = Sleeping {
+fn sleeping(spares: usize, load: Duration) -> Sleeping {
+    Sleeping {
         most: REPLICAS,
         spares,
         load,
-    };
-    let gateway = fleet.start(binary, folder.path())?;
+    }
+}
+
+/// Starts a fleet with all of its replicas in a folder.
+type Start<'a> = &'a dyn Fn(&Path) -> Result<Gateway>;
+
+fn play(start: Start<'_>, seed: u64, after: Duration) -> Result<Met> {
+    let folder = tempfile::Builder::new().prefix("ph").tempdir_in("/tmp")?;
+    let gateway = start(folder.path())?;
     let questions = Questions::learn(gateway.http)?;
     let samples = undisturbed(&questions, gateway.http, CLIENTS, &arrivals(seed, after));
     let [sum, count] = ["sum", "count"]
@@ -208,18 +222,24 @@ impl Met {
         errors.collect()
     }
 
-    /// When each came, and its milliseconds; for the refused also those after which to come back. As
-    /// coarse as a file of them may be large.
+    /// Milliseconds on either side. Where some were refused, each with when it came, and the refused
+    /// with the milliseconds after which to come back. As coarse as a file of them may be large.
     fn raw(&self) -> Value {
-        let one = |s: &Sample| match &s.outcome {
-            Outcome::Refused { retry_after, .. } => {
-                json!([
-                    rounded(s.at.as_secs_f64(), 1e3),
-                    rounded(s.ms, 1e3),
-                    retry_after
-                ])
+        if self.refusals().next().is_none() {
+            let coarse = |after| -> Vec<f64> {
+                let times = self.times(after).into_iter();
+                times.map(|ms| rounded(ms, 1e2)).collect()
+            };
+            return json!({"before_ms": coarse(false), "after_ms": coarse(true)});
+        }
+        let one = |s: &Sample| {
+            let at = s.at.as_secs_f64();
+            match &s.outcome {
+                Outcome::Refused { retry_after, .. } => {
+                    json!([rounded(at, 1e3), rounded(s.ms, 1e3), retry_after])
+                }
+                _ => json!([rounded(at, 1e2), rounded(s.ms, 1e1)]),
             }
-            _ => json!([rounded(s.at.as_secs_f64(), 1e2), rounded(s.ms, 1e1)]),
         };
         self.samples.iter().map(one).collect()
     }
