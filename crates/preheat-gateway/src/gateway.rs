@@ -14,6 +14,7 @@ use preheat_core::balance::BalancePolicy;
 use preheat_core::lifecycle::Exit;
 use preheat_core::pool::PoolSize;
 use preheat_core::{Failure, FailureKind, Phase};
+use preheat_runtime::cgroup::cell;
 use preheat_runtime::edge::{self, Address};
 use preheat_runtime::guardian::{Guardian, GuardianError};
 use preheat_runtime::rates::Rates;
@@ -103,6 +104,7 @@ pub fn start(
     let edge_config = edge_config(&settings)?;
     make_dir(&settings.dir)?;
     let guardian = Guardian::of(&settings.dir.join(LOCK)).map_err(|error| not_alone(&error))?;
+    cell::sweep();
     let owner = Owner {
         dir: settings.dir.clone(),
         name: random()?,

@@ -28,7 +28,7 @@ use preheat_api::replica::{DecisionEvent, LoadReport, LoadRequest, Passport};
 use preheat_api::settings::{SETTINGS, env};
 use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
-use preheat_runtime::cgroup::cell::{self, Cell};
+use preheat_runtime::cgroup::cell::Cell;
 use preheat_runtime::edge::Address;
 use preheat_runtime::priority;
 use preheat_runtime::upstream::Place;
@@ -125,7 +125,6 @@ impl Provisioner {
         tasks: Tasks,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        cell::sweep();
         Provisioner {
             settings,
             owner,
