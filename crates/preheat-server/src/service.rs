@@ -1,28 +1,31 @@
 //! What every route calls: gate → admission → prepare → batch → answer.
 
+mod ask;
+mod enter;
+mod prepare;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use preheat_core::admission::{Admit, Load};
 use preheat_core::{ModelName, Moment, Pass, Span, Warmth};
-use preheat_engine::picture::PictureError;
 use preheat_engine::tokenizer::{Special, Token};
-use preheat_engine::{Matrix, Output, RunError, Signature, Task, Tensor};
+use preheat_engine::{Output, RunError, Signature, Tensor};
 use preheat_runtime::{Draining, Latch, Stage, Tasks};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use crate::batcher::{BatchError, Items};
+use crate::batcher::BatchError;
 use crate::board::Board;
-use crate::metrics::{Metrics, Working};
+use crate::metrics::Metrics;
 use crate::model::Loaded;
-use crate::prepare::{Inputs, Preparer, TooLong, no_tokens};
-use crate::report;
+use crate::prepare::{Preparer, no_tokens};
+use crate::sample;
 use crate::serve_error::ServeError;
 use crate::settings::Limits;
-use crate::{sample, tensors};
+pub use ask::{Arrival, Ask, Embedded, Inferred, Times};
+pub use enter::Visit;
 
 /// The gate that only a pass opens.
 pub type Gate = Latch<Pass>;
@@ -55,54 +58,6 @@ pub struct Service {
 pub struct Lazy {
     enabled: bool,
     wanted: Notify,
-}
-
-/// One request as all routes describe it.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    pub inputs: Inputs,
-    /// What the route is for; none: whatever the model does.
-    pub task: Option<Task>,
-    pub too_long: TooLong,
-    pub arrival: Arrival,
-    pub deadline: Instant,
-}
-
-/// What was so when a request's head arrived.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival {
-    pub at: Instant,
-    /// Part of the warm-up: passes the closed gate and is not counted.
-    pub synthetic: bool,
-    /// The replica had begun to refuse. Who came before that is served, however long its body took.
-    pub refused: bool,
-}
-
-/// The answer, and where its time went.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Embedded {
-    /// One row for each input.
-    pub matrix: Matrix,
-    /// Tokens of all inputs together.
-    pub tokens: usize,
-    pub times: Times,
-}
-
-/// Tensors that came of tensors, and where the time went.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Inferred {
-    pub tensors: Vec<Tensor>,
-    pub times: Times,
-}
-
-/// Where a request's time went.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Times {
-    /// What this request waited for the whole start of a lazy model; zero for all others.
-    pub started: Duration,
-    pub prepared: Duration,
-    pub queued: Duration,
-    pub inference: Duration,
 }
 
 impl Service {
@@ -312,39 +267,6 @@ impl Service {
         self.preparer.elsewhere(work).await
     }
 
-    /// A request that somebody else's server will answer: through the gate, and counted for as long
-    /// as the result lives, which is as long as the body of its answer.
-    ///
-    /// # Errors
-    /// As for [`embed`](Self::embed).
-    pub async fn visit(
-        self: &Arc<Self>,
-        arrival: Arrival,
-        deadline: Instant,
-    ) -> Result<Visit, ServeError> {
-        self.check_open(&arrival)?;
-        let inside = self.admit(arrival.synthetic, deadline)?;
-        let entered = async {
-            if !arrival.synthetic && !self.gate.is_open() {
-                self.knock().await?;
-            }
-            let place = Arc::clone(&self.places).acquire_owned().await;
-            place.map_err(|_| ServeError::Draining)
-        };
-        let place = self.within(deadline, entered).await?;
-        // From here on the visit counts, and no longer this function.
-        std::mem::forget(inside);
-        let visit = Visit {
-            service: Arc::clone(self),
-            _place: place,
-            _working: (!arrival.synthetic).then(|| self.metrics.working()),
-        };
-        if !arrival.synthetic {
-            self.visited.store(true, Ordering::Relaxed);
-        }
-        Ok(visit)
-    }
-
     fn check(&self, inputs: usize) -> Result<(), ServeError> {
         let limit = self.limits.client_batch;
         match inputs {
@@ -395,46 +317,6 @@ impl Service {
         Ok((answer.output, tokens, times))
     }
 
-    /// What is to run, and how many tokens it has.
-    async fn prepare(
-        &self,
-        loaded: &Loaded,
-        inputs: Inputs,
-        task: Option<Task>,
-        too_long: TooLong,
-    ) -> Result<(Items, usize), ServeError> {
-        let own = loaded.info.signature.task;
-        let wrong = ServeError::WrongTask { task: own.name() };
-        if task.is_some_and(|task| task != own) {
-            return Err(wrong);
-        }
-        match (inputs, &loaded.tokenizer, &loaded.pictures) {
-            (
-                inputs @ (Inputs::Texts(_) | Inputs::Pairs(_) | Inputs::Tokens(_)),
-                Some(tokenizer),
-                _,
-            ) => {
-                let vocab = loaded.info.vocab;
-                let rows = self
-                    .preparer
-                    .rows(tokenizer, vocab, inputs, too_long)
-                    .await?;
-                let tokens = rows.iter().map(Vec::len).sum();
-                Ok((Items::Rows(rows), tokens))
-            }
-            (Inputs::Tensors(tensors), None, _) => {
-                Ok((Items::Tensors(tensors::checked(tensors, loaded)?), 0))
-            }
-            (Inputs::Image(encoded), _, Some(pictures)) => {
-                let pictures = Arc::clone(pictures);
-                let read = move || pictures.reader.read(&encoded).map_err(not_an_image);
-                let tensor = self.preparer.elsewhere(read).await?;
-                Ok((Items::Tensors(vec![tensor]), 0))
-            }
-            _ => Err(wrong),
-        }
-    }
-
     /// A user was answered. The first one's request is the last stage of a cold start.
     pub fn meet_user(&self, arrived: Instant) {
         let now = self.board.clock().now().since_start().as_millis();
@@ -455,78 +337,6 @@ impl Service {
         }
     }
 
-    /// Admission, then the gate: who comes without a pass being there is told what the replica is
-    /// doing, or waits for it if its model is loaded lazily.
-    async fn enter(
-        &self,
-        arrival: Arrival,
-        deadline: Instant,
-    ) -> Result<(Loaded, Inside<'_>), ServeError> {
-        self.check_open(&arrival)?;
-        let inside = self.admit(arrival.synthetic, deadline)?;
-        if !arrival.synthetic && !self.gate.is_open() {
-            self.knock().await?;
-        }
-        let loaded = self.loaded().ok_or_else(|| self.not_ready())?;
-        if !arrival.synthetic {
-            self.visited.store(true, Ordering::Relaxed);
-        }
-        Ok((loaded, inside))
-    }
-
-    /// The first request to a lazy model starts it and waits for it.
-    async fn knock(&self) -> Result<(), ServeError> {
-        if !self.lazy.enabled || self.board.read(|f| f.phase.is_over()) {
-            return Err(self.not_ready());
-        }
-        self.lazy.wanted.notify_one();
-        self.metrics.cold(1);
-        let mut facts = self.board.watch();
-        let settled = facts
-            .wait_for(|f| self.gate.is_open() || f.phase.is_over())
-            .await
-            .is_ok();
-        if settled && self.gate.is_open() {
-            Ok(())
-        } else {
-            Err(self.not_ready())
-        }
-    }
-
-    #[must_use]
-    pub fn not_ready(&self) -> ServeError {
-        self.board.read(|facts| ServeError::NotReady {
-            phase: facts.phase.name(),
-            detail: report::detail(facts),
-            eta: report::eta(facts, self.board.clock().now()).map(Duration::from_millis),
-        })
-    }
-
-    fn admit(&self, synthetic: bool, deadline: Instant) -> Result<Inside<'_>, ServeError> {
-        // Counted before looking, so that two who look at once cannot both take the last place.
-        let inside = Inside(&self.inside);
-        let before = self.inside.fetch_add(1, Ordering::Relaxed);
-        if synthetic {
-            return Ok(inside);
-        }
-        let load = Load {
-            inside: before,
-            concurrency: self.limits.concurrency,
-            queue: self.limits.queue,
-            expected_wait: self
-                .loaded()
-                .map_or(Duration::ZERO, |loaded| loaded.batcher.expected_wait()),
-            budget: deadline.saturating_duration_since(Instant::now()),
-        };
-        match load.admit() {
-            Admit::Run | Admit::Wait { .. } => Ok(inside),
-            Admit::Shed { why, retry_after } => Err(ServeError::Full {
-                reason: why.name(),
-                retry_after,
-            }),
-        }
-    }
-
     fn refused(&self, error: BatchError) -> ServeError {
         match error {
             BatchError::Deadline => ServeError::Deadline {
@@ -538,34 +348,5 @@ impl Service {
             }
             BatchError::Gone => ServeError::Draining,
         }
-    }
-}
-
-fn not_an_image(error: PictureError) -> ServeError {
-    match error {
-        PictureError::TooLarge { .. } => ServeError::ImageTooLarge(error.to_string()),
-        PictureError::Format | PictureError::Damaged(_) => ServeError::Malformed(error.to_string()),
-    }
-}
-
-/// One request of a user inside a wrapped server.
-#[derive(Debug)]
-pub struct Visit {
-    service: Arc<Service>,
-    _place: OwnedSemaphorePermit,
-    _working: Option<Working>,
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.service.inside.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-struct Inside<'a>(&'a AtomicUsize);
-
-impl Drop for Inside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
