@@ -137,7 +137,7 @@ impl Provisioner {
         let dir = self.settings.dir.join(id.as_str());
         match self.launch(&dir, of, pace) {
             Ok((child, pid)) => {
-                self.confine(id, pid, pace);
+                self.confine(id, pid, of, pace);
                 let mut process = self.attend(id, dir, pid, Life::Child(child));
                 if pace == Pace::Behind {
                     process.lag = Lag::Behind;
@@ -176,8 +176,8 @@ impl Provisioner {
     }
 
     /// A control group of its own, where there may be one.
-    fn confine(&self, id: &ReplicaId, pid: u32, pace: Pace) {
-        let limit = match self.settings.config.memory.limit {
+    fn confine(&self, id: &ReplicaId, pid: u32, of: &Blueprint, pace: Pace) {
+        let limit = match of.config.memory.limit {
             SizeLimit::Bytes(limit) => Some(limit.0),
             SizeLimit::Auto => None,
         };
@@ -358,12 +358,11 @@ struct Watched {
 impl Watched {
     async fn run(mut self, events: mpsc::Sender<Event>) {
         let mut status = self.ended().await;
-        if self
-            .cell
-            .as_ref()
-            .is_some_and(|cell| cell.killed_for_memory() > 0)
-        {
-            status.push_str(": it wanted more memory than memory.limit allows");
+        let killed = self.cell.as_ref().map_or(0, Cell::killed_for_memory);
+        if killed > 0 {
+            status.push_str(&format!(
+                ": {killed} of its processes killed for want of memory (memory.limit, or the machine's)"
+            ));
         }
         // Whatever it has started itself goes too.
         self.signal(Signal::KILL);

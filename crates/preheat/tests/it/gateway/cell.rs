@@ -93,7 +93,7 @@ async fn a_replica_that_wants_more_memory_than_it_may_have_is_ended_and_says_so(
     gateway.wait_for("there", |ready| ready.status == 503).await;
     let told = |s: &Value| {
         s.to_string()
-            .contains("more memory than memory.limit allows")
+            .contains("1 of its processes killed for want of memory")
     };
     until(&gateway, "told why", told).await;
 }
