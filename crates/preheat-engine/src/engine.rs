@@ -17,13 +17,6 @@ pub trait Engine: Send + Sync + fmt::Debug {
 
     /// Opens one more execution context. Instances share the engine's weights.
     fn instance(&self) -> Result<Box<dyn Instance>, RunError>;
-
-    /// Reads a piece of what every run reads, a few microseconds' worth, so that it stays in the
-    /// processor's caches; pieces are numbered from 0 and go round. False where there is nothing of
-    /// that kind.
-    fn reread(&self, _piece: usize) -> bool {
-        false
-    }
 }
 
 /// One execution context. Blocking: callers run it on a thread of its own.

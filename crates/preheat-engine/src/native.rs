@@ -166,11 +166,6 @@ impl Engine for NativeEngine {
             pool,
         }))
     }
-
-    fn reread(&self, piece: usize) -> bool {
-        self.model.reread(piece);
-        true
-    }
 }
 
 impl fmt::Debug for NativeEngine {

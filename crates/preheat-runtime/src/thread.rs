@@ -15,21 +15,6 @@ where
     Builder::new().name(name.to_owned()).spawn(f)
 }
 
-/// Lets the calling thread run only where a CPU has nothing else to do: whoever wakes there takes
-/// the CPU from it at once. False where the system has no such class; the thread is as it was then.
-#[must_use]
-pub fn run_when_idle() -> bool {
-    #[cfg(target_os = "linux")]
-    #[expect(unsafe_code, reason = "no safe wrapper sets a scheduling policy")]
-    {
-        let parameter = libc::sched_param { sched_priority: 0 };
-        // SAFETY: the parameter outlives the call, and 0 names the calling thread.
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) == 0 }
-    }
-    #[cfg(not(target_os = "linux"))]
-    false
-}
-
 /// Enough for threads that answer to be put first, little enough not to starve beside strangers.
 const GIVE_WAY: i32 = 5;
 

@@ -12,11 +12,11 @@ pub mod replica;
 
 mod board;
 mod door;
-mod keep_near;
 mod load;
 mod model;
 mod plan;
 mod prove;
+mod rehearse;
 mod report;
 mod sample;
 mod warm;

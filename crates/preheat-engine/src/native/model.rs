@@ -1,14 +1,12 @@
 //! A model ready to run: its config, and views of its packed numbers. Shared by all execution
 //! contexts, and never changed.
 
-use std::hint;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::image::Image;
 use super::isa::{Isa, Kernels};
 use super::layout::{self, Layout, Scaled};
-use super::memory::LINE_FLOATS;
 use super::names::Names;
 use super::ops::{Dense, Norm};
 use super::pack::Checkpoint;
@@ -16,9 +14,6 @@ use crate::load::{
     Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile,
 };
 use crate::store::{Identity, Kind, Places};
-
-/// Numbers that are read again at once: 64 KiB.
-const PIECE: usize = 16 * 1024;
 
 pub(super) struct Model {
     pub(super) config: EncoderConfig,
@@ -64,15 +59,6 @@ impl Model {
             },
             state,
         ))
-    }
-
-    /// Reads one piece of the packed numbers: a word of each cache line is enough.
-    pub(super) fn reread(&self, piece: usize) {
-        let pieces = self.image.len().div_ceil(PIECE).max(1);
-        let begin = piece % pieces * PIECE;
-        let end = self.image.len().min(begin + PIECE);
-        let lines = self.image[begin..end].iter().step_by(LINE_FLOATS);
-        hint::black_box(lines.fold(0.0, |sum, number| sum + number));
     }
 
     /// What is added to the words of a sequence, a row for each place in it.

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use preheat_api::config::LoadMode;
 use preheat_core::proof::{Outcome, Verdict};
-use preheat_core::warmup::{CaseReport, RoundPolicy};
+use preheat_core::warmup::{CaseReport, Path, RoundPolicy};
 use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::Tasks;
 
 use super::Replica;
 use crate::door::Doors;
-use crate::keep_near;
 use crate::lifecycle::Command;
 use crate::load::ModelTarget;
 use crate::model::{self, Brought, Loaded};
 use crate::plan::{self, Ready};
 use crate::prove::{PATHS, Prover, Trouble};
+use crate::rehearse;
 use crate::warm;
 
 pub(super) struct ModelWork {
@@ -124,9 +124,17 @@ impl ModelWork {
     }
 
     /// From the proof to the first user.
-    pub(super) fn keep_near(&self) {
-        if let Ok(loaded) = self.loaded() {
-            keep_near::until_first_user(&loaded.engine, &self.replica.service);
+    pub(super) fn rehearse(&self) {
+        let Some(smallest) = self.through_the_door().into_iter().next() else {
+            return;
+        };
+        let steady = self.replica.board.read(|facts| {
+            let same = |c: &&CaseReport| c.name == smallest.case.name && c.path == Path::Http;
+            facts.warmup.cases.iter().find(same).map(CaseReport::steady)
+        });
+        if let Some(takes) = steady {
+            let service = &self.replica.service;
+            rehearse::until_first_user(&self.doors, smallest.sample, takes, service);
         }
     }
 

@@ -176,10 +176,10 @@ impl Work for ReplicaWork {
             Subject::Model(model) if pass.warmth() != Warmth::Skipped => Some(model),
             _ => None,
         };
-        if let Some(model) = proven {
-            model.keep_near();
-        }
         self.replica.service.gate.open(pass);
+        if let Some(model) = proven {
+            model.rehearse();
+        }
         self.replica
             .board
             .read(|facts| self.replica.metrics.warmup(&facts.warmup));

@@ -237,6 +237,37 @@ async fn a_balanced_model_is_ready_on_the_smallest_and_largest_case() {
     }
 }
 
+/// A proven replica goes through its own door again and again, until a user does.
+#[tokio::test]
+async fn rehearses_until_the_first_user() {
+    let start = || Start::with(SIM).env("RUST_LOG", "preheat_server::rehearse=debug");
+    let rehearsals = async |replica: &Replica| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = replica.log();
+            let count = log.split("rehearsals=").nth(1).and_then(|rest| {
+                let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+                digits?.parse::<usize>().ok()
+            });
+            if let Some(count) = count {
+                return count;
+            }
+            assert!(Instant::now() < deadline, "rehearses for ever: {log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+
+    let alone = start().ready().await;
+    let many = rehearsals(&alone).await;
+    assert!(many > 0, "it rested from the beginning");
+    assert_eq!(cold_requests(&alone).await, 0.0);
+
+    let visited = start().ready().await;
+    assert_eq!(visited.post("/embed", &json!(["x"])).await.status, 200);
+    let few = rehearsals(&visited).await;
+    assert!(few < many, "{few} with a user, {many} without");
+}
+
 /// Told to retry, a replica comes up as soon as what was missing is there.
 #[tokio::test]
 async fn a_failed_start_is_tried_again() {
