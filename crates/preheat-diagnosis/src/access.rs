@@ -4,40 +4,53 @@ use super::Diagnosis;
 use super::cause::Cause;
 use super::parsed::Parsed;
 use super::timeline::Stream;
+use super::wording::without_numbers;
 
 impl Diagnosis {
     /// A line of an access log: a request, a probe that was answered, what it took.
     pub(super) fn access(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         let Some(path) = path(line.text) else { return };
-        let ok = line.text.contains(" 200");
+        let status = status(line.text);
+        let is_answered = status.is_some_and(|status| (200..300).contains(&status));
+        if is_answered {
+            stream.listening();
+        }
         if is_probe(path) {
-            if ok && path.contains("ready") {
+            if status == Some(200) && path.contains("ready") {
                 stream.claims_ready(&line.evidence);
                 let _ = stream.complete(line.at);
             }
             return;
         }
-        // A size may look like a status.
-        if !ok && has_status_503(line.text) {
-            if let Some(ready) = stream.refuses() {
-                self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
+        match status {
+            Some(503) => {
+                if let Some(ready) = stream.refuses() {
+                    self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
+                }
             }
-            return;
+            // No model was asked.
+            Some(401 | 403 | 404 | 405) => {}
+            _ => self.served(stream, line, path, status),
         }
-        stream.request();
-        if let Some(took) = line.amounts.last() {
-            self.latency.request(took.ms, &line.evidence);
+    }
+
+    fn served(&mut self, stream: &mut Stream, line: &Parsed<'_>, path: &str, status: Option<u16>) {
+        let told = line.amounts.last().map(|took| took.ms);
+        let took = told.or_else(|| trailing_ms(line.text));
+        stream.request(line.at, took);
+        let is_answered = status.is_none_or(|status| (200..300).contains(&status));
+        let is_explained = DELAYED.iter().any(|word| line.text.contains(word));
+        if let Some(took) = took.filter(|_| is_answered && !is_explained) {
+            self.latency
+                .request(&without_numbers(path), took, &line.evidence);
         }
     }
 
     /// A line about a request that is no line of an access log: it begins, or tells its time.
     pub(super) fn asked(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        if path(line.text).is_none_or(is_probe) || line.parts().next().is_some() {
-            return;
-        }
-        stream.request();
-        if let Some(took) = line.amounts.last() {
-            self.latency.request(took.ms, &line.evidence);
+        let asked = path(line.text).filter(|path| !is_probe(path));
+        if let Some(path) = asked.filter(|_| line.parts().next().is_none()) {
+            self.served(stream, line, path, None);
         }
     }
 }
@@ -52,26 +65,89 @@ pub(super) fn is_access(line: &Parsed<'_>) -> bool {
     ]
     .iter()
     .any(|word| line.text.contains(word));
-    let fields = ["path=/", "uri=/", "url=/"]
-        .iter()
-        .any(|field| line.text.contains(field));
+    let fields = FIELDS.iter().any(|field| line.text.contains(field));
     (method || fields) && answered
 }
 
-fn has_status_503(text: &str) -> bool {
-    text.match_indices(" 503").any(|(at, status)| {
-        !text[at + status.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
-    })
+/// What made a request slow, where its line tells that it was no model.
+pub(super) const DELAYED: [&str; 4] = ["retry", "retries", "retried", "timed out"];
+
+/// Seconds at the very end of a line, as access logs have them: `"curl/8" 5.401`.
+fn trailing_ms(text: &str) -> Option<f64> {
+    let (_, last) = text.rsplit_once([' ', '='])?;
+    let (whole, fraction) = last.split_once('.')?;
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_seconds = is_number(whole) && is_number(fraction) && fraction.len() >= 3;
+    last.parse()
+        .ok()
+        .filter(|_| is_seconds)
+        .map(|s: f64| s * 1e3)
 }
+
+/// What servers answer with. Other numbers of three digits are sizes and times.
+const STATUSES: [u16; 26] = [
+    200, 201, 202, 204, 206, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 408, 413, 415, 422,
+    429, 499, 500, 501, 502, 503, 504,
+];
+
+/// The status of an answer: where it is called so, else the first number behind the protocol that may
+/// be one. A size further behind may look like it.
+fn status(text: &str) -> Option<u16> {
+    const NAMES: [&str; 6] = [
+        "status=",
+        "status: ",
+        "statuscode=",
+        "status code=",
+        "code=",
+        "code: ",
+    ];
+    let named = NAMES
+        .iter()
+        .find_map(|name| text.find(name).map(|at| at + name.len()));
+    let from = named.or_else(|| text.find("http/").map(|at| at + "http/".len()));
+    let is_edge =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '=' | '|' | ',' | ';' | ']' | '}' | ')');
+    let mut words = text[from.unwrap_or(0)..].split(is_edge).peekable();
+    while let Some(word) = words.next() {
+        let is_time = words
+            .peek()
+            .is_some_and(|unit| matches!(*unit, "ms" | "s" | "us" | "sec"));
+        let status = word.parse().ok().filter(|status| STATUSES.contains(status));
+        if !is_time && status.is_some() {
+            return status;
+        }
+    }
+    None
+}
+
+/// Fields of structured logs that hold the path that was asked for.
+const FIELDS: [&str; 5] = ["path=/", "uri=/", "url=/", "route=/", "endpoint=/"];
+
+/// Words that make a path one of a file: `model_path=/models/a`.
+const OF_FILES: [&str; 12] = [
+    "model ",
+    "file ",
+    "data ",
+    "cache ",
+    "dest ",
+    "src ",
+    "config ",
+    "repository ",
+    "base ",
+    "root ",
+    "log ",
+    "tokenizer ",
+];
 
 /// The path that was asked for.
 fn path(text: &str) -> Option<&str> {
-    let starts = [
-        "post /", "get /", "put /", "post \"/", "get \"/", "put \"/", "path=/", "uri=/", "url=/",
-    ];
-    let at = starts
-        .iter()
-        .find_map(|start| text.find(start).map(|at| at + start.len() - 1))?;
+    let starts = ["post /", "get /", "put /", "post \"/", "get \"/", "put \"/"];
+    let of = |start: &str| {
+        let at = text.find(start)?;
+        let is_file = OF_FILES.iter().any(|word| text[..at].ends_with(word));
+        (!is_file).then_some(at + start.len() - 1)
+    };
+    let at = starts.iter().chain(&FIELDS).find_map(|start| of(start))?;
     text[at..].split([' ', '"', '?', '\'', ',']).next()
 }
 

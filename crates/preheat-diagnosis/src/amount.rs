@@ -155,7 +155,25 @@ fn unit_before(before: &str) -> Option<f64> {
         .strip_suffix([':', '='])?
         .trim_end_matches(['"', ' ', ')']);
     let word = before.rsplit(|c: char| !c.is_alphanumeric()).next()?;
-    factor(word)
+    factor(word).or_else(|| unit_within(word))
+}
+
+/// `durationMs`, `tookSeconds`, `responseTime`: names of fields in one word.
+fn unit_within(word: &str) -> Option<f64> {
+    let measured = [
+        "duration",
+        "latency",
+        "elapsed",
+        "took",
+        "responsetime",
+        "time",
+    ];
+    let unit = measured.iter().find_map(|name| word.strip_prefix(name))?;
+    match (unit, word) {
+        ("", "responsetime") => Some(1.0),
+        ("", _) => None,
+        _ => factor(unit),
+    }
 }
 
 /// What stands before a number of seconds that has no unit.
@@ -246,6 +264,10 @@ mod tests {
             ("100%|##| 90.9M/90.9M [00:03<00:00, 27.1MB/s]", &[3000.0]),
             ("in 12 seconds.", &[12_000.0]),
             ("340 µs", &[0.34]),
+            (
+                "durationMs=12 tookSeconds: 2 responseTime=88.4",
+                &[12.0, 2000.0, 88.4],
+            ),
         ] {
             assert_eq!(ms(text), want, "{text}");
         }

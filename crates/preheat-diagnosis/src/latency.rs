@@ -1,10 +1,18 @@
 //! What requests took: the first, the steady ones, and percentiles while users did the warm-up.
 
+use std::collections::BTreeMap;
+
 use super::Evidence;
 use super::amount::Amount;
 
-/// Latencies that are kept after the first; enough for a median.
+/// Latencies that are kept after the first of a path; enough for a median.
 const KEPT: usize = 4096;
+
+/// Paths that are told apart; what asks for more of them is not followed.
+const PATHS: usize = 32;
+
+/// Confidence in a first request of which somebody tells.
+const FIRST: f64 = 0.9;
 
 /// Words between two figures that make the second the steady one.
 const STEADY: [&str; 15] = [
@@ -34,11 +42,19 @@ const SPANS: [&str; 9] = [
 pub(super) struct Latency {
     first: Option<(f64, Evidence)>,
     steady: Option<f64>,
+    /// A median, which says nothing of a percentile beside it.
+    typical: Option<f64>,
     high: Option<(f64, Evidence)>,
     /// The newest percentile, when no line says which one is steady.
     newest: Option<f64>,
-    series_first: Option<(f64, Evidence)>,
-    series: Vec<f64>,
+    /// By what was asked for: one path says nothing of what another takes.
+    series: BTreeMap<String, Series>,
+}
+
+#[derive(Debug)]
+struct Series {
+    first: (f64, Evidence),
+    rest: Vec<f64>,
 }
 
 /// A first request that was slow.
@@ -94,13 +110,23 @@ impl Latency {
         }
     }
 
-    /// What one request took.
-    pub(super) fn request(&mut self, ms: f64, evidence: &Evidence) {
-        if self.series_first.is_none() {
-            self.series_first = Some((ms, evidence.clone()));
-        } else if self.series.len() < KEPT {
-            self.series.push(ms);
+    /// What one request for a path took.
+    pub(super) fn request(&mut self, path: &str, ms: f64, evidence: &Evidence) {
+        if let Some(series) = self.series.get_mut(path) {
+            if series.rest.len() < KEPT {
+                series.rest.push(ms);
+            }
+        } else if self.series.len() < PATHS {
+            let first = (ms, evidence.clone());
+            let rest = Vec::new();
+            self.series.insert(path.to_owned(), Series { first, rest });
         }
+    }
+
+    /// The path that was asked for most, and what it takes when nothing is cold any more.
+    fn followed(&self) -> Option<&Series> {
+        let mut all = self.series.values().rev();
+        all.by_ref().max_by_key(|series| series.rest.len())
     }
 
     pub(super) fn measured(&mut self, first_ms: f64, steady_ms: f64, evidence: &Evidence) {
@@ -118,11 +144,13 @@ impl Latency {
         self.steady = Some(self.steady.map_or(ms, |known| known.min(ms)));
     }
 
+    pub(super) fn typical(&mut self, ms: f64) {
+        self.typical = Some(self.typical.map_or(ms, |known| known.min(ms)));
+    }
+
     pub(super) fn first_ms(&self) -> Option<f64> {
-        let slow = self
-            .series_first
-            .as_ref()
-            .filter(|_| self.series.len() >= 3);
+        let slow = self.followed().filter(|series| series.rest.len() >= 3);
+        let slow = slow.map(|series| &series.first);
         self.first.as_ref().or(slow).map(|(ms, _)| *ms)
     }
 
@@ -131,26 +159,19 @@ impl Latency {
             self.newest
                 .filter(|newest| self.high.as_ref().is_some_and(|(high, _)| newest < high))
         };
-        self.steady.or_else(fallen).or_else(|| self.median())
-    }
-
-    /// Of what came after the first few, or after the first where there are not more.
-    fn median(&self) -> Option<f64> {
-        let few = self.series.len() <= 3;
-        let mut rest = self.series.get(usize::from(!few)..)?.to_vec();
-        rest.sort_by(f64::total_cmp);
-        (rest.len() >= 2).then(|| rest[rest.len() / 2])
+        let median = || self.followed().and_then(Series::median);
+        self.steady.or_else(fallen).or_else(median)
     }
 
     /// Everything that shows users paying for the warm-up.
     pub(super) fn slow(&self) -> Vec<Slow> {
         let mut all = Vec::new();
-        let Some(steady) = self.steady_ms() else {
-            return all;
-        };
+        let steady = self.steady_ms();
         let mut judge =
             |what: &Option<(f64, Evidence)>, ratio: f64, slack: f64, confidence: f64| {
+                let first = self.typical.filter(|_| confidence == FIRST);
                 if let Some((ms, evidence)) = what
+                    && let Some(steady) = steady.or(first)
                     && *ms >= ratio * steady
                     && ms - steady >= slack
                 {
@@ -161,10 +182,21 @@ impl Latency {
                     });
                 }
             };
-        judge(&self.first, 2.0, 5.0, 0.9);
+        judge(&self.first, 2.0, 5.0, FIRST);
         judge(&self.high, 2.0, 50.0, 0.85);
-        judge(&self.series_first, 3.0, 100.0, 0.75);
+        let followed = self.followed().map(|series| series.first.clone());
+        judge(&followed, 3.0, 100.0, 0.75);
         all
+    }
+}
+
+impl Series {
+    /// Of what came after the first few, or after the first where there are not more.
+    fn median(&self) -> Option<f64> {
+        let few = self.rest.len() <= 3;
+        let mut rest = self.rest.get(usize::from(!few)..)?.to_vec();
+        rest.sort_by(f64::total_cmp);
+        (rest.len() >= 2).then(|| rest[rest.len() / 2])
     }
 }
 
@@ -183,5 +215,10 @@ fn is_steady(text: &str, at: usize, amounts: &[Amount], index: usize) -> bool {
     // The first figure of a line may be the slow one of "steady state reached after …".
     let told =
         STEADY.iter().any(|word| before.contains(word)) && (index > 0 || !before.contains("until"));
-    told || behind.starts_with("steady")
+    // `120 ms steady`, but not `first=2810ms steady=96ms`.
+    let named = behind.strip_prefix("steady").is_some_and(|rest| {
+        let value = rest.trim_start();
+        !value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '=' | ':'))
+    });
+    told || named
 }

@@ -14,6 +14,7 @@ mod phrases;
 mod stamp;
 mod text;
 mod wording;
+mod wrapped;
 
 mod access;
 mod parsed;
@@ -29,7 +30,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use cause::{About, Cause, Paid};
 pub use pods::{Check, Container, Probe, ProbeKind};
@@ -40,13 +41,14 @@ use latency::Latency;
 use lengths::Lengths;
 use parsed::Parsed;
 use phrases::{Hit, Phrases};
-use rules::{Mark, Meaning, Part};
+use rules::{CONSEQUENCE, Mark, Meaning, Part};
 use sighting::Sighting;
 use timeline::Stream;
-use wording::{says_ready, skips_warmup};
+use wording::{is_denied, is_help, says_killed, says_ready, skips_warmup};
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;
+
 /// One line as it was read. The text may hold anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
@@ -66,6 +68,15 @@ pub struct Evidence {
     pub text: String,
 }
 
+/// Somebody found nobody who listens.
+#[derive(Debug)]
+struct Refusal {
+    ports: Vec<u16>,
+    /// The line is about a probe, or about somebody who waits for the server.
+    is_asked: bool,
+    evidence: Evidence,
+}
+
 /// Takes lines, containers and measurements in; [`Diagnosis::report`] says what they come to.
 #[derive(Debug, Default)]
 pub struct Diagnosis {
@@ -78,7 +89,9 @@ pub struct Diagnosis {
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
     moved: Option<Evidence>,
-    refused: Option<Evidence>,
+    refused: Vec<Refusal>,
+    /// Where somebody listens, sooner or later.
+    ports: BTreeSet<u16>,
     weights: Vec<(f64, Evidence)>,
 }
 
@@ -91,24 +104,26 @@ impl Diagnosis {
     /// Takes a line of a log, of events or of a description in.
     pub fn line(&mut self, line: &Line<'_>) {
         let text = text::clean(line.text);
-        if text.is_empty() {
+        if text.is_empty() || is_help(&text) {
             return;
         }
-        let (name, rest) = text::stream(&text);
-        let stamped = stamp::stamp(rest);
-        let at = line.at.or(stamped.map(|(seconds, ..)| seconds));
-        let unstamped =
-            stamped.map(|(_, start, end)| format!("{}{}", &rest[..start], &rest[end..]));
-        let said = unstamped.as_deref().unwrap_or(rest);
-        let body = text::normal(text::located(said).as_deref().unwrap_or(said));
+        let wrapped::Unwrapped { stream, at, said } = wrapped::unwrap(&text);
+        let at = line.at.or(at);
+        let body = text::normal(text::located(&said).as_deref().unwrap_or(&said));
         let mut hits = Phrases::shared().holding(&body);
+        hits.retain(|hit| {
+            !matches!(hit.means, Meaning::Names(_)) || !is_denied(&body, hit.at, hit.end)
+        });
         if says_ready(&body) {
             hits.push(Hit::mark(Mark::Ready));
+        }
+        if says_killed(&body) {
+            hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
         }
         if skips_warmup(&body) {
             hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
         }
-        let key = self.key(line.source, name);
+        let key = self.key(line.source, &stream);
         let mut stream = self.streams.remove(&key).unwrap_or_default();
         stream.tick(at);
         let is_code = stream.is_code(&body);

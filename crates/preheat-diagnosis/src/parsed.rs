@@ -2,6 +2,7 @@
 
 use super::Evidence;
 use super::amount::Amount;
+use super::cause::Cause;
 use super::phrases::Hit;
 use super::rules::{Mark, Meaning, Part};
 use super::timeline::Place;
@@ -20,6 +21,12 @@ impl Parsed<'_> {
         self.hits
             .iter()
             .find(|hit| hit.means == Meaning::Marks(mark))
+    }
+
+    pub(super) fn names(&self, cause: Cause) -> bool {
+        self.hits
+            .iter()
+            .any(|hit| hit.means == Meaning::Names(cause))
     }
 
     pub(super) fn has(&self, mark: Mark) -> bool {

@@ -42,6 +42,9 @@ impl Hit {
 /// Between the words of a pair lie at most so many bytes.
 const NEAR: usize = 32;
 
+/// Or one name of at most so many: a path, an address.
+const NAME: usize = 200;
+
 /// Places of one word that are kept of a line.
 const REPEATED: usize = 4;
 
@@ -56,11 +59,13 @@ struct Place {
 }
 
 impl Place {
-    fn is_near(&self, other: &Place) -> bool {
-        let gap = |first: &Place, second: &Place| second.start.checked_sub(first.end);
-        gap(self, other)
-            .or_else(|| gap(other, self))
-            .is_some_and(|gap| gap <= NEAR)
+    fn is_near(&self, other: &Place, text: &str) -> bool {
+        let between = |first: &Place, second: &Place| text.get(first.end..second.start);
+        let between = between(self, other).or_else(|| between(other, self));
+        between.is_some_and(|between| {
+            let is_one_name = between.len() <= NAME && between.trim().split(' ').count() == 1;
+            between.len() <= NEAR || is_one_name
+        })
     }
 }
 
@@ -80,9 +85,11 @@ impl Places {
         self.of(words).filter(|place| !place.in_path)
     }
 
-    fn pair(&self, [one, other]: &[Vec<usize>; 2]) -> Option<(usize, usize)> {
+    fn pair(&self, [one, other]: &[Vec<usize>; 2], text: &str) -> Option<(usize, usize)> {
         self.spoken(one).find_map(|first| {
-            let second = self.spoken(other).find(|second| first.is_near(second))?;
+            let second = self
+                .spoken(other)
+                .find(|second| first.is_near(second, text))?;
             Some((first.start.min(second.start), first.end.max(second.end)))
         })
     }
@@ -194,11 +201,11 @@ impl Phrases {
         candidates.dedup();
         candidates
             .into_iter()
-            .filter_map(|index| self.hit(index, &places))
+            .filter_map(|index| self.hit(index, &places, text))
             .collect()
     }
 
-    fn hit(&self, index: usize, places: &Places) -> Option<Hit> {
+    fn hit(&self, index: usize, places: &Places, text: &str) -> Option<Hit> {
         let rule = &self.rules[index];
         let all = |phrase: &Vec<usize>| phrase.iter().all(|word| places.first(*word).is_some());
         if rule.except.iter().any(all) {
@@ -207,7 +214,12 @@ impl Phrases {
         let held = rule.says.iter().filter(|phrase| all(phrase)).flatten();
         let said = held.filter_map(|word| places.first(*word));
         let said = said.map(|place| (place.start, place.end)).min();
-        let paired = || rule.pairs.iter().filter_map(|pair| places.pair(pair)).min();
+        let paired = || {
+            rule.pairs
+                .iter()
+                .filter_map(|pair| places.pair(pair, text))
+                .min()
+        };
         let (at, end) = said.or_else(paired)?;
         let confidence = rule.confidence;
         Some(Hit {

@@ -40,6 +40,16 @@ const POOLED: [&str; 12] = [
     "gunicorn",
 ];
 
+/// Programs that start another one again when a file changes.
+const RELOADERS: [&str; 6] = [
+    "fastapi dev",
+    "watchmedo",
+    "nodemon",
+    "watchexec",
+    "hupper",
+    "jurigged",
+];
+
 /// A container as a manifest or a description has it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Container {
@@ -192,6 +202,24 @@ impl Container {
         })
     }
 
+    /// Switches and what stands behind each, after `=` or a blank.
+    fn switches(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let words: Vec<&str> = self.words().collect();
+        let next: Vec<Option<&str>> = words
+            .iter()
+            .copied()
+            .skip(1)
+            .map(Some)
+            .chain([None])
+            .collect();
+        let pairs = words.into_iter().zip(next);
+        let switches = pairs.filter(|(word, _)| word.starts_with('-'));
+        switches.map(|(word, next)| match word.split_once('=') {
+            Some((switch, value)) => (switch, Some(value)),
+            None => (word, next),
+        })
+    }
+
     fn program(&self) -> String {
         let mut program = self.image.to_ascii_lowercase();
         for part in &self.command {
@@ -307,7 +335,9 @@ fn is_liveness(path: &str, image: &str) -> bool {
 }
 
 fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
+    let program = container.program();
     let told = container.says("--reload")
+        || RELOADERS.iter().any(|reloader| program.contains(reloader))
         || container.says("--debug") && container.program().contains("flask")
         || container.env("FLASK_DEBUG").is_some_and(is_on)
         || container.env("UVICORN_RELOAD").is_some_and(is_on);
@@ -413,14 +443,9 @@ fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
         );
         return Some((container.line, text, 0.7));
     }
-    let named = [
-        "--model-id",
-        "--model",
-        "--model-name-or-path",
-        "--model_id",
-    ]
-    .into_iter()
-    .find_map(|flag| container.option(flag));
+    let named = container.switches().find_map(|(switch, value)| {
+        value.filter(|value| names_model(switch) && is_hub_name(value))
+    });
     let positional = || {
         let words: Vec<&str> = container.command.iter().map(String::as_str).collect();
         let at = words
@@ -429,11 +454,27 @@ fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
             .map(|at| at + 2);
         at.and_then(|at| words.get(at).copied())
     };
-    let by_env = ["MODEL_ID", "HF_MODEL_ID"]
-        .into_iter()
-        .find_map(|var| container.env(var));
+    let by_env = [
+        "MODEL_ID",
+        "HF_MODEL_ID",
+        "MODEL_NAME",
+        "HF_MODEL",
+        "MODEL_REPO",
+    ]
+    .into_iter()
+    .find_map(|var| container.env(var));
     let model = named.or_else(positional).or(by_env)?;
     is_hub_name(model).then(|| (container.line, format!("container {}: {model} is a name on a hub, and no volume keeps it from one start to the next", container.name), 0.7))
+}
+
+/// Whether a switch tells which model is served: `--model`, `--model-path`, `--hf-repo`.
+fn names_model(switch: &str) -> bool {
+    let plain = switch.trim_start_matches('-').replace('_', "-");
+    let mut parts = plain.split('-');
+    let last = parts.next_back().unwrap_or_default();
+    let is_name = matches!(last, "model" | "id" | "path" | "name" | "repo" | "dir");
+    is_name
+        && (last == "model" || last == "repo" || parts.any(|part| matches!(part, "model" | "repo")))
 }
 
 /// What a command brings from elsewhere: an address beside a program that fetches.
@@ -462,9 +503,29 @@ fn fetches(container: &Container) -> Option<&str> {
     by_address.or_else(on_hub)
 }
 
+/// What folders are called that models lie in.
+const FOLDERS: [&str; 10] = [
+    "models",
+    "model",
+    "weights",
+    "checkpoints",
+    "data",
+    "artifacts",
+    "mnt",
+    "opt",
+    "srv",
+    "app",
+];
+
 /// `org/name`, and not a path.
 fn is_hub_name(model: &str) -> bool {
     let plain = model.strip_prefix("hf:").unwrap_or(model);
+    if FOLDERS
+        .iter()
+        .any(|folder| plain.split('/').next() == Some(folder))
+    {
+        return false;
+    }
     let mut parts = plain.split('/');
     let both = parts.next().is_some_and(is_word) && parts.next().is_some_and(is_word);
     both && parts.next().is_none() && !plain.starts_with('.')

@@ -5,7 +5,7 @@ use super::rules::CONSEQUENCE;
 use super::rules::Part;
 use super::sighting::Sighting;
 use super::timeline::Stream;
-use super::{Diagnosis, Evidence};
+use super::{Diagnosis, Evidence, Refusal};
 
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
@@ -98,6 +98,7 @@ impl Diagnosis {
             }
         }
         for stream in streams.values() {
+            self.drop_overcome(stream);
             self.too_early(stream);
             self.loaded_twice(stream);
         }
@@ -133,6 +134,19 @@ impl Diagnosis {
         }
     }
 
+    /// One way to load the model failed, another one did not.
+    fn drop_overcome(&mut self, stream: &Stream) {
+        let Some(failures) = self.seen.get_mut(&Cause::LoadFailure) else {
+            return;
+        };
+        failures
+            .evidence
+            .retain(|failure| !stream.overcome().contains(failure));
+        if failures.evidence.is_empty() {
+            self.seen.remove(&Cause::LoadFailure);
+        }
+    }
+
     fn loaded_twice(&mut self, stream: &Stream) {
         let Some(load) = stream
             .load
@@ -152,18 +166,25 @@ impl Diagnosis {
         }
     }
 
-    /// Somebody is refused, and in the same input weights are loaded: that is why.
+    /// Somebody is refused, and in the same input weights are loaded: that is why, if it is the server
+    /// that was asked, and not one that the server asks.
     fn refused_while_loading(&mut self) {
-        let Some(refused) = self.refused.take() else {
-            return;
-        };
         let loaded = self.at_start.get(&Part::Weights);
-        let is_near = loaded.is_some_and(|weights| {
-            let mut seen = weights.evidence.iter();
-            seen.any(|load| load.source == refused.source)
-        });
-        if is_near && !self.seen.contains_key(&Cause::ConnectionRefused) {
-            self.see(Cause::ConnectionRefused, 0.7, refused, None, None);
+        let is_near = |refused: &Refusal| {
+            loaded.is_some_and(|weights| {
+                let mut seen = weights.evidence.iter();
+                seen.any(|load| load.source == refused.evidence.source)
+            })
+        };
+        let is_ours = |refused: &Refusal| {
+            refused.is_asked || refused.ports.iter().any(|port| self.ports.contains(port))
+        };
+        let mut all = self.refused.iter();
+        let refused = all.find(|refused| is_near(refused) && is_ours(refused));
+        if let Some(evidence) = refused.map(|refused| refused.evidence.clone())
+            && !self.seen.contains_key(&Cause::ConnectionRefused)
+        {
+            self.see(Cause::ConnectionRefused, 0.7, evidence, None, None);
         }
     }
 

@@ -58,6 +58,8 @@ pub enum Mark {
     Cached,
     /// A process ends.
     Ended,
+    /// A model takes the place of one that serves.
+    Replaced,
     /// A request is being served.
     Request,
     /// What is said here happens while a request waits.

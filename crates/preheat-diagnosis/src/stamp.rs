@@ -3,9 +3,16 @@
 /// Time stamps stand at the beginning of a line.
 const WITHIN: usize = 80;
 
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
 /// A time stamp in `text`: seconds on a clock of its own, and where it begins and ends.
 pub(super) fn stamp(text: &str) -> Option<(f64, usize, usize)> {
     let bytes = text.as_bytes();
+    if let Some((seconds, end)) = syslog(bytes) {
+        return Some((seconds, 0, end));
+    }
     let last = bytes.len().min(WITHIN);
     let starts = (0..last).filter(|&at| bytes[at].is_ascii_digit() && is_start(bytes, at));
     starts.take(4).find_map(|at| {
@@ -27,7 +34,8 @@ fn is_start(bytes: &[u8], at: usize) -> bool {
 
 /// `2026-11-27T03:26:16.123Z`, `2026/11/27 03:26:16,123`, `11-27 03:26:16`, `27/Nov/2026:03:26:16`, `03:26:16.1`.
 fn date_time(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
-    let (days, at) = date(bytes, start).unwrap_or((0, start));
+    let dated = date(bytes, start).or_else(|| common_log(bytes, start));
+    let (days, at) = dated.unwrap_or((0, start));
     let (seconds, end) = clock(bytes, at)?;
     Some((days as f64 * 86_400.0 + seconds, end))
 }
@@ -42,6 +50,30 @@ fn date(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
     let (first, second) = (digits(bytes, start, 2)?, digits(bytes, start + 3, 2)?);
     let gap = is_dash(start + 2) && bytes.get(start + 5) == Some(&b' ');
     gap.then(|| (days(2000, first, second), start + 6))
+}
+
+/// `27/Nov/2026:`
+fn common_log(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
+    let day = digits(bytes, start, 2).filter(|_| bytes.get(start + 2) == Some(&b'/'))?;
+    let name = bytes.get(start + 3..start + 6)?;
+    let month = MONTHS.iter().position(|month| month.as_bytes() == name)?;
+    let year = digits(bytes, start + 7, 4).filter(|_| bytes.get(start + 6) == Some(&b'/'))?;
+    let ends = matches!(bytes.get(start + 11), Some(b':' | b' '));
+    let month = i64::try_from(month).ok()? + 1;
+    ends.then(|| (days(year, month, day), start + 12))
+}
+
+/// `Nov 27 03:26:16`, `Nov  7 03:26:16`.
+fn syslog(bytes: &[u8]) -> Option<(f64, usize)> {
+    let name = bytes.get(..3).filter(|_| bytes.get(3) == Some(&b' '))?;
+    let month = MONTHS.iter().position(|month| month.as_bytes() == name)?;
+    let day = match bytes.get(4)? {
+        b' ' => digits(bytes, 5, 1)?,
+        _ => digits(bytes, 4, 2)?,
+    };
+    let (seconds, end) = clock(bytes, 7).filter(|_| bytes[6] == b' ')?;
+    let days = days(2000, i64::try_from(month).ok()? + 1, day);
+    Some((days as f64 * 86_400.0 + seconds, end))
 }
 
 /// Days of the Gregorian calendar since an epoch of no importance.
@@ -113,6 +145,13 @@ fn relative(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
         bytes.get(end + usize::from(seconds)),
         Some(b' ' | b']' | b':')
     );
+    // Milliseconds since the start, with the level behind them.
+    let behind = bytes
+        .get(end..end + 4)
+        .filter(|_| start == 0 && !has_fraction);
+    if behind == Some(b" ms ") && bytes.get(end + 4).is_some_and(u8::is_ascii_uppercase) {
+        return Some((value / 1e3, end + 4));
+    }
     // An epoch in seconds is as good as any other clock.
     let is_time = (bracket && closed && has_fraction)
         || (sign && apart && seconds)
@@ -168,7 +207,14 @@ mod tests {
             ("[    2.5] a", "[   12.5] b", 10.0),
             ("[2.5s] a", "[3.0s] b", 0.5),
             ("+1.5s a", "+2.0s b", 0.5),
+            ("1758 ms INFO a", "2258 ms INFO b", 0.5),
             ("INFO: 03:26:16 a", "INFO: 03:26:20 b", 4.0),
+            (
+                "x - - [30/Nov/2026:23:59:58 +0000] \"GET / HTTP/1.1\" 200",
+                "x - - [01/Dec/2026:00:00:00 +0000] \"GET / HTTP/1.1\" 200",
+                2.0,
+            ),
+            ("Nov 30 23:59:58 a", "Dec  1 00:00:00 b", 2.0),
         ] {
             assert_eq!(between(one, two), seconds, "{one}");
         }

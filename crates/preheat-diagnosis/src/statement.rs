@@ -1,7 +1,7 @@
 //! What one line says beside the lines around it: causes that it names, parts of a start, lengths,
 //! latencies, and where in its life the process is.
 
-use super::Diagnosis;
+use super::access::DELAYED;
 use super::amount;
 use super::cause::Cause;
 use super::lengths::Told;
@@ -10,10 +10,41 @@ use super::phrases::Hit;
 use super::rules::{Mark, Meaning, Part};
 use super::sighting::EVIDENCE;
 use super::timeline::{Place, Stream, Work};
-use super::wording::{fits, is_shard, process, telling, without_numbers};
+use super::wording::{fits, is_shard, ports, process, telling, without_numbers};
+use super::{Diagnosis, Evidence, Refusal};
 
 /// Pulling an image is worth a word from here on.
 const SLOW_PULL_MS: f64 = 10_000.0;
+
+/// A part of a start that takes less is none, as the use of a tokenizer is not.
+const TRIFLE_MS: f64 = 20.0;
+
+/// Ports and refusals that are kept.
+const PORTS: usize = 32;
+
+/// Words of whoever waits for a server, or watches it.
+const ASKING: [&str; 20] = [
+    "retries",
+    "establish",
+    "connect to",
+    "http://",
+    "dial tcp",
+    "predict",
+    "embed",
+    "infer",
+    "attempt",
+    "retry",
+    "curl",
+    "wget",
+    "health",
+    "ready",
+    "live",
+    "probe",
+    "upstream",
+    "wait",
+    "startup",
+    "backend",
+];
 
 /// A download that takes less is a look into the cache.
 const SLOW_DOWNLOAD_MS: f64 = 500.0;
@@ -21,6 +52,12 @@ const SLOW_DOWNLOAD_MS: f64 = 500.0;
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         self.named(line);
+        let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
+        if line.names(Cause::LoadFailure) {
+            stream.fails(&line.evidence);
+        } else if is_loading || line.has(Mark::Warm) {
+            stream.goes_on();
+        }
         self.parts(stream, line);
         let at_request = line.has(Mark::AtRequest)
             || line.has(Mark::Request)
@@ -74,19 +111,37 @@ impl Diagnosis {
                 continue;
             }
             let same = without_numbers(line.text);
-            let Some(place) = line.place(&hit).or_else(|| stream.place(part, &same)) else {
+            if part == Part::Weights && line.has(Mark::Replaced) {
+                continue;
+            }
+            let told = line.place(&hit).or_else(|| stream.begun(part));
+            let is_placed = told.is_some();
+            let place = told.or_else(|| stream.place(part, &same));
+            if part == Part::Weights && (place.is_some() || stream.knows(&same)) {
+                let process = process(line.text).filter(|_| !is_shard(line.text));
+                let loaded = without_numbers(&line.text[hit.at..]);
+                stream.loads(same.clone(), &line.evidence);
+                stream.loads_as(process, loaded, telling(line.text), &line.evidence);
+            }
+            let Some(place) = place else {
+                self.weighed(part, told_ms, &line.evidence);
                 continue;
             };
-            if part == Part::Weights {
-                stream.loads(same, &line.evidence);
-                let process = process(line.text).filter(|_| !is_shard(line.text));
-                stream.loads_as(process, telling(line.text), &line.evidence);
+            let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
+            if part == Part::Kernels && is_shaped && stream.compiles(same, line.text) {
+                self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
+            }
+            // What takes no time is not what somebody waits for.
+            if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
+                continue;
             }
             let work = Work {
                 part,
                 place,
                 told_ms,
                 seen_ms: None,
+                until: line.at,
+                is_placed,
                 evidence: line.evidence.clone(),
             };
             if let Some(settled) = stream.work(work, line.at, telling(line.text)) {
@@ -102,6 +157,8 @@ impl Diagnosis {
             told_ms,
             seen_ms,
             evidence,
+            until: _,
+            is_placed: _,
         } = work;
         let took = told_ms.or(seen_ms);
         if part == Part::Download {
@@ -110,12 +167,7 @@ impl Diagnosis {
             }
             return;
         }
-        if part == Part::Weights
-            && let Some(ms) = took
-            && self.weights.len() < EVIDENCE * 4
-        {
-            self.weights.push((ms, evidence.clone()));
-        }
+        self.weighed(part, took, &evidence);
         match (place, lazily(part)) {
             (Place::AtStart, _) | (_, None) => {
                 let confidence = if told_ms.is_some() { 0.9 } else { 0.7 };
@@ -128,6 +180,16 @@ impl Diagnosis {
                 let confidence = if told_ms.is_some() { 0.9 } else { 0.75 };
                 self.see(cause, confidence, evidence, told_ms, seen_ms);
             }
+        }
+    }
+
+    /// What reading the weights took, whoever they were read for.
+    fn weighed(&mut self, part: Part, took: Option<f64>, evidence: &Evidence) {
+        if part == Part::Weights
+            && let Some(ms) = took
+            && self.weights.len() < EVIDENCE * 4
+        {
+            self.weights.push((ms, evidence.clone()));
         }
     }
 
@@ -163,6 +225,13 @@ impl Diagnosis {
     }
 
     fn latencies(&mut self, line: &Parsed<'_>) {
+        for median in ["median", "p50"] {
+            let at = line.text.find(median);
+            let figure = at.and_then(|at| line.amounts.iter().find(|a| a.start >= at));
+            if let Some(figure) = figure {
+                self.latency.typical(figure.ms);
+            }
+        }
         if let Some(hit) = line.first(Mark::Percentile) {
             self.latency
                 .percentile(line.text, hit.at, line.amounts, &line.evidence);
@@ -176,16 +245,18 @@ impl Diagnosis {
                 .hits
                 .iter()
                 .any(|hit| matches!(hit.means, Meaning::Names(_)))
+            || DELAYED.iter().any(|word| line.text.contains(word))
         {
             return;
         }
-        match line
-            .first(Mark::Request)
-            .filter(|_| line.text.contains("first") || line.text.contains("request 1 "))
-        {
-            Some(first) => self
+        let is_first = line.text.contains("first") || line.text.contains("request 1 ");
+        let asked = line.first(Mark::Request).filter(|_| is_first);
+        let is_of_users = line.text.contains("steady") && !line.has(Mark::Warm);
+        let compared = line.text.find("first").filter(|_| is_of_users);
+        match asked.map(|hit| hit.at).or(compared) {
+            Some(at) => self
                 .latency
-                .first(line.text, first.at, line.amounts, &line.evidence),
+                .first(line.text, at, line.amounts, &line.evidence),
             None => {
                 if let Some(took) = line
                     .amounts
@@ -193,9 +264,19 @@ impl Diagnosis {
                     .find(|a| a.start >= latency.at)
                     .or(line.amounts.last())
                 {
-                    self.latency.request(took.ms, &line.evidence);
+                    self.latency.request("", took.ms, &line.evidence);
                 }
             }
+        }
+    }
+
+    fn refuse(&mut self, line: &Parsed<'_>) {
+        if self.refused.len() < PORTS {
+            self.refused.push(Refusal {
+                ports: ports(line.text).take(PORTS).collect(),
+                is_asked: ASKING.iter().any(|word| line.text.contains(word)),
+                evidence: line.evidence.clone(),
+            });
         }
     }
 
@@ -209,13 +290,16 @@ impl Diagnosis {
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
                 Mark::Ended => stream.ended(process(line.text)),
-                Mark::Request => stream.request(),
+                Mark::Request => stream.request(line.at, None),
                 Mark::Interrupted => stream.interrupted(),
-                Mark::Refused => {
-                    self.refused.get_or_insert_with(|| line.evidence.clone());
-                }
+                Mark::Refused => self.refuse(line),
                 Mark::Cached => stream.cached(),
-                Mark::Listening => stream.listening(),
+                Mark::Replaced => stream.replaces(),
+                Mark::Listening => {
+                    let room = PORTS.saturating_sub(self.ports.len());
+                    self.ports.extend(ports(line.text).take(room));
+                    stream.listening();
+                }
                 Mark::Moved => {
                     self.moved = self.moved.take().or_else(|| Some(line.evidence.clone()))
                 }

@@ -448,3 +448,169 @@ fn a_look_into_the_cache_is_no_download() {
     let real = [lines[0], lines[2]].join("\n");
     assert_eq!(ids(&real), ["download-at-start"]);
 }
+
+/// What was not asked of a model says nothing of what it takes, and what one path takes nothing of
+/// another.
+#[test]
+fn latencies_are_those_of_one_path_that_was_answered() {
+    let asked = |path: &str, status: u16, ms: u32| {
+        format!("INFO method=POST path={path} status={status} duration_ms={ms}\n")
+    };
+    let steady: String = (0..4).map(|_| asked("/rank", 200, 21)).collect();
+    let slow = ["warmed-by-traffic"];
+    assert_eq!(ids(&(asked("/rank", 200, 2900) + &steady)), slow);
+    assert_eq!(ids(&(asked("/report", 200, 2900) + &steady)), [""; 0]);
+    assert_eq!(ids(&(asked("/rank", 404, 1) + &steady)), [""; 0]);
+    let cold = asked("/rank", 404, 1) + &asked("/rank", 200, 2900) + &steady;
+    assert_eq!(ids(&cold), slow);
+    let explained = asked("/rank", 200, 2900).replace("INFO", "INFO (db retried)");
+    assert_eq!(ids(&(explained + &steady)), [""; 0]);
+    let trailing = |seconds: &str| format!("10.0.0.1 \"POST /rank HTTP/1.1\" 200 160 {seconds}\n");
+    let steady = trailing("0.012500").repeat(4);
+    assert_eq!(ids(&(trailing("2.392765") + &steady)), slow);
+}
+
+/// A request that took as long as the load did waited for it, and one that came later did not.
+#[test]
+fn a_requests_time_tells_whether_it_waited_for_a_load() {
+    let log = |took: &str, at: &str| {
+        format!(
+            "Running on http://127.0.0.1:8000\n\
+             2026-11-27 10:00:00,000 reading model.onnx\n\
+             2026-11-27 10:00:02,400 it is there\n\
+             2026-11-27 {at} \"POST /rank HTTP/1.1\" 200 160 {took}\n"
+        )
+    };
+    let lazy = ["model-loaded-at-first-request"];
+    assert_eq!(ids(&log("2.392765", "10:00:02,410")), lazy);
+    assert_eq!(ids(&log("0.012765", "10:00:02,430")), [""; 0]);
+    let ready = |at: &str| {
+        format!(
+            "2026-11-27 10:00:00 model server started\n\
+             2026-11-27 10:00:01 loading model\n\
+             2026-11-27 10:00:03 model loaded\n\
+             2026-11-27 {at} \"POST /rank HTTP/1.1\" 200 44\n"
+        )
+    };
+    assert_eq!(ids(&ready("10:00:03")), lazy);
+    assert_eq!(ids(&ready("10:01:03")), [""; 0]);
+}
+
+#[test]
+fn a_model_that_takes_the_place_of_another_is_nobodys_cold_start() {
+    let start = "loading model v1\nmodel v1 loaded\nINFO ready\n\
+                 INFO: 10.0.0.1:2 - \"POST /rank HTTP/1.1\" 200 OK\n";
+    let again = "loading model v2\nmodel v2 loaded\n";
+    assert_eq!(ids(&format!("{start}{again}")), [""; 0]);
+    let asked = "reload requested by an operator\nopening ranker.onnx\n";
+    assert_eq!(ids(&format!("{start}{asked}")), [""; 0]);
+    let lazy = ["model-loaded-at-first-request", "readiness-too-early"];
+    assert_eq!(ids(&format!("{start}opening ranker.onnx\n")), lazy);
+}
+
+/// One backend does not start, the next one does.
+#[test]
+fn a_load_that_failed_and_then_succeeded_is_none() {
+    let failed = "ERROR could not load model with backend a\n";
+    let ready = "INFO server ready\n";
+    let next = "INFO loading model with backend b\n";
+    assert_eq!(ids(&format!("{failed}{next}{ready}")), [""; 0]);
+    assert_eq!(ids(&format!("{failed}{ready}")), ["load-failure"]);
+    assert_eq!(ids(&format!("{failed}{next}")), ["load-failure"]);
+}
+
+#[test]
+fn only_who_is_refused_by_the_server_itself_is_refused_for_its_load() {
+    let load = "INFO loading model weights\nINFO serving on 0.0.0.0:8080\n";
+    let refused = ["connection-refused-while-loading"];
+    for (line, want) in [
+        ("tester: 127.0.0.1:8080: connection refused", &refused[..]),
+        (
+            "curl: (7) Failed to connect to app port 80: Couldn't connect to server",
+            &refused,
+        ),
+        ("flags: connection refused, using defaults", &[]),
+        ("telemetry: http://127.0.0.1:9 connection refused", &[]),
+    ] {
+        assert_eq!(ids(&format!("{load}{line}\n")), want, "{line}");
+    }
+}
+
+#[test]
+fn what_is_denied_advised_or_explained_did_not_happen() {
+    for line in [
+        "INFO warm-up finished failed=0",
+        "* Fixed: the container was OOMKilled when many texts came at once",
+        "Docs: how to avoid \"address already in use\"",
+        "usage: server [--skip-warmup]",
+        "  --skip-warmup      do not warm the model up",
+        "2026-11-27 11:59:59 INFO oom_kill 0",
+    ] {
+        assert_eq!(ids(line), [""; 0], "{line}");
+    }
+    for (line, want) in [
+        ("INFO warm-up finished failed=2", "warm-up-failed"),
+        ("asr-0   0/1   OOMKilled   0   41s", "out-of-memory"),
+        ("Killed", "out-of-memory"),
+        ("run.sh: line 3:  7 Killed   python app.py", "out-of-memory"),
+    ] {
+        assert_eq!(ids(line), [want], "{line}");
+    }
+}
+
+/// The same function, compiled once more for other numbers.
+#[test]
+fn a_graph_that_is_compiled_for_another_shape_is_compiled_again() {
+    let log = |second: u32| {
+        format!(
+            "INFO first request received\n\
+             Compiling jit(forward) with global shapes (float32[8,256])\n\
+             Compiling jit(forward) with global shapes (float32[{second},256])\n"
+        )
+    };
+    let kernels = "kernel-compilation-at-first-request";
+    assert_eq!(ids(&log(16)), [kernels, "recompilation-on-new-shape"]);
+    assert_eq!(ids(&log(8)), [kernels]);
+}
+
+/// What two replicas do is not done twice by one, whoever collected their lines.
+#[test]
+fn lines_of_two_replicas_are_told_apart() {
+    let lines = |a: &str, b: &str| {
+        let say = |said: &str| format!("{a}{said}\n{b}{said}\n");
+        say("[7] loading model") + &say("[7] model loaded in 2 s") + &say("[7] ready")
+    };
+    for (a, b) in [
+        ("web-1 | ", "web-2 | "),
+        (
+            "2026-11-27T15:00:00Z {app=\"e\", pod=\"e-a\"} ",
+            "2026-11-27T15:00:00Z {app=\"e\", pod=\"e-b\"} ",
+        ),
+        ("e-5d9f8c7b6-h2l4z e ", "e-5d9f8c7b6-w8n3c e "),
+    ] {
+        assert_eq!(ids(&lines(a, b)), [""; 0], "{a}");
+    }
+    let workers = lines("", "").replacen("[7] loading", "[8] loading", 1);
+    assert_eq!(ids(&workers), ["double-load-by-workers"]);
+}
+
+#[test]
+fn a_model_named_on_a_hub_is_fetched_and_a_folder_is_not() {
+    for (switch, is_fetched) in [
+        ("--model-path=org/name", true),
+        ("--hf-repo org/name", true),
+        ("--model-path models/name", false),
+        ("--served-model-alias org/name", false),
+        ("--dtype org/name", false),
+    ] {
+        let change = |c: &mut Container| c.command = switch.split(' ').map(str::to_owned).collect();
+        let want: &[Cause] = if is_fetched {
+            &[Cause::DownloadAtStart]
+        } else {
+            &[]
+        };
+        assert_eq!(found(change, None), want, "{switch}");
+    }
+    let reloads = |c: &mut Container| c.command = vec!["fastapi".into(), "dev".into()];
+    assert_eq!(found(reloads, None), [Cause::DoubleLoadReloader]);
+}

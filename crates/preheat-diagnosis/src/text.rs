@@ -38,7 +38,8 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
     }
 }
 
-/// Lower case; `_`, `-` and white space are one blank. Phrases are written like this.
+/// Lower case; `_`, `-` and white space are one blank, and articles are left out. Phrases are written
+/// like this.
 pub(super) fn normal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -51,7 +52,13 @@ pub(super) fn normal(text: &str) -> String {
             c => out.push(c.to_ascii_lowercase()),
         }
     }
-    out
+    if out.starts_with("the ") {
+        out.replace_range(..4, "");
+    }
+    match out.contains(" the ") {
+        true => out.replace(" the ", " "),
+        false => out,
+    }
 }
 
 /// Where in its code a program writes a line, made a path: `model_loader.py:291` names a file, and
@@ -87,33 +94,6 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// Who wrote a line, where a collector put that in front of it, and the rest of the line:
-/// `web-1  | text` and `[pod/name/container] text`.
-pub(super) fn stream(text: &str) -> (&str, &str) {
-    if let Some(rest) = text.strip_prefix("[pod/")
-        && let Some((name, rest)) = rest.split_once("] ")
-    {
-        return (name, rest);
-    }
-    if let Some((name, rest)) = text.split_once('|') {
-        let name = name.trim_end();
-        let bracketed = name
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'));
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let counted = bracketed.is_some() || name.ends_with(|c: char| c.is_ascii_digit());
-        let name = bracketed.unwrap_or(name);
-        if counted
-            && name.len() <= 64
-            && name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.chars().all(is_name)
-        {
-            return (name, rest.trim_start());
-        }
-    }
-    ("", text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +106,7 @@ mod tests {
         );
         assert_eq!(clean("\u{1b}]0;title\u{7}x\u{1b}["), "x");
         assert_eq!(normal("CUDA_context-INIT  2 s"), "cuda context init 2 s");
+        assert_eq!(normal("Loading the model"), "loading model");
         assert_eq!(shown(&"ä".repeat(400)).chars().count(), SHOWN + 1);
     }
 
@@ -137,16 +118,5 @@ mod tests {
             "[/model/loader.py:291] x_y"
         );
         assert_eq!(of("load_model: 3 at 10:00:01"), "");
-    }
-
-    #[test]
-    fn a_collectors_prefix_names_the_stream() {
-        assert_eq!(stream("web-1  | INFO ready"), ("web-1", "INFO ready"));
-        assert_eq!(stream("[pod/a/b] x"), ("a/b", "x"));
-        assert_eq!(
-            stream("Loading: 100%|###| 3/3"),
-            ("", "Loading: 100%|###| 3/3")
-        );
-        assert_eq!(stream("model | ready"), ("", "model | ready"));
     }
 }

@@ -17,6 +17,12 @@ const YOUNG: u64 = 20;
 /// A start that is silent for so long, with nothing under way, is over.
 const IDLE_S: f64 = 30.0;
 
+/// Lines of one moment bear stamps that differ by so much: some are of whole seconds.
+const CLOCKS_S: f64 = 1.5;
+
+/// A request that takes so long may have waited for a part of the start.
+const LONG_MS: f64 = 300.0;
+
 /// Longest time between two lines that is taken for the time of what the first one tells.
 const LONGEST_STEP_MS: f64 = 3_600_000.0;
 
@@ -54,6 +60,10 @@ pub(super) struct Work {
     pub(super) told_ms: Option<f64>,
     /// From one time stamp to the next.
     pub(super) seen_ms: Option<f64>,
+    /// When it was last heard of.
+    pub(super) until: Option<f64>,
+    /// Its own line tells where it stands.
+    pub(super) is_placed: bool,
     pub(super) evidence: Evidence,
 }
 
@@ -82,9 +92,16 @@ pub(super) struct Stream {
     /// What this line put an end to.
     closed: Option<Part>,
     /// Processes whose load has begun and not ended, by the number that they write.
-    loading: Vec<u64>,
+    loading: Vec<(u64, String)>,
     pub(super) loaded_at_once: bool,
     loads: Vec<(String, u32)>,
+    compiled: Vec<(String, String)>,
+    /// Lines that tell of a load that failed.
+    failed: Vec<Evidence>,
+    /// Those of them after which another load or a warm-up began.
+    retried: Vec<Evidence>,
+    /// Those of them after which the server was ready all the same.
+    overcome: Vec<Evidence>,
     /// What would be downloaded was found to be there.
     is_cached: bool,
     /// The newest line was a frame of a traceback.
@@ -97,6 +114,12 @@ pub(super) struct Stream {
     /// Nothing happened for long: only a request can have asked for what comes then, even if it
     /// leaves no line.
     is_asleep: bool,
+    /// Work for a request that was said to begin, and not that it is over.
+    begun: Option<(Part, Place)>,
+    /// One model takes the place of another while that one serves.
+    is_replacing: bool,
+    /// Weights were loaded before the start was over.
+    is_loaded: bool,
     pub(super) load: Option<Evidence>,
 }
 
@@ -115,6 +138,7 @@ impl Stream {
             && let Some(work) = self.held.last_mut()
         {
             work.seen_ms = step(since, at);
+            work.until = Some(at);
             self.closed = Some(work.part);
         }
     }
@@ -141,6 +165,9 @@ impl Stream {
         {
             return Some(Place::AtStart);
         }
+        if self.phase != Phase::Starting && part == Part::Weights && self.is_replaced(line) {
+            return None;
+        }
         match self.phase {
             Phase::Starting | Phase::Ready if self.is_asleep => Some(Place::AtRequest),
             Phase::Starting => Some(Place::AtStart),
@@ -148,6 +175,37 @@ impl Stream {
             Phase::Serving if self.requests > YOUNG && part == Part::Weights => None,
             Phase::Serving => Some(Place::AtRequest),
         }
+    }
+
+    /// Whether what is loaded takes the place of what was loaded before it, and nobody waits for it.
+    fn is_replaced(&self, line: &str) -> bool {
+        self.is_replacing || (self.is_loaded && self.knows(line))
+    }
+
+    /// Whether something was loaded of which a line told the same but for its numbers.
+    pub(super) fn knows(&self, line: &str) -> bool {
+        self.loads.iter().any(|(known, _)| known == line)
+    }
+
+    /// Takes a line in that tells what is compiled, with and without its numbers; true if the same was
+    /// compiled before with others, which are its shape.
+    pub(super) fn compiles(&mut self, line: String, numbered: &str) -> bool {
+        let known = self.compiled.iter().find(|(known, _)| *known == line);
+        let is_other = known.is_some_and(|(_, shape)| shape != numbered);
+        if known.is_none() && self.compiled.len() < LOADS {
+            self.compiled.push((line, numbered.to_owned()));
+        }
+        is_other
+    }
+
+    /// Where the same work stands that was said to begin and not to end.
+    pub(super) fn begun(&self, part: Part) -> Option<Place> {
+        let begun = self.begun.filter(|(begun, _)| *begun == part);
+        begun.map(|(_, place)| place)
+    }
+
+    pub(super) fn replaces(&mut self) {
+        self.is_replacing = self.phase != Phase::Starting;
     }
 
     /// Takes work in; gives back what is settled by now.
@@ -173,9 +231,16 @@ impl Stream {
             }
         }
         match telling {
-            Telling::Beginning => self.is_under_way = true,
-            Telling::End => self.is_under_way = false,
+            Telling::Beginning => {
+                self.is_under_way = true;
+                let is_asked = work.place == Place::AtRequest;
+                self.begun = is_asked.then_some((work.part, work.place));
+            }
+            Telling::End => (self.is_under_way, self.begun) = (false, None),
             Telling::Neither => {}
+        }
+        if work.part == Part::Weights && self.phase == Phase::Starting {
+            self.is_loaded = true;
         }
         if work.place != Place::AtStart && self.ready.is_some() {
             self.ready_then_cold = true;
@@ -217,18 +282,26 @@ impl Stream {
         }
     }
 
-    /// A process, by its number, begins to load or has loaded.
-    pub(super) fn loads_as(&mut self, process: Option<u64>, telling: Telling, evidence: &Evidence) {
+    /// A process, by its number, begins to load or has loaded. Others that say the same at that time
+    /// load the same.
+    pub(super) fn loads_as(
+        &mut self,
+        process: Option<u64>,
+        line: String,
+        telling: Telling,
+        evidence: &Evidence,
+    ) {
         let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
             self.loading.clear();
             return;
         };
-        if !self.loading.contains(&process) && self.loading.len() < LOADS {
-            self.loading.push(process);
-        }
-        if self.loading.len() > 1 {
+        let mut others = self.loading.iter();
+        if others.any(|(other, said)| *other != process && *said == line) {
             self.loaded_at_once = true;
             self.load = Some(evidence.clone());
+        }
+        if self.loading.len() < LOADS {
+            self.loading.push((process, line));
         }
     }
 
@@ -285,7 +358,8 @@ impl Stream {
     /// What came before was the work of a start.
     pub(super) fn parent(&mut self) {
         self.phase = Phase::Starting;
-        self.is_asleep = false;
+        (self.is_asleep, self.is_replacing) = (false, false);
+        self.begun = None;
         self.reopen(Place::AtStart);
     }
 
@@ -315,18 +389,58 @@ impl Stream {
         step(self.began?, at?)
     }
 
+    pub(super) fn fails(&mut self, evidence: &Evidence) {
+        if self.failed.len() < LOADS {
+            self.failed.push(evidence.clone());
+        }
+    }
+
+    /// Something is loaded, or warmed, although a load failed before.
+    pub(super) fn goes_on(&mut self) {
+        self.retried.append(&mut self.failed);
+        self.retried.truncate(LOADS);
+    }
+
+    pub(super) fn overcome(&self) -> &[Evidence] {
+        &self.overcome
+    }
+
     pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
+        let room = LOADS.saturating_sub(self.overcome.len());
+        let retried = std::mem::take(&mut self.retried);
+        self.overcome.extend(retried.into_iter().take(room));
         self.ready.get_or_insert_with(|| evidence.clone());
     }
 
-    pub(super) fn request(&mut self) {
+    /// A request was served, whose line was written at `at` and tells what it took.
+    pub(super) fn request(&mut self, at: Option<f64>, took_ms: Option<f64>) {
         self.phase = Phase::Serving;
         self.requests += 1;
+        self.weigh(at, took_ms);
         let was_refusing = std::mem::take(&mut self.is_refusing);
         self.reopen(match was_refusing {
             true => Place::AtStart,
             false => Place::AtRequest,
         });
+    }
+
+    /// Work that had ended when a request began was not for it, and work that most of the request's time
+    /// went into was, whatever the lines before left open.
+    fn weigh(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        let Some(at) = at else { return };
+        let began = at - took_ms.map_or(IDLE_S, |ms| ms / 1e3 + CLOCKS_S);
+        let long = took_ms.filter(|ms| self.is_listening && *ms >= LONG_MS);
+        let half = long.map(|ms| at - ms / 2e3);
+        for work in self.held.iter_mut().filter(|work| !work.is_placed) {
+            let Some(until) = work.until else { continue };
+            match work.place {
+                Place::Open if until < began => work.place = Place::AtStart,
+                Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {
+                    work.place = Place::AtRequest;
+                }
+                _ => {}
+            }
+        }
     }
 
     /// A request was answered that nobody can serve it; gives back the claim that somebody can.

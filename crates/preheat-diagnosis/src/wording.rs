@@ -43,7 +43,16 @@ const BEGINS: [&str; 16] = [
 /// Whether a line tells that something begins, or that it is over.
 pub(super) fn telling(text: &str) -> Telling {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    match (text.ends_with("...") || has(&BEGINS), has(&ENDS)) {
+    // "not in memory, reading it" is no end.
+    let is_meant = |at: usize| {
+        !["not", "not yet"]
+            .iter()
+            .any(|no| text[..at].trim_end().ends_with(no))
+    };
+    let ends = ENDS
+        .iter()
+        .any(|word| text.match_indices(word).any(|(at, _)| is_meant(at)));
+    match (text.ends_with("...") || has(&BEGINS), ends) {
         (_, true) if !text.ends_with("...") => Telling::End,
         (true, _) => Telling::Beginning,
         (false, _) => Telling::Neither,
@@ -61,7 +70,34 @@ pub(super) fn says_ready(text: &str) -> bool {
     };
     let mut words = text.split_whitespace().skip_while(is_level);
     let first = words.next().map(|word| word.trim_end_matches(['.', '!']));
-    first == Some("ready") && words.all(|word| word.contains('='))
+    let is_all = first == Some("ready") && words.all(|word| word.contains('='));
+    is_all || ends_ready(text)
+}
+
+/// `server::http: Ready`, `http/server.rs:1853: Ready`: behind a place in code stands nothing else.
+fn ends_ready(text: &str) -> bool {
+    let before = text.trim_end_matches(['.', '!']).strip_suffix(": ready");
+    let place = before.and_then(|before| before.rsplit(' ').next());
+    place.is_some_and(|place| {
+        let is_line = place.contains('.') && place.ends_with(|c: char| c.is_ascii_digit());
+        place.contains("::") || is_line
+    })
+}
+
+/// Whether a shell says that what it ran was killed: `Killed`, `run.sh: line 3: 7 Killed python app.py`.
+pub(super) fn says_killed(text: &str) -> bool {
+    let is_shells = text.contains(": line ") && text.contains(" killed ");
+    text == "killed" || is_shells
+}
+
+/// Whether a line explains how a program is called: `usage: …`, `--skip-warmup      do not warm up`.
+pub(super) fn is_help(text: &str) -> bool {
+    let is_option = text.starts_with('-')
+        && text[1..].starts_with(|c: char| c == '-' || c.is_ascii_alphabetic());
+    let is_usage = text
+        .get(..6)
+        .is_some_and(|start| start.eq_ignore_ascii_case("usage:"));
+    is_usage || (is_option && text.contains("   "))
 }
 
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
@@ -69,12 +105,25 @@ pub(super) fn says_ready(text: &str) -> bool {
 pub(super) fn process(text: &str) -> Option<u64> {
     const BEFORE: [&str; 7] = ["[", "pid=", "pid: ", "pid:", "pid\": ", "worker ", "] w "];
     let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
-    places.into_iter().find_map(|(at, open)| {
+    let told = places.into_iter().find_map(|(at, open)| {
         let rest = &text[at + open.len()..];
-        let end = rest.find(|c: char| !c.is_ascii_digit())?;
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         // `[00:03<00:02` is a progress bar's clock.
         let is_closed = open != "[" || rest[end..].starts_with(']');
         rest[..end].parse().ok().filter(|_| is_closed)
+    });
+    told.or_else(|| instance(text))
+}
+
+/// `[entry:service:2]`: one of several that a server runs of one kind.
+fn instance(text: &str) -> Option<u64> {
+    text.split('[').skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once(']')?;
+        let (kind, number) = name.rsplit_once(':')?;
+        let is_kind = kind.contains(':') && kind.split(' ').count() <= 2;
+        number.parse().ok().filter(|_| is_kind)
     })
 }
 
@@ -102,6 +151,63 @@ pub(super) fn is_raised(text: &str) -> bool {
     ["error:", "exception:", "error ", "exception ", "exit:"]
         .iter()
         .any(|word| text.contains(word))
+}
+
+/// Words in front of what is named that make it a thing of the past, of others or of advice.
+const DENYING: [&str; 15] = [
+    "fixed:",
+    "fixes:",
+    "fix:",
+    "* fixed ",
+    "- fixed ",
+    "* fix ",
+    "- fix ",
+    "how to ",
+    "to avoid ",
+    "to prevent ",
+    "avoids ",
+    "prevents ",
+    "no longer ",
+    "instead of ",
+    "in case of ",
+];
+
+/// So far in front of what is named, and into it.
+const DENIED_WITHIN: usize = 48;
+
+/// Whether what a line names at a place did not happen: it is counted and the count is zero
+/// (`failed=0`), or the words before it are those of release notes and advice.
+pub(super) fn is_denied(text: &str, at: usize, end: usize) -> bool {
+    let from = text.floor_char_boundary(at.saturating_sub(DENIED_WITHIN));
+    let to = text.floor_char_boundary(at + DENIED_WITHIN);
+    let before = text[from..at].rsplit(". ").next().unwrap_or_default();
+    let within = &text[at..to];
+    let count = text[end..].trim_start_matches(['"', ' ', '=', ':']);
+    // A blank alone may part the columns of a table.
+    let has_value = text[end..text.len() - count.len()].contains(['=', ':']);
+    let is_none = count.strip_prefix('0').is_some_and(|rest| {
+        !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':'))
+    });
+    DENYING.iter().any(|word| before.contains(word))
+        || within.contains(" no longer ")
+        || (has_value && is_none)
+}
+
+/// Ports that a line names: `:8000`, `port 8000`, `('127.0.0.1', 8000)`.
+pub(super) fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
+    [":", "port ", "port=", "', ", "port: "]
+        .into_iter()
+        .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
+        .filter_map(|at| {
+            let rest = &text[at..];
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let is_port = matches!(&rest[..end], "80") || end >= 3;
+            let more = rest[end..].strip_prefix([':', '.']);
+            let is_clock = more.is_some_and(|more| more.starts_with(|c: char| c.is_ascii_digit()));
+            rest[..end].parse().ok().filter(|_| is_port && !is_clock)
+        })
 }
 
 /// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,

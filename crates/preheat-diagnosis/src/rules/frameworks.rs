@@ -1,7 +1,8 @@
 //! What model servers and the libraries below them say of what makes a start, or a first request, slow.
 
 use super::super::cause::Cause;
-use super::{Rule, names};
+use super::words::{ABSENT, DEVICE};
+use super::{Pair, Rule, names, paired};
 
 pub(super) const RULES: &[Rule] = &[
     names(
@@ -23,6 +24,18 @@ pub(super) const RULES: &[Rule] = &[
             "without warm up",
             "without warmup",
             "unproven",
+            "warmup is disabled",
+            "warm up is disabled",
+            "warmup is off",
+            "warm up is off",
+            "warmup is turned off",
+            "warm up is turned off",
+            "disable warmup",
+            "disable warm up",
+            "disabling warmup",
+            "disabling warm up",
+            "skipped warmup",
+            "skipped warm up",
             "warmup is skipped",
             "warm up is skipped",
             "warmup requests: 0",
@@ -60,6 +73,15 @@ pub(super) const RULES: &[Rule] = &[
             "worker did not respond in given time",
             "worker failed to start in time",
             "worker did not start within",
+            "worker timed out",
+            "worker + heartbeat + kill",
+            "worker + unresponsive + kill",
+            "worker + not respond + kill",
+            "killing worker + timeout",
+            "start operation timed out",
+            "failed to start within",
+            "did not become ready within",
+            "failed to become ready within",
         ],
         &[
             "::test ",
@@ -121,9 +143,27 @@ pub(super) const RULES: &[Rule] = &[
             "layers option will be ignored",
             "driver on your system is too old",
         ],
-        &["as requested"],
+        &["as requested", "as configured", "not requested"],
         "UserWarning: Specified provider 'CUDAExecutionProvider' is not in available provider names. Available providers: 'CPUExecutionProvider'",
         "INFO device: cpu, as requested",
+    ),
+    // The same in other words.
+    paired(
+        names(
+            Cause::DeviceFallback,
+            0.8,
+            &[],
+            &[
+                "as requested",
+                "as configured",
+                "not requested",
+                "graph",
+                "cuda home",
+            ],
+            "WARNING CUDA requested but torch.cuda.is_available() is False, running on CPU",
+            "INFO CUDA graphs are not available with this backend",
+        ),
+        &[Pair(DEVICE, ABSENT)],
     ),
     names(
         Cause::Recompiled,
@@ -176,11 +216,11 @@ pub(super) const RULES: &[Rule] = &[
             "not covered by warm",
             "warm up did not cover",
             "warmup did not cover",
-            "outside the warmed",
+            "outside warmed",
             "outside warm",
             "beyond warm",
             "larger than max captured",
-            "exceeds the captured",
+            "exceeds captured",
             "longer than warmed",
             "never warmed",
             "larger than warmed",
@@ -240,13 +280,13 @@ pub(super) const RULES: &[Rule] = &[
         ],
         &[
             "limit respected",
-            "from the cpu limit",
+            "from cpu limit",
             "from cgroup",
             "0 throttled",
             "nr throttled 0",
             "nr throttled=0",
-            "of the cpu limit",
-            "by the cpu limit",
+            "of cpu limit",
+            "by cpu limit",
             "not oversub",
         ],
         "WARN intra-op pool has 64 threads, cpu limit is 2",

@@ -1,0 +1,216 @@
+//! What collectors put in front of a line: who wrote it, and through which pipe it came.
+
+use super::stamp::stamp;
+
+/// Longest name of a stream, and longest set of labels.
+const LONGEST: usize = 512;
+
+/// Time stamps and prefixes that are taken off a line: a collector's, another's, the program's own.
+const MOST: usize = 3;
+
+/// A line without what stood in front.
+pub(super) struct Unwrapped {
+    pub(super) stream: String,
+    pub(super) at: Option<f64>,
+    pub(super) said: String,
+}
+
+/// Takes off what collectors and loggers put in front of what a program says.
+pub(super) fn unwrap(text: &str) -> Unwrapped {
+    let (mut name, mut at, mut said) = (String::new(), None, text.to_owned());
+    for round in 0..MOST {
+        let prefix = if round == 0 { stream } else { behind_time };
+        let prefixed = prefix(&said).map(|(stream, rest)| (stream.to_owned(), rest.to_owned()));
+        let is_prefixed = prefixed.is_some();
+        if let Some((stream, rest)) = prefixed {
+            name = if stream.is_empty() { name } else { stream };
+            said = rest;
+        }
+        let stamped = stamp(&said).filter(|(_, start, _)| round == 0 || *start <= 1);
+        let Some((seconds, start, end)) = stamped else {
+            if is_prefixed && round + 1 < MOST {
+                continue;
+            }
+            break;
+        };
+        at = at.or(Some(seconds));
+        said = match start {
+            0 => behind_zone(&said[end..]).to_owned(),
+            _ => format!("{}{}", &said[..start], &said[end..]),
+        };
+    }
+    Unwrapped {
+        stream: name,
+        at,
+        said,
+    }
+}
+
+/// What follows a time zone and the signs around it.
+fn behind_zone(text: &str) -> &str {
+    let zone = text.trim_start_matches(['+', '-', 'Z']);
+    let length = text.len() - zone.len();
+    let digits = zone
+        .bytes()
+        .take_while(|b| b.is_ascii_digit() || *b == b':');
+    let rest = match (length, digits.count()) {
+        (1, 0) => zone,
+        (1, count @ 4..=5) => &zone[count..],
+        _ => text,
+    };
+    rest.trim_start_matches([' ', '\t', '|'])
+}
+
+/// Who wrote a line and what was written, where a collector tells it at the very front: as Compose,
+/// `kubectl logs --prefix` and `stern` do.
+pub(super) fn stream(text: &str) -> Option<(&str, &str)> {
+    bracketed(text)
+        .or_else(|| piped(text))
+        .or_else(|| pod(text))
+        .or_else(|| behind_time(text))
+}
+
+/// The same where a time stamp of the collector's stood before: as Loki, CloudWatch, the journal and
+/// container runtimes do.
+pub(super) fn behind_time(text: &str) -> Option<(&str, &str)> {
+    labelled(text)
+        .or_else(|| task(text))
+        .or_else(|| journal(text))
+        .or_else(|| runtime(text).map(|rest| ("", rest)))
+}
+
+/// `[pod/name/container] text`
+fn bracketed(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix("[pod/")?.split_once("] ")
+}
+
+/// `web-1  | text`
+fn piped(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_once('|')?;
+    let name = name.trim_end();
+    let inner = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let counted = inner.is_some() || name.ends_with(|c: char| c.is_ascii_digit());
+    let name = inner.unwrap_or(name);
+    (counted && is_name(name)).then(|| (name, rest.trim_start()))
+}
+
+/// `{app="a", pod="a-1"} text`
+fn labelled(text: &str) -> Option<(&str, &str)> {
+    let (labels, rest) = text.strip_prefix('{')?.split_once('}')?;
+    let is_set = labels.contains("=\"") && labels.len() <= LONGEST;
+    is_set.then(|| (labels, rest.trim_start()))
+}
+
+/// `ecs/service/task text`
+fn task(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_once(' ')?;
+    let is_task = name.starts_with("ecs/") && name.matches('/').count() == 2;
+    is_task.then_some((name, rest))
+}
+
+/// `host unit[7]: text`, of which the number stays.
+fn journal(text: &str) -> Option<(&str, &str)> {
+    let (host, rest) = text.split_once(' ')?;
+    let (unit, behind) = rest.split_once('[')?;
+    let (number, said) = behind.split_once("]: ")?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let is_unit = is_name(host) && is_name(unit) && is_number && !said.is_empty();
+    is_unit.then(|| (unit, &rest[unit.len()..]))
+}
+
+/// `name-7c9d8f6b5-x2x4z container text`
+fn pod(text: &str) -> Option<(&str, &str)> {
+    let (pod, rest) = text.split_once(' ')?;
+    let (container, said) = rest.split_once(' ')?;
+    let mut parts = pod.rsplit('-');
+    let is_code = |part: Option<&str>, lengths: std::ops::RangeInclusive<usize>| {
+        part.is_some_and(|part| {
+            let plain = part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            plain && lengths.contains(&part.len())
+        })
+    };
+    let is_pod =
+        is_code(parts.next(), 5..=5) && is_code(parts.next(), 6..=10) && parts.next().is_some();
+    (is_pod && is_name(container)).then(|| (pod, said.trim_start()))
+}
+
+/// `stdout F text`: container runtimes.
+fn runtime(text: &str) -> Option<&str> {
+    ["stdout F ", "stderr F ", "stdout P ", "stderr P "]
+        .iter()
+        .find_map(|pipe| text.strip_prefix(pipe))
+}
+
+fn is_name(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collectors_prefix_names_the_stream() {
+        for (line, name, rest) in [
+            ("web-1  | INFO ready", "web-1", "INFO ready"),
+            ("[pod/a/b] x", "a/b", "x"),
+            (
+                "{app=\"a\", pod=\"a-1\"} x y",
+                "app=\"a\", pod=\"a-1\"",
+                "x y",
+            ),
+            ("ecs/a/5f1d x y", "ecs/a/5f1d", "x y"),
+            ("box asr[2201]: x y", "asr", "[2201]: x y"),
+            ("a-b-5d9f8c7b6-h2l4z a x y", "a-b-5d9f8c7b6-h2l4z", "x y"),
+            ("stderr F x y", "", "x y"),
+        ] {
+            assert_eq!(stream(line), Some((name, rest)), "{line}");
+        }
+        for line in [
+            "Loading: 100%|###| 3/3",
+            "model | ready",
+            "{\"a\": 1} x",
+            "INFO loader[x]: y",
+            "cross-encoder model loaded",
+            "sentence-transformers model loaded",
+        ] {
+            assert_eq!(stream(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_within_a_line_is_what_the_program_said() {
+        for (line, name, said) in [
+            ("2026-11-27T20:00:00.1Z stdout F [boot] x", "", "[boot] x"),
+            (
+                "Nov 27 17:00:02 box asr[7]: 2026-11-27 17:00:02 INFO x",
+                "asr",
+                "[7]: 2026-11-27 17:00:02 INFO x",
+            ),
+            (
+                "web-1 | 2026-11-27 17:00:02,001 | INFO | x",
+                "web-1",
+                "INFO | x",
+            ),
+            (
+                "2026-11-27T06:00:00.1+00:00 ecs/a/b x took 00:01:30",
+                "ecs/a/b",
+                "x took 00:01:30",
+            ),
+        ] {
+            let of = unwrap(line);
+            assert_eq!(
+                (of.stream.as_str(), of.said.as_str()),
+                (name, said),
+                "{line}"
+            );
+        }
+    }
+}
