@@ -1,7 +1,8 @@
 //! The rules against a labelled corpus: what servers and Kubernetes really write. One half was seen
 //! while rules were written, the other was held out; a third part was added when the rules stood. Of
-//! forty-eight that came later still, half was learnt from and half kept back; of seventy-two that came
-//! last, half was studied and half spared.
+//! forty-eight that came later still, half was learnt from and half kept back; of seventy-two after
+//! them, half was studied and half spared. Of the newest, most were looked at, some only after rules had
+//! been scored on them, and the last ones not at all.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 10] = [
     "seen",
     "held-out",
     "unseen",
@@ -23,15 +24,17 @@ const PARTS: [&str; 7] = [
     "kept-back",
     "studied",
     "spared",
+    "looked-at",
+    "blind",
+    "last",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 2] = ["kept-back", "spared"];
+const MEASURES: [&str; 3] = ["kept-back", "spared", "last"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
 const KEPT_BACK: f64 = 0.9;
-const SPARED: f64 = 0.91;
 
 struct Counted {
     right: usize,
@@ -100,8 +103,24 @@ fn what_was_studied_last_is_understood() {
 }
 
 #[test]
-fn what_was_spared_is_understood_as_well_as_it_was() {
-    judge("spared", SPARED);
+fn what_was_spared_is_understood() {
+    judge("spared", WANTED);
+}
+
+#[test]
+fn what_was_looked_at_is_understood() {
+    judge("looked-at", WANTED);
+}
+
+#[test]
+fn what_was_scored_blind_is_understood() {
+    judge("blind", WANTED);
+}
+
+/// These came when the rules stood, and nothing was changed for them.
+#[test]
+fn what_came_last_is_understood() {
+    judge("last", WANTED);
 }
 
 fn judge(half: &str, wanted: f64) {
