@@ -1,10 +1,11 @@
 //! Text to token ids, cut to what the model can read. One text at a time on the caller's thread:
 //! never pads, never starts threads.
 //!
-//! There are two ways to the same ids: a compiled form that is mapped and used where it lies
+//! There are two ways to the same tokens: a compiled form that is mapped and used where it lies
 //! (`compiled.rs`), and the `tokenizers` crate (`library.rs`), which reads every tokenizer.json. The
 //! compiled form is made from the crate's (`compile.rs`), and used only after both gave the same
-//! ids for a corpus (`proof.rs`).
+//! ids for a corpus, and for where in a text they came from only after that was the same, too
+//! (`proof.rs`).
 
 mod compile;
 mod compiled;
@@ -54,7 +55,7 @@ pub struct Tokenizer {
 enum Kind {
     Compiled {
         compiled: Box<Compiled>,
-        /// For what the compiled form does not tell: where in the text a token came from.
+        /// Where the compiled form does not tell where in the text a token came from.
         source: Source,
     },
     Library {
@@ -208,7 +209,7 @@ impl Tokenizer {
     #[must_use]
     pub fn has_details(&self) -> bool {
         match &self.kind {
-            Kind::Compiled { source, .. } => source.is_read(),
+            Kind::Compiled { compiled, source } => compiled.details().is_some() || source.is_read(),
             Kind::Library { .. } | Kind::Whitespace { .. } => true,
         }
     }
@@ -219,7 +220,10 @@ impl Tokenizer {
     /// As for [`Tokenizer::encode`].
     pub fn encode_detail(&self, text: &str, special: Special) -> Result<Vec<Token>, TokenizeError> {
         match &self.kind {
-            Kind::Compiled { source, .. } => library::details(source.library()?, text, special),
+            Kind::Compiled { compiled, source } => match compiled.details() {
+                Some(pipeline) => library::details(pipeline, text, special),
+                None => library::details(source.library()?, text, special),
+            },
             Kind::Library { library, .. } => library::details(library, text, special),
             Kind::Whitespace { vocab } => Ok(words(text, *vocab)),
         }

@@ -9,6 +9,7 @@ use tokenizers::{ModelWrapper, Tokenizer as Library};
 
 use super::compiled::added::{self, AddedToken};
 use super::compiled::blob::{Blob, Bytes, Section, Writer};
+use super::compiled::details;
 use super::compiled::normalized;
 use super::compiled::recipe::{Model, Normalizer, Recipe, Split};
 use super::library;
@@ -18,9 +19,16 @@ use crate::store::Content;
 /// What has no compiled form.
 pub(super) type Refusal = String;
 
+/// Whether the compiled form is to tell more than ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Details {
+    With,
+    Without,
+}
+
 /// # Errors
 /// The first thing in it that has no compiled form.
-pub(super) fn compile(library: &Library) -> Result<Bytes, Refusal> {
+pub(super) fn compile(library: &Library, wanted: Details) -> Result<Bytes, Refusal> {
     let part = |part: serde_json::Result<Value>| part.map_err(|error| error.to_string());
     let mut to = Writer::new();
     let normalizers = parts::normalizers(
@@ -42,6 +50,9 @@ pub(super) fn compile(library: &Library) -> Result<Bytes, Refusal> {
         stops_at_spaces: library::stops_at_spaces(library),
     };
     recipe.write(&mut to);
+    if wanted == Details::With {
+        details::write(library, &mut to).map_err(|error| error.to_string())?;
+    }
     Ok(to.finish())
 }
 

@@ -6,31 +6,39 @@
 //! | where things lie in the file | `blob.rs`; lookups in it: `table.rs` |
 //! | which steps there are | `recipe.rs` |
 //! | a step | `added.rs`, `normalize.rs` and `charsmap.rs`, `words.rs`, `model.rs` |
+//! | where in the text tokens came from | `details.rs` |
 
 pub(super) mod added;
 pub(super) mod blob;
 mod charsmap;
+pub(super) mod details;
+pub(super) mod letters;
 mod model;
 mod normalize;
 pub(super) mod recipe;
 pub(super) mod table;
 mod words;
 
+use std::sync::Arc;
+
 use added::{Added, Enough, Part};
 use blob::{Blob, Section};
+use details::Mapped;
 use recipe::Recipe;
 
+use super::library::Pipeline;
 use super::pair::Pair;
 
 pub(super) use normalize::normalized;
 
 pub(super) struct Compiled {
-    blob: Blob,
+    blob: Arc<Blob>,
     recipe: Recipe,
     /// Looked for in the raw text.
     raw: Added,
     /// Looked for in the normalised text.
     normalized: Added,
+    details: Option<Pipeline<Mapped>>,
 }
 
 impl Compiled {
@@ -49,7 +57,9 @@ impl Compiled {
             ))
         };
         let (recipe, raw, normalized) = read().ok_or("its compiled form makes no sense")?;
+        let blob = Arc::new(blob);
         Ok(Compiled {
+            details: details::read(&blob, recipe.model),
             blob,
             recipe,
             raw,
@@ -87,6 +97,11 @@ impl Compiled {
     /// None: this tokenizer has no form for two texts.
     pub(super) fn pair(&self) -> Option<&Pair> {
         self.recipe.pair.as_ref()
+    }
+
+    /// What tells where in a text tokens came from. None: only the file itself does.
+    pub(super) fn details(&self) -> Option<&Pipeline<Mapped>> {
+        self.details.as_ref()
     }
 
     /// Stops at `limit` ids.

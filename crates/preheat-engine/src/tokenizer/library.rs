@@ -4,10 +4,17 @@
 use std::fs;
 use std::path::Path;
 
-use tokenizers::{Encoding, NormalizerWrapper, PreTokenizerWrapper, Tokenizer as Library};
+use tokenizers::{
+    DecoderWrapper, Encoding, Model, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    Tokenizer as Library, TokenizerImpl,
+};
 
 use super::{Special, Token, TokenizeError};
 use crate::load::LoadError;
+
+/// The crate's steps with this vocabulary.
+pub(super) type Pipeline<M> =
+    TokenizerImpl<M, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
 
 /// The model's own tokenizer. What its file says about padding and truncation is ignored: it is
 /// advice for training scripts, and often shorter than the model's true limit.
@@ -64,12 +71,13 @@ pub(super) fn plain(library: &Library, text: &str) -> Result<Vec<u32>, TokenizeE
     Ok(encoding.map_err(TokenizeError::new)?.get_ids().to_vec())
 }
 
-pub(super) fn details(
-    library: &Library,
+/// Every token, and where it came from: the same steps over the crate's vocabulary or over ours.
+pub(super) fn details<M: Model>(
+    pipeline: &Pipeline<M>,
     text: &str,
     special: Special,
 ) -> Result<Vec<Token>, TokenizeError> {
-    library
+    pipeline
         .encode_char_offsets(text, special == Special::Add)
         .map(|encoding| tokens(&encoding))
         .map_err(TokenizeError::new)

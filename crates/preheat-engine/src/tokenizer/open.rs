@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use tokenizers::Tokenizer as Library;
 
+use super::compile::Details;
 use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes, VERSION};
 use super::pair::Pair;
@@ -113,19 +114,27 @@ fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), Lo
 
 /// The compiled form, proven equal, or why there is none.
 fn make(library: &Library) -> Bytes {
-    let proven = |bytes: Bytes| {
-        let blob = Blob::open(store::Content::Private(bytes.clone()));
-        let compiled = Compiled::open(blob.ok_or("it cannot be read back")?)?;
-        proof::equal(&compiled, library)?;
-        Ok(bytes)
-    };
-    compile::compile(library)
-        .map_err(|refusal| format!("it has {refusal}"))
-        .and_then(proven)
-        .unwrap_or_else(|reason: String| compile::refused(&reason))
+    proven(library, Details::With)
+        .and_then(
+            |(bytes, compiled)| match proof::tells_details(&compiled, library) {
+                true => Ok(bytes),
+                false => proven(library, Details::Without).map(|(bytes, _)| bytes),
+            },
+        )
+        .unwrap_or_else(|reason| compile::refused(&reason))
 }
 
-/// The file that a compiled tokenizer was made from; read again when someone needs more than ids.
+fn proven(library: &Library, details: Details) -> Result<(Bytes, Compiled), String> {
+    let bytes =
+        compile::compile(library, details).map_err(|refusal| format!("it has {refusal}"))?;
+    let blob = Blob::open(store::Content::Private(bytes.clone()));
+    let compiled = Compiled::open(blob.ok_or("it cannot be read back")?)?;
+    proof::equal(&compiled, library)?;
+    Ok((bytes, compiled))
+}
+
+/// The file that a compiled tokenizer was made from; read again when someone needs more than ids, and
+/// the compiled form does not tell it.
 pub(super) struct Source {
     path: PathBuf,
     sha256: String,

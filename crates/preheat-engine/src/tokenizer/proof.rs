@@ -1,10 +1,11 @@
 //! Holds a compiled tokenizer against the `tokenizers` crate before it is used: the same ids for
-//! every text of a corpus, or it is not used at all.
+//! every text of a corpus, or it is not used at all; and the same details, or only its ids are.
 
 use tokenizers::Tokenizer as Library;
 
 use super::compiled::Compiled;
 use super::pair::Pair;
+use super::{Special, library};
 use crate::engine::SECOND;
 
 /// Scripts, and whatever has broken tokenizers before.
@@ -60,18 +61,33 @@ const SAMPLES: u32 = 1500;
 /// # Errors
 /// The first text for which they differ.
 pub(super) fn equal(compiled: &Compiled, library: &Library) -> Result<(), String> {
-    let texts = TEXTS.into_iter().map(str::to_owned);
-    let all = texts
-        .chain(added(library))
-        .chain(vocabulary(library))
-        .chain(characters());
-    for text in all {
+    for text in corpus(library) {
         compare(compiled, library, &text)?;
     }
     match compiled.pair() {
         Some(pair) => pairs(compiled, pair, library),
         None => Ok(()),
     }
+}
+
+/// Whether it tells of every token what the crate tells.
+pub(super) fn tells_details(compiled: &Compiled, library: &Library) -> bool {
+    let Some(pipeline) = compiled.details() else {
+        return false;
+    };
+    let same = |text: &str, special| {
+        library::details(pipeline, text, special) == library::details(library, text, special)
+    };
+    corpus(library).all(|text| same(&text, Special::Add))
+        && TEXTS.iter().all(|text| same(text, Special::Omit))
+}
+
+fn corpus(library: &Library) -> impl Iterator<Item = String> {
+    let texts = TEXTS.into_iter().map(str::to_owned);
+    texts
+        .chain(added(library))
+        .chain(vocabulary(library))
+        .chain(characters())
 }
 
 /// Texts of the list, each with the next one.

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::compile::Details;
 use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes};
-use super::{compile, library, proof};
+use super::{Special, compile, library, proof};
 use crate::store::{Content, HEADER, Made};
 
 fn special(id: u32, content: &str, normalized: bool) -> Value {
@@ -80,7 +81,7 @@ fn unigrams() -> Value {
 
 fn compiled(json: &Value) -> Bytes {
     let library = library::parse(json.to_string().as_bytes()).unwrap();
-    compile::compile(&library).unwrap()
+    compile::compile(&library, Details::With).unwrap()
 }
 
 fn open(bytes: Bytes) -> Option<Compiled> {
@@ -93,6 +94,7 @@ fn a_difference_is_found_before_it_is_used() {
         let library = library::parse(json.to_string().as_bytes()).unwrap();
         let same = open(compiled(&json)).unwrap();
         assert_eq!(proof::equal(&same, &library), Ok(()));
+        assert!(proof::tells_details(&same, &library));
         let mut other = json.clone();
         match other["model"]["type"].as_str() {
             Some("WordPiece") => other["normalizer"]["lowercase"] = json!(false),
@@ -102,6 +104,17 @@ fn a_difference_is_found_before_it_is_used() {
         let other = open(compiled(&other)).unwrap();
         let reason = proof::equal(&other, &library).unwrap_err();
         assert!(reason.contains("other tokens"), "{reason}");
+        assert!(!proof::tells_details(&other, &library));
+    }
+}
+
+/// Tokens of the text, or an error: no more than there is to tell.
+fn tell(compiled: &Compiled, text: &str) {
+    let Some(pipeline) = compiled.details() else {
+        return;
+    };
+    for token in library::details(pipeline, text, Special::Add).unwrap_or_default() {
+        assert!(token.start <= token.stop && token.stop <= text.chars().count());
     }
 }
 
@@ -148,6 +161,7 @@ fn damaged_bytes_give_other_ids_and_nothing_worse() {
             opened += 1;
             for text in texts {
                 assert!(compiled.encode(text, 50).len() <= 50.max(compiled.specials()));
+                tell(&compiled, text);
             }
         }
         for len in (0..whole.bytes().len()).step_by(whole.bytes().len() / 200 + 1) {
@@ -156,6 +170,7 @@ fn damaged_bytes_give_other_ids_and_nothing_worse() {
             if let Some(compiled) = open(cut) {
                 for text in texts {
                     compiled.encode(text, 50);
+                    tell(&compiled, text);
                 }
             }
         }

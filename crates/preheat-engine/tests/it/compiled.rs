@@ -38,6 +38,7 @@ impl Pair {
             again.tokenizer_form,
             TokenizerForm::Compiled(ArtefactState::Mapped)
         );
+        assert!(again.tokenizer.has_details(), "nothing is parsed for them");
         let library = load(&LoadSpec::new(dir.path())).unwrap();
         assert_eq!(
             library.tokenizer_form,
@@ -52,6 +53,16 @@ impl Pair {
     fn check(&self, text: &str) {
         let expected = self.library.encode(text).unwrap();
         assert_eq!(self.compiled.encode(text).unwrap(), expected, "{text:?}");
+        self.check_details(text);
+    }
+
+    /// Ids, spelling, and first and last character of every token.
+    fn check_details(&self, text: &str) {
+        for special in [Special::Add, Special::Omit] {
+            let expected = self.library.encode_detail(text, special).unwrap();
+            let found = self.compiled.encode_detail(text, special).unwrap();
+            assert_eq!(found, expected, "{text:?}");
+        }
     }
 }
 
@@ -104,13 +115,12 @@ fn the_reference_ids_come_from_the_compiled_form() {
     for (text, ids) in expected.texts.iter().zip(&expected.ids) {
         assert_eq!(model.tokenizer.encode(text).unwrap(), *ids, "{text:?}");
     }
-    // What the compiled form does not tell comes from the file, when someone asks.
     let details = model
         .tokenizer
         .encode_detail("Café 中!", Special::Add)
         .unwrap();
     assert_eq!(details.len(), model.tokenizer.count("Café 中!").unwrap());
-    assert_eq!(details[1].text, "cafe");
+    assert_eq!((&details[1].text[..], details[1].stop), ("cafe", 4));
     let long = "word ".repeat(1000);
     assert_eq!(model.tokenizer.count(&long).unwrap(), 1002);
 }
@@ -176,6 +186,8 @@ proptest! {
         for pair in pairs() {
             let expected = pair.library.encode(&text).unwrap();
             prop_assert_eq!(pair.compiled.encode(&text).unwrap(), expected);
+            let expected = pair.library.encode_detail(&text, Special::Add).unwrap();
+            prop_assert_eq!(pair.compiled.encode_detail(&text, Special::Add).unwrap(), expected);
         }
     }
 }
@@ -205,6 +217,27 @@ fn character_maps_replace_what_the_crate_replaces() {
         "👨‍👩‍👧 ﬁ👍🏽 \r\n ﬁ",
     ] {
         pair.check(text);
+    }
+}
+
+/// Two tokens of one id: which of them was found, the id does not tell.
+#[test]
+fn details_that_differ_come_from_the_file_when_somebody_asks() {
+    let mut tiny = Tiny::bert();
+    let vocab = &mut tiny.tokenizer["model"]["vocab"];
+    vocab["warm"] = vocab["[UNK]"].clone();
+    let (dir, artefacts) = (tiny.write(), TempDir::new().unwrap());
+    let compiled = load_with(&dir, &artefacts);
+    assert_eq!(
+        compiled.tokenizer_form,
+        TokenizerForm::Compiled(ArtefactState::Built)
+    );
+    let library = load(&LoadSpec::new(dir.path())).unwrap().tokenizer;
+    for (text, is_parsed) in [("a warm model 好", false), ("Kalt", true)] {
+        assert_eq!(compiled.tokenizer.has_details(), is_parsed);
+        let expected = library.encode_detail(text, Special::Add).unwrap();
+        let found = compiled.tokenizer.encode_detail(text, Special::Add);
+        assert_eq!(found.unwrap(), expected);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a replica says about itself from exec to ready, and when warm-up is skipped.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client;
 use crate::replica::{Replica, SIM, Start, model_folder, real_model, served_from};
@@ -185,8 +186,36 @@ async fn metrics_count_requests_and_no_cold_one() {
 }
 
 #[tokio::test]
-async fn who_makes_a_replica_read_its_tokenizer_counts_as_cold() {
+async fn who_asks_where_tokens_came_from_meets_nothing_unwarmed() {
     let replica = Start::with(&real_model()).ready().await;
+    let ask = json!({"inputs": "where a tökenizer's 中 came from"});
+    let answer = replica.post("/tokenize", &ask).await;
+    assert_eq!(answer.status, 200);
+    let tokens = answer.json();
+    let places = tokens[0].as_array().unwrap().iter();
+    let places: Vec<_> = places
+        .map(|token| (token["start"].as_u64(), token["stop"].as_u64()))
+        .collect();
+    // Characters, not bytes.
+    assert!(places.contains(&(Some(20), Some(21))), "{tokens:#}");
+    assert_eq!(cold_requests(&replica).await, 0.0);
+}
+
+/// Two tokens of one id: which of them was found, the compiled tokenizer does not tell.
+#[tokio::test]
+async fn who_makes_a_replica_read_its_tokenizer_counts_as_cold() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(model_folder()).unwrap() {
+        let entry = entry.unwrap();
+        std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let tokenizer = folder.path().join("tokenizer.json");
+    let mut json: Value = serde_json::from_slice(&fs::read(&tokenizer).unwrap()).unwrap();
+    json["model"]["vocab"]["warm"] = json["model"]["vocab"]["[UNK]"].clone();
+    fs::remove_file(&tokenizer).unwrap();
+    fs::write(&tokenizer, json.to_string()).unwrap();
+
+    let replica = Start::with(&served_from(folder.path())).ready().await;
     for _ in 0..2 {
         let ask = json!({"inputs": "where a token came from"});
         assert_eq!(replica.post("/tokenize", &ask).await.status, 200);

@@ -11,6 +11,7 @@ use tokenizers::models::wordpiece::WordPiece;
 
 use super::Refusal;
 use crate::tokenizer::compiled::blob::{Section, Writer};
+use crate::tokenizer::compiled::letters::byte_letters;
 use crate::tokenizer::compiled::recipe::Model;
 use crate::tokenizer::compiled::table::{self, Merge};
 
@@ -124,22 +125,6 @@ fn write_merges(model: &BPE, vocab: &HashMap<String, u32>, to: &mut Writer) -> R
     let merges = merges.ok_or("merges of tokens that are not in the vocabulary")?;
     table::write_merges(merges.into_iter(), to);
     Ok(())
-}
-
-/// The letters that stand for bytes in byte-level vocabularies: visible Latin-1 characters for
-/// themselves, and those behind Latin-1, in order, for the rest.
-fn byte_letters() -> [char; 256] {
-    let is_visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let mut next = 0x100;
-    std::array::from_fn(|byte| {
-        let byte = byte as u8;
-        if is_visible(byte) {
-            return char::from(byte);
-        }
-        let letter = char::from_u32(next).unwrap_or_default();
-        next += 1;
-        letter
-    })
 }
 
 /// The ranges of a class of characters, as the crate's regular expressions have them.

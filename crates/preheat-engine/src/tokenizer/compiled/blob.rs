@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::store::{Content, HEADER, Made};
 
 /// Raised whenever the same bytes would mean something else.
-pub(in crate::tokenizer) const VERSION: u32 = 2;
+pub(in crate::tokenizer) const VERSION: u32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::tokenizer) enum Section {
@@ -36,9 +36,12 @@ pub(in crate::tokenizer) enum Section {
     /// First and last of each range of characters.
     Letters,
     Numbers,
+    /// A digest, and the `tokenizers` crate's own steps, as it writes them. Empty where they, over
+    /// this vocabulary, do not tell of tokens what the crate tells.
+    Pipeline,
 }
 
-const SECTIONS: usize = Section::Numbers as usize + 1;
+const SECTIONS: usize = Section::Pipeline as usize + 1;
 const TABLE: usize = SECTIONS * 2 * size_of::<u32>();
 
 /// A compiled tokenizer in memory or in a file.

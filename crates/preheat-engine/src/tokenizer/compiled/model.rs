@@ -7,32 +7,84 @@ use super::blob::{Blob, Section};
 use super::recipe::Model;
 use super::table::{Hash, Merge, Merges, Tokens};
 
+/// Takes the tokens of a piece, in order. Without [`Span`]s, ids alone are written: most requests need
+/// no more.
+pub(in crate::tokenizer) trait Found {
+    fn count(&self) -> usize;
+
+    /// `len`: bytes of the piece that the token stands for.
+    fn add(&mut self, id: u32, len: usize);
+
+    /// All but the first `count`.
+    fn forget(&mut self, count: usize);
+
+    /// The same, the last one first.
+    fn turn(&mut self, count: usize);
+}
+
+impl Found for Vec<u32> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn add(&mut self, id: u32, _: usize) {
+        self.push(id);
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.truncate(count);
+    }
+
+    fn turn(&mut self, count: usize) {
+        self[count..].reverse();
+    }
+}
+
+/// A token, and how many bytes of the piece it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::tokenizer) struct Span {
+    pub(in crate::tokenizer) id: u32,
+    pub(in crate::tokenizer) len: usize,
+}
+
+impl Found for Vec<Span> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn add(&mut self, id: u32, len: usize) {
+        self.push(Span { id, len });
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.truncate(count);
+    }
+
+    fn turn(&mut self, count: usize) {
+        self[count..].reverse();
+    }
+}
+
 impl Model {
-    /// Adds the ids of a piece, which is not empty.
-    pub(super) fn encode(self, blob: &Blob, piece: &str, out: &mut Vec<u32>) {
+    /// Adds the tokens of a piece, which is not empty.
+    pub(in crate::tokenizer) fn encode(self, blob: &Blob, piece: &str, out: &mut impl Found) {
         match self {
             Model::WordPiece {
                 unknown,
                 most_chars,
                 longest,
             } => {
-                let mark = out.len();
+                let mark = out.count();
                 let words = WordPiece::of(blob, longest as usize);
                 let short = piece.len() <= most_chars as usize
                     || piece.chars().count() <= most_chars as usize;
                 if !short || words.encode(piece, out).is_none() {
-                    out.truncate(mark);
-                    out.push(unknown);
+                    out.forget(mark);
+                    out.add(unknown, piece.len());
                 }
             }
             Model::Bpe { whole_words } => {
-                let whole = whole_words
-                    .then(|| Tokens::of(blob).id(piece.as_bytes()))
-                    .flatten();
-                match whole {
-                    Some(id) => out.push(id),
-                    None => join(blob, piece.as_bytes(), out),
-                }
+                byte_pairs(blob, piece.as_bytes(), whole_words, out);
             }
             Model::Unigram {
                 unknown,
@@ -71,12 +123,12 @@ impl<'a> WordPiece<'a> {
     }
 
     /// None when a part of the word has no token.
-    fn encode(&self, word: &str, out: &mut Vec<u32>) -> Option<()> {
+    fn encode(&self, word: &str, out: &mut impl Found) -> Option<()> {
         let (mut prefix, mut hash): (&[u8], Hash) = (b"", Hash::EMPTY);
         let mut rest = word;
         while !rest.is_empty() {
             let (id, len) = self.first(prefix, hash, rest)?;
-            out.push(id);
+            out.add(id, len);
             rest = &rest[len..];
             (prefix, hash) = (self.prefix, self.prefix_hash);
         }
@@ -99,6 +151,20 @@ impl<'a> WordPiece<'a> {
     }
 }
 
+/// Adds the tokens of a piece of bytes, which need not be a text; it is not empty.
+pub(in crate::tokenizer) fn byte_pairs(
+    blob: &Blob,
+    piece: &[u8],
+    whole_words: bool,
+    out: &mut impl Found,
+) {
+    let whole = whole_words.then(|| Tokens::of(blob).id(piece)).flatten();
+    match whole {
+        Some(id) => out.add(id, piece.len()),
+        None => join(blob, piece, out),
+    }
+}
+
 /// One symbol of a word that is being joined.
 #[derive(Debug, Clone, Copy)]
 struct Symbol {
@@ -113,7 +179,7 @@ const NONE: usize = usize::MAX;
 
 /// Joins neighbours, of all pairs the one that was learnt first, the leftmost of equal ones, until
 /// no two can be joined.
-fn join(blob: &Blob, piece: &[u8], out: &mut Vec<u32>) {
+fn join(blob: &Blob, piece: &[u8], out: &mut impl Found) {
     let (merges, bytes) = (Merges::of(blob), blob.words(Section::Bytes));
     let last = piece.len() - 1;
     let symbols = piece.iter().enumerate().map(|(at, byte)| Symbol {
@@ -146,12 +212,11 @@ fn join(blob: &Blob, piece: &[u8], out: &mut Vec<u32>) {
         let left = symbols[at].left;
         queue.extend([left, at].into_iter().filter_map(|at| pair(&symbols, at)));
     }
-    out.extend(
-        symbols
-            .iter()
-            .filter(|symbol| !symbol.is_gone)
-            .map(|symbol| symbol.id),
-    );
+    for (at, symbol) in symbols.iter().enumerate() {
+        if !symbol.is_gone {
+            out.add(symbol.id, symbol.right.min(piece.len()) - at);
+        }
+    }
 }
 
 /// The way through a piece whose tokens have the best scores together.
@@ -171,9 +236,9 @@ struct Best {
 }
 
 impl Unigram {
-    fn encode(&self, blob: &Blob, piece: &str, out: &mut Vec<u32>) {
+    fn encode(&self, blob: &Blob, piece: &str, out: &mut impl Found) {
         let best = self.ways(blob, piece);
-        let mark = out.len();
+        let mark = out.count();
         // From the end to the beginning; unknown tokens that follow each other are one.
         let (mut end, mut unknown_until) = (piece.len(), None);
         while end > 0 {
@@ -183,16 +248,16 @@ impl Unigram {
                 unknown_until.get_or_insert(end);
             } else {
                 if let Some(until) = unknown_until.take() {
-                    out.push(self.unknown_id(blob, piece, end..until));
+                    out.add(self.unknown_id(blob, piece, end..until), until - end);
                 }
-                out.push(id);
+                out.add(id, end - start);
             }
             end = start;
         }
         if let Some(until) = unknown_until {
-            out.push(self.unknown_id(blob, piece, 0..until));
+            out.add(self.unknown_id(blob, piece, 0..until), until);
         }
-        out[mark..].reverse();
+        out.turn(mark);
     }
 
     /// The text of several unknown tokens together may be a token that was not the best way.

@@ -1,5 +1,7 @@
 //! Hash tables that are used where they lie: tokens by their text, and merges by their two halves.
 
+use std::cmp::Ordering;
+
 use super::blob::{Blob, Section, Words, Writer};
 
 /// The hash of a text, byte by byte, so that every beginning of a word is hashed in one walk.
@@ -77,9 +79,27 @@ impl<'a> Tokens<'a> {
     pub(super) fn id(&self, text: &[u8]) -> Option<u32> {
         self.find(Hash::EMPTY.with_all(text), b"", text)
     }
+
+    /// What the token with this id reads: they lie in the order of their ids.
+    pub(super) fn text(&self, id: u32) -> Option<&'a str> {
+        let (mut low, mut high) = (0, self.tokens.len() / 3);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let [start, len, found] = self.tokens.entry(middle);
+            match found.cmp(&id) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => {
+                    let place = start as usize..(start as usize).checked_add(len as usize)?;
+                    return str::from_utf8(self.text.get(place)?).ok();
+                }
+            }
+        }
+        None
+    }
 }
 
-/// Texts differ from each other.
+/// Texts differ from each other, and come in the order of their ids.
 pub(in crate::tokenizer) fn write_tokens<'t>(
     tokens: impl Iterator<Item = (&'t [u8], u32)>,
     to: &mut Writer,
