@@ -21,10 +21,9 @@ pub(super) struct Arena {
     pub(super) stream: Floats,
     /// What linear steps read in its place, where they multiply rounded numbers.
     pub(super) rounded: Option<RoundedRows>,
-    /// What a layer adds to the residual stream.
-    pub(super) update: Floats,
     /// The widest rows. A layer holds queries, keys, values and what attention makes of them, and
-    /// after that its inner rows: never both, so they share their memory.
+    /// after that its inner rows: never both, so they share their memory. What it adds to the
+    /// residual stream comes to lie where the queries were, and later before the inner rows.
     pub(super) wide: Floats,
     pub(super) operand: Operand,
     /// Where each sequence of the group begins and ends.
@@ -38,8 +37,13 @@ impl Arena {
         let tokens = GROUP_TOKENS.max(config.max_tokens);
         let rows = |width: usize| Floats::zeroed(tokens.saturating_mul(width));
         let operand = Operand(dtype);
-        let wide =
-            (3 * config.hidden + operand.floats(config.hidden)).max(operand.floats(config.inner));
+        let inner = operand.floats(config.inner);
+        let wide = (3 * config.hidden + operand.floats(config.hidden)).max(match dtype {
+            // A large group's inner rows are computed in pieces: what is added lies before them.
+            Dtype::F32 | Dtype::Bf16 => inner,
+            // They are rounded to where those were that they were computed from.
+            Dtype::Int8 => config.hidden + inner,
+        });
         Ok(Arena {
             tokens,
             stream: rows(config.hidden)?,
@@ -48,7 +52,6 @@ impl Arena {
                 Dtype::Bf16 => Some(RoundedRows::halves(tokens, config.hidden)?),
                 Dtype::Int8 => Some(RoundedRows::bytes(tokens, config.hidden.max(config.inner))?),
             },
-            update: rows(config.hidden)?,
             wide: rows(wide)?,
             operand,
             spans: Vec::with_capacity(tokens),

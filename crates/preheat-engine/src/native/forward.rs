@@ -78,7 +78,6 @@ impl<'a> Pass<'a> {
             rounded,
             wide,
             operand,
-            update,
             order,
             ..
         } = &mut *self.arena;
@@ -87,7 +86,6 @@ impl<'a> Pass<'a> {
             pool: self.pool,
         };
         let (qkv, context) = wide.split_at_mut(self.tokens * 3 * hidden);
-        let update = &mut update[..self.tokens * hidden];
 
         step.linear(
             &layer.qkv,
@@ -105,36 +103,41 @@ impl<'a> Pass<'a> {
         }))?;
         let context = &context[..operand.floats(hidden) * self.tokens];
         let context = step.rounded(*operand, rounded.as_mut(), context, self.tokens)?;
+        let update = &mut qkv[..self.tokens * hidden];
         step.linear(&layer.attention_out, None, context, single(update, hidden))
     }
 
     /// What each token makes of what it was told.
     fn feed_forward(&mut self, layer: &layout::Layer) -> Done {
-        let (hidden, activation) = (self.model.config.hidden, self.model.config.activation);
+        let config = &self.model.config;
+        let (hidden, inner) = (config.hidden, config.inner);
         let Arena {
             stream,
             rounded,
             wide,
             operand,
-            update,
             ..
         } = &mut *self.arena;
         let mut step = Step {
             model: self.model,
             pool: self.pool,
         };
-        let update = &mut update[..self.tokens * hidden];
-
-        let inner = operand.rows(wide, self.tokens, self.model.config.inner);
-        step.linear(
-            &layer.up,
-            Some(activation),
-            input(rounded.as_ref(), stream),
-            inner,
-        )?;
-        let inner = &wide[..operand.floats(self.model.config.inner) * self.tokens];
-        let inner = step.rounded(*operand, rounded.as_mut(), inner, self.tokens)?;
-        step.linear(&layer.down, None, inner, single(update, hidden))
+        let (update, wide) = wide.split_at_mut(self.tokens * hidden);
+        let at_once = wide.len() / operand.floats(inner);
+        for first in (0..self.tokens).step_by(at_once) {
+            let tokens = at_once.min(self.tokens - first);
+            step.linear(
+                &layer.up,
+                Some(config.activation),
+                input(rounded.as_ref(), stream).from(first, hidden),
+                operand.rows(wide, tokens, inner),
+            )?;
+            let written = &wide[..operand.floats(inner) * tokens];
+            let written = step.rounded(*operand, rounded.as_mut(), written, tokens)?;
+            let update = &mut update[first * hidden..][..tokens * hidden];
+            step.linear(&layer.down, None, written, single(update, hidden))?;
+        }
+        Ok(())
     }
 
     fn add_norm(&mut self, norm: &layout::Norm) -> Done {
@@ -142,11 +145,11 @@ impl<'a> Pass<'a> {
         let Arena {
             stream,
             rounded,
-            update,
+            wide,
             ..
         } = &mut *self.arena;
         self.pool.run(&Op::AddNorm(AddNorm {
-            update,
+            update: &wide[..self.tokens * hidden],
             norm: self.model.norm(norm),
             out: Shared::new(&mut stream[..self.tokens * hidden], hidden),
             rounded: rounded.as_mut().map(|r| r.rows(self.tokens, hidden)),
@@ -159,7 +162,6 @@ impl<'a> Pass<'a> {
         let Arena {
             stream,
             wide,
-            update,
             spans,
             ..
         } = &mut *self.arena;
@@ -176,7 +178,7 @@ impl<'a> Pass<'a> {
         let Some(([inner, outer], activation)) = self.model.head() else {
             return self.pool.run(&pooled(out));
         };
-        let (summed, between) = (&mut update[..size], &mut wide[..size]);
+        let (summed, between) = wide[..2 * size].split_at_mut(size);
         self.pool.run(&pooled(summed))?;
         let mut step = Step {
             model: self.model,

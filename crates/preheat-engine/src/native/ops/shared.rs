@@ -136,3 +136,17 @@ pub(in crate::native) enum Input<'a> {
     Half(&'a [Bf16]),
     Bytes(&'a [u8], &'a [Scaling]),
 }
+
+impl Input<'_> {
+    /// Without the rows before this one, which are `width` numbers wide.
+    pub(in crate::native) fn from(self, row: usize, width: usize) -> Self {
+        match self {
+            Input::Single(rows) => Input::Single(&rows[row * width..]),
+            // Read in pairs, and four at a time.
+            Input::Half(rows) => Input::Half(&rows[row * width.next_multiple_of(2)..]),
+            Input::Bytes(rows, scalings) => {
+                Input::Bytes(&rows[row * width.next_multiple_of(4)..], &scalings[row..])
+            }
+        }
+    }
+}
