@@ -11,6 +11,7 @@ use preheat_core::proof::{
 use preheat_core::warmup::{CaseReport, Path, RoundPolicy, Rounds};
 use preheat_core::{Failure, FailureKind, Phase};
 use preheat_engine::Matrix;
+use preheat_runtime::memory;
 
 use crate::board::Board;
 use crate::door::{DoorError, Doors, Route, Vectors};
@@ -71,7 +72,7 @@ impl Prover<'_> {
     ///
     /// # Errors
     /// A door that refuses or answers wrongly: never excused.
-    pub async fn evidence(&self, memory: impl Fn() -> MemoryEvidence) -> Result<Evidence, Trouble> {
+    pub async fn evidence(&self, used: impl Fn() -> MemoryEvidence) -> Result<Evidence, Trouble> {
         let (smallest, others) = self.cases.split_at(self.cases.len().min(1));
         for path in PATHS {
             for ready in others {
@@ -87,6 +88,9 @@ impl Prover<'_> {
         // last of all: caches forget within milliseconds, and the first user is next.
         let mut first_requests = Vec::new();
         for path in PATHS.into_iter().rev() {
+            // What came before took most that a heap ever takes, and replicas would keep it, each for
+            // itself. What a small request needs is taken again right here.
+            memory::give_back();
             for ready in smallest {
                 first_requests.push(self.case(ready, path, FRESH, STEADY).await?);
             }
@@ -107,7 +111,7 @@ impl Prover<'_> {
             cases,
             first_requests,
             concurrency,
-            memory: memory(),
+            memory: used(),
             load,
         })
     }

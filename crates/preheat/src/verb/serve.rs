@@ -7,7 +7,7 @@ use preheat_api::config::LogFormat;
 use preheat_core::lifecycle::Exit;
 use preheat_core::{Failure, FailureKind};
 use preheat_runtime::guardian::Ward;
-use preheat_runtime::priority;
+use preheat_runtime::{memory, priority};
 
 use super::process;
 use crate::cli::ServeArgs;
@@ -33,6 +33,8 @@ pub fn replica(
     is_shown: bool,
     ward: Option<Ward>,
 ) -> Result<ExitCode, Failure> {
+    // Before there is any other thread.
+    memory::share_heaps();
     let mut config = effective.config;
     let settings = process::settings(&config)?;
     if is_shown {
