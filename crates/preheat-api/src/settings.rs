@@ -110,6 +110,8 @@ pub mod env {
     pub const HF_ENDPOINT: &str = "HF_ENDPOINT";
     pub const HF_HUB_OFFLINE: &str = "HF_HUB_OFFLINE";
     pub const NO_COLOR: &str = "NO_COLOR";
+    /// Read by ONNX Runtime, set by us where it is not set.
+    pub const ORT_DISABLE_TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
     pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
     pub const HOME: &str = "HOME";
     /// Every variable of this prefix goes to the object store client.

@@ -12,6 +12,22 @@ pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Keeps ONNX Runtime from telling its makers of this process. Builds of theirs do that from the moment
+/// on that they are loaded, through a database in the user's cache directory; what their interface
+/// offers against it comes later than that. Call it before there is another thread.
+pub fn without_telemetry() {
+    if std::env::var_os(env::ORT_DISABLE_TELEMETRY).is_none() {
+        #[expect(
+            unsafe_code,
+            reason = "the library asks for nothing but the environment"
+        )]
+        // SAFETY: no other thread reads the environment meanwhile, as there is none.
+        unsafe {
+            std::env::set_var(env::ORT_DISABLE_TELEMETRY, "1");
+        }
+    }
+}
+
 /// What the process finds around it.
 pub fn read() -> Surroundings {
     let store = std::env::vars()

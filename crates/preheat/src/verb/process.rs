@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use preheat_api::Config;
-use preheat_api::config::LogFormat;
+use preheat_api::config::{EngineKind, LogFormat, Model};
 use preheat_core::{Failure, FailureKind};
 use preheat_runtime::telemetry::{self, OtlpConfig, Telemetry, TelemetryConfig};
 use preheat_runtime::{Shutdown, Tasks, signals, tls};
@@ -26,6 +26,10 @@ pub fn effective(args: &Configured) -> Result<Effective, Failure> {
 }
 
 pub fn settings(config: &Config) -> Result<Settings, Failure> {
+    let is_ours = |model: &Model| model.engine != EngineKind::Http;
+    if config.model.iter().any(is_ours) {
+        surroundings::without_telemetry();
+    }
     Settings::resolve(config, &surroundings::read()).map_err(|error| from_settings(&error))
 }
 

@@ -343,3 +343,15 @@ async fn shapes_that_nobody_declared_must_be_planned() {
         .await;
     assert_eq!(answer.status, 503);
 }
+
+/// Builds of ONNX Runtime's makers keep a database there from the moment on that they are loaded.
+#[tokio::test]
+async fn the_library_keeps_nothing_for_its_makers() {
+    let cache = tempfile::tempdir().unwrap();
+    let path = cache.path().to_str().unwrap();
+    let start = orientation("").env("XDG_CACHE_HOME", path);
+    let _replica = start.ready().await;
+    let entries = std::fs::read_dir(cache.path()).unwrap();
+    let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.is_empty(), "{names:?}");
+}
