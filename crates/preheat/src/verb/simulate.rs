@@ -18,6 +18,7 @@ use preheat_sim::{Gate, plan, run as play};
 use crate::cli::SimulateArgs;
 use crate::exit::{configuration, failure};
 use crate::out;
+use crate::terminal::columns;
 
 /// What is simulated when no file is given.
 const SHIPPED: &str = include_str!("../../../../examples/simulate/7b.toml");
@@ -38,7 +39,7 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     let report = simulate(&file, folder, args.plan)?;
     match args.json {
         true => out::json(&serde_json::json!(report))?,
-        false => out::print(&text::of(&report))?,
+        false => out::print(&text::of(&report, columns()))?,
     }
     if let Some(path) = &args.report {
         write(path, &page::of(&report))?;
