@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::file::{self, RECORD_MB};
 use crate::load::{LoadError, LoadSpec, hex};
 use crate::onnx::OnnxSpec;
 use crate::prepare::{ModelSpec, Part, prepare};
@@ -169,7 +170,8 @@ pub(crate) struct Baked {
 impl Baked {
     /// None when the directory is not a baked one.
     pub(crate) fn read(dir: &Path) -> Option<Self> {
-        let record: Value = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
+        let record: Value =
+            serde_json::from_slice(&file::read(&dir.join(RECORD), RECORD_MB).ok()?).ok()?;
         if record["version"] != VERSION {
             return None;
         }

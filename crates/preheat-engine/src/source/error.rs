@@ -129,6 +129,12 @@ impl FetchError {
                  from {}",
                 dir.display()
             ),
+            FetchError::Io { path, source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                format!(
+                    "remove {}: it is none that was written there, and what it stood for is fetched again",
+                    path.display()
+                )
+            }
             FetchError::Io { path, .. } => format!("check {} and its permissions", path.display()),
             FetchError::Locked { .. } => "wait for the other process, or stop it".to_owned(),
             FetchError::NoPython { .. } => {
