@@ -115,6 +115,14 @@ fn damaged_tokenizer_files_are_refused_or_harmless() {
 }
 
 #[test]
+fn damaged_configurations_are_refused_or_harmless() {
+    let dir = Tiny::bert().write();
+    for file in ["config.json", "modules.json", "1_Pooling/config.json"] {
+        assert!(refused(dir.path(), file, 4000, 1000) > 300, "{file}");
+    }
+}
+
+#[test]
 fn damaged_state_dicts_are_refused_or_harmless() {
     let tiny = Tiny::bert();
     let pickle = pickle(&tiny, F32, "");
