@@ -68,12 +68,16 @@ fn list(cache: &Path, json: bool) -> Result<ExitCode, Failure> {
         out::print(&tables.join("\n"))?;
     }
     if models.is_empty() {
-        say(&format!(
-            "no models in {}; `preheat models pull MODEL` fetches one",
-            cache.display()
-        ));
+        say_none(cache);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn say_none(cache: &Path) {
+    say(&format!(
+        "no models in {}; `preheat models pull MODEL` fetches one",
+        cache.display()
+    ));
 }
 
 fn as_table(models: &[CachedModel]) -> Table {

@@ -48,7 +48,10 @@ pub fn run(cache: &Path) -> Result<ExitCode, Failure> {
             .to_string_lossy();
         table.row([&name, &human::bytes(artefact.bytes), &state]);
     }
-    crate::out::print(&table.within(columns()))?;
+    match table.is_empty() {
+        true => super::say_none(cache),
+        false => crate::out::print(&table.within(columns()))?,
+    }
     match damaged.is_empty() {
         true => Ok(ExitCode::SUCCESS),
         false => Err(staged(

@@ -70,6 +70,8 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
     let mut said = String::new();
     for (config, args) in [
         ("[server]\nprot = 8000\n", &["check"][..]),
+        ("server = 3\n", &["check"]),
+        ("[server]\nport = 99999\n", &["check"]),
         ("[server\n", &["check"]),
         ("", &["check", "--config", "nowhere.toml"]),
         ("", &["check", "--config", "/dev/zero"]),
