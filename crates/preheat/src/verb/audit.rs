@@ -68,7 +68,8 @@ async fn first_request(args: &AuditArgs) -> Result<Check, Failure> {
     let pair = pair.ok_or_else(|| {
         failed(
             "it takes no request of the usual APIs",
-            "probe it with a plan of its own: preheat probe URL --plan",
+            "give the address that takes requests, not the admin listener's; a server with another API is \
+             probed with a plan of its own (`preheat probe URL --plan FILE`)",
         )
     })?;
     let [first, steady] = [pair.first_ms, pair.steady_ms].map(human::millis);
