@@ -167,10 +167,21 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
-/// Lines no longer than a width, for where a longer one would be cut.
-pub fn folded(text: &str, width: usize) -> String {
-    let lines = text.lines().flat_map(|line| broken(line, width.max(1)));
-    lines.collect::<Vec<_>>().join("\n")
+/// Lines no longer than the terminal's width, where there is one: broken between words, each part as
+/// far to the right as the whole.
+pub fn folded(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else {
+        return text.to_owned();
+    };
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+        let room = width.saturating_sub(indent.len()).max(1);
+        for part in broken(line.trim_start_matches(' '), room) {
+            out += &format!("{indent}{part}\n");
+        }
+    }
+    out
 }
 
 /// As [`plain`], of text that may have several lines.
@@ -225,8 +236,12 @@ mod tests {
 
     #[test]
     fn sentences_are_broken_between_words() {
-        let text = "why: 41.2 a second\n\n  short";
-        assert_eq!(folded(text, 11), "why: 41.2 a\nsecond\n\n  short");
-        assert_eq!(folded(text, 80), text);
+        let text = "why: 41.2 a second\n\n  two words\n";
+        let want = "why: 41.2 a\nsecond\n\n  two words\n";
+        assert_eq!(folded(text, Some(11)), want);
+        let narrow = "why:\n41.2 a\nsecond\n\n  two\n  words\n";
+        assert_eq!(folded(text, Some(8)), narrow);
+        assert_eq!(folded(text, Some(80)), text);
+        assert_eq!(folded(text, None), text);
     }
 }

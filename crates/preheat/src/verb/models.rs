@@ -152,20 +152,17 @@ mod tests {
             dir: "/cache/models/one".into(),
             files: Vec::new(),
         };
-        let artefact = Artefact {
+        let artefacts = [Artefact {
             path: "/cache/artefacts/one.packed".into(),
             kind: "weights",
             made_from: None,
             bytes: 43_000_000,
             used: SystemTime::now() + Duration::from_secs(60),
             in_use: false,
-        };
+        }];
         let models = [model];
         for width in [60, 80, 120] {
-            let tables = [
-                as_table(&models),
-                artefacts::as_table(&[artefact.clone()], &models),
-            ];
+            let tables = [as_table(&models), artefacts::as_table(&artefacts, &models)];
             let text = tables.map(|table| table.within(Some(width))).join("\n");
             insta::assert_snapshot!(format!("models_in_{width}_columns"), text);
         }

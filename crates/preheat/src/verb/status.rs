@@ -143,7 +143,7 @@ fn lines(seen: &Result<Readiness, ClientError>) -> Vec<Line> {
         Err(error) => error.to_string(),
     };
     // A block's lines are cut at the width.
-    let text = table::folded(&text, width.unwrap_or(usize::MAX));
+    let text = table::folded(&text, width);
     let line = |text: &str| Line {
         mark: None,
         text: text.to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use preheat_server::human;
 use serde_json::{Value, json};
 
-use crate::table::{Column, Table, plain};
+use crate::table::{Column, Table, folded, plain};
 
 /// A series of requests.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +119,7 @@ impl Figures {
         for limit in self.limits() {
             text += &format!("- {limit}\n");
         }
-        text
+        folded(&text, width)
     }
 
     pub fn as_json(&self) -> Value {

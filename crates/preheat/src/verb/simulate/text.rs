@@ -2,7 +2,7 @@
 
 use preheat_api::simulation::{LingerReport, PlanReport, RunReport, SimulationReport, SpareReport};
 
-use crate::table::{Column, Table, plain, plain_lines};
+use crate::table::{Column, Table, folded, plain, plain_lines};
 
 /// `width`: of the terminal, where there is one.
 pub fn of(report: &SimulationReport, width: Option<usize>) -> String {
@@ -23,7 +23,7 @@ pub fn of(report: &SimulationReport, width: Option<usize>) -> String {
     if let Some(plan) = &report.plan {
         text += &format!("\n{}", planned(plan, width));
     }
-    text
+    folded(&text, width)
 }
 
 fn one(run: &RunReport, slo_ms: f64, width: Option<usize>) -> String {
