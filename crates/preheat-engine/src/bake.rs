@@ -34,7 +34,7 @@ const VERSION: u64 = 1;
 pub enum BakeError {
     #[error("{path} is not empty")]
     NotEmpty { path: PathBuf },
-    #[error("{path} cannot be written or read")]
+    #[error("{path} cannot be written or read: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{file} changed while it was copied")]
     Changed { file: String },
@@ -48,6 +48,12 @@ impl BakeError {
     pub fn remedy(&self) -> String {
         match self {
             BakeError::NotEmpty { .. } => "name a directory that is empty or not there".to_owned(),
+            BakeError::Io { path, source } if source.kind() == io::ErrorKind::StorageFull => {
+                format!(
+                    "free some space where {} is, or bake elsewhere",
+                    path.display()
+                )
+            }
             BakeError::Io { path, .. } => {
                 format!(
                     "check the permissions of {} and the disk it is on",

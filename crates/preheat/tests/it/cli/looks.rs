@@ -93,6 +93,8 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
         ("", &["init", "--from", "/dev/zero"]),
         ("", &["diagnose", "nothing.log"]),
         ("", &["simulate", "nothing.toml"]),
+        ("", &["init", "--out", "/dev/null/deploy"]),
+        ("", &["man", "/dev/null/man"]),
     ] {
         let called = Shell::with(config)
             .env("PREHEAT_LOG_FORMAT", "text")
