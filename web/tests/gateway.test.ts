@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { DECISIONS, type Fake, fake, rollout, services } from './fake';
-import { close, embed, gateway, open, type Replica, shot, until, violations } from './support';
+import { close, cutTables, embed, gateway, open, type Replica, shot, until, violations } from './support';
 
 const running: (() => void)[] = [];
 
@@ -78,7 +78,7 @@ test('every page of a gateway is in order, light and dark, wide and narrow', { t
   running.push(of.stop);
   await until('one is ready', async () => (await fleet(of)).some((one) => one.phase === 'ready'));
   for (const dark of [false, true]) {
-    for (const width of [1280, 390]) {
+    for (const width of [1280, 360]) {
       const { page, faults } = await open(`${of.admin}/`, { dark, width });
       await page.getByText('a gateway', { exact: true }).waitFor();
       for (const name of ['fleet', 'rollout', 'watch', 'costs']) {
@@ -87,6 +87,7 @@ test('every page of a gateway is in order, light and dark, wide and narrow', { t
         expect(await violations(page), name).toEqual([]);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(overflow, `${name} is wider than the screen`).toBeLessThanOrEqual(0);
+        expect(await cutTables(page), name).toBe(0);
         await shot(page, `gateway-${name}-${dark ? 'dark' : 'light'}-${width}`);
       }
       expect(faults).toEqual([]);

@@ -1,7 +1,7 @@
 // Every page, on a real replica with the real model: figures against the API, axe, the policy.
 
 import { afterAll, beforeAll, test } from 'vitest';
-import { close, embed, open, REAL, type Replica, ready, replica, shot, violations } from './support';
+import { close, cutTables, embed, open, REAL, type Replica, ready, replica, shot, violations } from './support';
 
 let real: Replica;
 
@@ -18,7 +18,7 @@ afterAll(async () => {
 const PAGES = ['watch', 'start', 'diff', 'ready', 'traffic', 'fleet', 'rollout', 'costs', 'play'];
 
 for (const dark of [false, true]) {
-  for (const width of [1280, 390]) {
+  for (const width of [1280, 360]) {
     test.concurrent(`every page is in order, ${dark ? 'dark' : 'light'}, ${width} px`, { timeout: 60_000 }, async ({ expect }) => {
       const { page, faults } = await open(`${real.admin}/`, { dark, width });
       await page.getByText('● live').waitFor();
@@ -28,6 +28,7 @@ for (const dark of [false, true]) {
         expect(await violations(page), name).toEqual([]);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(overflow, `${name} is wider than the screen`).toBeLessThanOrEqual(0);
+        expect(await cutTables(page), name).toBe(0);
         await shot(page, `${name}-${dark ? 'dark' : 'light'}-${width}`);
       }
       expect(faults).toEqual([]);

@@ -194,6 +194,11 @@ async function fresh(page: Page, origin: string): Promise<void> {
   );
 }
 
+/** Tables of which a part is seen only by scrolling sideways. */
+export function cutTables(page: Page): Promise<number> {
+  return page.evaluate(() => [...document.querySelectorAll('.scroll')].filter((at) => at.scrollWidth > at.clientWidth).length);
+}
+
 /** What axe finds, one line each. Runs beside the page's policy, not through it. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);

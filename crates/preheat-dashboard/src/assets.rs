@@ -16,12 +16,12 @@ pub(crate) const ASSETS: &[Asset] = &[
         content: include_bytes!("../../../web/dist/assets/icon-DArJ52jQ.svg"),
     },
     Asset {
-        path: "assets/index-BWUgCjPF.js",
-        content: include_bytes!("../../../web/dist/assets/index-BWUgCjPF.js"),
+        path: "assets/index-8GdSD5zs.css",
+        content: include_bytes!("../../../web/dist/assets/index-8GdSD5zs.css"),
     },
     Asset {
-        path: "assets/index-CNA7Zl39.css",
-        content: include_bytes!("../../../web/dist/assets/index-CNA7Zl39.css"),
+        path: "assets/index-F6qMCzPq.js",
+        content: include_bytes!("../../../web/dist/assets/index-F6qMCzPq.js"),
     },
     Asset {
         path: "assets/scale-to-zero-B5GgjYVR.ndjson",

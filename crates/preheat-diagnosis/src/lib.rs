@@ -24,6 +24,7 @@ mod latency;
 mod lengths;
 mod pods;
 mod report;
+mod restarts;
 mod sighting;
 mod timeline;
 
@@ -41,6 +42,7 @@ use latency::Latency;
 use lengths::Lengths;
 use parsed::Parsed;
 use phrases::{Hit, Phrases};
+use restarts::Restarts;
 use rules::{CONSEQUENCE, Mark, Meaning, Part};
 use sighting::Sighting;
 use timeline::Stream;
@@ -92,6 +94,7 @@ pub struct Diagnosis {
     refused: Vec<Refusal>,
     /// Where somebody listens, sooner or later.
     ports: BTreeSet<u16>,
+    restarts: Restarts,
     weights: Vec<(f64, Evidence)>,
 }
 

@@ -107,6 +107,7 @@ impl Diagnosis {
         self.slow_requests();
         self.cold_cache();
         self.containers();
+        self.ended_by_its_probe();
         self.drop_explained();
         self.drop_consequences();
         self.add_start();

@@ -52,6 +52,12 @@ pub enum Mark {
     Ready,
     /// Nobody listens where somebody asks.
     Refused,
+    /// A startup probe was answered, and not well, or not in time.
+    Unstarted,
+    /// A container that keeps ending is kept from starting again for a while.
+    HeldBack,
+    /// A container ended by itself.
+    Crashed,
     /// A request was cut off because its worker was killed.
     Interrupted,
     /// What would be downloaded is there already.

@@ -293,6 +293,9 @@ impl Diagnosis {
                 Mark::Request => stream.request(line.at, None),
                 Mark::Interrupted => stream.interrupted(),
                 Mark::Refused => self.refuse(line),
+                Mark::Unstarted => self.restarts.unstarted(&line.evidence),
+                Mark::HeldBack => self.restarts.held_back(&line.evidence),
+                Mark::Crashed => self.restarts.crashed = true,
                 Mark::Cached => stream.cached(),
                 Mark::Replaced => stream.replaces(),
                 Mark::Listening => {

@@ -614,3 +614,35 @@ fn a_model_named_on_a_hub_is_fetched_and_a_folder_is_not() {
     let reloads = |c: &mut Container| c.command = vec!["fastapi".into(), "dev".into()];
     assert_eq!(found(reloads, None), [Cause::DoubleLoadReloader]);
 }
+
+#[test]
+fn a_container_held_back_after_its_startup_probe_was_ended_by_it() {
+    const FAILED: &str = "Warning  Unhealthy  40s (x60 over 9m)  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503";
+    const HELD: &str = "Warning  BackOff  9s (x7 over 4m)  kubelet  Back-off restarting failed container embedder in pod embedder-0_ml(0f1d)";
+    let report = diagnose(&format!("{FAILED}\n{HELD}"));
+    let [finding] = &report.findings[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(finding.cause, Cause::ProbeWindow);
+    let lines: Vec<_> = finding.evidence.iter().map(|e| e.line).collect();
+    assert_eq!(lines, [1, 2]);
+    assert!(finding.confidence < 0.95, "nobody says so in so many words");
+
+    // Killed, and nobody says for want of memory.
+    let killed = format!("      Exit Code:    137\n{FAILED}\n{HELD}");
+    assert_eq!(ids(&killed), ["probe-window-too-short"]);
+}
+
+#[test]
+fn a_container_held_back_for_another_reason_is_not_its_startup_probes() {
+    const FAILED: &str = "40s  Warning  Unhealthy  pod/slow-0  Startup probe failed: HTTP probe failed with statuscode: 503";
+    const HELD: &str = "9s  Warning  BackOff  pod/slow-0  Back-off restarting failed container";
+    const REFUSED: &str = "40s  Warning  Unhealthy  pod/slow-0  Startup probe failed: Get \"http://10.1.1.7:8000/health\": dial tcp 10.1.1.7:8000: connect: connection refused";
+    let both = |one: &str, other: &str| ids(&format!("{one}\n{other}"));
+    assert!(ids(FAILED).is_empty() && ids(HELD).is_empty());
+    assert!(both(FAILED, &HELD.replace("slow-0", "other-0")).is_empty());
+    assert_eq!(both(REFUSED, HELD), ["connection-refused-while-loading"]);
+    let log = format!("{FAILED}\n{HELD}");
+    assert!(both(&log, "      Exit Code:    1").is_empty());
+    assert_eq!(both(&log, "    Reason:       OOMKilled"), ["out-of-memory"]);
+}

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::file::{self, RECORD_MB};
 use crate::load::{LoadError, LoadSpec, hex};
 use crate::onnx::OnnxSpec;
 use crate::prepare::{ModelSpec, Part, prepare};
@@ -33,7 +34,7 @@ const VERSION: u64 = 1;
 pub enum BakeError {
     #[error("{path} is not empty")]
     NotEmpty { path: PathBuf },
-    #[error("{path} cannot be written or read")]
+    #[error("{path} cannot be written or read: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{file} changed while it was copied")]
     Changed { file: String },
@@ -47,6 +48,12 @@ impl BakeError {
     pub fn remedy(&self) -> String {
         match self {
             BakeError::NotEmpty { .. } => "name a directory that is empty or not there".to_owned(),
+            BakeError::Io { path, source } if source.kind() == io::ErrorKind::StorageFull => {
+                format!(
+                    "free some space where {} is, or bake elsewhere",
+                    path.display()
+                )
+            }
             BakeError::Io { path, .. } => {
                 format!(
                     "check the permissions of {} and the disk it is on",
@@ -169,7 +176,8 @@ pub(crate) struct Baked {
 impl Baked {
     /// None when the directory is not a baked one.
     pub(crate) fn read(dir: &Path) -> Option<Self> {
-        let record: Value = serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()?;
+        let record: Value =
+            serde_json::from_slice(&file::read(&dir.join(RECORD), RECORD_MB).ok()?).ok()?;
         if record["version"] != VERSION {
             return None;
         }

@@ -3,6 +3,7 @@
 
 pub mod bake;
 pub mod engine;
+mod file;
 pub mod floor;
 pub mod load;
 mod native;

@@ -32,6 +32,7 @@ use memmap2::{Advice, Mmap};
 pub use shelf::{Artefact, list, verify};
 
 use crate::bake::Baked;
+use crate::file::{self, RECORD_MB};
 use crate::load::ArtefactState;
 use header::Header;
 use stamp::Stamp;
@@ -223,7 +224,7 @@ pub(crate) fn find(places: Places<'_>, identity: &Identity, len: Option<usize>) 
 /// What was noted about an artefact: for people to read, nothing is computed with it.
 pub(crate) fn noted(store: &Path, identity: &Identity) -> Option<String> {
     let path = store.join(format!("{}.note", identity.name()));
-    fs::read_to_string(path)
+    file::read_text(&path, RECORD_MB)
         .ok()
         .filter(|text| !text.is_empty())
 }

@@ -223,7 +223,12 @@ fn inherit(
     provisioner: &Provisioner,
 ) -> Inherited {
     let same = |s: &ServiceState| s.name == of.name && s.base == base.revision.as_str();
-    let state = file.read().filter(same);
+    let state = file.read().unwrap_or_else(|error| {
+        let remedy = error.remedy();
+        tracing::warn!(event = "state_unusable", service = %of.name, %error, remedy, "this service begins anew");
+        None
+    });
+    let state = state.filter(same);
     let mut known = vec![base.revision.clone()];
     if let Some(state) = &state {
         let rollout = state.rollout.iter().flat_map(|r| [&r.from, &r.to]);
@@ -324,7 +329,7 @@ fn clear(settings: &Settings) {
 fn clear_service(of: &ServiceSettings) -> io::Result<()> {
     let file = StateFile::of(&of.local.dir);
     let promoted = |s: &ServiceState| Blueprint::new(s.serving.clone()).revision.as_str() != s.base;
-    let promoted = file.read().filter(promoted);
+    let promoted = file.read().ok().flatten().filter(promoted);
     fs::remove_dir_all(&of.local.dir)?;
     let Some(state) = promoted else { return Ok(()) };
     // Bounds are the configuration's again, and a rollout begins anew or not at all.

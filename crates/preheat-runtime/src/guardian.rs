@@ -6,7 +6,7 @@
 //! patience: a new guardian that takes it over writes its own name into the ward's file of
 //! ownership. Without that it leaves, so that nothing is ever left behind.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -14,11 +14,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
 
+use crate::file;
 use crate::signals::{Shutdown, Urgency};
 use crate::thread;
 
 /// Between two looks for a successor.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// A name takes a line.
+const LIMIT_MB: u64 = 1;
 
 /// Wards hold the lock for a moment when they find it free.
 const WARDS: Duration = Duration::from_secs(2);
@@ -86,7 +90,7 @@ impl Ward {
     /// When the guardian's file is not there, or the system has no thread left.
     pub fn watch(self, shutdown: Shutdown) -> io::Result<()> {
         let lock = File::open(&self.lock)?;
-        let name = fs::read_to_string(&self.owner)?;
+        let name = file::read_text(&self.owner, LIMIT_MB)?;
         thread::spawn_named("guardian", move || {
             self.until_alone(&lock, name);
             tracing::warn!(
@@ -113,7 +117,7 @@ impl Ward {
     fn successor(&self, lock: &File, name: &str) -> Option<String> {
         let deadline = Instant::now() + self.patience;
         loop {
-            let owner = fs::read_to_string(&self.owner).ok();
+            let owner = file::read_text(&self.owner, LIMIT_MB).ok();
             if let Some(next) = owner.filter(|next| next != name)
                 && is_held(lock)
             {
@@ -170,7 +174,7 @@ mod tests {
         }
 
         fn own(&self, name: &str) {
-            fs::write(self.folder.path().join("owner"), name).unwrap();
+            std::fs::write(self.folder.path().join("owner"), name).unwrap();
         }
 
         fn ward(&self, patience: Duration) -> JoinHandle<()> {

@@ -4,6 +4,7 @@
 pub mod file;
 mod flags;
 pub mod tree;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -63,9 +64,7 @@ impl ConfigError {
             }
             ConfigError::Read { .. } => "check the path given with --config",
             ConfigError::Syntax { .. } => "correct the file at the place named",
-            ConfigError::Schema { .. } => {
-                "`preheat check` without it shows every key with its value"
-            }
+            ConfigError::Schema { .. } => "`preheat check` alone shows every key with its value",
         }
     }
 }
@@ -146,7 +145,7 @@ fn set(tree: &mut Value, key: &str, text: &str, origin: &Origin) -> Result<(), C
 fn parse(tree: &Value, origin: &Origin) -> Result<Config, ConfigError> {
     serde_path_to_error::deserialize(tree).map_err(|error| {
         let path = error.path().to_string();
-        let problem = error.into_inner().to_string();
+        let problem = words::for_users(&error.into_inner().to_string());
         let problem = if path == "." {
             problem
         } else {

@@ -1,5 +1,7 @@
 //! How a verb that failed says so: stage, cause, remedy, exit code.
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use preheat_api::report::ErrorReport;
@@ -59,6 +61,18 @@ pub fn staged(
         stage,
         ..failure(kind, cause, remedy)
     }
+}
+
+/// A file, or a folder of files, that a verb was to write.
+pub fn unwritten(stage: &'static str, path: &Path, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or name another place"
+        }
+        _ => "name a place in a folder that exists and may be written",
+    };
+    let cause = format!("{} cannot be written: {error}", path.display());
+    staged(stage, FailureKind::Internal, cause, remedy)
 }
 
 pub fn from_config(error: &ConfigError) -> Failure {

@@ -10,8 +10,8 @@ use preheat_server::human;
 
 use crate::table::{Column, Table, plain};
 
-/// One service: how it stands, and each of its replicas.
-pub fn service(service: &ServiceReport) -> String {
+/// One service: how it stands, and each of its replicas. `width`: of the terminal, where there is one.
+pub fn service(service: &ServiceReport, width: Option<usize>) -> String {
     let mut text = format!("{}: {}\n", plain(&service.name), plain(&service.detail));
     text += &format!(
         "{} wanted in rotation, {} spare, between {} and {}; {:.1} requests a second, {} held\n",
@@ -25,7 +25,7 @@ pub fn service(service: &ServiceReport) -> String {
     }
     let replicas = replicas(&service.replicas);
     if !replicas.is_empty() {
-        text += &format!("\n{replicas}");
+        text += &format!("\n{}", replicas.within(width));
     }
     text + "\n"
 }
@@ -87,7 +87,7 @@ fn replicas(replicas: &[ReplicaReport]) -> Table {
 }
 
 /// What was decided, with the figures behind it.
-pub fn decisions(decisions: &[Decision]) -> String {
+pub fn decisions(decisions: &[Decision], width: Option<usize>) -> String {
     let mut table = Table::new([
         Column::Right("after"),
         Column::Left("service"),
@@ -110,7 +110,7 @@ pub fn decisions(decisions: &[Decision]) -> String {
             &why,
         ]);
     }
-    table.to_string()
+    table.within(width)
 }
 
 /// Whole numbers without a point, others with few digits.

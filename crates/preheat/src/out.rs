@@ -4,13 +4,14 @@ use std::io::{self, Write};
 
 use preheat_core::{Failure, FailureKind};
 
-use crate::exit::failure;
+use crate::exit::staged;
 
 /// Writes `text`. A reader that has gone (`| head`) is a quiet end.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(staged(
+            "output",
             FailureKind::Internal,
             format!("standard output cannot be written: {error}"),
             "check where it goes: the disk may be full",

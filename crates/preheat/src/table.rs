@@ -55,21 +55,43 @@ const GAP: usize = 2;
 
 impl Table {
     /// For a terminal of this width, where there is one: cells of the widest columns go on in further
-    /// lines, as a terminal that breaks lines by itself breaks columns too.
+    /// lines, as a terminal that breaks lines by itself breaks columns too. Columns for which that does
+    /// not make enough room follow below, beside the first one again.
     pub fn within(&self, width: Option<usize>) -> String {
-        let widths = self.widths(width.unwrap_or(usize::MAX));
-        let titles = self.columns.iter().map(|c| c.title().to_owned()).collect();
-        let rows = std::iter::once(&titles).chain(&self.rows);
-        rows.map(|row| self.lines(row, &widths)).collect()
+        let limit = width.unwrap_or(usize::MAX);
+        let parts = self.parts(limit);
+        let parts = parts.iter().map(|part| self.part(part, limit));
+        parts.collect::<Vec<_>>().join("\n")
     }
 
-    fn widths(&self, limit: usize) -> Vec<usize> {
-        let mut widths: Vec<usize> = (0..self.columns.len()).map(|at| self.width(at)).collect();
-        let gaps = GAP * widths.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > limit {
-            let may_shrink = |at: &usize| matches!(self.columns[*at], Column::Left(_));
+    /// Which columns stand beside each other: as many as fit when they are as narrow as they may be.
+    fn parts(&self, limit: usize) -> Vec<Vec<usize>> {
+        let mut parts = Vec::new();
+        let mut part = vec![0];
+        for at in 1..self.columns.len() {
+            part.push(at);
+            if part.len() > 2 && across(&self.widths(&part, limit)) > limit {
+                part.pop();
+                parts.push(std::mem::replace(&mut part, vec![0, at]));
+            }
+        }
+        parts.push(part);
+        parts
+    }
+
+    fn part(&self, part: &[usize], limit: usize) -> String {
+        let widths = self.widths(part, limit);
+        let titles: Vec<_> = self.columns.iter().map(|c| c.title().to_owned()).collect();
+        let rows = std::iter::once(&titles).chain(&self.rows);
+        rows.map(|row| self.lines(row, part, &widths)).collect()
+    }
+
+    fn widths(&self, part: &[usize], limit: usize) -> Vec<usize> {
+        let mut widths: Vec<usize> = part.iter().map(|at| self.width(*at)).collect();
+        while across(&widths) > limit {
+            let may_shrink = |place: &usize| matches!(self.columns[part[*place]], Column::Left(_));
             let left = (0..widths.len()).filter(may_shrink);
-            match left.max_by_key(|at| widths[*at]) {
+            match left.max_by_key(|place| widths[*place]) {
                 Some(widest) if widths[widest] > NARROWEST => widths[widest] -= 1,
                 _ => break,
             }
@@ -77,26 +99,34 @@ impl Table {
         widths
     }
 
-    fn lines(&self, row: &[String], widths: &[usize]) -> String {
-        let cells: Vec<Vec<String>> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| broken(cell, *width))
+    fn lines(&self, row: &[String], part: &[usize], widths: &[usize]) -> String {
+        let cells = part.iter().zip(widths);
+        let cells: Vec<_> = cells
+            .map(|(at, width)| broken(cell(row, *at), *width))
             .collect();
         let most = cells.iter().map(Vec::len).max().unwrap_or_default();
         let line = |number: usize| {
             let mut line = String::new();
-            for ((cell, column), width) in cells.iter().zip(&self.columns).zip(widths) {
-                let part = cell.get(number).map_or("", String::as_str);
-                line += &match column {
-                    Column::Left(_) => format!("{part:<width$}  "),
-                    Column::Right(_) => format!("{part:>width$}  "),
+            for ((cell, at), width) in cells.iter().zip(part).zip(widths) {
+                let text = cell.get(number).map_or("", String::as_str);
+                line += &match self.columns[*at] {
+                    Column::Left(_) => format!("{text:<width$}  "),
+                    Column::Right(_) => format!("{text:>width$}  "),
                 };
             }
             line.trim_end().to_owned() + "\n"
         };
         (0..most).map(line).collect()
     }
+}
+
+fn cell(row: &[String], at: usize) -> &str {
+    row.get(at).map_or("", String::as_str)
+}
+
+/// Columns of the terminal that columns of a table take.
+fn across(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
 /// Into lines of this width, between words where there are any.
@@ -137,6 +167,23 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
+/// Lines no longer than the terminal's width, where there is one: broken between words, each part as
+/// far to the right as the whole.
+pub fn folded(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else {
+        return text.to_owned();
+    };
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+        let room = width.saturating_sub(indent.len()).max(1);
+        for part in broken(line.trim_start_matches(' '), room) {
+            out += &format!("{indent}{part}\n");
+        }
+    }
+    out
+}
+
 /// As [`plain`], of text that may have several lines.
 pub fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
@@ -172,5 +219,29 @@ mod tests {
         assert_eq!(table.within(Some(80)), table.to_string());
         // Narrower than columns may become: the terminal breaks lines itself.
         assert_eq!(table.within(Some(1)), table.within(Some(10)));
+    }
+
+    #[test]
+    fn columns_without_room_follow_below_the_first_one_again() {
+        let numbers = ["p50", "p95", "p99"].map(Column::Right);
+        let mut table = Table::new([&[Column::Left("part")], &numbers[..]].concat());
+        table.row(["whole", "12.5 ms", "80.0 ms", "1.25 s"]);
+        table.row(["burst", "13.0 ms", "2.00 s", "3.00 s"]);
+        let want = "part       p50      p95\nwhole  12.5 ms  80.0 ms\nburst  13.0 ms   2.00 s\n\n\
+                    part      p99\nwhole  1.25 s\nburst  3.00 s\n";
+        assert_eq!(table.within(Some(23)), want);
+        assert_eq!(table.within(Some(30)), want);
+        assert_eq!(table.within(Some(31)), table.to_string());
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        let text = "why: 41.2 a second\n\n  two words\n";
+        let want = "why: 41.2 a\nsecond\n\n  two words\n";
+        assert_eq!(folded(text, Some(11)), want);
+        let narrow = "why:\n41.2 a\nsecond\n\n  two\n  words\n";
+        assert_eq!(folded(text, Some(8)), narrow);
+        assert_eq!(folded(text, Some(80)), text);
+        assert_eq!(folded(text, None), text);
     }
 }

@@ -31,7 +31,7 @@ export function Costs() {
           { name: 'one warm spare', value: String(HOURS_OF_A_MONTH), note: 'replica-hours a month, and nobody waits' },
         ]}
       />
-      <div class="scroll wide" tabIndex={0} role="group" aria-label="Costs by stage">
+      <div class="scroll wide stacks" tabIndex={0} role="group" aria-label="Costs by stage">
         <Table
           caption="Stages of a cold start: what is typical, what was measured here, what it costs"
           rows={rows}
@@ -40,8 +40,8 @@ export function Costs() {
             { head: 'typical elsewhere', kind: 'number', cell: typical },
             { head: 'measured here', kind: 'number', cell: ({ ms }) => (ms === null ? '–' : time(ms)) },
             { head: 'requests meanwhile', kind: 'number', cell: (cost) => meanwhile(cost, arrivals, starts) },
-            { head: 'what it is', cell: ({ row }) => row.about },
-            { head: 'what makes it short', cell: ({ row }) => row.cure },
+            { head: 'what it is', kind: 'prose', cell: ({ row }) => row.about },
+            { head: 'what makes it short', kind: 'prose', cell: ({ row }) => row.cure },
           ]}
         />
       </div>

@@ -18,7 +18,7 @@ export function Diff() {
         {!cases.length || !range ? (
           <Empty command="preheat warm MODEL">No case of the warm-up has ended so far.</Empty>
         ) : (
-          <div class="scroll" tabIndex={0} role="group" aria-label="Table">
+          <div class="scroll stacks pairs" tabIndex={0} role="group" aria-label="Table">
             <table class="diff">
               <caption class="visually-hidden">First and steady time of each case, by what was saved</caption>
               <thead>
@@ -26,7 +26,7 @@ export function Diff() {
                   <th scope="col">case</th>
                   <th scope="col">shape</th>
                   <th scope="col">path</th>
-                  <th scope="col">
+                  <th scope="col" class="axis">
                     <LogAxis low={range[0]} high={range[1]} />
                   </th>
                   <th scope="col" class="number">first</th>
@@ -39,19 +39,19 @@ export function Diff() {
                 {cases.map((one, index) => (
                   <tr key={index}>
                     <td class="text">{one.name}</td>
-                    <td>{one.shape.replace('x', '×')}</td>
-                    <td>{typeof one.instance === 'number' ? `${one.path} ${one.instance}` : one.path}</td>
-                    <td>
+                    <td data-head="shape">{one.shape.replace('x', '×')}</td>
+                    <td data-head="path">{typeof one.instance === 'number' ? `${one.path} ${one.instance}` : one.path}</td>
+                    <td class="picture">
                       {one.output.ok ? (
                         <Dumbbell one={one} low={range[0]} high={range[1]} />
                       ) : (
                         <span class="alarm">✕ wrong output: {one.output.shape.join(' × ')}</span>
                       )}
                     </td>
-                    <td class="number">{time(one.first_ms)}</td>
-                    <td class="number">{time(one.steady_ms)}</td>
-                    <td class="number">{one.ratio.toFixed(2)}×</td>
-                    <td class="number">{time(saved(one))}</td>
+                    <td class="number" data-head="first">{time(one.first_ms)}</td>
+                    <td class="number" data-head="steady">{time(one.steady_ms)}</td>
+                    <td class="number" data-head="ratio">{one.ratio.toFixed(2)}×</td>
+                    <td class="number" data-head="saved">{time(saved(one))}</td>
                   </tr>
                 ))}
               </tbody>

@@ -75,17 +75,19 @@ function Alone() {
         gateway shows its replicas by phase and role, and why it decided what.
       </p>
       {passport && (
-        <Table
-          caption="This replica"
-          rows={[passport]}
-          columns={[
-            { head: 'replica', kind: 'text', cell: (p) => p.id.slice(0, 8) },
-            { head: 'phase', cell: (p) => <Phase phase={p.report.phase} /> },
-            { head: 'since', kind: 'number', cell: (p) => time(p.phases.at(-1)?.at_ms ?? 0) },
-            { head: 'HTTP', kind: 'text', cell: (p) => p.http },
-            { head: 'gRPC', kind: 'text', cell: (p) => p.grpc },
-          ]}
-        />
+        <div class="stacks">
+          <Table
+            caption="This replica"
+            rows={[passport]}
+            columns={[
+              { head: 'replica', kind: 'text', cell: (p) => p.id.slice(0, 8) },
+              { head: 'phase', cell: (p) => <Phase phase={p.report.phase} /> },
+              { head: 'since', kind: 'number', cell: (p) => time(p.phases.at(-1)?.at_ms ?? 0) },
+              { head: 'HTTP', kind: 'text', cell: (p) => p.http },
+              { head: 'gRPC', kind: 'text', cell: (p) => p.grpc },
+            ]}
+          />
+        </div>
       )}
     </Panel>
   );
@@ -107,7 +109,7 @@ function ServicePanel({ service }: { service: Service }) {
         ]}
       />
       <p class="small">{service.reason}</p>
-      <div class="scroll" tabIndex={0} role="group" aria-label="Table">
+      <div class="scroll stacks pairs" tabIndex={0} role="group" aria-label="Table">
         <Matrix service={service} />
       </div>
       <Cells service={service} />

@@ -91,7 +91,7 @@ export function Traffic() {
           />
         </Panel>
       </div>
-      <Command>curl -s localhost:8002/metrics</Command>
+      <Command>{`curl -s ${location.origin}/metrics`}</Command>
     </>
   );
 }

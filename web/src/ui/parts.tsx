@@ -93,7 +93,7 @@ export function Readout({ figures }: { figures: Figure[] }) {
 export interface Column<T> {
   head: string;
   cell: (row: T) => ComponentChildren;
-  kind?: 'number' | 'text';
+  kind?: 'number' | 'text' | 'prose';
 }
 
 export function Table<T>({ rows, columns, caption }: { rows: T[]; columns: Column<T>[]; caption: string }) {
@@ -113,7 +113,7 @@ export function Table<T>({ rows, columns, caption }: { rows: T[]; columns: Colum
         {rows.map((row, index) => (
           <tr key={index}>
             {columns.map(({ head, cell, kind }) => (
-              <td key={head} class={kind ?? ''}>
+              <td key={head} class={kind ?? ''} data-head={head}>
                 {cell(row)}
               </td>
             ))}

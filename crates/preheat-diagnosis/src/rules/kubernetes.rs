@@ -2,7 +2,7 @@
 
 use super::super::cause::Cause;
 use super::words::OTHER_SERVERS;
-use super::{CONSEQUENCE, Rule, names};
+use super::{CONSEQUENCE, Mark, Rule, mark, names};
 
 pub(super) const RULES: &[Rule] = &[
     names(
@@ -26,6 +26,39 @@ pub(super) const RULES: &[Rule] = &[
         &[],
         "Normal  Killing  2m  kubelet  Container embedder failed startup probe, will be restarted",
         "Warning  Unhealthy  2m  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
+    ),
+    // Where nobody listens, the process may as well have ended by itself.
+    mark(
+        Mark::Unstarted,
+        &["startup probe failed", "startup probe errored"],
+        &["connection refused", "connect: "],
+        "Warning  Unhealthy  2m (x30 over 5m)  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
+        "Warning  Unhealthy  2m  kubelet  Startup probe failed: Get \"http://10.1.1.7:8000/health\": dial tcp 10.1.1.7:8000: connect: connection refused",
+    ),
+    mark(
+        Mark::HeldBack,
+        &["back off restarting failed container", "crashloopbackoff"],
+        &[],
+        "Warning  BackOff  14s (x9 over 3m)  kubelet  Back-off restarting failed container embedder in pod embedder-0_ml(0f1d)",
+        "Warning  Failed  14s  kubelet  Error: ImagePullBackOff",
+    ),
+    // Signals, and an end that was asked for, are no crash.
+    mark(
+        Mark::Crashed,
+        &[
+            "exit code: 1",
+            "exit code: 2",
+            "exit code: 3",
+            "exit code: 4",
+            "exit code: 5",
+            "exit code: 6",
+            "exit code: 7",
+            "exit code: 8",
+            "exit code: 9",
+        ],
+        &["exit code: 137", "exit code: 143"],
+        "      Exit Code:    1",
+        "      Exit Code:    143",
     ),
     names(
         Cause::ConnectionRefused,

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::LoadError;
 use super::files::{Json, ModelFiles, optional};
+use crate::file::CONFIG_MB;
 
 /// An encoder's architecture and its numbers. All sizes are at least one.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +107,7 @@ impl EncoderConfig {
 
     /// `max_tokens` lowers the model's own limit.
     pub(super) fn read(files: &ModelFiles, max_tokens: Option<usize>) -> Result<Self, LoadError> {
-        let json = Json::read(&files.config)?;
+        let json = Json::read(&files.config, CONFIG_MB)?;
         let mut config = Self::architecture(&json)?;
         for limit in [own_limit(&files.dir)?, max_tokens].into_iter().flatten() {
             config.max_tokens = config.max_tokens.min(limit);
@@ -221,7 +222,8 @@ pub(super) fn modules(dir: &Path) -> Result<(Pooling, bool), LoadError> {
                 let path = path.ok_or_else(|| {
                     modules.complain("path", "of the pooling module is not a folder of the model")
                 })?;
-                pooling = Pooling::read(&Json::read(&dir.join(path).join("config.json"))?)?;
+                pooling =
+                    Pooling::read(&Json::read(&dir.join(path).join("config.json"), CONFIG_MB)?)?;
             }
             "Normalize" => normalize = true,
             other => {

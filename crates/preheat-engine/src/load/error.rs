@@ -1,7 +1,7 @@
 //! Why a model could not be loaded, and what to do about it. Never logs, never retries.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::native::Isa;
 
@@ -17,6 +17,8 @@ pub enum LoadError {
     MissingFile { path: PathBuf },
     #[error("{path} cannot be read")]
     Read { path: PathBuf, source: io::Error },
+    #[error("{path} is too large")]
+    TooLarge { path: PathBuf, source: io::Error },
     #[error("{path} is not valid JSON")]
     Json {
         path: PathBuf,
@@ -97,6 +99,15 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// Of a file that could not be read whole, for this or that reason.
+    pub(crate) fn unread(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::FileTooLarge => LoadError::TooLarge { path, source },
+            _ => LoadError::Read { path, source },
+        }
+    }
+
     /// A stable word for programs: reports, metrics and exit codes.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -104,6 +115,7 @@ impl LoadError {
             LoadError::Directory { .. } => "directory_unreadable",
             LoadError::MissingFile { .. } => "file_missing",
             LoadError::Read { .. } => "file_unreadable",
+            LoadError::TooLarge { .. } => "file_too_large",
             LoadError::Json { .. } | LoadError::Config { .. } => "config_invalid",
             LoadError::UnknownArchitecture { .. } => "architecture_unknown",
             LoadError::Unsupported { .. } => "unsupported",
@@ -137,6 +149,10 @@ impl LoadError {
             LoadError::Read { path, .. } => {
                 format!("check the permissions of {} and the disk it is on", path.display())
             }
+            LoadError::TooLarge { path, .. } => format!(
+                "fetch {} again: no model needs one of that size, so that it is damaged or another file",
+                path.display()
+            ),
             LoadError::Json { path, .. } | LoadError::Tokenizer { path, .. } => {
                 format!("fetch {} again; it is damaged or was edited by hand", path.display())
             }

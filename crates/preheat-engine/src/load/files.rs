@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::LoadError;
+use crate::file::{self, CONFIG_MB};
 
 /// The first one that is there is loaded.
 pub(crate) const WEIGHTS: [&str; 4] = [
@@ -54,7 +55,9 @@ impl ModelFiles {
 /// A file that sentence-transformers writes and plain exports lack.
 pub(super) fn optional(dir: &Path, name: &str) -> Result<Option<Json>, LoadError> {
     let path = dir.join(name);
-    path.is_file().then(|| Json::read(&path)).transpose()
+    path.is_file()
+        .then(|| Json::read(&path, CONFIG_MB))
+        .transpose()
 }
 
 /// A parsed JSON file that knows its path, so that every complaint names it.
@@ -65,14 +68,11 @@ pub(super) struct Json {
 }
 
 impl Json {
-    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
+    pub(super) fn read(path: &Path, limit_mb: u64) -> Result<Self, LoadError> {
         let path = path.to_owned();
-        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+        let bytes = file::read(&path, limit_mb).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => LoadError::MissingFile { path: path.clone() },
-            _ => LoadError::Read {
-                path: path.clone(),
-                source,
-            },
+            _ => LoadError::unread(&path, source),
         })?;
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Json { path, value }),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::LoadError;
 use super::config::{Pooling, modules, own_limit};
 use super::files::{Json, optional};
+use crate::file::TOKENIZER_MB;
 
 /// Everything about texts that an ONNX file does not say itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +83,7 @@ fn advised(dir: &Path) -> Result<Option<usize>, LoadError> {
 
 /// Without a config the tokenizer's own list is all there is.
 fn vocabulary(dir: &Path) -> Result<usize, LoadError> {
-    let json = Json::read(&dir.join("tokenizer.json"))?;
+    let json = Json::read(&dir.join("tokenizer.json"), TOKENIZER_MB)?;
     let model = match json.value.pointer("/model/vocab") {
         Some(Value::Object(ids)) => ids.values().filter_map(Value::as_u64).max(),
         Some(Value::Array(pieces)) => (pieces.len() as u64).checked_sub(1),

@@ -66,7 +66,10 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>, FetchError> {
                 requested: manifest.requested,
                 source: manifest.source,
                 revision: manifest.revision,
-                bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+                bytes: manifest
+                    .files
+                    .iter()
+                    .fold(0, |sum, file| sum.saturating_add(file.bytes)),
                 dir,
                 files: manifest.files,
             });

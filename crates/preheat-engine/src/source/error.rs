@@ -53,7 +53,7 @@ pub enum FetchError {
     },
     #[error("{file} cannot be unpacked: {reason}")]
     Archive { file: String, reason: String },
-    #[error("no room in {}: {needed} more bytes are needed", dir.display())]
+    #[error("no room in {}{}", dir.display(), wanting(*needed))]
     NoRoom { dir: PathBuf, needed: u64 },
     #[error("{}: cannot {action}", path.display())]
     Io {
@@ -129,6 +129,12 @@ impl FetchError {
                  from {}",
                 dir.display()
             ),
+            FetchError::Io { path, source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+                format!(
+                    "remove {}: it is none that was written there, and what it stood for is fetched again",
+                    path.display()
+                )
+            }
             FetchError::Io { path, .. } => format!("check {} and its permissions", path.display()),
             FetchError::Locked { .. } => "wait for the other process, or stop it".to_owned(),
             FetchError::NoPython { .. } => {
@@ -234,10 +240,33 @@ impl FetchError {
     }
 }
 
+/// Somebody else's program does not say how much it lacked.
+fn wanting(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(": {bytes} more bytes are needed"),
+    }
+}
+
 fn list(causes: &[(String, FetchError)]) -> String {
     let texts: Vec<String> = causes
         .iter()
         .map(|(origin, error)| format!("{origin}: {}", error.chain()))
         .collect();
     texts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_room_is_wanting_is_told_where_it_is_known() {
+        let told = |needed| {
+            let dir = PathBuf::from("/cache");
+            FetchError::NoRoom { dir, needed }.to_string()
+        };
+        assert_eq!(told(0), "no room in /cache");
+        assert_eq!(told(7), "no room in /cache: 7 more bytes are needed");
+    }
 }

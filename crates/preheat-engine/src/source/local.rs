@@ -16,6 +16,7 @@ use super::error::FetchError;
 use super::files::{self, FileFacts};
 use super::{Fetch, Fetched, HubRepo, blocking, digest, hub};
 use crate::bake::Baked;
+use crate::file::{self, RECORD_MB};
 
 /// Opens a directory as a model.
 pub(super) async fn open(
@@ -74,7 +75,7 @@ fn snapshot(home: &Path, repo: &HubRepo) -> Option<(PathBuf, String)> {
     let commit = if hub::is_commit(revision) {
         revision.to_owned()
     } else {
-        fs::read_to_string(dir.join("refs").join(revision))
+        file::read_text(&dir.join("refs").join(revision), RECORD_MB)
             .ok()?
             .trim()
             .to_owned()
@@ -235,7 +236,7 @@ impl Memory {
     }
 
     fn read(&self) -> Vec<Remembered> {
-        let json: Value = fs::read(&self.path)
+        let json: Value = file::read(&self.path, RECORD_MB)
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();

@@ -15,6 +15,7 @@ use super::digest::Sink;
 use super::error::FetchError;
 use super::files::FileFacts;
 use super::{Fetch, blocking, bucket, http};
+use crate::file::{self, RECORD_MB};
 
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -191,7 +192,7 @@ impl Part {
             .ok()
             .filter(|found| found.len() > 0)?
             .len();
-        let etag = fs::read_to_string(self.tag_path()).ok()?;
+        let etag = file::read_text(&self.tag_path(), RECORD_MB).ok()?;
         let is_sound = etag.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         is_sound.then_some(Kept { bytes, etag })
     }

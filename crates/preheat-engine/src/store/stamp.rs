@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::bake::Baked;
+use crate::file::{self, RECORD_MB};
 use crate::load::hex;
 
 /// What a file has only while its content stays as it is.
@@ -30,7 +31,7 @@ impl Stamp {
 
     /// Whether this very file had this checksum when it was last read.
     pub(super) fn is_sealed(&self, seal: &Path, checksum: u64) -> bool {
-        fs::read_to_string(seal).is_ok_and(|text| text == self.sealed(checksum))
+        file::read_text(seal, RECORD_MB).is_ok_and(|text| text == self.sealed(checksum))
     }
 
     /// Forgetting costs time only, so failing to remember is no failure.
@@ -47,7 +48,7 @@ impl Stamp {
     }
 
     fn recall(&self, memory: &Path) -> Option<String> {
-        let text = fs::read_to_string(self.path(memory)).ok()?;
+        let text = file::read_text(&self.path(memory), RECORD_MB).ok()?;
         let digest = text.strip_prefix(&self.0)?.trim();
         let whole = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         whole.then(|| digest.to_owned())

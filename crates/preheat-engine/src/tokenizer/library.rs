@@ -1,7 +1,6 @@
 //! The `tokenizers` crate: reads every tokenizer.json there is, takes its time to do it, and is the
 //! judge of what is right.
 
-use std::fs;
 use std::path::Path;
 
 use tokenizers::{
@@ -10,6 +9,7 @@ use tokenizers::{
 };
 
 use super::{Special, Token, TokenizeError};
+use crate::file::{self, TOKENIZER_MB};
 use crate::load::LoadError;
 
 /// The crate's steps with this vocabulary.
@@ -19,10 +19,7 @@ pub(super) type Pipeline<M> =
 /// The model's own tokenizer. What its file says about padding and truncation is ignored: it is
 /// advice for training scripts, and often shorter than the model's true limit.
 pub(super) fn read(path: &Path) -> Result<Library, LoadError> {
-    let bytes = fs::read(path).map_err(|source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = file::read(path, TOKENIZER_MB).map_err(|source| LoadError::unread(path, source))?;
     parse(&bytes).map_err(|reason| LoadError::Tokenizer {
         path: path.to_owned(),
         reason,

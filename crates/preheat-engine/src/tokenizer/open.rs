@@ -1,6 +1,6 @@
 //! Which of the two tokenizers runs, and where it comes from.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -11,6 +11,7 @@ use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes, VERSION};
 use super::pair::Pair;
 use super::{Kind, TokenizeError, Tokenizer, compile, library, proof};
+use crate::file::{self, TOKENIZER_MB};
 use crate::load::{LoadError, TokenizerForm, hex};
 use crate::store::{self, Identity, Places, stamp};
 
@@ -59,13 +60,10 @@ fn uncompiled(library: Library) -> Kind {
 }
 
 fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), LoadError> {
-    let unreadable = |source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| LoadError::unread(path, source);
     let file = File::open(path).map_err(unreadable)?;
     let sha256 = stamp::digest(&file, path, places.store, places.baked, || {
-        fs::read(path).map(|bytes| hex(&bytes))
+        file::read(path, TOKENIZER_MB).map(|bytes| hex(&bytes))
     })
     .map_err(unreadable)?;
     let identity = Identity {
@@ -153,7 +151,7 @@ impl Source {
 
     fn read(&self) -> Result<Library, TokenizeError> {
         let reject = |reason: String| TokenizeError { reason };
-        let bytes = fs::read(&self.path)
+        let bytes = file::read(&self.path, TOKENIZER_MB)
             .map_err(|error| reject(format!("{} cannot be read: {error}", self.path.display())))?;
         if hex(&bytes) != self.sha256 {
             let path = self.path.display();

@@ -1,5 +1,6 @@
 //! A model that cannot be loaded says which file is at fault and what to do, and never panics.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -55,6 +56,32 @@ fn missing_things_are_named() {
     });
     assert!(matches!(&error, LoadError::MissingTensor { tensor, .. }
         if tensor == "encoder.layer.1.output.dense.bias"));
+}
+
+#[test]
+fn files_beyond_their_limit_are_refused_and_not_read() {
+    const MB: u64 = 1_000_000;
+    for (name, limit_mb) in [
+        ("config.json", 4),
+        ("modules.json", 4),
+        ("1_Pooling/config.json", 4),
+        ("tokenizer.json", 100),
+    ] {
+        let dir = Tiny::bert().write();
+        let file = fs::File::create(dir.path().join(name)).unwrap();
+        file.set_len(limit_mb * MB).unwrap();
+        assert_ne!(fault(dir.path()).code(), "file_too_large", "{name}");
+        file.set_len(limit_mb * MB + 1).unwrap();
+        let error = fault(dir.path());
+        assert!(
+            matches!(&error, LoadError::TooLarge { path, .. } if path.ends_with(name)),
+            "{error:?}"
+        );
+        assert_eq!(error.code(), "file_too_large");
+        let reason = error.source().unwrap().to_string();
+        assert_eq!(reason, format!("it is larger than {limit_mb} MB"));
+        assert!(error.remedy().contains("fetch"), "{}", error.remedy());
+    }
 }
 
 #[test]

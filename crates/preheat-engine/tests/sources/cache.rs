@@ -196,6 +196,43 @@ async fn a_changed_byte_is_found_on_demand_and_a_changed_size_at_once() {
     assert!(!get(&url, &options).await.unwrap().cached);
 }
 
+/// A manifest is a file like any other: somebody may have written over it.
+#[test]
+fn a_manifest_that_cannot_be_meant_is_none_or_named() {
+    let cache = tempdir().unwrap();
+    let dir = cache.path().join("models/one");
+    fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("manifest.json");
+    let write = |names: &[&str]| {
+        let file = |name| serde_json::json!({"name": name, "bytes": u64::MAX, "sha256": ""});
+        let files: Vec<_> = names.iter().map(file).collect();
+        let manifest = serde_json::json!({
+            "version": 1, "requested": "r", "source": "s", "revision": "v", "files": files,
+        });
+        fs::write(&path, manifest.to_string()).unwrap();
+    };
+    write(&["config.json", "1_Pooling/config.json"]);
+    let found = list(cache.path()).unwrap();
+    assert_eq!(found[0].bytes, u64::MAX, "sums end there");
+    for outside in ["/dev/zero", "../two/config.json", ""] {
+        write(&["config.json", outside]);
+        assert!(list(cache.path()).unwrap().is_empty(), "{outside}");
+        assert!(matches!(verify(&dir), Err(FetchError::NotCached { .. })));
+    }
+
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(4_000_000).unwrap();
+    assert!(list(cache.path()).unwrap().is_empty());
+    file.set_len(4_000_001).unwrap();
+    let error = list(cache.path()).unwrap_err();
+    assert!(
+        error.chain().ends_with("it is larger than 4 MB"),
+        "{}",
+        error.chain()
+    );
+    assert!(error.remedy().starts_with("remove "), "{}", error.remedy());
+}
+
 #[tokio::test]
 async fn no_room_is_named_and_leaves_the_cache_as_it_was() {
     let cache = tempdir().unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use preheat_api::config::Config;
 use preheat_api::floor::MachineFloor;
 use preheat_engine::source::FetchOptions;
+use preheat_runtime::file;
 
 use super::Surroundings;
 
@@ -29,9 +30,12 @@ pub(super) fn fetch(config: &Config, cache: PathBuf, around: &Surroundings) -> F
     options
 }
 
+/// A few figures.
+const FLOOR_MB: u64 = 1;
+
 /// As `preheat floor` left it, if it was on such a machine.
 pub(super) fn floor(cache: &Path) -> Option<MachineFloor> {
-    let text = std::fs::read(cache.join(preheat_api::floor::FILE)).ok()?;
+    let text = file::read(&cache.join(preheat_api::floor::FILE), FLOOR_MB).ok()?;
     let floor: MachineFloor = serde_json::from_slice(&text).ok()?;
     (floor.cpu == preheat_engine::floor::this_cpu()).then_some(floor)
 }

@@ -80,7 +80,12 @@ fn in_stage(stage: &str, detail: &str) -> RolloutReport {
 /// What `status` of a gateway, `scale` and the verbs of a rollout print.
 #[test]
 fn a_service_with_its_replicas() {
-    assert_snapshot!(service(&report(Some(in_stage("proving", "")))));
+    let report = report(Some(in_stage("proving", "")));
+    assert_snapshot!(service(&report, None));
+    for width in [60, 80, 120] {
+        let name = format!("a_service_in_{width}_columns");
+        assert_snapshot!(name, service(&report, Some(width)));
+    }
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn a_service_at_zero_has_no_table() {
         reason: String::new(),
         ..report(None)
     };
-    assert_snapshot!(service(&idle));
+    assert_snapshot!(service(&idle, None));
 }
 
 #[test]
@@ -147,5 +152,9 @@ fn decisions_with_their_figures() {
         ),
         decision(3700, "scale", None, "arrivals fell", &[("rate", 3.4567)]),
     ];
-    assert_snapshot!(decisions(&all));
+    assert_snapshot!(decisions(&all, None));
+    for width in [60, 80, 120] {
+        let name = format!("decisions_in_{width}_columns");
+        assert_snapshot!(name, decisions(&all, Some(width)));
+    }
 }

@@ -71,6 +71,13 @@ pub fn targets() -> Vec<Target> {
         ),
         target("request body", "json", requests(), fuzzed::requested),
         target("order to a gateway", "json", lines(ORDERS), fuzzed::ordered),
+        target("state of a gateway", "json", lines(STATES), fuzzed::resumed),
+        target(
+            "cached model",
+            "json",
+            vec![MANIFEST.into()],
+            fuzzed::cached,
+        ),
         target(
             "image",
             "img",
@@ -110,6 +117,21 @@ const ORDERS: &str = r#"{"min": 1, "max": 4, "spares": 1}
 {"config": {"model": [{"name": "embedder", "engine": "sim", "sim": {"weights": "20ms", "fault": {"kind": "run", "after_runs": 9}}}], "slo": {"p95": "200ms"}}}
 {"service": "embedder"}
 "#;
+
+/// What a gateway leaves for the next one: a service, and a replica.
+const STATES: &str = r#"{"name": "embedder", "base": "9c1f3a77", "serving": {"model": [{"name": "embedder", "engine": "sim"}]}, "wanted": 2, "spares": 1, "min": 1, "max": 4, "fixed_spares": null, "rollout": {"from": {}, "to": {"model": [{"name": "embedder", "source": "./models/new"}]}, "size": 2, "reserve": 1, "stage": "watching", "reason": "", "allow_other_shape": false, "blue_p95_ms": 141.5}}
+{"pid": 4711, "began": 99, "revision": "9c1f3a77"}
+"#;
+
+const MANIFEST: &str = r#"{
+  "version": 1,
+  "requested": "hf:org/name",
+  "source": "hf:org/name",
+  "revision": "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+  "files": [
+    { "name": "manifest.json", "bytes": 302, "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
+  ]
+}"#;
 
 fn lines(text: &str) -> Vec<Vec<u8>> {
     text.lines().map(|line| line.as_bytes().to_vec()).collect()

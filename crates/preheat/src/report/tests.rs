@@ -104,6 +104,10 @@ fn a_start_is_shown_with_all_that_was_run_and_checked() {
     let report = ready();
     let after = Some(Duration::from_millis(2_610));
     insta::assert_snapshot!(tables(&report, None) + &ending(&report, after));
+    for width in [60, 80, 120] {
+        let name = format!("a_start_in_{width}_columns");
+        insta::assert_snapshot!(name, tables(&report, Some(width)));
+    }
 }
 
 #[test]

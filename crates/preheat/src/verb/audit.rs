@@ -17,6 +17,7 @@ use crate::client::{Client, ClientError};
 use crate::exit::staged;
 use crate::out;
 use crate::table::{Column, Table, plain};
+use crate::terminal::columns;
 
 /// What memory may take of its limit.
 const MEMORY: f64 = 0.8;
@@ -34,7 +35,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode, Failure> {
     let checks = process::runtime()?.block_on(checks(args))?;
     match args.target.json {
         true => out::json(&as_json(&args.target.url, &checks))?,
-        false => out::print(&as_text(&args.target.url, &checks))?,
+        false => out::print(&as_text(&args.target.url, &checks, columns()))?,
     }
     match checks.iter().all(|check| check.ok) {
         true => Ok(ExitCode::SUCCESS),
@@ -67,7 +68,8 @@ async fn first_request(args: &AuditArgs) -> Result<Check, Failure> {
     let pair = pair.ok_or_else(|| {
         failed(
             "it takes no request of the usual APIs",
-            "probe it with a plan of its own: preheat probe URL --plan",
+            "give the address that takes requests, not the admin listener's; a server with another API is \
+             probed with a plan of its own (`preheat probe URL --plan FILE`)",
         )
     })?;
     let [first, steady] = [pair.first_ms, pair.steady_ms].map(human::millis);
@@ -98,7 +100,7 @@ fn memory(report: &ReadinessReport) -> Option<Check> {
     })
 }
 
-fn as_text(url: &str, checks: &[Check]) -> String {
+fn as_text(url: &str, checks: &[Check], width: Option<usize>) -> String {
     let mut table = Table::new([
         Column::Left("result"),
         Column::Left("what"),
@@ -114,6 +116,7 @@ fn as_text(url: &str, checks: &[Check]) -> String {
         0 => "it holds what is promised".to_owned(),
         missed => format!("it misses {missed} of {}", checks.len()),
     };
+    let table = table.within(width);
     format!("{}\n\n{table}\n{conclusion}\n", plain(url))
 }
 
@@ -165,7 +168,11 @@ mod tests {
             ),
         ];
         let url = "http://127.0.0.1:8000";
-        insta::assert_snapshot!("missed", as_text(url, &checks));
-        insta::assert_snapshot!("held", as_text(url, &checks[..1]));
+        insta::assert_snapshot!("missed", as_text(url, &checks, None));
+        insta::assert_snapshot!("held", as_text(url, &checks[..1], None));
+        for width in [60, 80, 120] {
+            let name = format!("missed_in_{width}_columns");
+            insta::assert_snapshot!(name, as_text(url, &checks, Some(width)));
+        }
     }
 }

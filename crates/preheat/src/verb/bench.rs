@@ -17,6 +17,7 @@ use crate::client::{Client, ClientError};
 use crate::exit::staged;
 use crate::out;
 use crate::out::say;
+use crate::terminal::columns;
 
 /// Requests on another connection before anything is measured: the client's own code is cold too.
 const REHEARSALS: usize = 5;
@@ -36,7 +37,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         })?;
         match args.target.json {
             true => out::json(&figures.as_json())?,
-            false => out::print(&figures.as_text())?,
+            false => out::print(&figures.as_text(columns()))?,
         }
         match figures.failure() {
             Some(cause) => Err(nothing_measured(cause)),

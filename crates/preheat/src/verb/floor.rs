@@ -20,6 +20,7 @@ use crate::cli::FloorArgs;
 use crate::exit::staged;
 use crate::out;
 use crate::table::{Column, Table};
+use crate::terminal::columns;
 
 const STAGE: &str = "floor";
 
@@ -42,7 +43,10 @@ pub fn run(args: &FloorArgs) -> Result<ExitCode, Failure> {
     let start = start.ok_or_else(|| failed("no start was reported"))?;
     match args.json {
         true => out::json(&json!({ "machine": machine, "start": start }))?,
-        false => out::print(&table(settings.model.name.as_str(), &machine, &start).to_string())?,
+        false => {
+            let table = table(settings.model.name.as_str(), &machine, &start);
+            out::print(&table.within(columns()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

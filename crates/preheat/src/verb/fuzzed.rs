@@ -8,10 +8,12 @@ use preheat_api::embed::EmbedBody;
 use preheat_api::oip::InferRequest;
 use preheat_api::openai::EmbeddingsRequest;
 use preheat_api::service::{RolloutRequest, ScaleRequest, VerifyRequest};
+use preheat_api::state::{ReplicaState, ServiceState};
 use preheat_api::{Config, tei};
 use preheat_core::{Element, TensorSpec};
 use preheat_diagnosis::Diagnosis;
 use preheat_engine::picture::{PictureSpec, Pictures};
+use preheat_engine::source;
 use preheat_runtime::keys::Keys;
 use preheat_runtime::tls::{self, TlsFiles};
 use preheat_server::exchange;
@@ -106,6 +108,29 @@ pub fn ordered(path: &Path) {
     }) = from_slice(&body)
     {
         let _ = process::settings(&config);
+    }
+}
+
+/// A service and a replica as a gateway wrote them down for the next one.
+pub fn resumed(path: &Path) {
+    let body = fs::read(path).unwrap();
+    is_one::<ReplicaState>(&body);
+    if let Ok(state) = from_slice::<ServiceState>(&body) {
+        let rollout = state.rollout.iter().flat_map(|r| [&r.from, &r.to]);
+        for config in rollout.chain([&state.serving]) {
+            let _ = process::settings(config);
+        }
+    }
+}
+
+/// The manifest of a model in the cache.
+pub fn cached(path: &Path) {
+    let cache = path.with_extension("cache");
+    let dir = cache.join("models/one");
+    fs::create_dir_all(&dir).unwrap();
+    fs::copy(path, dir.join("manifest.json")).unwrap();
+    for model in source::list(&cache).unwrap() {
+        let _ = source::verify(&model.dir);
     }
 }
 

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use preheat_api::ReadinessReport;
-use preheat_core::{Failure, FailureKind};
+use preheat_core::Failure;
 use preheat_runtime::file::read_text;
 
 use self::figures::{Figures, Names};
 use super::process;
 use crate::cli::{InitArgs, Target};
 use crate::client::Client;
-use crate::exit::{configuration, staged};
+use crate::exit::{configuration, unwritten};
 use crate::out;
 
 /// A report is a few kilobytes for each model and case.
@@ -104,15 +104,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(path, text))
-        .map_err(|error| {
-            let cause = format!("{} cannot be written: {error}", path.display());
-            staged(
-                "init",
-                FailureKind::Internal,
-                cause,
-                "check the folder and its permissions",
-            )
-        })
+        .map_err(|error| unwritten("init", path, &error))
 }
 
 /// A readiness report from a file, or from a running replica.

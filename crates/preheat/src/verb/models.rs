@@ -19,6 +19,7 @@ use crate::config;
 use crate::exit::{from_config, staged};
 use crate::out::say;
 use crate::table::{Column, Table, plain};
+use crate::terminal::columns;
 use crate::{out, surroundings};
 
 pub use pull::fetch as fetched;
@@ -59,20 +60,24 @@ fn list(cache: &Path, json: bool) -> Result<ExitCode, Failure> {
     } else {
         let mut tables = Vec::new();
         if !models.is_empty() {
-            tables.push(as_table(&models).to_string());
+            tables.push(as_table(&models).within(columns()));
         }
         if !artefacts.is_empty() {
-            tables.push(artefacts::as_table(&artefacts, &models).to_string());
+            tables.push(artefacts::as_table(&artefacts, &models).within(columns()));
         }
         out::print(&tables.join("\n"))?;
     }
     if models.is_empty() {
-        say(&format!(
-            "no models in {}; `preheat models pull MODEL` fetches one",
-            cache.display()
-        ));
+        say_none(cache);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn say_none(cache: &Path) {
+    say(&format!(
+        "no models in {}; `preheat models pull MODEL` fetches one",
+        cache.display()
+    ));
 }
 
 fn as_table(models: &[CachedModel]) -> Table {
@@ -128,4 +133,38 @@ fn failed(stage: &'static str, error: &FetchError) -> Failure {
         error.chain(),
         error.remedy(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn models_and_artefacts_fit_the_terminal() {
+        let model = CachedModel {
+            key: "hf-sentence-transformers-all-MiniLM-L6-v2-1f7c".into(),
+            requested: "hf:sentence-transformers/all-MiniLM-L6-v2".into(),
+            source: "https://hub.example".into(),
+            revision: "c9745ed1d9f207416be6d2e6f8de32d1f16199bf".into(),
+            bytes: 91_335_000,
+            dir: "/cache/models/one".into(),
+            files: Vec::new(),
+        };
+        let artefacts = [Artefact {
+            path: "/cache/artefacts/one.packed".into(),
+            kind: "weights",
+            made_from: None,
+            bytes: 43_000_000,
+            used: SystemTime::now() + Duration::from_secs(60),
+            in_use: false,
+        }];
+        let models = [model];
+        for width in [60, 80, 120] {
+            let tables = [as_table(&models), artefacts::as_table(&artefacts, &models)];
+            let text = tables.map(|table| table.within(Some(width))).join("\n");
+            insta::assert_snapshot!(format!("models_in_{width}_columns"), text);
+        }
+    }
 }

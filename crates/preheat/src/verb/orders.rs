@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cli::{OrderArgs, Target};
 use crate::client::{Answer, Client};
 use crate::exit::staged;
+use crate::terminal::columns;
 use crate::{fleet, out};
 
 /// One service of a gateway, and who orders.
@@ -59,7 +60,7 @@ impl Orders {
     pub fn show(&self, report: &ServiceReport) -> Result<(), Failure> {
         match self.json {
             true => out::json(&serde_json::to_value(report).unwrap_or(Value::Null)),
-            false => out::print(&fleet::service(report)),
+            false => out::print(&fleet::service(report, columns())),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::client::{Client, ClientError};
 use crate::config::file;
 use crate::exit::{WAIT_TIMED_OUT, from_config, staged};
 use crate::out;
+use crate::terminal::columns;
 
 /// A first request so many times slower than steady is a cold one.
 const COLD_RATIO: f64 = 2.0;
@@ -51,7 +52,7 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode, Failure> {
     let measured = process::runtime()?.block_on(measure::all(&target, &plan));
     let measured = measured.map_err(|error| unreachable(&error))?;
     match format(args) {
-        ProbeFormat::Text => out::print(&show::as_text(&measured))?,
+        ProbeFormat::Text => out::print(&show::as_text(&measured, columns()))?,
         ProbeFormat::Json => out::json(&show::as_json(&measured))?,
         ProbeFormat::Prometheus => out::print(&show::as_prometheus(&measured))?,
         ProbeFormat::Junit => out::print(&show::as_junit(&measured))?,

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::process;
 use crate::cli::{RecordArgs, Target};
 use crate::client::{Client, ClientError};
-use crate::exit::{WAIT_TIMED_OUT, staged};
+use crate::exit::{WAIT_TIMED_OUT, staged, unwritten};
 use crate::out::say;
 
 /// Where a replica and a gateway tell them.
@@ -30,10 +30,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         key: args.key.clone(),
         json: false,
     };
-    let not_written = |error: std::io::Error| {
-        let cause = format!("{} cannot be written: {error}", args.out.display());
-        failed(cause, "give another file with --out")
-    };
+    let not_written = |error: std::io::Error| unwritten("record", &args.out, &error);
     let mut file = private(&args.out).map_err(not_written)?;
     let (mut seen, mut written) = (0, 0);
     let listening = listen(&target, args.time, |line| {

@@ -5,22 +5,21 @@ mod cli;
 mod exits;
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use preheat_core::{Failure, FailureKind};
+use preheat_core::Failure;
 
 use crate::cli::Cli;
-use crate::exit::staged;
+use crate::exit::unwritten;
 use crate::out;
 
 /// `preheat man DIR`: one page for each verb.
 pub fn man(folder: &Path) -> Result<ExitCode, Failure> {
     let written =
         fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
-    written.map_err(|error| unwritable(folder, &error))?;
+    written.map_err(|error| unwritten("reference", folder, &error))?;
     out::say(&format!(
         "manual pages: {}; show one with `man -l`",
         folder.display()
@@ -37,16 +36,7 @@ pub fn chapters(folder: &Path) -> Result<ExitCode, Failure> {
     ];
     for (name, text) in chapters {
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(folder.join(name), text));
-        written.map_err(|error| unwritable(folder, &error))?;
+        written.map_err(|error| unwritten("reference", folder, &error))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn unwritable(folder: &Path, error: &io::Error) -> Failure {
-    staged(
-        "reference",
-        FailureKind::Internal,
-        format!("{} cannot be written: {error}", folder.display()),
-        "name a folder that may be written",
-    )
 }

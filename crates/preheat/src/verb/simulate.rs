@@ -11,13 +11,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use preheat_api::simulation::{ScenarioFile, SimulationReport};
-use preheat_core::{Failure, FailureKind};
+use preheat_core::Failure;
 use preheat_runtime::file::read_text;
 use preheat_sim::{Gate, plan, run as play};
 
 use crate::cli::SimulateArgs;
-use crate::exit::{configuration, failure};
+use crate::exit::{configuration, unwritten};
 use crate::out;
+use crate::terminal::columns;
 
 /// What is simulated when no file is given.
 const SHIPPED: &str = include_str!("../../../../examples/simulate/7b.toml");
@@ -38,7 +39,7 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
     let report = simulate(&file, folder, args.plan)?;
     match args.json {
         true => out::json(&serde_json::json!(report))?,
-        false => out::print(&text::of(&report))?,
+        false => out::print(&text::of(&report, columns()))?,
     }
     if let Some(path) = &args.report {
         write(path, &page::of(&report))?;
@@ -86,13 +87,7 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn write(path: &Path, page: &str) -> Result<(), Failure> {
-    std::fs::write(path, page).map_err(|error| {
-        failure(
-            FailureKind::Internal,
-            format!("{} cannot be written: {error}", path.display()),
-            "name a file in a folder that exists and is writable",
-        )
-    })
+    std::fs::write(path, page).map_err(|error| unwritten("simulation", path, &error))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::client::{Client, ClientError, Readiness};
 use crate::exit::{NOT_READY, staged};
 use crate::news::News;
 use crate::terminal::{self, Block, Line, Look};
-use crate::{fleet, out, report};
+use crate::{fleet, out, report, table};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -39,7 +39,7 @@ async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     let seen = seen.map_err(|error| unreachable(&error))?;
     match json {
         true => out::json(&as_json(&seen))?,
-        false => out::print(&as_text(&seen))?,
+        false => out::print(&as_text(&seen, terminal::columns()))?,
     }
     Ok(code(seen.ready))
 }
@@ -61,7 +61,7 @@ async fn why(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     match json {
         // It has just been read from JSON.
         true => out::json(&serde_json::to_value(&decisions).unwrap_or(Value::Null))?,
-        false => out::print(&fleet::decisions(&decisions))?,
+        false => out::print(&fleet::decisions(&decisions, terminal::columns()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -137,10 +137,13 @@ impl View {
 }
 
 fn lines(seen: &Result<Readiness, ClientError>) -> Vec<Line> {
+    let width = terminal::columns();
     let text = match seen {
-        Ok(seen) => as_text(seen),
+        Ok(seen) => as_text(seen, width),
         Err(error) => error.to_string(),
     };
+    // A block's lines are cut at the width.
+    let text = table::folded(&text, width);
     let line = |text: &str| Line {
         mark: None,
         text: text.to_owned(),
@@ -148,19 +151,20 @@ fn lines(seen: &Result<Readiness, ClientError>) -> Vec<Line> {
     text.lines().map(line).collect()
 }
 
-fn as_text(seen: &Readiness) -> String {
+fn as_text(seen: &Readiness, width: Option<usize>) -> String {
     match &seen.report {
-        Some(_) if seen.json.get("services").is_some() => services(&seen.json),
-        Some(seen) => report::tables(seen, terminal::columns()) + &report::ending(seen, None),
+        Some(_) if seen.json.get("services").is_some() => services(&seen.json, width),
+        Some(seen) => report::tables(seen, width) + &report::ending(seen, None),
         None => format!("{} (status {})\n", word(seen.ready), seen.status),
     }
 }
 
 /// A gateway's: its services instead of one model.
-fn services(json: &Value) -> String {
+fn services(json: &Value, width: Option<usize>) -> String {
     let services = json.get("services").cloned().unwrap_or_default();
     let services: Vec<ServiceReport> = serde_json::from_value(services).unwrap_or_default();
-    services.iter().map(fleet::service).collect()
+    let texts = services.iter().map(|one| fleet::service(one, width));
+    texts.collect()
 }
 
 /// The report as it came; for another server what its status code says.

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde_json::{Value, json};
 
+use crate::file::{self, RECORD_MB};
 use crate::source::{FetchError, FileFacts};
 
 const NAME: &str = "manifest.json";
@@ -25,7 +26,7 @@ impl Manifest {
     /// `None` when there is none, or none that can be understood: then nothing is cached here.
     pub(super) fn read(dir: &Path) -> Result<Option<Manifest>, FetchError> {
         let path = dir.join(NAME);
-        match fs::read(&path) {
+        match file::read(&path, RECORD_MB) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)
                 .ok()
                 .and_then(|json| parse(&json))),
@@ -62,6 +63,12 @@ impl Manifest {
     }
 }
 
+/// Whether this names a file of the model: every other one would be read, too.
+fn is_inside(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
 fn parse(json: &Value) -> Option<Manifest> {
     if json["version"] != VERSION {
         return None;
@@ -69,7 +76,7 @@ fn parse(json: &Value) -> Option<Manifest> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let files = json["files"].as_array()?.iter().map(|file| {
         Some(FileFacts {
-            name: text(&file["name"])?,
+            name: text(&file["name"]).filter(|name| is_inside(name))?,
             bytes: file["bytes"].as_u64()?,
             sha256: text(&file["sha256"])?,
         })

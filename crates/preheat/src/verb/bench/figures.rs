@@ -5,7 +5,7 @@ use std::time::Duration;
 use preheat_server::human;
 use serde_json::{Value, json};
 
-use crate::table::{Column, Table, plain};
+use crate::table::{Column, Table, folded, plain};
 
 /// A series of requests.
 #[derive(Debug, Clone, Default)]
@@ -98,7 +98,8 @@ impl Figures {
         (!answered).then(|| format!("no request was answered: {}", error.unwrap_or_default()))
     }
 
-    pub fn as_text(&self) -> String {
+    /// `width`: of the terminal, where there is one.
+    pub fn as_text(&self, width: Option<usize>) -> String {
         let Figures { texts, words, .. } = self;
         let first: Vec<_> = self.first.took.iter().copied().map(human::time).collect();
         let mut text = format!(
@@ -106,7 +107,7 @@ impl Figures {
             plain(&self.server)
         );
         text += &format!("first requests, in order: {}\n\n", first.join(", "));
-        text += &self.table().to_string();
+        text += &self.table().within(width);
         if let Some(ratio) = self.ratio() {
             text += &format!("\nfirst request: {ratio:.2}x the steady median\n");
         }
@@ -118,7 +119,7 @@ impl Figures {
         for limit in self.limits() {
             text += &format!("- {limit}\n");
         }
-        text
+        folded(&text, width)
     }
 
     pub fn as_json(&self) -> Value {
@@ -220,7 +221,13 @@ mod tests {
             load,
         };
         assert_eq!(figures.failure(), None);
-        insta::assert_snapshot!(figures.as_text());
+        insta::assert_snapshot!(figures.as_text(None));
+        for width in [60, 80, 120] {
+            insta::assert_snapshot!(
+                format!("figures_in_{width}_columns"),
+                figures.as_text(Some(width))
+            );
+        }
         let json = figures.as_json();
         assert_eq!(json["first_ms"], json!([3.0, 2.0]));
         assert_eq!(json["first_to_steady"], json!(1.5));

@@ -11,6 +11,7 @@ use preheat_server::human;
 use super::{artefacts, failed};
 use crate::exit::staged;
 use crate::table::{Column, Table};
+use crate::terminal::columns;
 
 const STAGE: &str = "models verify";
 
@@ -47,7 +48,10 @@ pub fn run(cache: &Path) -> Result<ExitCode, Failure> {
             .to_string_lossy();
         table.row([&name, &human::bytes(artefact.bytes), &state]);
     }
-    crate::out::print(&table.to_string())?;
+    match table.is_empty() {
+        true => super::say_none(cache),
+        false => crate::out::print(&table.within(columns()))?,
+    }
     match damaged.is_empty() {
         true => Ok(ExitCode::SUCCESS),
         false => Err(staged(

@@ -8,6 +8,7 @@ use preheat_server::exchange::{self, Exchange, Mistake, Spoken};
 use serde_json::Value;
 
 use crate::cli::ProbeArgs;
+use crate::config::words::for_users;
 use crate::exit::configuration;
 
 /// Requests of a case: a probe stays a probe.
@@ -94,7 +95,7 @@ pub fn parse(mut value: Value) -> Result<ProbePlan, Failure> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         path = error.path().to_string();
         mistake(
-            format!("in the plan, {path}: {}", error.inner()),
+            format!("in the plan, {path}: {}", for_users(&error.inner().to_string())),
             "keys of a plan: preset, path, model, rounds, timeout, max_ratio, slack, case; of a case: name, texts, generate, file, max, body, path, method, status, expect".into(),
         )
     })

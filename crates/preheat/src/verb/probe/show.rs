@@ -18,7 +18,8 @@ fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-pub fn as_text(measured: &Measured) -> String {
+/// `width`: of the terminal, where there is one.
+pub fn as_text(measured: &Measured, width: Option<usize>) -> String {
     let (left, right) = (Column::Left, Column::Right);
     let mut table = Table::new([
         left("case"),
@@ -50,6 +51,7 @@ pub fn as_text(measured: &Measured) -> String {
             .map(|cell| cell as &str),
         );
     }
+    let table = table.within(width);
     let mut text = format!("{}\n\n{table}\n", plain(&measured.server));
     for case in measured.cases.iter().filter(|case| case.problem.is_some()) {
         let problem = case.problem.as_deref().unwrap_or_default();

@@ -41,7 +41,11 @@ fn measured() -> Measured {
 
 #[test]
 fn results_are_shown_in_four_ways() {
-    insta::assert_snapshot!("text", show::as_text(&measured()));
+    insta::assert_snapshot!("text", show::as_text(&measured(), None));
+    for width in [60, 80, 120] {
+        let name = format!("text_in_{width}_columns");
+        insta::assert_snapshot!(name, show::as_text(&measured(), Some(width)));
+    }
     insta::assert_snapshot!("prometheus", show::as_prometheus(&measured()));
     insta::assert_snapshot!("junit", show::as_junit(&measured()));
     let json = show::as_json(&measured());

@@ -15,6 +15,7 @@ use preheat_sim::{
 };
 
 use super::read;
+use crate::config::words::for_users;
 use crate::exit::configuration;
 
 const MOST_REQUESTS: f64 = 50e6;
@@ -34,7 +35,7 @@ pub fn parse(text: &str, origin: &str) -> Result<ScenarioFile, Failure> {
         let place = error.path().to_string();
         let problem = error.into_inner().to_string();
         // The lines after the first say the place once more.
-        let problem = problem.lines().next().unwrap_or_default().to_owned();
+        let problem = for_users(problem.lines().next().unwrap_or_default());
         wrong(format!("{origin}: {place}: {problem}"))
     })
 }

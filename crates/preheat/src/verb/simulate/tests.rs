@@ -145,7 +145,11 @@ fn to_zero_costs_less_and_loses_nobody() {
     let gated = of(&report, "preheat");
     assert_eq!((gated.whole.cold, gated.whole.failed), (0, 0));
     assert!(of(&report, "unprotected").whole.cold > 0);
-    assert_snapshot!("plan", text::of(&report));
+    assert_snapshot!("plan", text::of(&report, None));
+    for width in [60, 80, 120] {
+        let name = format!("plan_in_{width}_columns");
+        assert_snapshot!(name, text::of(&report, Some(width)));
+    }
     let lingers = report.plan.unwrap().lingers;
     let [never, soonest] = [&lingers[0], &lingers[1]];
     assert_eq!(never.linger_seconds, None);
@@ -158,7 +162,7 @@ fn to_zero_costs_less_and_loses_nobody() {
 
 #[test]
 fn the_text_of_the_shipped_example() {
-    assert_snapshot!(text::of(&shipped("7b.toml", 1)));
+    assert_snapshot!(text::of(&shipped("7b.toml", 1), None));
 }
 
 #[test]
@@ -184,7 +188,7 @@ fn a_page_needs_nothing_from_elsewhere_and_trusts_no_text() {
     }
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
     assert!(page.matches("<svg").count() >= 3 * report.runs.len() - 1);
-    assert!(!text::of(&report).contains('\u{1b}'));
+    assert!(!text::of(&report, None).contains('\u{1b}'));
 }
 
 /// What the dashboard plays is what the scenarios give.

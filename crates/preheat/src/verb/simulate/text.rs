@@ -2,9 +2,10 @@
 
 use preheat_api::simulation::{LingerReport, PlanReport, RunReport, SimulationReport, SpareReport};
 
-use crate::table::{Column, Table, plain, plain_lines};
+use crate::table::{Column, Table, folded, plain, plain_lines};
 
-pub fn of(report: &SimulationReport) -> String {
+/// `width`: of the terminal, where there is one.
+pub fn of(report: &SimulationReport, width: Option<usize>) -> String {
     let mut text = format!("{}\n", plain(&report.name));
     if !report.about.is_empty() {
         text += &format!("{}\n", plain_lines(&report.about));
@@ -17,15 +18,15 @@ pub fn of(report: &SimulationReport) -> String {
         report.seed
     );
     for run in &report.runs {
-        text += &format!("\n{}", one(run, report.slo_ms));
+        text += &format!("\n{}", one(run, report.slo_ms, width));
     }
     if let Some(plan) = &report.plan {
-        text += &format!("\n{}", planned(plan));
+        text += &format!("\n{}", planned(plan, width));
     }
-    text
+    folded(&text, width)
 }
 
-fn one(run: &RunReport, slo_ms: f64) -> String {
+fn one(run: &RunReport, slo_ms: f64, width: Option<usize>) -> String {
     let mut table = Table::new([
         Column::Left("  part"),
         Column::Right("requests"),
@@ -52,6 +53,7 @@ fn one(run: &RunReport, slo_ms: f64) -> String {
             &part.failed.to_string(),
         ]);
     }
+    let table = table.within(width);
     let mut text = format!("{}\n{table}", plain(&run.strategy));
     text += &format!(
         "  asked for up to {} replicas, had {}, held up to {} requests; {:.2} replica-hours",
@@ -98,7 +100,7 @@ fn newcomer(run: &RunReport, slo_ms: f64) -> String {
     }
 }
 
-fn planned(plan: &PlanReport) -> String {
+fn planned(plan: &PlanReport, width: Option<usize>) -> String {
     let mut spares = Table::new([
         Column::Left("  spares"),
         Column::Left("keeps the SLO"),
@@ -127,6 +129,7 @@ fn planned(plan: &PlanReport) -> String {
         Some(count) => format!("{count} spares are enough for this traffic"),
         None => "no number of spares within the maximum is enough for this traffic".to_owned(),
     };
+    let [spares, lingers] = [spares, lingers].map(|table| table.within(width));
     format!("plan: {answer}\n{spares}\nscaling to zero\n{lingers}")
 }
 

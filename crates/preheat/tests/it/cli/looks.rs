@@ -70,6 +70,8 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
     let mut said = String::new();
     for (config, args) in [
         ("[server]\nprot = 8000\n", &["check"][..]),
+        ("server = 3\n", &["check"]),
+        ("[server]\nport = 99999\n", &["check"]),
         ("[server\n", &["check"]),
         ("", &["check", "--config", "nowhere.toml"]),
         ("", &["check", "--config", "/dev/zero"]),
@@ -91,6 +93,8 @@ fn a_mistake_is_named_with_what_to_do_about_it() {
         ("", &["init", "--from", "/dev/zero"]),
         ("", &["diagnose", "nothing.log"]),
         ("", &["simulate", "nothing.toml"]),
+        ("", &["init", "--out", "/dev/null/deploy"]),
+        ("", &["man", "/dev/null/man"]),
     ] {
         let called = Shell::with(config)
             .env("PREHEAT_LOG_FORMAT", "text")

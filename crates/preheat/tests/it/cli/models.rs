@@ -46,6 +46,9 @@ fn a_model_is_pulled_listed_checked_and_removed() {
     let nothing = shell.call(["models", "list"]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (0, ""));
     assert!(nothing.stderr.contains("no models in "), "{nothing:?}");
+    let checked = shell.call(["models", "verify"]);
+    assert_eq!((checked.code, checked.stdout.as_str()), (0, ""));
+    assert!(checked.stderr.contains("no models in "), "{checked:?}");
 
     let pulled = shell.call(["models", "pull", &source]);
     assert_eq!(pulled.code, 0, "{pulled:?}");

@@ -7,6 +7,7 @@ use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::Shell;
 use super::mask::masked;
@@ -92,6 +93,39 @@ fn who_asks_for_logs_or_runs_in_ci_gets_lines() {
             text.contains("INFO") && !text.contains('\x1b'),
             "{name}: {text}"
         );
+    }
+}
+
+/// What a program shows of itself on a terminal of so many columns, and its end.
+fn shown(shell: &Shell, args: &[&str], columns: u16) -> String {
+    let (mut seen, screen) = terminal();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&screen, size).unwrap();
+    let mut child = shell.command(args).stdout(screen).spawn().unwrap();
+    let (mut text, mut part) = (String::new(), [0; 4096]);
+    // Until nobody has the other end any more.
+    while let Ok(length) = seen.read(&mut part) {
+        text += &String::from_utf8_lossy(&part[..length]);
+    }
+    assert!(child.wait().unwrap().success());
+    text
+}
+
+#[test]
+fn nothing_is_wider_than_the_terminal() {
+    let shell = Shell::with(CONFIG).env("TERM", "xterm");
+    for columns in [60, 80] {
+        for args in [&["check"][..], &["simulate"]] {
+            let text = shown(&shell, args, columns);
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest > Some(usize::from(columns) / 2), "{text}");
+            assert!(longest <= Some(usize::from(columns)), "{text}");
+        }
     }
 }
 

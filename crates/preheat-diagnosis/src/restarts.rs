@@ -1,0 +1,89 @@
+//! A container that is started again and again, in a text that does not say who ends it: where its
+//! startup probe failed on an answer, and nothing shows that it ended by itself, that probe did.
+
+use super::cause::{Cause, Paid};
+use super::rules::CONSEQUENCE;
+use super::{Diagnosis, Evidence};
+
+/// Pods that are told apart.
+const PODS: usize = 64;
+
+/// More than a guess, as nothing else is seen, and less than what kubelet says in so many words.
+const CONFIDENCE: f64 = 0.7;
+
+#[derive(Debug, Default)]
+pub(super) struct Restarts {
+    unstarted: Vec<Seen>,
+    held_back: Vec<Seen>,
+    /// One ended by itself.
+    pub(super) crashed: bool,
+}
+
+#[derive(Debug)]
+struct Seen {
+    pod: Option<String>,
+    evidence: Evidence,
+}
+
+impl Restarts {
+    pub(super) fn unstarted(&mut self, evidence: &Evidence) {
+        note(&mut self.unstarted, evidence);
+    }
+
+    pub(super) fn held_back(&mut self, evidence: &Evidence) {
+        note(&mut self.held_back, evidence);
+    }
+
+    /// What is said of one pod: its startup probe failed, and it is kept from starting again.
+    fn of_one_pod(&self) -> Option<[&Evidence; 2]> {
+        self.unstarted.iter().find_map(|failed| {
+            let same = |held: &&Seen| {
+                let may_be = match (&failed.pod, &held.pod) {
+                    (Some(one), Some(other)) => one == other,
+                    _ => true,
+                };
+                may_be && failed.evidence.source == held.evidence.source
+            };
+            let held = self.held_back.iter().find(same)?;
+            Some([&failed.evidence, &held.evidence])
+        })
+    }
+}
+
+fn note(seen: &mut Vec<Seen>, evidence: &Evidence) {
+    let pod = pod(&evidence.text);
+    if seen.len() < PODS && seen.iter().all(|known| known.pod != pod) {
+        seen.push(Seen {
+            pod,
+            evidence: evidence.clone(),
+        });
+    }
+}
+
+/// Its name, as `pod/NAME` in a column or as `in pod NAME_NAMESPACE(ID)` in a sentence.
+fn pod(text: &str) -> Option<String> {
+    let named = text.split_whitespace().find_map(|w| w.strip_prefix("pod/"));
+    let told = || text.split_once(" in pod ")?.1.split(['_', '(', ' ']).next();
+    named.or_else(told).map(str::to_owned)
+}
+
+impl Diagnosis {
+    /// After everything that names a reason.
+    pub(super) fn ended_by_its_probe(&mut self) {
+        let another = self.seen.iter().any(|(cause, sighting)| match cause {
+            Cause::ConnectionRefused => false,
+            // Exit code 137 alone says that somebody killed it.
+            Cause::OutOfMemory => sighting.confidence > CONSEQUENCE,
+            cause => cause.about().paid == Paid::Otherwise,
+        });
+        let Some(evidence) = self.restarts.of_one_pod() else {
+            return;
+        };
+        if another || self.restarts.crashed {
+            return;
+        }
+        for evidence in evidence.map(Clone::clone) {
+            self.see(Cause::ProbeWindow, CONFIDENCE, evidence, None, None);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Files that come with a model, or were left beside one, read whole: never more of them than a
+//! limit, whatever they are. `preheat-runtime` has the same for what users hand in; the engine does
+//! not know that crate.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Lists of labels and modules are far smaller.
+pub(crate) const CONFIG_MB: u64 = 4;
+
+/// The largest vocabularies that are in use take a third of it.
+pub(crate) const TOKENIZER_MB: u64 = 100;
+
+/// What the cache and baked directories say of themselves.
+pub(crate) const RECORD_MB: u64 = 4;
+
+const MB: u64 = 1_000_000;
+
+/// All bytes of a file of at most so many megabytes; [`io::ErrorKind::FileTooLarge`] for one that
+/// holds more.
+pub(crate) fn read(path: &Path, limit_mb: u64) -> io::Result<Vec<u8>> {
+    let most = limit_mb * MB;
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let problem = format!("it is larger than {limit_mb} MB");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
+}
+
+/// The same of text.
+pub(crate) fn read_text(path: &Path, limit_mb: u64) -> io::Result<String> {
+    String::from_utf8(read(path, limit_mb)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_not_beyond() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MB).unwrap();
+        assert_eq!(read(file.path(), 1).unwrap().len() as u64, MB);
+        file.as_file().set_len(MB + 1).unwrap();
+        for path in [file.path(), Path::new("/dev/zero")] {
+            let error = read(path, 1).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+            assert_eq!(error.to_string(), "it is larger than 1 MB");
+        }
+    }
+}
