@@ -2,24 +2,28 @@
 //!
 //! A replica that is proven and then left alone cools within milliseconds: others on the machine push
 //! its weights and its code out of the caches. So the smallest case comes through the front door
-//! again and again, each time on a fresh connection, until the first user does; for a short while at
-//! most, and with rests in between, so that a user seldom meets a rehearsal.
+//! again and again, each time on a fresh connection, until the first user does. A replica that is
+//! awaited is asked within milliseconds, others much later: so each rest is twice as long as the last.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use preheat_core::warmup::Path;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::door::Doors;
 use crate::sample::Sample;
 use crate::service::Service;
 
-/// Whoever comes later finds a replica that rests: that is what it costs to cost nothing.
-const LONGEST: Duration = Duration::from_secs(1);
+/// The first rest, in rehearsals.
+const REST: u32 = 2;
 
-/// A rest, in rehearsals: three times out of four a user meets none.
-const REST: u32 = 3;
+/// However little one takes.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Whoever comes after a longer rest finds a replica that has gone to rest: that is what it costs to cost
+/// nothing, and to leave the machine to others.
+const LONGEST: Duration = Duration::from_millis(100);
 
 /// Where a rehearsal takes longer, a user who meets one would lose more than caches forget.
 const SLOWEST: Duration = Duration::from_millis(5);
@@ -31,15 +35,16 @@ pub fn until_first_user(doors: &Doors, sample: Sample, takes: Duration, service:
     }
     let (own, service) = (doors.clone(), Arc::clone(service));
     doors.tasks.spawn("rehearsal", async move {
-        let end = Instant::now() + LONGEST;
         let mut rehearsals = 0;
-        while Instant::now() < end {
-            // The proof has just ended with the very same.
-            sleep(takes * REST).await;
+        // The proof has just ended with the very same.
+        let mut rest = (takes * REST).max(SHORTEST);
+        while rest <= LONGEST {
+            sleep(rest).await;
             if service.has_visitor() || own.first(Path::Http, &sample).await.is_err() {
                 break;
             }
             rehearsals += 1;
+            rest *= 2;
         }
         tracing::debug!(
             event = "rehearsed",
