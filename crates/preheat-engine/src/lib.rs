@@ -1,6 +1,7 @@
 //! The `Engine` interface and its backends, one module each, and where models come from.
 //! Knows nothing of HTTP servers, phases or proofs.
 
+mod ahead;
 pub mod bake;
 pub mod engine;
 mod file;

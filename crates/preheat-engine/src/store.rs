@@ -31,6 +31,7 @@ use memmap2::{Advice, Mmap};
 
 pub use shelf::{Artefact, list, verify};
 
+use crate::ahead;
 use crate::bake::Baked;
 use crate::file::{self, RECORD_MB};
 use crate::load::ArtefactState;
@@ -282,9 +283,12 @@ impl Place {
         #[expect(unsafe_code, reason = "mapping a file has no safe form")]
         // SAFETY: the map is only read, and the file is read-only: it is replaced, never changed.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        // All page table entries at once, or, where the kernel is too old, by faults below.
         if identity.kind.is_streamed() {
+            // All page table entries at once, or, where the kernel is too old, by faults below.
             let _ = map.advise(Advice::PopulateRead);
+        } else {
+            ahead::ask(&map, 0..map.len());
+            ahead::wait(&file, 0..map.len()).map_err(unreadable)?;
         }
         let (header, body) = map.split_at(HEADER);
         let header = Header::read(header, identity)

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "mapping a file has no safe form")]
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::LoadError;
 use super::state::{self, Element, Fault, StateDict, View};
+use crate::ahead;
 
 /// The bytes of one weights file.
 #[derive(Debug)]
@@ -210,6 +212,15 @@ enum Float {
     Bf16,
 }
 
+impl Float {
+    fn bytes(self) -> usize {
+        match self {
+            Float::F32 => 4,
+            Float::F16 | Float::Bf16 => 2,
+        }
+    }
+}
+
 /// A matrix of the weights file (a vector is one row), converted to f32 as it is read.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor {
@@ -235,6 +246,24 @@ impl Tensor {
                 f32::from_le_bytes([0, 0, low, high])
             }),
         }
+    }
+
+    /// Has the system read it from the disk in the background, where it is not in memory.
+    pub(crate) fn ask(&self) {
+        ahead::ask(&self.file.map, self.range());
+    }
+
+    /// Waits until it is in memory.
+    pub(crate) fn wait(&self) -> Result<(), LoadError> {
+        let read = |source| LoadError::Read {
+            path: self.file.path.clone(),
+            source,
+        };
+        ahead::wait(&self.file.file, self.range()).map_err(read)
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.rows * self.cols * self.float.bytes()
     }
 
     fn convert<const N: usize>(&self, row: usize, out: &mut [f32], to_f32: fn([u8; N]) -> f32) {

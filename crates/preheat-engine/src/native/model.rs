@@ -38,6 +38,7 @@ impl Model {
         let kernels = Isa::choose(spec.isa)?;
         let checkpoint = Checkpoint::open(&config, weights)?;
         let words = checkpoint.words()?;
+        words.ask();
         let layout = Layout::of(&config, kernels.panel, spec.dtype);
         let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
         let identity = Identity {
@@ -46,6 +47,7 @@ impl Model {
         };
         let pack = |image: &mut [f32]| checkpoint.pack(&layout, image);
         let (image, state) = Image::open(places, &identity, layout.len, pack)?;
+        words.wait()?;
         let dtype = spec.dtype;
         Ok((
             Model {
