@@ -13,7 +13,7 @@ use preheat_core::{
     Because, CaseReport, Check, Moment, Pass, Phase, Probes, Span, WarmupReport, Waterfall,
 };
 use preheat_engine::EngineInfo;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::clock::{Clock, millis};
 use crate::report;
@@ -69,7 +69,7 @@ pub enum Doing {
 }
 
 /// One event and its number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Numbered {
     pub sequence: u64,
     pub event: Event,
@@ -78,15 +78,11 @@ pub struct Numbered {
 #[derive(Debug)]
 pub struct Board {
     facts: watch::Sender<Facts>,
-    log: Mutex<Log>,
-    live: broadcast::Sender<Numbered>,
+    /// Those that are remembered.
+    log: Mutex<VecDeque<Numbered>>,
+    /// Number of the last event.
+    latest: watch::Sender<u64>,
     clock: Clock,
-}
-
-#[derive(Debug, Default)]
-struct Log {
-    sequence: u64,
-    recent: VecDeque<Numbered>,
 }
 
 impl Board {
@@ -110,7 +106,7 @@ impl Board {
         Board {
             facts: watch::Sender::new(facts),
             log: Mutex::default(),
-            live: broadcast::Sender::new(EVENTS),
+            latest: watch::Sender::new(0),
             clock,
         }
     }
@@ -229,40 +225,67 @@ impl Board {
         }));
     }
 
-    /// Events after `sequence` as far as they are remembered, and those to come. What is no longer
-    /// remembered shows in the numbers.
+    /// Events after `sequence` as far as they are remembered. What is no longer remembered shows in
+    /// the numbers.
     #[must_use]
-    pub fn events_after(&self, sequence: u64) -> (Vec<Numbered>, broadcast::Receiver<Numbered>) {
+    pub fn events_after(&self, sequence: u64) -> Vec<Numbered> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let past = log
-            .recent
-            .iter()
-            .filter(|e| e.sequence > sequence)
-            .cloned()
-            .collect();
-        (past, self.live.subscribe())
+        let after = log.iter().filter(|e| e.sequence > sequence);
+        after.cloned().collect()
+    }
+
+    /// The number of the last event, and every further one.
+    #[must_use]
+    pub fn latest(&self) -> watch::Receiver<u64> {
+        self.latest.subscribe()
     }
 
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sequence
+        *self.latest.borrow()
     }
 
     fn publish(&self, event: Event) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.sequence += 1;
-        let numbered = Numbered {
-            sequence: log.sequence,
-            event,
-        };
-        if log.recent.len() == EVENTS {
-            log.recent.pop_front();
+        let sequence = self.sequence() + 1;
+        if log.len() == EVENTS {
+            log.pop_front();
         }
-        log.recent.push_back(numbered.clone());
-        // Nobody listening is the usual case.
-        let _ = self.live.send(numbered);
+        log.push_back(Numbered { sequence, event });
+        self.latest.send_replace(sequence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever follows asks for what came after the number that he has reached.
+    #[test]
+    fn the_last_events_are_remembered_under_their_numbers() {
+        let board = Board::new(Clock::started_at(std::time::Instant::now()));
+        let latest = board.latest();
+        for number in 1..=EVENTS + 5 {
+            board.publish(Event::Phase(PhaseEvent {
+                phase: "warming".into(),
+                stage: number.to_string(),
+                at_ms: 0.0,
+                detail: String::new(),
+            }));
+        }
+        let newest = EVENTS as u64 + 5;
+        assert_eq!((*latest.borrow(), board.sequence()), (newest, newest));
+        assert_eq!(board.events_after(newest), []);
+        for (reached, told) in [(0, 6..=newest), (5, 6..=newest), (9, 10..=newest)] {
+            let events = board.events_after(reached);
+            let numbers = events.iter().map(|event| event.sequence);
+            assert!(numbers.eq(told), "after {reached}");
+            for Numbered { sequence, event } in events {
+                let Event::Phase(phase) = event else {
+                    panic!("{event:?}")
+                };
+                assert_eq!(phase.stage, sequence.to_string());
+            }
+        }
     }
 }

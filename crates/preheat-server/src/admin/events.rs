@@ -18,8 +18,7 @@ use axum::response::sse::{Event as Sse, KeepAlive};
 use futures_util::{Stream, stream};
 use preheat_api::replica::{Answered, Event, GaugesEvent, LeftOut, Open, Outcome, RequestsEvent};
 use preheat_runtime::memory;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::board::Numbered;
@@ -112,7 +111,8 @@ struct Reader {
     wanted: Wanted,
     /// Messages that are due now.
     due: VecDeque<Sse>,
-    live: broadcast::Receiver<Numbered>,
+    latest: watch::Receiver<u64>,
+    /// Number of the last event that is told or due.
     reached: u64,
     frames: Interval,
     frame: u32,
@@ -124,29 +124,37 @@ struct Reader {
 
 impl Reader {
     fn new(replica: Arc<Replica>, wanted: Wanted, last: u64) -> Self {
-        let (past, live) = replica.board.events_after(last);
-        let mut due = VecDeque::new();
-        let oldest = past.first().map_or(last + 1, |event| event.sequence);
-        if last > 0 && oldest > last + 1 {
-            due.push_back(lagged(oldest - last - 1));
-        }
-        let reached = past.last().map_or(last, |event| event.sequence);
-        let epoch = epoch(&replica.id);
-        due.extend(past.iter().map(|event| numbered(event, epoch)));
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Reader {
+        let mut reader = Reader {
             backlog: replica.ledger.written(),
             wanted,
-            due,
-            live,
-            reached,
+            due: VecDeque::new(),
+            latest: replica.board.latest(),
+            reached: last,
             frames,
             frame: 0,
             read: 0,
             open: Vec::new(),
             replica,
+        };
+        reader.catch_up();
+        reader
+    }
+
+    fn catch_up(&mut self) {
+        let events = self.replica.board.events_after(self.reached);
+        let next = self.reached + 1;
+        let oldest = events.first().map_or(next, |event| event.sequence);
+        if self.reached > 0 && oldest > next {
+            self.due.push_back(lagged(oldest - next));
         }
+        if let Some(last) = events.last() {
+            self.reached = last.sequence;
+        }
+        let epoch = epoch(&self.replica.id);
+        self.due
+            .extend(events.iter().map(|event| numbered(event, epoch)));
     }
 
     async fn next(&mut self) -> Option<Sse> {
@@ -157,12 +165,9 @@ impl Reader {
             }
             tokio::select! {
                 biased;
-                event = self.live.recv() => match event {
-                    // A number that was told among those of the past.
-                    Ok(event) if event.sequence <= self.reached => {}
-                    Ok(event) => return Some(numbered(&event, epoch(&self.replica.id))),
-                    Err(RecvError::Lagged(missed)) => return Some(lagged(missed)),
-                    Err(RecvError::Closed) => return None,
+                told = self.latest.changed() => match told {
+                    Ok(()) => self.catch_up(),
+                    Err(_) => return None,
                 },
                 _ = self.frames.tick(), if frames => self.traffic(),
             }
