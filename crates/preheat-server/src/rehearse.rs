@@ -5,6 +5,7 @@
 //! again and again, each time on a fresh connection, until the first user does. A replica that is
 //! awaited is asked within milliseconds, others much later: so each rest is twice as long as the last.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Whoever comes after a longer rest finds a replica that has gone to rest: that is what it costs to cost
 /// nothing, and to leave the machine to others.
-const LONGEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_millis(20);
 
 /// Where a rehearsal takes longer, a user who meets one would lose more than caches forget.
 const SLOWEST: Duration = Duration::from_millis(5);
@@ -36,15 +37,13 @@ pub fn until_first_user(doors: &Doors, sample: Sample, takes: Duration, service:
     let (own, service) = (doors.clone(), Arc::clone(service));
     doors.tasks.spawn("rehearsal", async move {
         let mut rehearsals = 0;
-        // The proof has just ended with the very same.
-        let mut rest = (takes * REST).max(SHORTEST);
-        while rest <= LONGEST {
+        // The proof has just ended with the very same: a rest comes first.
+        for rest in rests(takes) {
             sleep(rest).await;
             if service.has_visitor() || own.first(Path::Http, &sample).await.is_err() {
                 break;
             }
             rehearsals += 1;
-            rest *= 2;
         }
         tracing::debug!(
             event = "rehearsed",
@@ -53,4 +52,27 @@ pub fn until_first_user(doors: &Doors, sample: Sample, takes: Duration, service:
             "rests until the first user"
         );
     });
+}
+
+fn rests(takes: Duration) -> impl Iterator<Item = Duration> {
+    let first = (takes * REST).max(SHORTEST);
+    let doubled = iter::successors(Some(first), |rest| Some(*rest * 2));
+    doubled.take_while(|rest| *rest <= LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_double_and_end() {
+        let millis = |takes: u64| {
+            let rests = rests(Duration::from_millis(takes));
+            rests.map(|rest| rest.as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!(millis(0), [1, 2, 4, 8, 16]);
+        assert_eq!(millis(1), [2, 4, 8, 16]);
+        assert_eq!(millis(5), [10, 20]);
+        assert_eq!(millis(11), []);
+    }
 }
