@@ -11,6 +11,7 @@ mod dtypes;
 mod events;
 mod first_request;
 mod fleet;
+mod from_disk;
 mod from_zero;
 mod gateway;
 mod idle;
@@ -81,6 +82,8 @@ enum Scenario {
     Startup,
     /// First requests after ready against steady ones, five shapes
     FirstRequest,
+    /// A start without anything in the page cache, and rare words right after it
+    FromDisk,
     /// Readiness probes while every core computes
     Ready,
     /// Six replicas of one model: start and memory of each further one
@@ -125,7 +128,9 @@ struct Table {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.scenario {
-        Some(Scenario::FromZero | Scenario::Dtypes | Scenario::Step) => setup::model()?,
+        Some(Scenario::FromDisk | Scenario::FromZero | Scenario::Dtypes | Scenario::Step) => {
+            setup::model()?
+        }
         Some(Scenario::Levels) => {
             setup::model()?;
             setup::onnx()?;
@@ -152,6 +157,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let table = match scenario {
             Scenario::Startup => startup::run(&setup, options.starts),
             Scenario::FirstRequest => first_request::run(&setup, options.starts),
+            Scenario::FromDisk => from_disk::run(&setup, options.starts),
             Scenario::Ready => ready::run(&setup),
             Scenario::Replicas => replicas::run(&setup),
             Scenario::Idle => idle::run(&setup),

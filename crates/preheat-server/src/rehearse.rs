@@ -23,45 +23,55 @@ const REST: u32 = 2;
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Whoever comes after a longer rest finds a replica that has gone to rest: that is what it costs to cost
-/// nothing, and to leave the machine to others.
+/// nothing, and to leave the machine to others. A case whose first rest would be longer is not rehearsed:
+/// a user who met one would lose more than caches forget.
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// Where a rehearsal takes longer, a user who meets one would lose more than caches forget.
-const SLOWEST: Duration = Duration::from_millis(5);
-
-/// Starts the rehearsals, where one takes little enough time.
+/// Starts the rehearsals of a sample that takes so long.
 pub fn until_first_user(doors: &Doors, sample: Sample, takes: Duration, service: &Arc<Service>) {
-    if takes > SLOWEST {
-        return;
-    }
     let (own, service) = (doors.clone(), Arc::clone(service));
     doors.tasks.spawn("rehearsal", async move {
-        let mut rehearsals = 0;
-        // The proof has just ended with the very same: a rest comes first.
-        for rest in rests(takes) {
-            sleep(rest).await;
-            if service.has_visitor() || own.first(Path::Http, &sample).await.is_err() {
-                break;
-            }
-            rehearsals += 1;
-        }
+        let (own, sample) = (&own, &sample);
+        let ask = || async move { own.first(Path::Http, sample).await.is_ok() };
+        let rehearsals = rehearse(takes, || service.has_visitor(), ask).await;
         tracing::debug!(
             event = "rehearsed",
             rehearsals,
             ?takes,
-            "rests until the first user"
+            "rehearsals are over"
         );
     });
 }
 
+/// How many there were.
+async fn rehearse<A: Future<Output = bool>>(
+    takes: Duration,
+    is_visited: impl Fn() -> bool,
+    ask: impl Fn() -> A,
+) -> usize {
+    let mut rehearsals = 0;
+    // The proof has just ended with the very same: a rest comes first.
+    for rest in rests(takes) {
+        sleep(rest).await;
+        if is_visited() || !ask().await {
+            break;
+        }
+        rehearsals += 1;
+    }
+    rehearsals
+}
+
 fn rests(takes: Duration) -> impl Iterator<Item = Duration> {
-    let first = (takes * REST).max(SHORTEST);
-    let doubled = iter::successors(Some(first), |rest| Some(*rest * 2));
+    let first = takes.saturating_mul(REST).max(SHORTEST);
+    let doubled = iter::successors(Some(first), |rest| Some(rest.saturating_mul(2)));
     doubled.take_while(|rest| *rest <= LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
+
     use super::*;
 
     #[test]
@@ -74,5 +84,19 @@ mod tests {
         assert_eq!(millis(1), [2, 4, 8, 16]);
         assert_eq!(millis(5), [10, 20]);
         assert_eq!(millis(11), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_user_ends_them_and_so_does_a_refusal() {
+        let takes = Duration::from_millis(1);
+        let asked = Cell::new(0);
+        let ask = || {
+            asked.set(asked.get() + 1);
+            ready(asked.get() != 10)
+        };
+        assert_eq!(rehearse(takes, || false, ask).await, 4);
+        assert_eq!(rehearse(takes, || asked.get() == 6, ask).await, 2);
+        assert_eq!(rehearse(takes, || asked.get() == 6, ask).await, 0);
+        assert_eq!(rehearse(takes, || false, ask).await, 3, "the tenth fails");
     }
 }

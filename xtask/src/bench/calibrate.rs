@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::fleet::{Sleeping, serving};
+use super::fleet::{Fleet, Replicas, serving};
 use super::stats::{median, percentile, worst};
 use super::users::{Outcome, Questions, Sample, at_random, undisturbed};
 use super::{Table, ms};
@@ -112,10 +112,10 @@ struct Real {
 }
 
 fn real(binary: &Path, folder: &Path, arrivals: &[Vec<Duration>]) -> Result<Real> {
-    let fleet = Sleeping {
+    let fleet = Fleet {
         most: REPLICAS,
         spares: SPARES,
-        load: LOAD,
+        of: Replicas::Sleep { load: LOAD },
     };
     let gateway = fleet.start(binary, folder)?;
     let questions = Questions::learn(gateway.http)?;

@@ -75,6 +75,13 @@ impl Gateway {
 
     /// Tells it to leave, and waits until it has.
     pub(super) fn leave(mut self) -> Result<ExitStatus> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(status);
+        }
         signal(self.child.id(), Signal::TERM)?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -137,22 +144,37 @@ impl Gateway {
     }
 }
 
-/// Replicas that sleep instead of computing, four at a time and 80 ms each: a fleet of many that two
-/// cores can carry.
-pub(super) struct Sleeping {
+/// A fleet that is started with one replica in rotation and all spares warm.
+pub(super) struct Fleet<'a> {
     pub(super) most: usize,
     pub(super) spares: usize,
-    /// What loading takes.
-    pub(super) load: Duration,
+    pub(super) of: Replicas<'a>,
 }
 
-impl Sleeping {
-    /// Started, with one in rotation and all spares warm.
+pub(super) enum Replicas<'a> {
+    /// They sleep instead of computing, four requests at a time and 80 ms each: a fleet of many that two
+    /// cores can carry. Loading takes so long.
+    Sleep { load: Duration },
+    /// Of this model, one request at a time.
+    Compute(&'a Path),
+}
+
+impl Fleet<'_> {
     pub(super) fn start(&self, binary: &Path, folder: &Path) -> Result<Gateway> {
-        with_spares(binary, folder, self.spares, |dir| self.config(dir))
+        let dir = folder.join("run");
+        fs::create_dir(&dir)?;
+        let gateway = Gateway::start(binary, folder, &self.config(&dir))?;
+        gateway.until("all replicas", PATIENCE, |s| {
+            !serving(s).is_empty() && warm(s) > self.spares
+        })?;
+        Ok(gateway)
     }
 
     fn config(&self, dir: &Path) -> String {
+        let (concurrency, model) = match &self.of {
+            Replicas::Sleep { load } => (4, asleep(*load)),
+            Replicas::Compute(model) => (1, format!("source = '{}'", model.display())),
+        };
         format!(
             r#"
 [drain]
@@ -162,11 +184,22 @@ p95 = "200ms"
 [fleet]
 max = {}
 spares = {}
-concurrency = 4
+concurrency = {concurrency}
 dir = '{}'
 [[model]]
 name = "embedder"
-engine = "sim"
+{model}
+"#,
+            self.most,
+            self.spares,
+            dir.display()
+        )
+    }
+}
+
+fn asleep(load: Duration) -> String {
+    format!(
+        r#"engine = "sim"
 instances = 4
 [model.batching]
 max_batch = 1
@@ -174,71 +207,17 @@ buckets = {{ batch = [1], tokens = [16] }}
 [model.sim]
 weights = "{}ms"
 first_run = "5ms"
-run = "80ms"
-"#,
-            self.most,
-            self.spares,
-            dir.display(),
-            self.load.as_millis()
-        )
-    }
-}
-
-/// Replicas of a real model that take one request at a time.
-pub(super) struct Computing<'a> {
-    pub(super) model: &'a Path,
-    pub(super) most: usize,
-    pub(super) spares: usize,
-}
-
-impl Computing<'_> {
-    /// Started, with one in rotation and all spares warm.
-    pub(super) fn start(&self, binary: &Path, folder: &Path) -> Result<Gateway> {
-        with_spares(binary, folder, self.spares, |dir| self.config(dir))
-    }
-
-    fn config(&self, dir: &Path) -> String {
-        format!(
-            r#"
-[drain]
-delay = "0s"
-[slo]
-p95 = "200ms"
-[fleet]
-max = {}
-spares = {}
-concurrency = 1
-dir = '{}'
-[[model]]
-name = "embedder"
-source = '{}'
-"#,
-            self.most,
-            self.spares,
-            dir.display(),
-            self.model.display()
-        )
-    }
-}
-
-fn with_spares(
-    binary: &Path,
-    folder: &Path,
-    spares: usize,
-    config: impl Fn(&Path) -> String,
-) -> Result<Gateway> {
-    let dir = folder.join("run");
-    fs::create_dir(&dir)?;
-    let gateway = Gateway::start(binary, folder, &config(&dir))?;
-    gateway.until("all replicas", PATIENCE, |s| {
-        !serving(s).is_empty() && warm(s) > spares
-    })?;
-    Ok(gateway)
+run = "80ms""#,
+        load.as_millis()
+    )
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is as well.
+        // Killed at once it would leave replicas that wait for another gateway, and disturb what is
+        // measured next.
+        let _ = self.end();
+        // Both fail when it has ended, which is as well.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::fleet::{Computing, Gateway, Sleeping, metric};
+use super::fleet::{Fleet, Replicas, metric};
 use super::stats::{median, percentile, worst};
 use super::users::{Outcome, Questions, Sample, at_random, undisturbed};
 use super::{Table, ms};
@@ -52,19 +52,19 @@ pub(super) fn run(run: &Run<'_>, missed: &mut Vec<String>) -> Result<Table> {
     let mut rows = Vec::new();
     let mut raw = Vec::new();
     let five = |name: &str| format!("{name}, five spares");
-    let sleeping = |folder: &Path| sleeping(REPLICAS - 1, QUICK).start(run.binary, folder);
-    let computing = |folder: &Path| {
-        let fleet = Computing {
-            model: run.model,
+    let kinds = [
+        ("sim", Replicas::Sleep { load: QUICK }),
+        ("native", Replicas::Compute(run.model)),
+    ];
+    for (name, of) in kinds {
+        let fleet = Fleet {
             most: REPLICAS,
             spares: REPLICAS - 1,
+            of,
         };
-        fleet.start(run.binary, folder)
-    };
-    for (name, start) in [("sim", &sleeping as Start<'_>), ("native", &computing)] {
         for turn in 0..run.times {
             let seed = run.seed + turn as u64;
-            let met = play(start, seed, AFTER)?;
+            let met = play(run.binary, &fleet, seed, AFTER)?;
             let offences = met.offences().into_iter();
             missed.extend(offences.map(|o| format!("{}, seed {seed}: {o}", five(name))));
             rows.push(met.row(&format!("{}, seed {seed}", five(name))));
@@ -72,10 +72,14 @@ pub(super) fn run(run: &Run<'_>, missed: &mut Vec<String>) -> Result<Table> {
         }
     }
     let mut refusals = Refusals::default();
+    let fleet = Fleet {
+        most: REPLICAS,
+        spares: 0,
+        of: Replicas::Sleep { load: SLOW },
+    };
     for turn in 0..run.times.min(POOR_TIMES) {
         let seed = run.seed + turn as u64;
-        let start = |folder: &Path| self::sleeping(0, SLOW).start(run.binary, folder);
-        let poor = play(&start, seed, LONG_AFTER)?;
+        let poor = play(run.binary, &fleet, seed, LONG_AFTER)?;
         missed.extend(poor.wrong());
         refusals.add(&poor);
         rows.push(poor.row(&format!("no spare, seed {seed}")));
@@ -122,20 +126,9 @@ struct Met {
     promoted: Option<f64>,
 }
 
-fn sleeping(spares: usize, load: Duration) -> Sleeping {
-    Sleeping {
-        most: REPLICAS,
-        spares,
-        load,
-    }
-}
-
-/// Starts a fleet with all of its replicas in a folder.
-type Start<'a> = &'a dyn Fn(&Path) -> Result<Gateway>;
-
-fn play(start: Start<'_>, seed: u64, after: Duration) -> Result<Met> {
+fn play(binary: &Path, fleet: &Fleet<'_>, seed: u64, after: Duration) -> Result<Met> {
     let folder = tempfile::Builder::new().prefix("ph").tempdir_in("/tmp")?;
-    let gateway = start(folder.path())?;
+    let gateway = fleet.start(binary, folder.path())?;
     let questions = Questions::learn(gateway.http)?;
     let samples = undisturbed(&questions, gateway.http, CLIENTS, &arrivals(seed, after));
     let [sum, count] = ["sum", "count"]

@@ -266,35 +266,37 @@ async fn a_balanced_model_is_ready_on_the_smallest_and_largest_case() {
     }
 }
 
-/// A proven replica goes through its own door again and again, until a user does.
+/// A proven replica goes through its own door again and again, and counts no user by it.
 #[tokio::test]
-async fn rehearses_until_the_first_user() {
-    let start = || Start::with(SIM).env("RUST_LOG", "preheat_server::rehearse=debug");
-    let rehearsals = async |replica: &Replica| {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let log = replica.log();
-            let count = log.split("rehearsals=").nth(1).and_then(|rest| {
-                let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
-                digits?.parse::<usize>().ok()
-            });
-            if let Some(count) = count {
-                return count;
-            }
-            assert!(Instant::now() < deadline, "rehearses for ever: {log}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+async fn rehearses_after_the_proof() {
+    // Where other tests make its case slow, one does not: one of several starts is enough.
+    for _ in 0..5 {
+        let replica = Start::with(SIM)
+            .env("RUST_LOG", "preheat_server::rehearse=debug")
+            .ready()
+            .await;
+        if rehearsals(&replica).await > 0 {
+            let page = replica.get("/metrics").await.text();
+            assert!(!page.contains("preheat_requests_total{"), "{page}");
+            assert_eq!(cold_requests(&replica).await, 0.0);
+            return;
         }
-    };
+    }
+    panic!("no start was rehearsed");
+}
 
-    let alone = start().ready().await;
-    let many = rehearsals(&alone).await;
-    assert!(many > 0, "it rested from the beginning");
-    assert_eq!(cold_requests(&alone).await, 0.0);
-
-    let visited = start().ready().await;
-    assert_eq!(visited.post("/embed", &json!(["x"])).await.status, 200);
-    let few = rehearsals(&visited).await;
-    assert!(few <= many, "{few} with a user, {many} without");
+/// How many there were, once they are over.
+async fn rehearsals(replica: &Replica) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let log = replica.log();
+        if let Some((_, rest)) = log.split_once("rehearsals=") {
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+            return digits.unwrap_or_default().parse().unwrap();
+        }
+        assert!(Instant::now() < deadline, "rehearses for ever: {log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Told to retry, a replica comes up as soon as what was missing is there.
