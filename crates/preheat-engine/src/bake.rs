@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::digest;
 use crate::file::{self, RECORD_MB};
-use crate::load::{LoadError, LoadSpec, hex};
+use crate::load::{LoadError, LoadSpec};
 use crate::onnx::OnnxSpec;
 use crate::prepare::{ModelSpec, Part, prepare};
 use crate::source::Fetched;
@@ -118,14 +119,16 @@ fn copy(fetched: &Fetched, dir: &Path) -> Result<Vec<(String, PathBuf, String)>,
         let (from, to) = (fetched.dir.join(&file.name), dir.join(&file.name));
         let parent = to.parent().unwrap_or(dir);
         fs::create_dir_all(parent).map_err(at(parent))?;
-        let bytes = fs::read(&from).map_err(at(&from))?;
-        let sha256 = hex(&bytes);
+        let mut source = File::open(&from).map_err(at(&from))?;
+        File::create(&to)
+            .and_then(|mut copy| io::copy(&mut source, &mut copy))
+            .map_err(at(&to))?;
+        let (_, sha256) = digest::of_file(&to).map_err(at(&to))?;
         if !file.sha256.is_empty() && file.sha256 != sha256 {
             return Err(BakeError::Changed {
                 file: file.name.clone(),
             });
         }
-        fs::write(&to, &bytes).map_err(at(&to))?;
         files.push((file.name.clone(), to, sha256));
     }
     Ok(files)

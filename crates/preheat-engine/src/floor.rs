@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use memmap2::{Advice, Mmap};
 
-use crate::load::hex;
+use crate::digest;
 
 /// Limits of this machine, each the median of several tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub fn this_cpu() -> String {
         KEYS.contains(&key)
     });
     let all: Vec<&str> = told.collect();
-    let mut name = hex(all.join("\n").as_bytes());
+    let mut name = digest::of_bytes(all.join("\n").as_bytes());
     name.truncate(16);
     name
 }

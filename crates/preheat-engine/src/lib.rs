@@ -3,6 +3,7 @@
 
 mod ahead;
 pub mod bake;
+mod digest;
 pub mod engine;
 mod file;
 pub mod floor;

@@ -1,8 +1,8 @@
 //! Loads a model directory into an engine and its tokenizer, independent stages at the same time,
 //! and reports what each stage took. Never fetches anything, and never runs the model.
 
+mod checksum;
 mod config;
-mod digest;
 mod error;
 mod files;
 mod state;
@@ -20,7 +20,6 @@ use rustix::time::{ClockId, clock_gettime};
 pub use error::LoadError;
 
 pub(crate) use config::{Activation, Distances, EncoderConfig, Family, Pooling};
-pub(crate) use digest::hex;
 pub(crate) use files::WEIGHTS;
 pub(crate) use texts::TextConfig;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};
@@ -231,9 +230,9 @@ pub(crate) fn sha256(
     if places.store.is_none() && places.baked.is_none() && expected.is_none() {
         return Ok(None);
     }
-    let found = digest::digest(weights, places.store, places.baked);
+    let found = checksum::found(weights, places.store, places.baked);
     if let Some(expected) = expected {
-        digest::compare(weights, &found, expected)?;
+        checksum::compare(weights, &found, expected)?;
     }
     Ok(Some(found))
 }

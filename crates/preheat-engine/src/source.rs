@@ -10,7 +10,6 @@ pub mod catalogue;
 mod archive;
 mod bucket;
 mod cache;
-mod digest;
 mod directory;
 mod error;
 mod files;

@@ -104,7 +104,7 @@ impl Kind {
 
 impl Identity {
     fn name(&self) -> String {
-        let mut name = crate::load::hex(self.text.as_bytes());
+        let mut name = crate::digest::of_bytes(self.text.as_bytes());
         name.truncate(32);
         name
     }

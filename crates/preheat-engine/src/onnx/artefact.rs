@@ -15,7 +15,8 @@ use ort::session::Session;
 
 use super::relocate::Mover;
 use super::{OnnxSpec, session};
-use crate::load::{ArtefactState, hex};
+use crate::digest;
+use crate::load::ArtefactState;
 use crate::store::{self, Content, HEADER, Identity, Kind, Made, Mapped, Places, stamp};
 
 /// Raised whenever the same bytes would mean something else.
@@ -81,7 +82,7 @@ impl Artefact {
 /// What decides the bytes: the file, the library, and what this CPU can do, which the library
 /// arranges weights for.
 pub(super) fn identity(library: &Path, sha256: &str, places: Places<'_>) -> io::Result<Identity> {
-    let read = || fs::read(library).map(|bytes| hex(&bytes));
+    let read = || digest::of_file(library).map(|(_, digest)| digest);
     let runtime = stamp::digest(&File::open(library)?, library, places.store, None, read)?;
     let cpu = crate::floor::this_cpu();
     Ok(Identity {

@@ -12,11 +12,11 @@ use flate2::read::GzDecoder;
 use zip::ZipArchive;
 
 use super::cache::{Staging, create_dir};
-use super::digest::Sink;
 use super::error::FetchError;
 use super::files::{self, FileFacts};
 use super::transfer::{self, Remote, Wanted};
 use super::{Fetch, blocking};
+use crate::digest::Sink;
 
 /// More entries than any model has.
 const MAX_ENTRIES: usize = 100_000;

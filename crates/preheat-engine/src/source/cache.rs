@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use super::error::FetchError;
 use super::files::{self, FileFacts};
-use super::{Fetched, Progress, SourceRef, digest};
+use super::{Fetched, Progress, SourceRef};
+use crate::digest;
 use manifest::Manifest;
 
 /// A model in the cache, as `preheat models list` shows it.

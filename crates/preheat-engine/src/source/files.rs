@@ -1,7 +1,7 @@
 //! Which files make a model, and what is known about each.
 
-use super::digest;
 use super::error::FetchError;
+use crate::digest;
 
 /// One file of a fetched model.
 #[derive(Debug, Clone, PartialEq, Eq)]

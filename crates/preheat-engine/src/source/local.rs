@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::error::FetchError;
 use super::files::{self, FileFacts};
-use super::{Fetch, Fetched, HubRepo, blocking, digest, hub};
+use super::{Fetch, Fetched, HubRepo, blocking, hub};
 use crate::bake::Baked;
+use crate::digest;
 use crate::file::{self, RECORD_MB};
 
 /// Opens a directory as a model.

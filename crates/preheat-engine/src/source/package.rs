@@ -13,7 +13,8 @@ use tokio::process::Command;
 use super::cache::Staging;
 use super::error::FetchError;
 use super::files::FileFacts;
-use super::{Fetch, Package, archive, blocking, digest};
+use super::{Fetch, Package, archive, blocking};
+use crate::digest;
 
 /// pip has time-outs and retries of its own; this one is for a pip that hangs.
 const LONGEST: Duration = Duration::from_hours(1);

@@ -9,7 +9,8 @@ use zip::ZipArchive;
 
 use super::cache::create_dir;
 use super::error::FetchError;
-use super::{FetchOptions, Progress, blocking, digest, package};
+use super::{FetchOptions, Progress, blocking, package};
+use crate::digest;
 
 const VERSION: &str = "1.31.1";
 const FILE: &str = "libonnxruntime.so.1.31.1";

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
 use super::cache::{Lock, Staging};
-use super::digest::Sink;
 use super::error::FetchError;
 use super::files::FileFacts;
 use super::{Fetch, blocking, bucket, http};
+use crate::digest::Sink;
 use crate::file::{self, RECORD_MB};
 
 const ATTEMPTS: u32 = 4;

@@ -11,8 +11,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::bake::Baked;
+use crate::digest;
 use crate::file::{self, RECORD_MB};
-use crate::load::hex;
 
 /// What a file has only while its content stays as it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +44,10 @@ impl Stamp {
     }
 
     fn path(&self, memory: &Path) -> PathBuf {
-        memory.join(format!("{}.sha256", &hex(self.0.as_bytes())[..32]))
+        memory.join(format!(
+            "{}.sha256",
+            &digest::of_bytes(self.0.as_bytes())[..32]
+        ))
     }
 
     fn recall(&self, memory: &Path) -> Option<String> {

@@ -11,8 +11,9 @@ use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes, VERSION};
 use super::pair::Pair;
 use super::{Kind, TokenizeError, Tokenizer, compile, library, proof};
+use crate::digest;
 use crate::file::{self, TOKENIZER_MB};
-use crate::load::{LoadError, TokenizerForm, hex};
+use crate::load::{LoadError, TokenizerForm};
 use crate::store::{self, Identity, Places, stamp};
 
 /// A tokenizer and how it came to be.
@@ -63,7 +64,7 @@ fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), Lo
     let unreadable = |source| LoadError::unread(path, source);
     let file = File::open(path).map_err(unreadable)?;
     let sha256 = stamp::digest(&file, path, places.store, places.baked, || {
-        file::read(path, TOKENIZER_MB).map(|bytes| hex(&bytes))
+        file::read(path, TOKENIZER_MB).map(|bytes| digest::of_bytes(&bytes))
     })
     .map_err(unreadable)?;
     let identity = Identity {
@@ -153,7 +154,7 @@ impl Source {
         let reject = |reason: String| TokenizeError { reason };
         let bytes = file::read(&self.path, TOKENIZER_MB)
             .map_err(|error| reject(format!("{} cannot be read: {error}", self.path.display())))?;
-        if hex(&bytes) != self.sha256 {
+        if digest::of_bytes(&bytes) != self.sha256 {
             let path = self.path.display();
             return Err(reject(format!(
                 "{path} was changed while the model was served"

@@ -17,7 +17,7 @@ use super::letters::{byte_of, letters_of};
 use super::model::{Span, byte_pairs};
 use super::recipe;
 use super::table::Tokens;
-use crate::load::hex;
+use crate::digest;
 use crate::tokenizer::library::Pipeline;
 
 /// Characters of a digest.
@@ -45,7 +45,7 @@ pub(in crate::tokenizer) fn write(library: &Library, to: &mut Writer) -> serde_j
     let parts = serde_json::to_vec(&parts)?;
     to.add(
         Section::Pipeline,
-        &[hex(&parts).as_bytes(), &parts].concat(),
+        &[digest::of_bytes(&parts).as_bytes(), &parts].concat(),
     );
     Ok(())
 }
@@ -54,7 +54,7 @@ pub(in crate::tokenizer) fn write(library: &Library, to: &mut Writer) -> serde_j
 /// it may make anything.
 pub(super) fn read(blob: &Arc<Blob>, model: recipe::Model) -> Option<Pipeline<Mapped>> {
     let (digest, parts) = blob.section(Section::Pipeline).split_at_checked(HEX)?;
-    if digest != hex(parts).as_bytes() {
+    if digest != digest::of_bytes(parts).as_bytes() {
         return None;
     }
     let (normalizer, splits, processor, added): Parts = serde_json::from_slice(parts).ok()?;

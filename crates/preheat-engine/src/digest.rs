@@ -1,4 +1,4 @@
-//! SHA-256 of what is read and written.
+//! SHA-256 of what is read and written, in lower-case hexadecimal.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 
 /// A file that is hashed while it is written.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     file: File,
     hasher: Sha256,
     written: u64,
 }
 
 impl Sink {
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         Ok(Sink {
             file: File::create(path)?,
             hasher: Sha256::new(),
@@ -25,7 +25,7 @@ impl Sink {
     }
 
     /// Goes on where an earlier attempt ended: reads what is there, then appends.
-    pub(super) fn resume(path: &Path) -> io::Result<Self> {
+    pub(crate) fn resume(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -40,30 +40,30 @@ impl Sink {
         Ok(sink)
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
         self.written += bytes.len() as u64;
         Ok(())
     }
 
-    pub(super) fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
     /// Puts the file on the disk and returns its size and digest.
-    pub(super) fn finish(self) -> io::Result<(u64, String)> {
+    pub(crate) fn finish(self) -> io::Result<(u64, String)> {
         self.file.sync_all()?;
         Ok((self.written, hex(&self.hasher.finalize())))
     }
 }
 
-pub(super) fn of_bytes(bytes: &[u8]) -> String {
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 /// Size and digest.
-pub(super) fn of_file(path: &Path) -> io::Result<(u64, String)> {
+pub(crate) fn of_file(path: &Path) -> io::Result<(u64, String)> {
     let mut hasher = Sha256::new();
     let bytes = feed(&mut File::open(path)?, &mut hasher)?;
     Ok((bytes, hex(&hasher.finalize())))

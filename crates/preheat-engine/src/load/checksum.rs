@@ -1,18 +1,16 @@
 //! The digest of a weights file, and whether it is the one it must be.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use super::{LoadError, WeightsFile};
 use crate::bake::Baked;
+use crate::digest::of_bytes;
 use crate::store::stamp;
 
-/// Of the whole file, in lower-case hexadecimal.
-pub(super) fn digest(file: &WeightsFile, memory: Option<&Path>, baked: Option<&Baked>) -> String {
-    let read = || Ok::<_, Infallible>(hex(file.bytes()));
+/// Of the whole file.
+pub(super) fn found(file: &WeightsFile, memory: Option<&Path>, baked: Option<&Baked>) -> String {
+    let read = || Ok::<_, Infallible>(of_bytes(file.bytes()));
     let Ok(digest) = stamp::digest(file.file(), file.path(), memory, baked, read);
     digest
 }
@@ -28,12 +26,4 @@ pub(super) fn compare(file: &WeightsFile, found: &str, expected: &str) -> Result
         expected: expected.to_owned(),
         found: found.to_owned(),
     })
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
