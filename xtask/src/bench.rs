@@ -32,6 +32,7 @@ mod step;
 mod users;
 mod variants;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ pub(crate) struct Options {
     #[arg(value_enum)]
     scenario: Option<Scenario>,
     /// Fresh starts behind each figure that is about a start
-    #[arg(long, default_value_t = 5)]
-    starts: usize,
+    #[arg(long, default_value = "5")]
+    starts: NonZeroUsize,
     /// Of the peers, only those whose files have this in their names
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -145,6 +146,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ))?;
     }
     let setup = Setup::new(options.skip_warmup);
+    let starts = options.starts.get();
     let binary = options.binary.as_deref().unwrap_or(setup.binary());
     // Told at the end: what one scenario misses keeps none of the others from being measured.
     let mut all_missed = Vec::new();
@@ -155,18 +157,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         let mut missed = Vec::new();
         let table = match scenario {
-            Scenario::Startup => startup::run(&setup, options.starts),
-            Scenario::FirstRequest => first_request::run(&setup, options.starts),
-            Scenario::FromDisk => from_disk::run(&setup, options.starts),
+            Scenario::Startup => startup::run(&setup, starts),
+            Scenario::FirstRequest => first_request::run(&setup, starts),
+            Scenario::FromDisk => from_disk::run(&setup, starts),
             Scenario::Ready => ready::run(&setup),
             Scenario::Replicas => replicas::run(&setup),
             Scenario::Idle => idle::run(&setup),
             Scenario::SlowConnections => slow::run(&setup),
             Scenario::GatewayOverhead => gateway::run(binary, &mut missed),
-            Scenario::FromZero => from_zero::run(&setup, options.starts),
-            Scenario::Dtypes => dtypes::run(&setup, options.starts),
-            Scenario::Levels => levels::run(&setup, options.starts),
-            Scenario::Peers => peers::run(options.starts, &options.only),
+            Scenario::FromZero => from_zero::run(&setup, starts),
+            Scenario::Dtypes => dtypes::run(&setup, starts),
+            Scenario::Levels => levels::run(&setup, starts),
+            Scenario::Peers => peers::run(starts, &options.only),
             Scenario::Chaos => {
                 let length = Duration::try_from_secs_f64(options.minutes * 60.0)?;
                 chaos::run(&chaos(binary, length, options.seed), &mut missed)
@@ -190,7 +192,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 let run = step::Run {
                     binary,
                     model: setup.model(),
-                    times: options.starts,
+                    times: starts,
                     seed: options.seed,
                 };
                 step::run(&run, &mut missed)

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use memmap2::{Advice, Mmap};
+use memmap2::Mmap;
 
 pub use shelf::{Artefact, list, verify};
 
@@ -283,12 +283,9 @@ impl Place {
         #[expect(unsafe_code, reason = "mapping a file has no safe form")]
         // SAFETY: the map is only read, and the file is read-only: it is replaced, never changed.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        if identity.kind.is_streamed() {
-            // All page table entries at once, or, where the kernel is too old, by faults below.
-            let _ = map.advise(Advice::PopulateRead);
-        } else {
-            ahead::ask(&map, 0..map.len());
-            ahead::wait(&file, 0..map.len()).map_err(unreadable)?;
+        let all = 0..map.len();
+        if identity.kind.is_streamed() || !ahead::is_there(&file, all.clone()) {
+            ahead::bring(&map, &file, all).map_err(unreadable)?;
         }
         let (header, body) = map.split_at(HEADER);
         let header = Header::read(header, identity)

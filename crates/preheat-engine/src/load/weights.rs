@@ -248,18 +248,18 @@ impl Tensor {
         }
     }
 
-    /// Has the system read it from the disk in the background, where it is not in memory.
-    pub(crate) fn ask(&self) {
-        ahead::ask(&self.file.map, self.range());
+    /// Whether all of it is in memory.
+    pub(crate) fn is_there(&self) -> bool {
+        ahead::is_there(&self.file.file, self.range())
     }
 
-    /// Waits until it is in memory.
-    pub(crate) fn wait(&self) -> Result<(), LoadError> {
+    /// Reads it from the disk.
+    pub(crate) fn bring(&self) -> Result<(), LoadError> {
         let read = |source| LoadError::Read {
             path: self.file.path.clone(),
             source,
         };
-        ahead::wait(&self.file.file, self.range()).map_err(read)
+        ahead::bring(&self.file.map, &self.file.file, self.range()).map_err(read)
     }
 
     fn range(&self) -> Range<usize> {

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
 
 use super::image::Image;
 use super::isa::{Isa, Kernels};
@@ -12,6 +13,7 @@ use super::ops::{Dense, Norm};
 use super::pack::Checkpoint;
 use crate::load::{
     Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile,
+    join, spawn,
 };
 use crate::store::{Identity, Kind, Places};
 
@@ -38,7 +40,6 @@ impl Model {
         let kernels = Isa::choose(spec.isa)?;
         let checkpoint = Checkpoint::open(&config, weights)?;
         let words = checkpoint.words()?;
-        words.ask();
         let layout = Layout::of(&config, kernels.panel, spec.dtype);
         let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
         let identity = Identity {
@@ -46,8 +47,15 @@ impl Model {
             text: format!("weights {known} isa {isa} {}", layout.description),
         };
         let pack = |image: &mut [f32]| checkpoint.pack(&layout, image);
-        let (image, state) = Image::open(places, &identity, layout.len, pack)?;
-        words.wait()?;
+        let (image, state) = thread::scope(|scope| {
+            let rows = match words.is_there() {
+                true => None,
+                false => Some(spawn(scope, "words", || words.bring())?),
+            };
+            let opened = Image::open(places, &identity, layout.len, pack)?;
+            rows.map(join).transpose()?;
+            Ok::<_, LoadError>(opened)
+        })?;
         let dtype = spec.dtype;
         Ok((
             Model {
