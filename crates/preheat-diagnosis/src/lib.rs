@@ -112,7 +112,7 @@ impl Diagnosis {
         }
         let wrapped::Unwrapped { stream, at, said } = wrapped::unwrap(&text);
         let at = line.at.or(at);
-        let body = text::normal(text::located(&said).as_deref().unwrap_or(&said));
+        let body = text::normal(&text::located(&said));
         let mut hits = Phrases::shared().holding(&body);
         hits.retain(|hit| {
             !matches!(hit.means, Meaning::Names(_)) || !is_denied(&body, hit.at, hit.end)

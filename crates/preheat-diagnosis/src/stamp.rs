@@ -9,11 +9,20 @@ const MONTHS: [&str; 12] = [
 
 /// A time stamp in `text`: seconds on a clock of its own, and where it begins and ends.
 pub(super) fn stamp(text: &str) -> Option<(f64, usize, usize)> {
+    beginning_within(text, WITHIN)
+}
+
+/// The same at the very front, behind one sign at most: `[`, or the level of glog.
+pub(super) fn leading(text: &str) -> Option<(f64, usize, usize)> {
+    beginning_within(text, 2)
+}
+
+fn beginning_within(text: &str, within: usize) -> Option<(f64, usize, usize)> {
     let bytes = text.as_bytes();
     if let Some((seconds, end)) = syslog(bytes) {
         return Some((seconds, 0, end));
     }
-    let last = bytes.len().min(WITHIN);
+    let last = bytes.len().min(within);
     let starts = (0..last).filter(|&at| bytes[at].is_ascii_digit() && is_start(bytes, at));
     starts.take(4).find_map(|at| {
         let read = date_time(bytes, at)
@@ -101,18 +110,17 @@ fn clock(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     };
     let mut seconds = whole as f64;
     if matches!(bytes.get(end), Some(b'.' | b',')) {
-        let fraction: Vec<u8> = bytes[end + 1..]
+        let fraction = bytes[end + 1..]
             .iter()
-            .copied()
-            .take_while(u8::is_ascii_digit)
-            .take(9)
-            .collect();
+            .take_while(|b| b.is_ascii_digit())
+            .take(9);
         let mut scale = 0.1;
-        for digit in &fraction {
+        end += 1;
+        for digit in fraction {
             seconds += f64::from(digit - b'0') * scale;
             scale /= 10.0;
+            end += 1;
         }
-        end += 1 + fraction.len();
     }
     Some((seconds, end))
 }
@@ -132,6 +140,9 @@ fn relative(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     let before = &bytes[..start];
     let bracket = before.iter().rev().find(|b| **b != b' ') == Some(&b'[') && start < 12;
     let sign = matches!(before, [] | [.., b'+'] | [b't' | b'T', b'=']) && start <= 3;
+    if !bracket && !sign {
+        return None;
+    }
     let end = start
         + bytes[start..]
             .iter()

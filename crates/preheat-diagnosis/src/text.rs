@@ -1,10 +1,15 @@
 //! A line of a log made comparable: without colours, in one case, with one kind of gap.
 
+use std::borrow::Cow;
+
 /// Longest text that is kept as evidence, in characters.
 const SHOWN: usize = 300;
 
 /// Without escape sequences and control characters.
-pub(super) fn clean(raw: &str) -> String {
+pub(super) fn clean(raw: &str) -> Cow<'_, str> {
+    if raw.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return Cow::Borrowed(raw.trim());
+    }
     let mut text = String::with_capacity(raw.len());
     let mut chars = raw.chars();
     while let Some(c) = chars.next() {
@@ -14,7 +19,7 @@ pub(super) fn clean(raw: &str) -> String {
             c => text.push(c),
         }
     }
-    text.trim().to_owned()
+    Cow::Owned(text.trim().to_owned())
 }
 
 /// What follows an ESC: `[…m` and its kin, or `]…BEL`.
@@ -41,17 +46,18 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
 /// Lower case; `_`, `-` and white space are one blank, and articles are left out. Phrases are written
 /// like this.
 pub(super) fn normal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '_' | '-' | ' ' | '\t' => {
-                if !out.ends_with(' ') {
-                    out.push(' ');
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'_' | b'-' | b' ' | b'\t' => {
+                if out.last() != Some(&b' ') {
+                    out.push(b' ');
                 }
             }
-            c => out.push(c.to_ascii_lowercase()),
+            byte => out.push(byte.to_ascii_lowercase()),
         }
     }
+    let mut out = String::from_utf8(out).expect("bytes beyond ASCII are left as they are");
     if out.starts_with("the ") {
         out.replace_range(..4, "");
     }
@@ -63,31 +69,36 @@ pub(super) fn normal(text: &str) -> String {
 
 /// Where in its code a program writes a line, made a path: `model_loader.py:291` names a file, and
 /// nothing that is done to a model.
-pub(super) fn located(text: &str) -> Option<String> {
-    const ENDINGS: [&str; 8] = [".py", ".cc", ".rs", ".cpp", ".h", ".cu", ".go", ".c"];
-    let is_place = |token: &str| {
-        token.match_indices(':').any(|(at, _)| {
-            token[at + 1..].starts_with(|c: char| c.is_ascii_digit())
-                && ENDINGS.iter().any(|ending| token[..at].ends_with(ending))
-        })
-    };
-    if !text.split(' ').any(is_place) {
-        return None;
+pub(super) fn located(text: &str) -> Cow<'_, str> {
+    if !has_place(text) {
+        return Cow::Borrowed(text);
     }
-    let as_path = |token: &str| match is_place(token) {
-        true => {
-            let name = token.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-            let opened = &token[..token.len() - name.len()];
-            format!("{opened}/{}", name.replace(['_', '-'], "/"))
-        }
-        false => token.to_owned(),
-    };
-    let tokens: Vec<String> = text.split(' ').map(as_path).collect();
-    Some(tokens.join(" "))
+    let tokens: Vec<Cow<'_, str>> = text.split(' ').map(as_path).collect();
+    Cow::Owned(tokens.join(" "))
+}
+
+fn has_place(text: &str) -> bool {
+    const ENDINGS: [&str; 8] = [".py", ".cc", ".rs", ".cpp", ".h", ".cu", ".go", ".c"];
+    text.match_indices(':').any(|(at, _)| {
+        text[at + 1..].starts_with(|c: char| c.is_ascii_digit())
+            && ENDINGS.iter().any(|ending| text[..at].ends_with(ending))
+    })
+}
+
+fn as_path(token: &str) -> Cow<'_, str> {
+    if !has_place(token) {
+        return Cow::Borrowed(token);
+    }
+    let name = token.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let opened = &token[..token.len() - name.len()];
+    Cow::Owned(format!("{opened}/{}", name.replace(['_', '-'], "/")))
 }
 
 /// What is kept of a text that is shown to people.
 pub(super) fn shown(text: &str) -> String {
+    if text.len() <= SHOWN {
+        return text.to_owned();
+    }
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
@@ -112,11 +123,11 @@ mod tests {
 
     #[test]
     fn a_place_in_code_is_a_path() {
-        let of = |text| located(text).unwrap_or_default();
         assert_eq!(
-            of("[model_loader.py:291] x_y"),
+            located("[model_loader.py:291] x_y"),
             "[/model/loader.py:291] x_y"
         );
-        assert_eq!(of("load_model: 3 at 10:00:01"), "");
+        let elsewhere = "load_model: 3 at 10:00:01";
+        assert_eq!(located(elsewhere), elsewhere);
     }
 }

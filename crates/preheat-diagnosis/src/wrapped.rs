@@ -1,6 +1,8 @@
 //! What collectors put in front of a line: who wrote it, and through which pipe it came.
 
-use super::stamp::stamp;
+use std::borrow::Cow;
+
+use super::stamp::{leading, stamp};
 
 /// Longest name of a stream, and longest set of labels.
 const LONGEST: usize = 512;
@@ -9,24 +11,29 @@ const LONGEST: usize = 512;
 const MOST: usize = 3;
 
 /// A line without what stood in front.
-pub(super) struct Unwrapped {
+pub(super) struct Unwrapped<'a> {
     pub(super) stream: String,
     pub(super) at: Option<f64>,
-    pub(super) said: String,
+    pub(super) said: Cow<'a, str>,
 }
 
 /// Takes off what collectors and loggers put in front of what a program says.
-pub(super) fn unwrap(text: &str) -> Unwrapped {
-    let (mut name, mut at, mut said) = (String::new(), None, text.to_owned());
+pub(super) fn unwrap(text: &str) -> Unwrapped<'_> {
+    let (mut name, mut at, mut said) = (String::new(), None, Cow::Borrowed(text));
     for round in 0..MOST {
-        let prefix = if round == 0 { stream } else { behind_time };
-        let prefixed = prefix(&said).map(|(stream, rest)| (stream.to_owned(), rest.to_owned()));
+        let is_first = round == 0;
+        let prefix = if is_first { stream } else { behind_time };
+        let prefixed = prefix(&said).map(|(stream, rest)| (stream.to_owned(), rest.len()));
         let is_prefixed = prefixed.is_some();
         if let Some((stream, rest)) = prefixed {
             name = if stream.is_empty() { name } else { stream };
-            said = rest;
+            said = last(said, rest);
         }
-        let stamped = stamp(&said).filter(|(_, start, _)| round == 0 || *start <= 1);
+        let stamped = if is_first {
+            stamp(&said)
+        } else {
+            leading(&said)
+        };
         let Some((seconds, start, end)) = stamped else {
             if is_prefixed && round + 1 < MOST {
                 continue;
@@ -35,14 +42,26 @@ pub(super) fn unwrap(text: &str) -> Unwrapped {
         };
         at = at.or(Some(seconds));
         said = match start {
-            0 => behind_zone(&said[end..]).to_owned(),
-            _ => format!("{}{}", &said[..start], &said[end..]),
+            0 => {
+                let rest = behind_zone(&said[end..]).len();
+                last(said, rest)
+            }
+            _ => Cow::Owned([&said[..start], &said[end..]].concat()),
         };
     }
     Unwrapped {
         stream: name,
         at,
         said,
+    }
+}
+
+/// The last so many bytes of a text. Nearly every line is only ever cut at its front.
+fn last(text: Cow<'_, str>, length: usize) -> Cow<'_, str> {
+    let from = text.len() - length;
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[from..]),
+        Cow::Owned(text) => Cow::Owned(text[from..].to_owned()),
     }
 }
 
@@ -105,19 +124,18 @@ fn labelled(text: &str) -> Option<(&str, &str)> {
 
 /// `ecs/service/task text`
 fn task(text: &str) -> Option<(&str, &str)> {
-    let (name, rest) = text.split_once(' ')?;
-    let is_task = name.starts_with("ecs/") && name.matches('/').count() == 2;
-    is_task.then_some((name, rest))
+    let (name, rest) = text.split_once(' ').filter(|_| text.starts_with("ecs/"))?;
+    (name.matches('/').count() == 2).then_some((name, rest))
 }
 
 /// `host unit[7]: text`, of which the number stays.
 fn journal(text: &str) -> Option<(&str, &str)> {
     let (host, rest) = text.split_once(' ')?;
-    let (unit, behind) = rest.split_once('[')?;
-    let (number, said) = behind.split_once("]: ")?;
-    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    let is_unit = is_name(host) && is_name(unit) && is_number && !said.is_empty();
-    is_unit.then(|| (unit, &rest[unit.len()..]))
+    let (unit, behind) = rest.split_once('[').filter(|_| is_name(host))?;
+    let unnumbered = behind.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_numbered = unnumbered.len() < behind.len();
+    let said = unnumbered.strip_prefix("]: ").filter(|_| is_numbered)?;
+    (is_name(unit) && !said.is_empty()).then(|| (unit, &rest[unit.len()..]))
 }
 
 /// `name-7c9d8f6b5-x2x4z container text`
@@ -206,11 +224,7 @@ mod tests {
             ),
         ] {
             let of = unwrap(line);
-            assert_eq!(
-                (of.stream.as_str(), of.said.as_str()),
-                (name, said),
-                "{line}"
-            );
+            assert_eq!((of.stream.as_str(), &*of.said), (name, said), "{line}");
         }
     }
 }
