@@ -69,16 +69,36 @@ impl Place {
     }
 }
 
-/// The words of a line that rules know: a handful, so they are looked through one by one.
-struct Places(Vec<Place>);
+/// The words of a line that rules know: a handful, so they are looked through one by one, once it is
+/// known that a word is among them. Most words that rules ask for are not.
+struct Places {
+    all: Vec<Place>,
+    is_there: Vec<bool>,
+}
 
 impl Places {
+    fn add(&mut self, place: Place) {
+        self.is_there[place.word] = true;
+        self.all.push(place);
+    }
+
     fn first(&self, word: usize) -> Option<&Place> {
-        self.0.iter().find(|place| place.word == word)
+        self.all.iter().find(|place| place.word == word)
+    }
+
+    fn has_all(&self, phrase: &[usize]) -> bool {
+        phrase.iter().all(|word| self.is_there[*word])
+    }
+
+    fn count(&self, word: usize) -> usize {
+        match self.is_there[word] {
+            true => self.all.iter().filter(|place| place.word == word).count(),
+            false => 0,
+        }
     }
 
     fn of<'a>(&'a self, words: &'a [usize]) -> impl Iterator<Item = &'a Place> {
-        self.0.iter().filter(|place| words.contains(&place.word))
+        self.all.iter().filter(|place| words.contains(&place.word))
     }
 
     fn spoken<'a>(&'a self, words: &'a [usize]) -> impl Iterator<Item = &'a Place> {
@@ -176,7 +196,10 @@ impl Phrases {
 
     /// Every rule that holds for a normalised line.
     pub(super) fn holding(&self, text: &str) -> Vec<Hit> {
-        let mut places = Places(Vec::new());
+        let mut places = Places {
+            all: Vec::new(),
+            is_there: vec![false; self.used_by.len()],
+        };
         let mut candidates: Vec<usize> = Vec::new();
         for found in self.words.find_overlapping_iter(text) {
             let (start, end) = (found.start(), found.end());
@@ -184,13 +207,13 @@ impl Phrases {
                 continue;
             }
             let word = found.pattern().as_usize();
-            match places.of(&[word]).count() {
+            match places.count(word) {
                 0 => candidates.extend(&self.used_by[word]),
                 REPEATED.. => continue,
                 _ => {}
             }
             let before = start.checked_sub(1).map(|at| text.as_bytes()[at]);
-            places.0.push(Place {
+            places.add(Place {
                 word,
                 start,
                 end,
@@ -207,12 +230,11 @@ impl Phrases {
 
     fn hit(&self, index: usize, places: &Places, text: &str) -> Option<Hit> {
         let rule = &self.rules[index];
-        let all = |phrase: &Vec<usize>| phrase.iter().all(|word| places.first(*word).is_some());
-        if rule.except.iter().any(all) {
+        if rule.except.iter().any(|phrase| places.has_all(phrase)) {
             return None;
         }
-        let held = rule.says.iter().filter(|phrase| all(phrase)).flatten();
-        let said = held.filter_map(|word| places.first(*word));
+        let held = rule.says.iter().filter(|phrase| places.has_all(phrase));
+        let said = held.flatten().filter_map(|word| places.first(*word));
         let said = said.map(|place| (place.start, place.end)).min();
         let paired = || {
             rule.pairs
