@@ -30,7 +30,7 @@ pub(super) fn amounts(text: &str) -> Vec<Amount> {
                     found.push(amount);
                 }
             }
-            None => at = number(bytes, at).1,
+            None => at = number_end(bytes, at),
         }
     }
     found
@@ -45,7 +45,7 @@ pub(super) fn integers(text: &str, amounts: &[Amount]) -> Vec<(usize, u64)> {
             at += 1;
             continue;
         }
-        let end = number(bytes, at).1;
+        let end = number_end(bytes, at);
         let timed = amounts.iter().any(|a| a.start <= at && at < a.end);
         if !timed && let Ok(value) = text[at..end].parse() {
             found.push((at, value));
@@ -62,19 +62,28 @@ fn starts_number(bytes: &[u8], at: usize) -> bool {
 
 /// The digits from `at` on, with one fraction and groups of thousands: value and end.
 fn number(bytes: &[u8], at: usize) -> (f64, usize) {
-    let mut end = at;
-    let mut digits = String::new();
+    let end = number_end(bytes, at);
+    let digits = std::str::from_utf8(&bytes[at..end]).unwrap_or_default();
+    let value = match digits.contains(',') {
+        true => digits.replace(',', "").parse(),
+        false => digits.parse(),
+    };
+    (value.unwrap_or(f64::NAN), end)
+}
+
+fn number_end(bytes: &[u8], at: usize) -> usize {
+    let (mut end, mut has_fraction) = (at, false);
     while end < bytes.len() {
         let next_is_digit = bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
         match bytes[end] {
-            b if b.is_ascii_digit() => digits.push(char::from(b)),
-            b'.' if next_is_digit && !digits.contains('.') => digits.push('.'),
-            b',' if !digits.contains('.') && thousands(bytes, end) => {}
+            b if b.is_ascii_digit() => {}
+            b'.' if next_is_digit && !has_fraction => has_fraction = true,
+            b',' if !has_fraction && thousands(bytes, end) => {}
             _ => break,
         }
         end += 1;
     }
-    (digits.parse().unwrap_or(f64::NAN), end)
+    end
 }
 
 /// Whether exactly three digits follow a comma.
@@ -204,21 +213,22 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
 
 /// `[00:03<` of a progress bar and `0:00:05.12` of Python's time differences.
 fn clock(bytes: &[u8], start: usize) -> Option<Amount> {
-    let mut parts = Vec::new();
-    let mut at = start;
+    let mut parts = [(0.0, 0); 3];
+    let (mut at, mut count) = (start, 0);
     loop {
         let (value, end) = number(bytes, at);
-        parts.push((value, end - at));
+        parts[count] = (value, end - at);
+        count += 1;
         at = end;
         let more =
             bytes.get(at) == Some(&b':') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
-        if !more || parts.len() == 3 {
+        if !more || count == parts.len() {
             break;
         }
         at += 1;
     }
     let bar = start > 0 && bytes[start - 1] == b'[' && bytes.get(at) == Some(&b'<');
-    let seconds = match parts[..] {
+    let seconds = match parts[..count] {
         [(m, 2), (s, 2)] if bar => m * 60.0 + s,
         [(h, 1 | 2), (m, 2), (s, 2)] if bar => h * 3600.0 + m * 60.0 + s,
         [(h, 1), (m, 2), (s, 2..)] => h * 3600.0 + m * 60.0 + s,
