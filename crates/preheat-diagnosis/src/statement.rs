@@ -225,6 +225,9 @@ impl Diagnosis {
     }
 
     fn latencies(&mut self, line: &Parsed<'_>) {
+        if line.amounts.is_empty() {
+            return;
+        }
         for median in ["median", "p50"] {
             let at = line.text.find(median);
             let figure = at.and_then(|at| line.amounts.iter().find(|a| a.start >= at));

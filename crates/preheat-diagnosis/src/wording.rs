@@ -141,6 +141,10 @@ pub(super) fn is_shard(text: &str) -> bool {
 
 /// `File "app.py", line 7, in load`: what a function is called does not tell what happens.
 pub(super) fn is_frame(text: &str) -> bool {
+    // Hardly any line holds this, and to tell that is cheaper than to look for the place of a word.
+    if !text.contains("\", line ") {
+        return false;
+    }
     text.split_once("file \"").is_some_and(|(before, rest)| {
         rest.contains("\", line ") && !before.contains("traceback") && !before.contains("fail")
     })
@@ -213,30 +217,34 @@ pub(super) fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
 /// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,
 /// `--no-model-warmup`.
 pub(super) fn skips_warmup(text: &str) -> bool {
-    text.match_indices("warmup").any(|(at, word)| {
-        let before = &text[..at];
-        let name = before
-            .rsplit(['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'])
-            .next();
-        let name = name.unwrap_or_default();
-        let after = text[at + word.len()..].trim_start_matches(['"', '\'', ' ']);
-        let value = after.strip_prefix(['=', ':']).map(|value| {
-            let value = value.trim_start_matches(['"', '\'', ' ']);
-            let end = value.find(|c: char| !c.is_ascii_alphanumeric());
-            &value[..end.unwrap_or(value.len())]
-        });
-        let is_negated = ["skip", "disable", "no"].iter().any(|word| {
-            name.split(' ')
-                .rev()
-                .take(3)
-                .any(|part| part.trim_start_matches('-') == *word)
-        });
-        match (is_negated, value) {
-            (true, Some(value)) => matches!(value, "true" | "1" | "yes" | "on"),
-            (false, Some(value)) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
-            _ => false,
-        }
-    })
+    const WORD: &str = "warmup";
+    let is_off = |(at, _)| is_set_off(&text[..at], &text[at + WORD.len()..]);
+    text.contains(WORD) && text.match_indices(WORD).any(is_off)
+}
+
+/// Whether a name is negated and its value affirms it, or the other way round.
+fn is_set_off(before: &str, after: &str) -> bool {
+    let name = before
+        .rsplit(['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'])
+        .next();
+    let name = name.unwrap_or_default();
+    let after = after.trim_start_matches(['"', '\'', ' ']);
+    let value = after.strip_prefix(['=', ':']).map(|value| {
+        let value = value.trim_start_matches(['"', '\'', ' ']);
+        let end = value.find(|c: char| !c.is_ascii_alphanumeric());
+        &value[..end.unwrap_or(value.len())]
+    });
+    let is_negated = ["skip", "disable", "no"].iter().any(|word| {
+        name.split(' ')
+            .rev()
+            .take(3)
+            .any(|part| part.trim_start_matches('-') == *word)
+    });
+    match (is_negated, value) {
+        (true, Some(value)) => matches!(value, "true" | "1" | "yes" | "on"),
+        (false, Some(value)) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
+        _ => false,
+    }
 }
 
 /// Whether threads are told that do not outnumber the processors told beside them.
