@@ -127,7 +127,9 @@ impl Diagnosis {
             hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
         }
         let key = self.key(line.source, &stream);
-        let mut stream = self.streams.remove(&key).unwrap_or_default();
+        // Put aside, as what a line says of its process never asks for another.
+        let mut streams = std::mem::take(&mut self.streams);
+        let stream = streams.entry(key).or_default();
         stream.tick(at);
         let is_code = stream.is_code(&body);
         if !hits.is_empty() && !is_code {
@@ -148,13 +150,13 @@ impl Diagnosis {
                 .iter()
                 .any(|hit| matches!(hit.means, Meaning::Names(_)));
             if parsed.has(Mark::Access) && is_access(&parsed) && !names {
-                self.access(&mut stream, &parsed);
+                self.access(stream, &parsed);
             } else {
-                self.statement(&mut stream, &parsed);
+                self.statement(stream, &parsed);
             }
         }
         stream.done(at);
-        self.streams.insert(key, stream);
+        self.streams = streams;
     }
 
     /// Takes a container of a manifest or a description in.
@@ -188,7 +190,7 @@ impl Diagnosis {
     }
 
     fn key(&self, source: &str, name: &str) -> String {
-        let key = format!("{source}\u{0}{name}");
+        let key = [source, "\u{0}", name].concat();
         match self.streams.len() < STREAMS || self.streams.contains_key(&key) {
             true => key,
             false => String::new(),

@@ -99,7 +99,7 @@ fn fields(object: &Map<String, Value>, text: &mut String, left: &mut usize, dept
 
 fn push(text: &mut String, left: &mut usize, name: &str, value: &str) {
     *left -= 1;
-    *text += &format!(" {name}={value}");
+    text.extend([" ", name, "=", value]);
 }
 
 #[cfg(test)]
