@@ -1,0 +1,61 @@
+//! Starts that fail, and which of the reasons that lines name is the one.
+
+use super::{diagnose, ids};
+use crate::Cause;
+
+#[test]
+fn a_failed_load_beside_its_reason_is_no_finding_of_its_own() {
+    let failed = "failed to load 'a' version 1\n";
+    let memory = "CUDA failure 2: out of memory\n";
+    let far = "GET\n".repeat(30);
+    assert_eq!(ids(failed), ["load-failure"]);
+    assert_eq!(ids(&format!("{failed}{memory}")), ["out-of-memory"]);
+    assert_eq!(ids(&format!("{memory}{failed}")), ["out-of-memory"]);
+    assert_eq!(
+        ids(&format!("{memory}{far}{failed}")),
+        ["load-failure", "out-of-memory"]
+    );
+}
+
+/// One backend does not start, the next one does.
+#[test]
+fn a_load_that_failed_and_then_succeeded_is_none() {
+    let failed = "ERROR could not load model with backend a\n";
+    let ready = "INFO server ready\n";
+    let next = "INFO loading model with backend b\n";
+    assert_eq!(ids(&format!("{failed}{next}{ready}")), [""; 0]);
+    assert_eq!(ids(&format!("{failed}{ready}")), ["load-failure"]);
+    assert_eq!(ids(&format!("{failed}{next}")), ["load-failure"]);
+}
+
+#[test]
+fn a_container_held_back_after_its_startup_probe_was_ended_by_it() {
+    const FAILED: &str = "Warning  Unhealthy  40s (x60 over 9m)  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503";
+    const HELD: &str = "Warning  BackOff  9s (x7 over 4m)  kubelet  Back-off restarting failed container embedder in pod embedder-0_ml(0f1d)";
+    let report = diagnose(&format!("{FAILED}\n{HELD}"));
+    let [finding] = &report.findings[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(finding.cause, Cause::ProbeWindow);
+    let lines: Vec<_> = finding.evidence.iter().map(|e| e.line).collect();
+    assert_eq!(lines, [1, 2]);
+    assert!(finding.confidence < 0.95, "nobody says so in so many words");
+
+    // Killed, and nobody says for want of memory.
+    let killed = format!("      Exit Code:    137\n{FAILED}\n{HELD}");
+    assert_eq!(ids(&killed), ["probe-window-too-short"]);
+}
+
+#[test]
+fn a_container_held_back_for_another_reason_is_not_its_startup_probes() {
+    const FAILED: &str = "40s  Warning  Unhealthy  pod/slow-0  Startup probe failed: HTTP probe failed with statuscode: 503";
+    const HELD: &str = "9s  Warning  BackOff  pod/slow-0  Back-off restarting failed container";
+    const REFUSED: &str = "40s  Warning  Unhealthy  pod/slow-0  Startup probe failed: Get \"http://10.1.1.7:8000/health\": dial tcp 10.1.1.7:8000: connect: connection refused";
+    let both = |one: &str, other: &str| ids(&format!("{one}\n{other}"));
+    assert!(ids(FAILED).is_empty() && ids(HELD).is_empty());
+    assert!(both(FAILED, &HELD.replace("slow-0", "other-0")).is_empty());
+    assert_eq!(both(REFUSED, HELD), ["connection-refused-while-loading"]);
+    let log = format!("{FAILED}\n{HELD}");
+    assert!(both(&log, "      Exit Code:    1").is_empty());
+    assert_eq!(both(&log, "    Reason:       OOMKilled"), ["out-of-memory"]);
+}

@@ -1,0 +1,64 @@
+//! How many processes write into one log.
+
+use super::ids;
+
+#[test]
+fn workers_that_load_one_after_the_other_are_not_lazy() {
+    let log = "\
+INFO:     Started parent process [1]
+loading model weights
+INFO:     Started server process [8]
+INFO:     Application startup complete.
+loading model weights
+INFO:     Started server process [9]
+INFO:     Application startup complete.
+INFO:     10.0.0.9:4312 - \"POST /embed HTTP/1.1\" 200 OK
+";
+    assert_eq!(ids(log), ["double-load-by-workers"]);
+}
+
+/// A framework and the server that it runs in both tell of one process.
+#[test]
+fn a_process_that_is_announced_twice_is_one() {
+    let log = "(APIServer pid=1) vLLM API server version 0.11.0\n\
+               Loading checkpoint shards: 50% | 1/2\nLoading checkpoint shards: 100% | 2/2\n\
+               (APIServer pid=1) INFO: Started server process [1]\n\
+               (APIServer pid=1) INFO: Application startup complete.\n";
+    assert_eq!(ids(log), [""; 0]);
+    let numbered = log.replace("(APIServer pid=1) vLLM", "vLLM");
+    assert_eq!(ids(&numbered), [""; 0]);
+    let two = log.replace("process [1]", "process [7]");
+    assert_eq!(ids(&two), ["double-load-by-workers"]);
+}
+
+#[test]
+fn the_clock_of_a_progress_bar_is_no_process() {
+    let bar = |at| format!("Loading checkpoint shards: 50% | 1/2 [{at}<00:02, 1.06s/it]\n");
+    assert_eq!(ids(&format!("{}{}", bar("00:01"), bar("07:03"))), [""; 0]);
+    let begins = |pid| format!("[{pid}] loading model weights\n");
+    assert_eq!(
+        ids(&format!("{}{}", begins(7), begins(8))),
+        ["double-load-by-workers"]
+    );
+}
+
+/// What two replicas do is not done twice by one, whoever collected their lines.
+#[test]
+fn lines_of_two_replicas_are_told_apart() {
+    let lines = |a: &str, b: &str| {
+        let say = |said: &str| format!("{a}{said}\n{b}{said}\n");
+        say("[7] loading model") + &say("[7] model loaded in 2 s") + &say("[7] ready")
+    };
+    for (a, b) in [
+        ("web-1 | ", "web-2 | "),
+        (
+            "2026-11-27T15:00:00Z {app=\"e\", pod=\"e-a\"} ",
+            "2026-11-27T15:00:00Z {app=\"e\", pod=\"e-b\"} ",
+        ),
+        ("e-5d9f8c7b6-h2l4z e ", "e-5d9f8c7b6-w8n3c e "),
+    ] {
+        assert_eq!(ids(&lines(a, b)), [""; 0], "{a}");
+    }
+    let workers = lines("", "").replacen("[7] loading", "[8] loading", 1);
+    assert_eq!(ids(&workers), ["double-load-by-workers"]);
+}

@@ -1,0 +1,62 @@
+//! What requests that were refused, or took long, show.
+
+use super::ids;
+
+#[test]
+fn who_is_turned_away_before_anybody_is_served_shows_a_claim_too_early() {
+    let log = "INFO server ready\n\
+               INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 503 Service Unavailable\n\
+               INFO model loaded in 62 s\n\
+               INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 200 OK\n";
+    assert_eq!(ids(log), ["readiness-too-early", "weights-at-start"]);
+    let served = log.replacen("503 Service Unavailable", "200 OK", 1);
+    let lazy = ["model-loaded-at-first-request", "readiness-too-early"];
+    assert_eq!(ids(&served), lazy);
+}
+
+#[test]
+fn whoever_asks_while_weights_are_loaded_is_refused_for_that() {
+    let refused = "tester-1 | curl: (7) Failed to connect to app port 8000: Connection refused\n";
+    let loading = "app-1 | loading model weights\n";
+    assert_eq!(ids(refused), [""; 0]);
+    let both = format!("{loading}{refused}");
+    assert_eq!(ids(&both), ["connection-refused-while-loading"]);
+}
+
+#[test]
+fn only_who_is_refused_by_the_server_itself_is_refused_for_its_load() {
+    let load = "INFO loading model weights\nINFO serving on 0.0.0.0:8080\n";
+    let refused = ["connection-refused-while-loading"];
+    for (line, want) in [
+        ("tester: 127.0.0.1:8080: connection refused", &refused[..]),
+        (
+            "curl: (7) Failed to connect to app port 80: Couldn't connect to server",
+            &refused,
+        ),
+        ("flags: connection refused, using defaults", &[]),
+        ("telemetry: http://127.0.0.1:9 connection refused", &[]),
+    ] {
+        assert_eq!(ids(&format!("{load}{line}\n")), want, "{line}");
+    }
+}
+
+/// What was not asked of a model says nothing of what it takes, and what one path takes nothing of
+/// another.
+#[test]
+fn latencies_are_those_of_one_path_that_was_answered() {
+    let asked = |path: &str, status: u16, ms: u32| {
+        format!("INFO method=POST path={path} status={status} duration_ms={ms}\n")
+    };
+    let steady: String = (0..4).map(|_| asked("/rank", 200, 21)).collect();
+    let slow = ["warmed-by-traffic"];
+    assert_eq!(ids(&(asked("/rank", 200, 2900) + &steady)), slow);
+    assert_eq!(ids(&(asked("/report", 200, 2900) + &steady)), [""; 0]);
+    assert_eq!(ids(&(asked("/rank", 404, 1) + &steady)), [""; 0]);
+    let cold = asked("/rank", 404, 1) + &asked("/rank", 200, 2900) + &steady;
+    assert_eq!(ids(&cold), slow);
+    let explained = asked("/rank", 200, 2900).replace("INFO", "INFO (db retried)");
+    assert_eq!(ids(&(explained + &steady)), [""; 0]);
+    let trailing = |seconds: &str| format!("10.0.0.1 \"POST /rank HTTP/1.1\" 200 160 {seconds}\n");
+    let steady = trailing("0.012500").repeat(4);
+    assert_eq!(ids(&(trailing("2.392765") + &steady)), slow);
+}
