@@ -20,9 +20,9 @@ mod access;
 mod parsed;
 mod statement;
 
+mod containers;
 mod latency;
 mod lengths;
-mod pods;
 mod report;
 mod restarts;
 mod sighting;
@@ -34,7 +34,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use cause::{About, Cause, Paid};
-pub use pods::{Check, Container, Probe, ProbeKind};
+pub use containers::{Check, Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 
 use access::is_access;

@@ -1,6 +1,6 @@
 //! `kubectl describe pod` → containers: probes, limits, command and environment, as text has them.
 
-use crate::pods::is_accelerator;
+use crate::containers::is_accelerator;
 use crate::{Container, Probe, ProbeKind};
 
 /// Where in a container's block a line stands.

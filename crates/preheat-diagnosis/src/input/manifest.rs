@@ -1,6 +1,6 @@
 //! Kubernetes manifests and Compose files → containers.
 
-use crate::pods::is_accelerator;
+use crate::containers::is_accelerator;
 use crate::{Container, Probe, ProbeKind};
 use serde_json::Value;
 

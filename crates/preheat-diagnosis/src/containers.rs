@@ -1,0 +1,132 @@
+//! What a container is told to do and how it is probed, and what of that slows or breaks its start.
+
+mod command;
+mod probes;
+mod processes;
+mod weights;
+
+use super::{Cause, Evidence};
+
+/// A container as a manifest or a description has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Container {
+    pub name: String,
+    pub source: String,
+    /// Where it begins.
+    pub line: u64,
+    pub image: String,
+    /// Command and arguments, one after the other.
+    pub command: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub cpu_limit: Option<f64>,
+    /// A device computes, so the size of thread pools matters little.
+    pub has_accelerator: bool,
+    pub startup: Option<Probe>,
+    pub readiness: Option<Probe>,
+    pub liveness: Option<Probe>,
+    /// Requests are meant to reach it and Kubernetes decides when.
+    pub is_served: bool,
+    /// Where something else fetches the weights from before it starts.
+    pub storage: Option<String>,
+    /// It runs to its end before the others start.
+    pub is_init: bool,
+    /// Some volume outlives the pod, or the image itself carries files there.
+    pub has_lasting_volume: bool,
+    /// Somebody has computed the probes from a measured start.
+    pub is_measured: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    pub kind: ProbeKind,
+    /// From the first question to giving up, in seconds.
+    pub window_s: f64,
+    pub line: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeKind {
+    Http(String),
+    Tcp,
+    /// A command or gRPC: what it asks is not seen from here.
+    Other,
+}
+
+/// A cause found in a container.
+pub(super) struct Found {
+    pub(super) cause: Cause,
+    pub(super) confidence: f64,
+    pub(super) evidence: Evidence,
+}
+
+/// The line, what is seen there, and the confidence.
+type Seen = (u64, String, f64);
+
+/// A check of containers: what it looks for and how it answers.
+pub struct Check {
+    pub cause: Cause,
+    /// The place and the confidence, if the container has it. The start is in seconds, if known.
+    look: fn(&Container, Option<f64>) -> Option<Seen>,
+}
+
+/// Every check, as data.
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        cause: Cause::LivenessKills,
+        look: probes::liveness_kills,
+    },
+    Check {
+        cause: Cause::ProbeWindow,
+        look: probes::startup_window,
+    },
+    Check {
+        cause: Cause::ReadyTooEarly,
+        look: probes::ready_too_early,
+    },
+    Check {
+        cause: Cause::DoubleLoadReloader,
+        look: processes::reloader,
+    },
+    Check {
+        cause: Cause::DoubleLoadWorkers,
+        look: processes::workers,
+    },
+    Check {
+        cause: Cause::WarmupSkipped,
+        look: processes::skips_warmup,
+    },
+    Check {
+        cause: Cause::CpuLimit,
+        look: processes::threads,
+    },
+    Check {
+        cause: Cause::DownloadAtStart,
+        look: weights::downloads,
+    },
+];
+
+impl Container {
+    pub(super) fn check(&self, start_s: Option<f64>) -> Vec<Found> {
+        let found = |check: &Check| {
+            let (line, text, confidence) = (check.look)(self, start_s)?;
+            let evidence = Evidence {
+                source: self.source.clone(),
+                line,
+                text,
+            };
+            Some(Found {
+                cause: check.cause,
+                confidence,
+                evidence,
+            })
+        };
+        CHECKS.iter().filter_map(found).collect()
+    }
+}
+
+/// Whether a resource is a device: `nvidia.com/gpu`, `amd.com/gpu`, `google.com/tpu`,
+/// `aws.amazon.com/neuron`, `gpu.intel.com/i915`.
+pub(super) fn is_accelerator(resource: &str) -> bool {
+    let parts = || resource.split(['/', '.', '-']);
+    resource.contains('/') && parts().any(|part| matches!(part, "gpu" | "tpu" | "neuron"))
+}

@@ -1,0 +1,117 @@
+//! Probes: how long they wait, and what they ask.
+
+use super::weights::downloads;
+use super::{Container, ProbeKind, Seen};
+
+/// A liveness window shorter than this, with no startup probe before it, is short for any model.
+const SHORT_WINDOW_S: f64 = 60.0;
+
+/// The same where the weights are fetched first: gigabytes take minutes.
+const SHORT_WINDOW_WITH_DOWNLOAD_S: f64 = 300.0;
+
+/// A startup window shorter than this was not measured with a model in mind.
+const SHORT_STARTUP_S: f64 = 20.0;
+
+pub(super) fn liveness_kills(container: &Container, start_s: Option<f64>) -> Option<Seen> {
+    let liveness = container.liveness.as_ref()?;
+    if container.startup.is_some() {
+        return None;
+    }
+    let window = liveness.window_s;
+    match start_s {
+        Some(start) if start > window => Some((
+            liveness.line,
+            format!(
+                "container {}: liveness gives up after {window} s, the start takes {start:.1} s, and no startup probe comes before it",
+                container.name
+            ),
+            0.95,
+        )),
+        None if window < shortest(container) && container.is_served => Some((
+            liveness.line,
+            format!(
+                "container {}: liveness gives up after {window} s and no startup probe comes before it",
+                container.name
+            ),
+            0.6,
+        )),
+        _ => None,
+    }
+}
+
+/// What a start may take of which nothing is known but what it has to do.
+fn shortest(container: &Container) -> f64 {
+    match downloads(container, None) {
+        Some(_) => SHORT_WINDOW_WITH_DOWNLOAD_S,
+        None => SHORT_WINDOW_S,
+    }
+}
+
+pub(super) fn startup_window(container: &Container, start_s: Option<f64>) -> Option<Seen> {
+    let startup = container.startup.as_ref()?;
+    let window = startup.window_s;
+    match start_s {
+        Some(start) if start > window => Some((
+            startup.line,
+            format!(
+                "container {}: the startup probe gives up after {window} s, the start takes {start:.1} s",
+                container.name
+            ),
+            0.95,
+        )),
+        None if window < SHORT_STARTUP_S && !container.is_measured => Some((
+            startup.line,
+            format!(
+                "container {}: the startup probe gives up after {window} s",
+                container.name
+            ),
+            0.55,
+        )),
+        _ => None,
+    }
+}
+
+pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<Seen> {
+    let name = &container.name;
+    let Some(readiness) = &container.readiness else {
+        let text = format!(
+            "container {name}: no readiness probe, so it counts as ready as soon as it runs"
+        );
+        return container.is_served.then_some((container.line, text, 0.8));
+    };
+    let (what, confidence) = match &readiness.kind {
+        ProbeKind::Tcp => (
+            "readiness asks only whether the port is open".to_owned(),
+            0.75,
+        ),
+        ProbeKind::Http(path) if is_liveness(path, &container.image) => (
+            format!("readiness asks {path}, which answers while the model loads"),
+            0.8,
+        ),
+        _ => return None,
+    };
+    Some((
+        readiness.line,
+        format!("container {name}: {what}"),
+        confidence,
+    ))
+}
+
+/// Paths that say the process lives, not that the model is warm.
+fn is_liveness(path: &str, image: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let lives = [
+        "/live",
+        "/livez",
+        "/alive",
+        "/liveness",
+        "/healthz/live",
+        "/health/live",
+        "/v2/health/live",
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/metrics",
+    ];
+    lives.contains(&path) || (image.contains("preheat") && matches!(path, "/health" | "/ping"))
+}

@@ -1,0 +1,135 @@
+//! Processes and threads: how many load the model, how many compute, and whether they warm up.
+
+use super::command::is_on;
+use super::{Container, Seen};
+
+/// Variables that size thread pools.
+const THREADS: [&str; 9] = [
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "RAYON_NUM_THREADS",
+    "TORCH_NUM_THREADS",
+    "ORT_NUM_THREADS",
+    "INTRA_OP_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+];
+
+/// What images of servers are called whose libraries size their pools by the machine.
+const POOLED: [&str; 12] = [
+    "pytorch",
+    "torch",
+    "tensorflow",
+    "onnxruntime",
+    "transformers",
+    "huggingface",
+    "sentence-transformers",
+    "tritonserver",
+    "vllm",
+    "fastapi",
+    "uvicorn",
+    "gunicorn",
+];
+
+/// Programs that start another one again when a file changes.
+const RELOADERS: [&str; 6] = [
+    "fastapi dev",
+    "watchmedo",
+    "nodemon",
+    "watchexec",
+    "hupper",
+    "jurigged",
+];
+
+pub(super) fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
+    let program = container.program();
+    let told = container.says("--reload")
+        || RELOADERS.iter().any(|reloader| program.contains(reloader))
+        || container.says("--debug") && container.program().contains("flask")
+        || container.env("FLASK_DEBUG").is_some_and(is_on)
+        || container.env("UVICORN_RELOAD").is_some_and(is_on);
+    told.then(|| {
+        (
+            container.line,
+            format!(
+                "container {}: started with a reloader: {}",
+                container.name,
+                container.command.join(" ")
+            ),
+            0.85,
+        )
+    })
+}
+
+pub(super) fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
+    let program = container.program();
+    let manager = ["uvicorn", "gunicorn", "hypercorn", "fastapi"]
+        .into_iter()
+        .find(|name| program.contains(name))?;
+    let told = container
+        .option("--workers")
+        .or_else(|| container.option("-w"))
+        .or_else(|| container.env("WEB_CONCURRENCY"));
+    let count: u32 = told?.parse().ok()?;
+    let shared = manager == "gunicorn" && container.says("--preload");
+    (count > 1 && !shared).then(|| {
+        (
+            container.line,
+            format!(
+                "container {}: {manager} starts {count} workers, each with a model of its own",
+                container.name
+            ),
+            0.75,
+        )
+    })
+}
+
+pub(super) fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen> {
+    let by_env = ["SKIP_WARMUP", "PREHEAT_SKIP_WARMUP"]
+        .into_iter()
+        .find(|name| container.env(name).is_some_and(is_on));
+    let by_flag = container.words().find(|word| is_switch_of_warmup(word));
+    let what = by_env.or(by_flag)?;
+    Some((
+        container.line,
+        format!("container {}: {what} is set", container.name),
+        0.9,
+    ))
+}
+
+/// `--no-model-warmup`, `--skip-server-warmup`, `--disable-warmup`.
+fn is_switch_of_warmup(word: &str) -> bool {
+    let plain = word.strip_suffix("=true").unwrap_or(word).replace('_', "-");
+    ["--no-", "--skip-", "--disable-"]
+        .iter()
+        .any(|start| plain.starts_with(start))
+        && ["warmup", "warm-up"].iter().any(|end| plain.ends_with(end))
+}
+
+pub(super) fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
+    let limit = container.cpu_limit?;
+    let name = &container.name;
+    let set: Vec<(&str, f64)> = THREADS
+        .iter()
+        .filter_map(|var| Some((*var, container.env(var)?.trim().parse().ok()?)))
+        .collect();
+    if let Some((var, threads)) = set.iter().find(|(_, threads)| *threads > limit.ceil()) {
+        return Some((
+            container.line,
+            format!("container {name}: {var}={threads} with a CPU limit of {limit}"),
+            0.95,
+        ));
+    }
+    if container.has_accelerator {
+        return None;
+    }
+    let program = container.program();
+    let pooled = POOLED.into_iter().any(|word| program.contains(word));
+    // A reference to the limit itself (`resourceFieldRef`) has no value here and is as good.
+    let is_set = container
+        .env
+        .iter()
+        .any(|(known, _)| THREADS.contains(&known.as_str()));
+    (pooled && !is_set).then(|| (container.line, format!("container {name}: a CPU limit of {limit}, and nothing that tells thread pools of it"), 0.5))
+}
