@@ -105,48 +105,6 @@ pub struct Rule {
 /// Confidence in a cause of which only a consequence was seen.
 pub(super) const CONSEQUENCE: f64 = 0.6;
 
-const fn names(
-    cause: Cause,
-    confidence: f64,
-    says: &'static [&'static str],
-    except: &'static [&'static str],
-    example: &'static str,
-    counter: &'static str,
-) -> Rule {
-    Rule {
-        means: Meaning::Names(cause),
-        confidence,
-        says,
-        pairs: &[],
-        except,
-        example,
-        counter,
-    }
-}
-
-/// The same with pairs beside the phrases.
-const fn paired(rule: Rule, pairs: &'static [Pair]) -> Rule {
-    Rule { pairs, ..rule }
-}
-
-const fn mark(
-    mark: Mark,
-    says: &'static [&'static str],
-    except: &'static [&'static str],
-    example: &'static str,
-    counter: &'static str,
-) -> Rule {
-    Rule {
-        means: Meaning::Marks(mark),
-        confidence: 1.0,
-        says,
-        pairs: &[],
-        except,
-        example,
-        counter,
-    }
-}
-
 /// Between words that must all be on a line.
 pub(super) const AND: &str = " + ";
 

@@ -2,13 +2,13 @@
 
 use super::super::cause::Cause;
 use super::words::{ABSENT, DEVICE};
-use super::{Pair, Rule, names, paired};
+use super::{Meaning, Pair, Rule};
 
 pub(super) const RULES: &[Rule] = &[
-    names(
-        Cause::WarmupSkipped,
-        0.85,
-        &[
+    Rule {
+        means: Meaning::Names(Cause::WarmupSkipped),
+        confidence: 0.85,
+        says: &[
             "skip warmup",
             "skip warm up",
             "skipping warm",
@@ -41,7 +41,8 @@ pub(super) const RULES: &[Rule] = &[
             "warmup requests: 0",
             "not warming up",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "skip warmup=false",
             "skip warmup: false",
             "skip warmup=0",
@@ -56,13 +57,13 @@ pub(super) const RULES: &[Rule] = &[
             "to skip",
             "::test ",
         ],
-        "WARN preheat::lifecycle: ready, warm-up skipped: unproven",
-        "INFO effective configuration: SKIP_WARMUP=false",
-    ),
-    names(
-        Cause::WorkerTimeout,
-        0.9,
-        &[
+        example: "WARN preheat::lifecycle: ready, warm-up skipped: unproven",
+        counter: "INFO effective configuration: SKIP_WARMUP=false",
+    },
+    Rule {
+        means: Meaning::Names(Cause::WorkerTimeout),
+        confidence: 0.9,
+        says: &[
             "worker timeout",
             "timed out waiting for runner",
             "timed out waiting for llama runner",
@@ -83,19 +84,20 @@ pub(super) const RULES: &[Rule] = &[
             "did not become ready within",
             "failed to become ready within",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "::test ",
             "worker timeout=",
             "worker timeout:",
             "worker timeout =",
         ],
-        "[2026-11-27 03:27:16 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:9)",
-        "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
-    ),
-    names(
-        Cause::AddressInUse,
-        0.95,
-        &[
+        example: "[2026-11-27 03:27:16 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:9)",
+        counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
+    },
+    Rule {
+        means: Meaning::Names(Cause::AddressInUse),
+        confidence: 0.95,
+        says: &[
             "address already in use",
             "is already in use",
             "address in use",
@@ -109,14 +111,15 @@ pub(super) const RULES: &[Rule] = &[
             "unable to bind + port",
             "cannot bind + port",
         ],
-        &["::test "],
-        "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use",
-        "INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
-    ),
-    names(
-        Cause::DeviceFallback,
-        0.85,
-        &[
+        pairs: &[],
+        except: &["::test "],
+        example: "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use",
+        counter: "INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
+    },
+    Rule {
+        means: Meaning::Names(Cause::DeviceFallback),
+        confidence: 0.85,
+        says: &[
             "'cudaexecutionprovider' is not in available provider",
             "specified provider + is not in available provider",
             "failed to create cudaexecutionprovider",
@@ -143,32 +146,31 @@ pub(super) const RULES: &[Rule] = &[
             "layers option will be ignored",
             "driver on your system is too old",
         ],
-        &["as requested", "as configured", "not requested"],
-        "UserWarning: Specified provider 'CUDAExecutionProvider' is not in available provider names. Available providers: 'CPUExecutionProvider'",
-        "INFO device: cpu, as requested",
-    ),
+        pairs: &[],
+        except: &["as requested", "as configured", "not requested"],
+        example: "UserWarning: Specified provider 'CUDAExecutionProvider' is not in available provider names. Available providers: 'CPUExecutionProvider'",
+        counter: "INFO device: cpu, as requested",
+    },
     // The same in other words.
-    paired(
-        names(
-            Cause::DeviceFallback,
-            0.8,
-            &[],
-            &[
-                "as requested",
-                "as configured",
-                "not requested",
-                "graph",
-                "cuda home",
-            ],
-            "WARNING CUDA requested but torch.cuda.is_available() is False, running on CPU",
-            "INFO CUDA graphs are not available with this backend",
-        ),
-        &[Pair(DEVICE, ABSENT)],
-    ),
-    names(
-        Cause::Recompiled,
-        0.9,
-        &[
+    Rule {
+        means: Meaning::Names(Cause::DeviceFallback),
+        confidence: 0.8,
+        says: &[],
+        pairs: &[Pair(DEVICE, ABSENT)],
+        except: &[
+            "as requested",
+            "as configured",
+            "not requested",
+            "graph",
+            "cuda home",
+        ],
+        example: "WARNING CUDA requested but torch.cuda.is_available() is False, running on CPU",
+        counter: "INFO CUDA graphs are not available with this backend",
+    },
+    Rule {
+        means: Meaning::Names(Cause::Recompiled),
+        confidence: 0.9,
+        says: &[
             "recompile limit",
             "cache size limit",
             "recompiling function",
@@ -189,7 +191,8 @@ pub(super) const RULES: &[Rule] = &[
             "out of range + profile",
             "no matching engine",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "0 recompil",
             "no recompil",
             "avoid recompil",
@@ -202,13 +205,13 @@ pub(super) const RULES: &[Rule] = &[
             "recompile limit: ",
             "recompile limit=",
         ],
-        "torch._dynamo hit config.recompile_limit (8) function: 'forward' last reason: tensor 'x' size mismatch at index 1",
-        "INFO 0 recompilations since start",
-    ),
-    names(
-        Cause::UncoveredLength,
-        0.9,
-        &[
+        example: "torch._dynamo hit config.recompile_limit (8) function: 'forward' last reason: tensor 'x' size mismatch at index 1",
+        counter: "INFO 0 recompilations since start",
+    },
+    Rule {
+        means: Meaning::Names(Cause::UncoveredLength),
+        confidence: 0.9,
+        says: &[
             "unplanned shape",
             "not warmed",
             "unwarmed",
@@ -232,7 +235,8 @@ pub(super) const RULES: &[Rule] = &[
             "bucket + not warmed",
             "length + not warmed",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "0 unplanned",
             "model not warmed",
             "model is not warmed",
@@ -240,13 +244,13 @@ pub(super) const RULES: &[Rule] = &[
             "preheat unplanned shape total",
             "not warmed yet",
         ],
-        "WARN batcher: sequence length 512 is outside the warmed buckets (max 128)",
-        "INFO 0 unplanned shapes",
-    ),
-    names(
-        Cause::DoubleLoadReloader,
-        0.8,
-        &[
+        example: "WARN batcher: sequence length 512 is outside the warmed buckets (max 128)",
+        counter: "INFO 0 unplanned shapes",
+    },
+    Rule {
+        means: Meaning::Names(Cause::DoubleLoadReloader),
+        confidence: 0.8,
+        says: &[
             "started reloader process",
             "restarting with stat",
             "restarting with watchdog",
@@ -258,14 +262,15 @@ pub(super) const RULES: &[Rule] = &[
             "watching for file changes",
             "detected file change",
         ],
-        &[],
-        "INFO:     Started reloader process [1] using WatchFiles",
-        " * Debug mode: off",
-    ),
-    names(
-        Cause::CpuLimit,
-        0.85,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "INFO:     Started reloader process [1] using WatchFiles",
+        counter: " * Debug mode: off",
+    },
+    Rule {
+        means: Meaning::Names(Cause::CpuLimit),
+        confidence: 0.85,
+        says: &[
             "threads + cpu limit",
             "threads + cpu quota",
             "threads + cgroup",
@@ -278,7 +283,8 @@ pub(super) const RULES: &[Rule] = &[
             "pthread setaffinity np failed",
             "oversubscri",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "limit respected",
             "from cpu limit",
             "from cgroup",
@@ -289,7 +295,7 @@ pub(super) const RULES: &[Rule] = &[
             "by cpu limit",
             "not oversub",
         ],
-        "WARN intra-op pool has 64 threads, cpu limit is 2",
-        "INFO 2 threads, from the CPU limit",
-    ),
+        example: "WARN intra-op pool has 64 threads, cpu limit is 2",
+        counter: "INFO 2 threads, from the CPU limit",
+    },
 ];

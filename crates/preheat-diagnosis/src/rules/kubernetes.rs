@@ -2,50 +2,57 @@
 
 use super::super::cause::Cause;
 use super::words::OTHER_SERVERS;
-use super::{CONSEQUENCE, Mark, Rule, mark, names};
+use super::{CONSEQUENCE, Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
-    names(
-        Cause::LivenessKills,
-        0.9,
-        &[
+    Rule {
+        means: Meaning::Names(Cause::LivenessKills),
+        confidence: 0.9,
+        says: &[
             "failed liveness probe, will be restarted",
             "liveness probe failed + restarting",
             "liveness + killed + loading",
             "liveness + killing + loading",
             "liveness + kills + loading",
         ],
-        &[],
-        "Normal  Killing  3m (x3 over 9m)  kubelet  Container embedder failed liveness probe, will be restarted",
-        "Warning  Unhealthy  3m  kubelet  Liveness probe failed: HTTP probe failed with statuscode: 500",
-    ),
-    names(
-        Cause::ProbeWindow,
-        0.95,
-        &["failed startup probe, will be restarted"],
-        &[],
-        "Normal  Killing  2m  kubelet  Container embedder failed startup probe, will be restarted",
-        "Warning  Unhealthy  2m  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
-    ),
+        pairs: &[],
+        except: &[],
+        example: "Normal  Killing  3m (x3 over 9m)  kubelet  Container embedder failed liveness probe, will be restarted",
+        counter: "Warning  Unhealthy  3m  kubelet  Liveness probe failed: HTTP probe failed with statuscode: 500",
+    },
+    Rule {
+        means: Meaning::Names(Cause::ProbeWindow),
+        confidence: 0.95,
+        says: &["failed startup probe, will be restarted"],
+        pairs: &[],
+        except: &[],
+        example: "Normal  Killing  2m  kubelet  Container embedder failed startup probe, will be restarted",
+        counter: "Warning  Unhealthy  2m  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
+    },
     // Where nobody listens, the process may as well have ended by itself.
-    mark(
-        Mark::Unstarted,
-        &["startup probe failed", "startup probe errored"],
-        &["connection refused", "connect: "],
-        "Warning  Unhealthy  2m (x30 over 5m)  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
-        "Warning  Unhealthy  2m  kubelet  Startup probe failed: Get \"http://10.1.1.7:8000/health\": dial tcp 10.1.1.7:8000: connect: connection refused",
-    ),
-    mark(
-        Mark::HeldBack,
-        &["back off restarting failed container", "crashloopbackoff"],
-        &[],
-        "Warning  BackOff  14s (x9 over 3m)  kubelet  Back-off restarting failed container embedder in pod embedder-0_ml(0f1d)",
-        "Warning  Failed  14s  kubelet  Error: ImagePullBackOff",
-    ),
+    Rule {
+        means: Meaning::Marks(Mark::Unstarted),
+        confidence: 1.0,
+        says: &["startup probe failed", "startup probe errored"],
+        pairs: &[],
+        except: &["connection refused", "connect: "],
+        example: "Warning  Unhealthy  2m (x30 over 5m)  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
+        counter: "Warning  Unhealthy  2m  kubelet  Startup probe failed: Get \"http://10.1.1.7:8000/health\": dial tcp 10.1.1.7:8000: connect: connection refused",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::HeldBack),
+        confidence: 1.0,
+        says: &["back off restarting failed container", "crashloopbackoff"],
+        pairs: &[],
+        except: &[],
+        example: "Warning  BackOff  14s (x9 over 3m)  kubelet  Back-off restarting failed container embedder in pod embedder-0_ml(0f1d)",
+        counter: "Warning  Failed  14s  kubelet  Error: ImagePullBackOff",
+    },
     // Signals, and an end that was asked for, are no crash.
-    mark(
-        Mark::Crashed,
-        &[
+    Rule {
+        means: Meaning::Marks(Mark::Crashed),
+        confidence: 1.0,
+        says: &[
             "exit code: 1",
             "exit code: 2",
             "exit code: 3",
@@ -56,14 +63,15 @@ pub(super) const RULES: &[Rule] = &[
             "exit code: 8",
             "exit code: 9",
         ],
-        &["exit code: 137", "exit code: 143"],
-        "      Exit Code:    1",
-        "      Exit Code:    143",
-    ),
-    names(
-        Cause::ConnectionRefused,
-        0.85,
-        &[
+        pairs: &[],
+        except: &["exit code: 137", "exit code: 143"],
+        example: "      Exit Code:    1",
+        counter: "      Exit Code:    143",
+    },
+    Rule {
+        means: Meaning::Names(Cause::ConnectionRefused),
+        confidence: 0.85,
+        says: &[
             "probe failed + connection refused",
             "probe errored + connection refused",
             "connection refused + ready",
@@ -74,14 +82,15 @@ pub(super) const RULES: &[Rule] = &[
             "probe failed + connect: connection",
             "wait + connection refused",
         ],
-        OTHER_SERVERS,
-        "Warning  Unhealthy  2m (x9 over 3m)  kubelet  Readiness probe failed: Get \"http://10.244.0.9:8000/health\": dial tcp 10.244.0.9:8000: connect: connection refused",
-        "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
-    ),
-    names(
-        Cause::OutOfMemory,
-        0.95,
-        &[
+        pairs: &[],
+        except: OTHER_SERVERS,
+        example: "Warning  Unhealthy  2m (x9 over 3m)  kubelet  Readiness probe failed: Get \"http://10.244.0.9:8000/health\": dial tcp 10.244.0.9:8000: connect: connection refused",
+        counter: "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
+    },
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: 0.95,
+        says: &[
             "oomkilled",
             "oom killed",
             "oomkilling",
@@ -95,7 +104,8 @@ pub(super) const RULES: &[Rule] = &[
             "reason: evicted + memory",
             "low on resource: memory",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "not oom",
             "oom kill 0",
             "oom kill=0",
@@ -104,27 +114,28 @@ pub(super) const RULES: &[Rule] = &[
             "oomkilled=false",
             "\"oomkilled\": false",
         ],
-        "    Last State:  Terminated    Reason: OOMKilled",
-        "\"OOMKilled\": false,",
-    ),
+        example: "    Last State:  Terminated    Reason: OOMKilled",
+        counter: "\"OOMKilled\": false,",
+    },
     // SIGKILL: most often for want of memory, unless somebody says who sent it.
-    names(
-        Cause::OutOfMemory,
-        CONSEQUENCE,
-        &[
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: CONSEQUENCE,
+        says: &[
             "exit code: 137",
             "exit code 137",
             "exitcode: 137",
             "\"exitcode\": 137",
         ],
-        &[],
-        "      Exit Code:    137",
-        "      Exit Code:    143",
-    ),
-    names(
-        Cause::ImagePull,
-        0.95,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "      Exit Code:    137",
+        counter: "      Exit Code:    143",
+    },
+    Rule {
+        means: Meaning::Names(Cause::ImagePull),
+        confidence: 0.95,
+        says: &[
             "imagepullbackoff",
             "errimagepull",
             "failed to pull image",
@@ -133,22 +144,24 @@ pub(super) const RULES: &[Rule] = &[
             "errimageneverpull",
             "manifest unknown",
         ],
-        &[],
-        "Warning  Failed  10s  kubelet  Failed to pull image \"registry.example/embedder:v9\": not found",
-        "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 1.2s",
-    ),
-    names(
-        Cause::ImagePullTime,
-        0.8,
-        &["successfully pulled image"],
-        &["already present"],
-        "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 41.2s (41.2s including waiting)",
-        "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",
-    ),
-    names(
-        Cause::Unschedulable,
-        0.95,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "Warning  Failed  10s  kubelet  Failed to pull image \"registry.example/embedder:v9\": not found",
+        counter: "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 1.2s",
+    },
+    Rule {
+        means: Meaning::Names(Cause::ImagePullTime),
+        confidence: 0.8,
+        says: &["successfully pulled image"],
+        pairs: &[],
+        except: &["already present"],
+        example: "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 41.2s (41.2s including waiting)",
+        counter: "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",
+    },
+    Rule {
+        means: Meaning::Names(Cause::Unschedulable),
+        confidence: 0.95,
+        says: &[
             "failedscheduling",
             "nodes are available: + insufficient",
             "unschedulable",
@@ -156,18 +169,19 @@ pub(super) const RULES: &[Rule] = &[
             "had untolerated taint",
             "untolerated taint",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "node.kubernetes.io/unschedulable:noschedule op=exists",
             "unschedulable=false",
             "unschedulable: false",
         ],
-        "Warning  FailedScheduling  30s  default-scheduler  0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
-        "Normal  Scheduled  30s  default-scheduler  Successfully assigned default/embedder to node-a",
-    ),
-    names(
-        Cause::ColdPageCache,
-        0.85,
-        &[
+        example: "Warning  FailedScheduling  30s  default-scheduler  0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        counter: "Normal  Scheduled  30s  default-scheduler  Successfully assigned default/embedder to node-a",
+    },
+    Rule {
+        means: Meaning::Names(Cause::ColdPageCache),
+        confidence: 0.85,
+        says: &[
             "page cache + cold",
             "cold page cache",
             "cold cache + disk",
@@ -182,8 +196,9 @@ pub(super) const RULES: &[Rule] = &[
             "disk bound",
             "uncached read",
         ],
-        &["hot page cache", "0 major", "page cache warm"],
-        "INFO page cache cold after reschedule: 4.2 GB read from disk in 31 s",
-        "INFO page cache warm: weights mapped in 0.2 s",
-    ),
+        pairs: &[],
+        except: &["hot page cache", "0 major", "page cache warm"],
+        example: "INFO page cache cold after reschedule: 4.2 GB read from disk in 31 s",
+        counter: "INFO page cache warm: weights mapped in 0.2 s",
+    },
 ];

@@ -1,12 +1,13 @@
 //! Where a process is in its life.
 
 use super::words::OTHER_SERVERS;
-use super::{Mark, Rule, mark};
+use super::{Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
-    mark(
-        Mark::Started,
-        &[
+    Rule {
+        means: Meaning::Marks(Mark::Started),
+        confidence: 1.0,
+        says: &[
             "started server process",
             "starting vllm api server",
             "vllm api server version",
@@ -16,37 +17,43 @@ pub(super) const RULES: &[Rule] = &[
             "event=\"phase\" + phase=\"starting\"",
             "event=phase + phase=starting",
         ],
-        &[],
-        "INFO:     Started server process [2112]",
-        "INFO:     Finished server process [2112]",
-    ),
-    mark(
-        Mark::Booted,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "INFO:     Started server process [2112]",
+        counter: "INFO:     Finished server process [2112]",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Booted),
+        confidence: 1.0,
+        says: &[
             "booting worker",
             "spawning worker",
             "spawned worker",
             "spawned uwsgi worker",
             "starting worker [",
         ],
-        &[],
-        "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
-        "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
-    ),
-    mark(
-        Mark::Parent,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
+        counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Parent),
+        confidence: 1.0,
+        says: &[
             "started parent process",
             "starting gunicorn",
             "started reloader process",
         ],
-        &[],
-        "INFO:     Started parent process [1]",
-        "INFO:     Started server process [8]",
-    ),
-    mark(
-        Mark::Complete,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "INFO:     Started parent process [1]",
+        counter: "INFO:     Started server process [8]",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Complete),
+        confidence: 1.0,
+        says: &[
             "application startup complete",
             "startup complete",
             "start up complete",
@@ -58,13 +65,15 @@ pub(super) const RULES: &[Rule] = &[
             "server is listening on",
             "model server started",
         ],
-        &["waiting"],
-        "INFO:     Application startup complete.",
-        "INFO:     Waiting for application startup.",
-    ),
-    mark(
-        Mark::Listening,
-        &[
+        pairs: &[],
+        except: &["waiting"],
+        example: "INFO:     Application startup complete.",
+        counter: "INFO:     Waiting for application startup.",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Listening),
+        confidence: 1.0,
+        says: &[
             "uvicorn running on",
             "running on http",
             "serving on",
@@ -88,13 +97,15 @@ pub(super) const RULES: &[Rule] = &[
             "started httpservice",
             "starting production http",
         ],
-        &["metrics", "debug", "not listening"],
-        "INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
-        "INFO metrics listening on :9090",
-    ),
-    mark(
-        Mark::Ready,
-        &[
+        pairs: &[],
+        except: &["metrics", "debug", "not listening"],
+        example: "INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
+        counter: "INFO metrics listening on :9090",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Ready),
+        confidence: 1.0,
+        says: &[
             "server ready",
             "server is ready",
             "ready to ",
@@ -152,7 +163,8 @@ pub(super) const RULES: &[Rule] = &[
             "ready > 200",
             "ready → 200",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "not ready",
             "isn't ready",
             "until",
@@ -178,19 +190,22 @@ pub(super) const RULES: &[Rule] = &[
             "almost ready",
             "nearly ready",
         ],
-        "INFO startup: server ready, accepting traffic",
-        "INFO waiting until the server is ready",
-    ),
-    mark(
-        Mark::Interrupted,
-        &["error handling request"],
-        &[],
-        "[2026-11-27 03:27:16 +0000] [9] [ERROR] Error handling request POST /entities",
-        "INFO handling request POST /entities",
-    ),
-    mark(
-        Mark::Refused,
-        &[
+        example: "INFO startup: server ready, accepting traffic",
+        counter: "INFO waiting until the server is ready",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Interrupted),
+        confidence: 1.0,
+        says: &["error handling request"],
+        pairs: &[],
+        except: &[],
+        example: "[2026-11-27 03:27:16 +0000] [9] [ERROR] Error handling request POST /entities",
+        counter: "INFO handling request POST /entities",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Refused),
+        confidence: 1.0,
+        says: &[
             "connection refused",
             "econnrefused",
             "connectionrefused",
@@ -198,13 +213,15 @@ pub(super) const RULES: &[Rule] = &[
             "could not connect to server",
             "actively refused",
         ],
-        OTHER_SERVERS,
-        "curl: (7) Failed to connect to app port 8000 after 0 ms: Connection refused",
-        "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
-    ),
-    mark(
-        Mark::Cached,
-        &[
+        pairs: &[],
+        except: OTHER_SERVERS,
+        example: "curl: (7) Failed to connect to app port 8000 after 0 ms: Connection refused",
+        counter: "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Cached),
+        confidence: 1.0,
+        says: &[
             "skipping download",
             "skip download",
             "already present",
@@ -218,13 +235,15 @@ pub(super) const RULES: &[Rule] = &[
             "cached snapshot",
             "no download needed",
         ],
-        &["container image", "not already"],
-        "INFO text_generation_launcher: Files are already present on the host. Skipping download.",
-        "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",
-    ),
-    mark(
-        Mark::Replaced,
-        &[
+        pairs: &[],
+        except: &["container image", "not already"],
+        example: "INFO text_generation_launcher: Files are already present on the host. Skipping download.",
+        counter: "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Replaced),
+        confidence: 1.0,
+        says: &[
             "reload requested",
             "reloading model",
             "reloading model",
@@ -238,13 +257,15 @@ pub(super) const RULES: &[Rule] = &[
             "reserved resources to load servable",
             "approving load for servable",
         ],
-        &["released", "available for", "upgrade to"],
-        "INFO admin: reload requested, loading model v2",
-        "A new version of pip is available for download",
-    ),
-    mark(
-        Mark::Ended,
-        &[
+        pairs: &[],
+        except: &["released", "available for", "upgrade to"],
+        example: "INFO admin: reload requested, loading model v2",
+        counter: "A new version of pip is available for download",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Ended),
+        confidence: 1.0,
+        says: &[
             "worker exiting",
             "worker timeout",
             "finished server process",
@@ -253,8 +274,9 @@ pub(super) const RULES: &[Rule] = &[
             "worker exited",
             "terminated child process",
         ],
-        &[],
-        "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
-        "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
-    ),
+        pairs: &[],
+        except: &[],
+        example: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
+        counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
+    },
 ];

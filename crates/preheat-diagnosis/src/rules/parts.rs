@@ -210,29 +210,11 @@ const BROUGHT: &[&str] = &[
     "transferred",
 ];
 
-const fn part(
-    part: Part,
-    says: &'static [&'static str],
-    pairs: &'static [Pair],
-    except: &'static [&'static str],
-    example: &'static str,
-    counter: &'static str,
-) -> Rule {
-    Rule {
-        means: Meaning::Does(part),
-        confidence: 0.9,
-        says,
-        pairs,
-        except,
-        example,
-        counter,
-    }
-}
-
 pub(super) const RULES: &[Rule] = &[
-    part(
-        Part::Weights,
-        &[
+    Rule {
+        means: Meaning::Does(Part::Weights),
+        confidence: 0.9,
+        says: &[
             "weights",
             "loading model",
             "load model",
@@ -271,8 +253,8 @@ pub(super) const RULES: &[Rule] = &[
             "loading /srv",
             "loading /opt",
         ],
-        &[Pair(LOADED, LOADING)],
-        &[
+        pairs: &[Pair(LOADED, LOADING)],
+        except: &[
             "not initialized",
             "from scratch",
             "weights only",
@@ -302,20 +284,21 @@ pub(super) const RULES: &[Rule] = &[
             "not loaded",
             "unable",
         ],
-        "INFO loader: weights loaded in 1.8 s",
-        "Some weights of BertModel were not initialized from the model checkpoint",
-    ),
-    part(
-        Part::Tokenizer,
-        &[
+        example: "INFO loader: weights loaded in 1.8 s",
+        counter: "Some weights of BertModel were not initialized from the model checkpoint",
+    },
+    Rule {
+        means: Meaning::Does(Part::Tokenizer),
+        confidence: 0.9,
+        says: &[
             "tokenizer",
             "tokeniser",
             "vocab + load",
             "vocabulary + load",
             "sentencepiece",
         ],
-        &[],
-        &[
+        pairs: &[],
+        except: &[
             "parallelism",
             "special tokens",
             "fork",
@@ -333,12 +316,13 @@ pub(super) const RULES: &[Rule] = &[
             "tokenizer config",
             "download",
         ],
-        "INFO tokenizer init 0.7s",
-        "huggingface/tokenizers: The current process just got forked, after parallelism has already been used.",
-    ),
-    part(
-        Part::Context,
-        &[
+        example: "INFO tokenizer init 0.7s",
+        counter: "huggingface/tokenizers: The current process just got forked, after parallelism has already been used.",
+    },
+    Rule {
+        means: Meaning::Does(Part::Context),
+        confidence: 0.9,
+        says: &[
             "cuda context",
             "cuda init",
             "initializ + cuda",
@@ -374,8 +358,8 @@ pub(super) const RULES: &[Rule] = &[
             "model.to(cuda",
             "context creation",
         ],
-        &[],
-        &[
+        pairs: &[],
+        except: &[
             "fork",
             "fail",
             "error",
@@ -394,12 +378,13 @@ pub(super) const RULES: &[Rule] = &[
             "kernel + jit",
             "xla service",
         ],
-        "INFO cuda: context init took 2.3 s (cuda context)",
-        "RuntimeError: Cannot re-initialize CUDA in forked subprocess",
-    ),
-    part(
-        Part::Kernels,
-        &[
+        example: "INFO cuda: context init took 2.3 s (cuda context)",
+        counter: "RuntimeError: Cannot re-initialize CUDA in forked subprocess",
+    },
+    Rule {
+        means: Meaning::Does(Part::Kernels),
+        confidence: 0.9,
+        says: &[
             "kernel + compil",
             "kernels + compil",
             "kernel + jit",
@@ -440,8 +425,8 @@ pub(super) const RULES: &[Rule] = &[
             "miopen + find",
             "tunableop",
         ],
-        &[Pair(COMPILED, COMPILING)],
-        &[
+        pairs: &[Pair(COMPILED, COMPILING)],
+        except: &[
             "recompil",
             "limit",
             "cache hit",
@@ -470,12 +455,13 @@ pub(super) const RULES: &[Rule] = &[
             "enforce eager",
             "retrying",
         ],
-        "DEBUG nvrtc: compiling 14 kernels, 1.2 s",
-        "This TensorFlow binary is optimized; rebuild TensorFlow with the appropriate compiler flags.",
-    ),
-    part(
-        Part::Download,
-        &[
+        example: "DEBUG nvrtc: compiling 14 kernels, 1.2 s",
+        counter: "This TensorFlow binary is optimized; rebuild TensorFlow with the appropriate compiler flags.",
+    },
+    Rule {
+        means: Meaning::Does(Part::Download),
+        confidence: 0.9,
+        says: &[
             "fetching + files",
             "pulling model",
             "starting download",
@@ -487,8 +473,8 @@ pub(super) const RULES: &[Rule] = &[
             ".gguf: + <00:00",
             ".onnx: + <00:00",
         ],
-        &[Pair(FETCHED, FETCHING), Pair(ELSEWHERE, BROUGHT)],
-        &[
+        pairs: &[Pair(FETCHED, FETCHING), Pair(ELSEWHERE, BROUGHT)],
+        except: &[
             "fail",
             "error",
             "exception",
@@ -518,7 +504,7 @@ pub(super) const RULES: &[Rule] = &[
             ".avro",
             "mirror",
         ],
-        "model.safetensors: downloading 90.9 MB, took 3.2 s",
-        "INFO model found in the cache, not downloading",
-    ),
+        example: "model.safetensors: downloading 90.9 MB, took 3.2 s",
+        counter: "INFO model found in the cache, not downloading",
+    },
 ];

@@ -1,11 +1,12 @@
 //! When something happens, and what requests and their figures look like: words that only set the scene.
 
-use super::{Mark, Rule, mark};
+use super::{Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
-    mark(
-        Mark::Request,
-        &[
+    Rule {
+        means: Meaning::Marks(Mark::Request),
+        confidence: 1.0,
+        says: &[
             "received request",
             "request received",
             "incoming request",
@@ -46,7 +47,8 @@ pub(super) const RULES: &[Rule] = &[
             "first embed",
             "first infer",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "saved",
             "no request",
             "without",
@@ -59,12 +61,13 @@ pub(super) const RULES: &[Rule] = &[
             "in flight",
             "non inference",
         ],
-        "INFO first request received, 1 text",
-        "INFO ready before the first request",
-    ),
-    mark(
-        Mark::AtRequest,
-        &[
+        example: "INFO first request received, 1 text",
+        counter: "INFO ready before the first request",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::AtRequest),
+        confidence: 1.0,
+        says: &[
             "first request",
             "first inference",
             "on first",
@@ -90,19 +93,21 @@ pub(super) const RULES: &[Rule] = &[
             "first infer",
             "first predict",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "before first",
             "not enabled",
             "proven warm",
             "lazy true",
             "lazy=false",
         ],
-        "DEBUG tokenizer loaded lazily on first use",
-        "WARN CUDA lazy loading is not enabled",
-    ),
-    mark(
-        Mark::AtStart,
-        &[
+        example: "DEBUG tokenizer loaded lazily on first use",
+        counter: "WARN CUDA lazy loading is not enabled",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::AtStart),
+        confidence: 1.0,
+        says: &[
             "at start",
             "on start",
             "during start",
@@ -123,7 +128,8 @@ pub(super) const RULES: &[Rule] = &[
             "eager",
             "eagerly",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "warm up skipped",
             "warmup skipped",
             "no warm up",
@@ -131,12 +137,13 @@ pub(super) const RULES: &[Rule] = &[
             "without warm",
             "enforce eager",
         ],
-        "INFO weights loaded at startup in 1.8 s",
-        "INFO no warm-up configured",
-    ),
-    mark(
-        Mark::Action,
-        &[
+        example: "INFO weights loaded at startup in 1.8 s",
+        counter: "INFO no warm-up configured",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Action),
+        confidence: 1.0,
+        says: &[
             "load",
             "init",
             "creat",
@@ -184,13 +191,15 @@ pub(super) const RULES: &[Rule] = &[
             "instantiat",
             "warm",
         ],
-        &[],
-        "loading tokenizer",
-        "weights are heavy",
-    ),
-    mark(
-        Mark::Moved,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "loading tokenizer",
+        counter: "weights are heavy",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Moved),
+        confidence: 1.0,
+        says: &[
             "rescheduled",
             "new node",
             "moved to node",
@@ -200,13 +209,15 @@ pub(super) const RULES: &[Rule] = &[
             "successfully assigned",
             "evict",
         ],
-        &["page cache"],
-        "Normal  Scheduled  2m  default-scheduler  Successfully assigned default/embedder-0 to node-b",
-        "Warning  FailedScheduling  2m  default-scheduler  0/3 nodes are available",
-    ),
-    mark(
-        Mark::Length,
-        &[
+        pairs: &[],
+        except: &["page cache"],
+        example: "Normal  Scheduled  2m  default-scheduler  Successfully assigned default/embedder-0 to node-b",
+        counter: "Warning  FailedScheduling  2m  default-scheduler  0/3 nodes are available",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Length),
+        confidence: 1.0,
+        says: &[
             "sequence length",
             "seq len",
             "seqlen",
@@ -225,17 +236,19 @@ pub(super) const RULES: &[Rule] = &[
             "batch of",
             "batch=",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "content length",
             "max model len",
             "token indices sequence length",
         ],
-        "DEBUG encode: sequence length 512",
-        "WARN Token indices sequence length is longer than the specified maximum (531 > 512)",
-    ),
-    mark(
-        Mark::Warm,
-        &[
+        example: "DEBUG encode: sequence length 512",
+        counter: "WARN Token indices sequence length is longer than the specified maximum (531 > 512)",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Warm),
+        confidence: 1.0,
+        says: &[
             "warm",
             "warmup",
             "captured",
@@ -244,13 +257,15 @@ pub(super) const RULES: &[Rule] = &[
             "planned",
             "precompiled",
         ],
-        &[],
-        "INFO warm-up: 3 rounds at sequence length 128",
-        "INFO swarm joined",
-    ),
-    mark(
-        Mark::Percentile,
-        &[
+        pairs: &[],
+        except: &[],
+        example: "INFO warm-up: 3 rounds at sequence length 128",
+        counter: "INFO swarm joined",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Percentile),
+        confidence: 1.0,
+        says: &[
             "p95",
             "p 95",
             "p99",
@@ -259,13 +274,15 @@ pub(super) const RULES: &[Rule] = &[
             "95%ile",
             "pct95",
         ],
-        &["target", "objective", "slo p", "slo:", "goal", "limit"],
-        "WARN metrics: p95=1450ms over the last minute",
-        "INFO slo: target p95 200 ms",
-    ),
-    mark(
-        Mark::Latency,
-        &[
+        pairs: &[],
+        except: &["target", "objective", "slo p", "slo:", "goal", "limit"],
+        example: "WARN metrics: p95=1450ms over the last minute",
+        counter: "INFO slo: target p95 200 ms",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Latency),
+        confidence: 1.0,
+        says: &[
             "request + took",
             "request + latency",
             "latency=",
@@ -300,7 +317,8 @@ pub(super) const RULES: &[Rule] = &[
             "request + ms",
             "responded in",
         ],
-        &[
+        pairs: &[],
+        except: &[
             "p95",
             "p99",
             "p50",
@@ -312,12 +330,13 @@ pub(super) const RULES: &[Rule] = &[
             "deadline",
             "limit",
         ],
-        "INFO request 1 took 5234 ms",
-        "INFO request timeout set to 30 s",
-    ),
-    mark(
-        Mark::Access,
-        &[
+        example: "INFO request 1 took 5234 ms",
+        counter: "INFO request timeout set to 30 s",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Access),
+        confidence: 1.0,
+        says: &[
             "\"post /",
             "\"get /",
             "\"put /",
@@ -333,8 +352,9 @@ pub(super) const RULES: &[Rule] = &[
             "get \"/",
             "put \"/",
         ],
-        &[],
-        "INFO:     127.0.0.1:51234 - \"POST /embed HTTP/1.1\" 200 OK",
-        "Warning  Unhealthy  kubelet  Readiness probe failed: Get \"http://10.1.2.3:8000/ready\": dial tcp",
-    ),
+        pairs: &[],
+        except: &[],
+        example: "INFO:     127.0.0.1:51234 - \"POST /embed HTTP/1.1\" 200 OK",
+        counter: "Warning  Unhealthy  kubelet  Readiness probe failed: Get \"http://10.1.2.3:8000/ready\": dial tcp",
+    },
 ];
