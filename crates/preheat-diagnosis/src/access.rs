@@ -2,9 +2,10 @@
 
 use super::Diagnosis;
 use super::cause::Cause;
-use super::parsed::Parsed;
+use super::line::Parsed;
+use super::line::wording::without_numbers;
+use super::rules::Mark;
 use super::timeline::Stream;
-use super::wording::without_numbers;
 
 impl Diagnosis {
     /// A line of an access log: a request, a probe that was answered, what it took.
@@ -57,6 +58,9 @@ impl Diagnosis {
 
 /// Not every line with a path in it is a line of an access log.
 pub(super) fn is_access(line: &Parsed<'_>) -> bool {
+    if !line.has(Mark::Access) {
+        return false;
+    }
     let method = ["get /", "post /", "put /", "get \"/", "post \"/", "put \"/"]
         .iter()
         .any(|method| line.text.contains(method));

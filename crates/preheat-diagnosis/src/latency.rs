@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Evidence;
-use super::amount::Amount;
+use super::line::amount::Amount;
 
 /// Latencies that are kept after the first of a path; enough for a median.
 const KEPT: usize = 4096;

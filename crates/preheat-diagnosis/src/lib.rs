@@ -9,18 +9,12 @@ mod cause;
 pub mod input;
 pub mod rules;
 
-mod amount;
-mod phrases;
-mod stamp;
-mod text;
-mod wording;
-mod wrapped;
+mod containers;
+mod line;
 
 mod access;
-mod parsed;
 mod statement;
 
-mod containers;
 mod latency;
 mod lengths;
 mod report;
@@ -40,13 +34,11 @@ pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 use access::is_access;
 use latency::Latency;
 use lengths::Lengths;
-use parsed::Parsed;
-use phrases::{Hit, Phrases};
+use line::{Parsed, Plain, amount, text};
 use restarts::Restarts;
-use rules::{CONSEQUENCE, Mark, Meaning, Part};
+use rules::Part;
 use sighting::Sighting;
 use timeline::Stream;
-use wording::{is_denied, is_help, says_killed, says_ready, skips_warmup};
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;
@@ -106,57 +98,41 @@ impl Diagnosis {
 
     /// Takes a line of a log, of events or of a description in.
     pub fn line(&mut self, line: &Line<'_>) {
-        let text = text::clean(line.text);
-        if text.is_empty() || is_help(&text) {
+        let Some(plain) = Plain::of(line.text) else {
             return;
-        }
-        let wrapped::Unwrapped { stream, at, said } = wrapped::unwrap(&text);
-        let at = line.at.or(at);
-        let body = text::normal(&text::located(&said));
-        let mut hits = Phrases::shared().holding(&body);
-        hits.retain(|hit| {
-            !matches!(hit.means, Meaning::Names(_)) || !is_denied(&body, hit.at, hit.end)
-        });
-        if says_ready(&body) {
-            hits.push(Hit::mark(Mark::Ready));
-        }
-        if says_killed(&body) {
-            hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
-        }
-        if skips_warmup(&body) {
-            hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
-        }
-        let key = self.key(line.source, &stream);
+        };
+        let at = line.at.or(plain.at);
+        let key = self.key(line.source, &plain.stream);
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
         let stream = streams.entry(key).or_default();
         stream.tick(at);
-        let is_code = stream.is_code(&body);
-        if !hits.is_empty() && !is_code {
-            let amounts = amount::amounts(&body);
+        if !stream.is_code(&plain.text) && !plain.hits.is_empty() {
             let evidence = Evidence {
                 source: line.source.to_owned(),
                 line: line.number,
-                text: text::shown(&text),
+                text: text::shown(&plain.shown),
             };
-            let parsed = Parsed {
-                text: &body,
-                hits: &hits,
-                amounts: &amounts,
-                at,
-                evidence,
-            };
-            let names = hits
-                .iter()
-                .any(|hit| matches!(hit.means, Meaning::Names(_)));
-            if parsed.has(Mark::Access) && is_access(&parsed) && !names {
-                self.access(stream, &parsed);
-            } else {
-                self.statement(stream, &parsed);
-            }
+            self.said(
+                stream,
+                &Parsed {
+                    text: &plain.text,
+                    hits: &plain.hits,
+                    amounts: amount::amounts(&plain.text),
+                    at,
+                    evidence,
+                },
+            );
         }
         stream.done(at);
         self.streams = streams;
+    }
+
+    fn said(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        match is_access(line) && !line.names_a_cause() {
+            true => self.access(stream, line),
+            false => self.statement(stream, line),
+        }
     }
 
     /// Takes a container of a manifest or a description in.

@@ -3,7 +3,7 @@
 //! A rule holds if one of its phrases is on the line, or one of its pairs, and none of its exceptions
 //! is. ` + ` joins words that must all be there. A pair is a word of one list near a word of another,
 //! for what every program says in words of its own: whatever is loaded, and however that is called.
-//! Phrases are normalised text ([`super::text::normal`]) and begin where a word begins; they may end
+//! Phrases are normalised text ([`super::line::text::normal`]) and begin where a word begins; they may end
 //! inside one, so `compil` is compiles, compiled and compilation.
 
 mod failures;
@@ -124,9 +124,9 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::phrases::Phrases;
-    use super::super::text::normal;
     use super::*;
+    use crate::line::phrases::Phrases;
+    use crate::line::text::normal;
 
     #[test]
     fn every_rule_holds_for_its_example_and_not_for_its_counter_example() {

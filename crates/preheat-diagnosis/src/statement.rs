@@ -2,15 +2,14 @@
 //! latencies, and where in its life the process is.
 
 use super::access::DELAYED;
-use super::amount;
 use super::cause::Cause;
 use super::lengths::Told;
-use super::parsed::Parsed;
-use super::phrases::Hit;
+use super::line::phrases::Hit;
+use super::line::wording::{fits, is_shard, ports, process, telling, without_numbers};
+use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
 use super::sighting::EVIDENCE;
 use super::timeline::{Place, Stream, Work};
-use super::wording::{fits, is_shard, ports, process, telling, without_numbers};
 use super::{Diagnosis, Evidence, Refusal};
 
 /// Pulling an image is worth a word from here on.
@@ -88,7 +87,7 @@ impl Diagnosis {
             };
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
-                Cause::CpuLimit => fits(line.text, &amount::integers(line.text, line.amounts)),
+                Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
             if !trifle {
@@ -98,10 +97,7 @@ impl Diagnosis {
     }
 
     fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let names_a_cause = line
-            .hits
-            .iter()
-            .any(|hit| matches!(hit.means, Meaning::Names(_)));
+        let names_a_cause = line.names_a_cause();
         let all: Vec<(Hit, Part)> = line.parts().map(|(hit, part)| (*hit, part)).collect();
         for (hit, part) in all {
             let told_ms = line.cost(&hit);
@@ -203,7 +199,7 @@ impl Diagnosis {
             .filter(|hit| hit.means == Meaning::Marks(Mark::Length))
             .map(|hit| (hit.at, hit.end))
             .collect();
-        let numbers = amount::integers(line.text, line.amounts);
+        let numbers = amount::integers(line.text, &line.amounts);
         let told = Told {
             text: line.text,
             words: &words,
@@ -237,17 +233,14 @@ impl Diagnosis {
         }
         if let Some(hit) = line.first(Mark::Percentile) {
             self.latency
-                .percentile(line.text, hit.at, line.amounts, &line.evidence);
+                .percentile(line.text, hit.at, &line.amounts, &line.evidence);
             return;
         }
         let Some(latency) = line.first(Mark::Latency) else {
             return;
         };
         if line.parts().next().is_some()
-            || line
-                .hits
-                .iter()
-                .any(|hit| matches!(hit.means, Meaning::Names(_)))
+            || line.names_a_cause()
             || DELAYED.iter().any(|word| line.text.contains(word))
         {
             return;
@@ -259,7 +252,7 @@ impl Diagnosis {
         match asked.map(|hit| hit.at).or(compared) {
             Some(at) => self
                 .latency
-                .first(line.text, at, line.amounts, &line.evidence),
+                .first(line.text, at, &line.amounts, &line.evidence),
             None => {
                 if let Some(took) = line
                     .amounts

@@ -2,8 +2,8 @@
 //! serving; what was done when; what is still under way.
 
 use super::Evidence;
+use super::line::wording::{Telling, is_frame, is_raised};
 use super::rules::Part;
-use super::wording::{is_frame, is_raised};
 
 /// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
 const HELD: usize = 64;
@@ -41,14 +41,6 @@ pub(super) enum Place {
     AtRequest,
     /// After the start and before any request: the next lines decide.
     Open,
-}
-
-/// What a line says of the work that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Telling {
-    Beginning,
-    End,
-    Neither,
 }
 
 /// A part of a start, and when it ran.

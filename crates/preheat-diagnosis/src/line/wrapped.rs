@@ -11,14 +11,14 @@ const LONGEST: usize = 512;
 const MOST: usize = 3;
 
 /// A line without what stood in front.
-pub(super) struct Unwrapped<'a> {
-    pub(super) stream: String,
-    pub(super) at: Option<f64>,
-    pub(super) said: Cow<'a, str>,
+pub(crate) struct Unwrapped<'a> {
+    pub(crate) stream: String,
+    pub(crate) at: Option<f64>,
+    pub(crate) said: Cow<'a, str>,
 }
 
 /// Takes off what collectors and loggers put in front of what a program says.
-pub(super) fn unwrap(text: &str) -> Unwrapped<'_> {
+pub(crate) fn unwrap(text: &str) -> Unwrapped<'_> {
     let (mut name, mut at, mut said) = (String::new(), None, Cow::Borrowed(text));
     for round in 0..MOST {
         let is_first = round == 0;
@@ -82,7 +82,7 @@ fn behind_zone(text: &str) -> &str {
 
 /// Who wrote a line and what was written, where a collector tells it at the very front: as Compose,
 /// `kubectl logs --prefix` and `stern` do.
-pub(super) fn stream(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn stream(text: &str) -> Option<(&str, &str)> {
     bracketed(text)
         .or_else(|| piped(text))
         .or_else(|| pod(text))
@@ -91,7 +91,7 @@ pub(super) fn stream(text: &str) -> Option<(&str, &str)> {
 
 /// The same where a time stamp of the collector's stood before: as Loki, CloudWatch, the journal and
 /// container runtimes do.
-pub(super) fn behind_time(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn behind_time(text: &str) -> Option<(&str, &str)> {
     labelled(text)
         .or_else(|| task(text))
         .or_else(|| journal(text))

@@ -1,39 +1,103 @@
-//! One line, taken apart: what it names, the figures on it, and which of them belong together.
+//! One line by itself: who wrote it and when, what it names, the figures on it, and which of them
+//! belong together.
 
-use super::Evidence;
-use super::amount::Amount;
-use super::cause::Cause;
-use super::phrases::Hit;
-use super::rules::{Mark, Meaning, Part};
-use super::timeline::Place;
+pub(crate) mod amount;
+pub(crate) mod phrases;
+mod stamp;
+pub(crate) mod text;
+pub(crate) mod wording;
+mod wrapped;
+
+use std::borrow::Cow;
+
+use crate::Evidence;
+use crate::cause::Cause;
+use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
+use crate::timeline::Place;
+
+use amount::Amount;
+use phrases::{Hit, Phrases};
+use wording::{is_denied, is_help, says_killed, says_ready, skips_warmup};
+use wrapped::Unwrapped;
+
+/// A line made comparable, and what it means.
+pub(crate) struct Plain<'a> {
+    /// As it is shown.
+    pub(crate) shown: Cow<'a, str>,
+    /// Who wrote it, where a collector says so.
+    pub(crate) stream: String,
+    pub(crate) at: Option<f64>,
+    pub(crate) text: String,
+    pub(crate) hits: Vec<Hit>,
+}
+
+impl<'a> Plain<'a> {
+    /// None if there is nothing on the line that could have happened.
+    pub(crate) fn of(raw: &'a str) -> Option<Self> {
+        let shown = text::clean(raw);
+        if shown.is_empty() || is_help(&shown) {
+            return None;
+        }
+        let Unwrapped { stream, at, said } = wrapped::unwrap(&shown);
+        let text = text::normal(&text::located(&said));
+        let hits = hits(&text);
+        Some(Plain {
+            shown,
+            stream,
+            at,
+            text,
+            hits,
+        })
+    }
+}
+
+/// Every rule that holds for a line, and what only a line as a whole tells.
+fn hits(text: &str) -> Vec<Hit> {
+    let mut hits = Phrases::shared().holding(text);
+    hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit.at, hit.end));
+    if says_ready(text) {
+        hits.push(Hit::mark(Mark::Ready));
+    }
+    if says_killed(text) {
+        hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
+    }
+    if skips_warmup(text) {
+        hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    hits
+}
 
 /// One line, taken apart.
-pub(super) struct Parsed<'a> {
-    pub(super) text: &'a str,
-    pub(super) hits: &'a [Hit],
-    pub(super) amounts: &'a [Amount],
-    pub(super) at: Option<f64>,
-    pub(super) evidence: Evidence,
+pub(crate) struct Parsed<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) hits: &'a [Hit],
+    pub(crate) amounts: Vec<Amount>,
+    pub(crate) at: Option<f64>,
+    pub(crate) evidence: Evidence,
 }
 
 impl Parsed<'_> {
-    pub(super) fn first(&self, mark: Mark) -> Option<&Hit> {
+    pub(crate) fn first(&self, mark: Mark) -> Option<&Hit> {
         self.hits
             .iter()
             .find(|hit| hit.means == Meaning::Marks(mark))
     }
 
-    pub(super) fn names(&self, cause: Cause) -> bool {
+    pub(crate) fn names(&self, cause: Cause) -> bool {
         self.hits
             .iter()
             .any(|hit| hit.means == Meaning::Names(cause))
     }
 
-    pub(super) fn has(&self, mark: Mark) -> bool {
+    pub(crate) fn names_a_cause(&self) -> bool {
+        self.hits.iter().any(Hit::names_a_cause)
+    }
+
+    pub(crate) fn has(&self, mark: Mark) -> bool {
         self.first(mark).is_some()
     }
 
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&Hit, Part)> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&Hit, Part)> {
         self.hits.iter().filter_map(|hit| match hit.means {
             Meaning::Does(part) => Some((hit, part)),
             _ => None,
@@ -41,7 +105,7 @@ impl Parsed<'_> {
     }
 
     /// The duration that belongs to what is named at `hit`.
-    pub(super) fn cost(&self, hit: &Hit) -> Option<f64> {
+    pub(crate) fn cost(&self, hit: &Hit) -> Option<f64> {
         let others = || {
             self.hits
                 .iter()
@@ -74,7 +138,7 @@ impl Parsed<'_> {
 
     /// Whether words on the line put what is at `hit` into the start or into a request: the
     /// nearest before it, else the first behind it.
-    pub(super) fn place(&self, hit: &Hit) -> Option<Place> {
+    pub(crate) fn place(&self, hit: &Hit) -> Option<Place> {
         let words = || {
             self.hits.iter().filter_map(|other| match other.means {
                 Meaning::Marks(Mark::AtRequest) => Some((other.at, Place::AtRequest)),

@@ -1,6 +1,12 @@
 //! What the words of a line say about the work it names, and who writes it.
 
-use super::timeline::Telling;
+/// What a line says of the work that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Beginning,
+    End,
+    Neither,
+}
 
 /// Words for work that is over, and for work that begins.
 const ENDS: [&str; 16] = [
@@ -41,7 +47,7 @@ const BEGINS: [&str; 16] = [
 ];
 
 /// Whether a line tells that something begins, or that it is over.
-pub(super) fn telling(text: &str) -> Telling {
+pub(crate) fn telling(text: &str) -> Telling {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     // "not in memory, reading it" is no end.
     let is_meant = |at: usize| {
@@ -60,7 +66,7 @@ pub(super) fn telling(text: &str) -> Telling {
 }
 
 /// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
-pub(super) fn says_ready(text: &str) -> bool {
+pub(crate) fn says_ready(text: &str) -> bool {
     let is_level = |word: &&str| {
         let word = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
         matches!(
@@ -85,13 +91,13 @@ fn ends_ready(text: &str) -> bool {
 }
 
 /// Whether a shell says that what it ran was killed: `Killed`, `run.sh: line 3: 7 Killed python app.py`.
-pub(super) fn says_killed(text: &str) -> bool {
+pub(crate) fn says_killed(text: &str) -> bool {
     let is_shells = text.contains(": line ") && text.contains(" killed ");
     text == "killed" || is_shells
 }
 
 /// Whether a line explains how a program is called: `usage: …`, `--skip-warmup      do not warm up`.
-pub(super) fn is_help(text: &str) -> bool {
+pub(crate) fn is_help(text: &str) -> bool {
     let is_option = text.starts_with('-')
         && text[1..].starts_with(|c: char| c == '-' || c.is_ascii_alphabetic());
     let is_usage = text
@@ -102,7 +108,7 @@ pub(super) fn is_help(text: &str) -> bool {
 
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
 /// `W-9000`, `worker[7]`.
-pub(super) fn process(text: &str) -> Option<u64> {
+pub(crate) fn process(text: &str) -> Option<u64> {
     const BEFORE: [&str; 7] = ["[", "pid=", "pid: ", "pid:", "pid\": ", "worker ", "] w "];
     let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
     let told = places.into_iter().find_map(|(at, open)| {
@@ -129,7 +135,7 @@ fn instance(text: &str) -> Option<u64> {
 
 /// Whether a line is one of several that share one model between their devices, so that each loads a
 /// part of it: `TP1`, `rank=2`.
-pub(super) fn is_shard(text: &str) -> bool {
+pub(crate) fn is_shard(text: &str) -> bool {
     let numbered = |open: &str| {
         text.match_indices(open)
             .any(|(at, _)| text[at + open.len()..].starts_with(|c: char| c.is_ascii_digit()))
@@ -140,7 +146,7 @@ pub(super) fn is_shard(text: &str) -> bool {
 }
 
 /// `File "app.py", line 7, in load`: what a function is called does not tell what happens.
-pub(super) fn is_frame(text: &str) -> bool {
+pub(crate) fn is_frame(text: &str) -> bool {
     // Hardly any line holds this, and to tell that is cheaper than to look for the place of a word.
     if !text.contains("\", line ") {
         return false;
@@ -151,7 +157,7 @@ pub(super) fn is_frame(text: &str) -> bool {
 }
 
 /// Whether the last line of a traceback stands here, rather than a line of code.
-pub(super) fn is_raised(text: &str) -> bool {
+pub(crate) fn is_raised(text: &str) -> bool {
     ["error:", "exception:", "error ", "exception ", "exit:"]
         .iter()
         .any(|word| text.contains(word))
@@ -181,7 +187,7 @@ const DENIED_WITHIN: usize = 48;
 
 /// Whether what a line names at a place did not happen: it is counted and the count is zero
 /// (`failed=0`), or the words before it are those of release notes and advice.
-pub(super) fn is_denied(text: &str, at: usize, end: usize) -> bool {
+pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
     let from = text.floor_char_boundary(at.saturating_sub(DENIED_WITHIN));
     let to = text.floor_char_boundary(at + DENIED_WITHIN);
     let before = text[from..at].rsplit(". ").next().unwrap_or_default();
@@ -198,7 +204,7 @@ pub(super) fn is_denied(text: &str, at: usize, end: usize) -> bool {
 }
 
 /// Ports that a line names: `:8000`, `port 8000`, `('127.0.0.1', 8000)`.
-pub(super) fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
+pub(crate) fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
     [":", "port ", "port=", "', ", "port: "]
         .into_iter()
         .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
@@ -216,7 +222,7 @@ pub(super) fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
 
 /// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,
 /// `--no-model-warmup`.
-pub(super) fn skips_warmup(text: &str) -> bool {
+pub(crate) fn skips_warmup(text: &str) -> bool {
     const WORD: &str = "warmup";
     let is_off = |(at, _)| is_set_off(&text[..at], &text[at + WORD.len()..]);
     text.contains(WORD) && text.match_indices(WORD).any(is_off)
@@ -248,7 +254,7 @@ fn is_set_off(before: &str, after: &str) -> bool {
 }
 
 /// Whether threads are told that do not outnumber the processors told beside them.
-pub(super) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
+pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
     let near = |words: &[&str]| {
         let at = words.iter().find_map(|word| text.find(word))?;
         numbers.iter().min_by_key(|(place, _)| place.abs_diff(at))
@@ -257,7 +263,7 @@ pub(super) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
     pair.is_some_and(|(threads, processors)| threads.0 != processors.0 && threads.1 <= processors.1)
 }
 
-pub(super) fn without_numbers(text: &str) -> String {
+pub(crate) fn without_numbers(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_ascii_digit())
         .take(160)

@@ -8,12 +8,12 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// A time stamp in `text`: seconds on a clock of its own, and where it begins and ends.
-pub(super) fn stamp(text: &str) -> Option<(f64, usize, usize)> {
+pub(crate) fn stamp(text: &str) -> Option<(f64, usize, usize)> {
     beginning_within(text, WITHIN)
 }
 
 /// The same at the very front, behind one sign at most: `[`, or the level of glog.
-pub(super) fn leading(text: &str) -> Option<(f64, usize, usize)> {
+pub(crate) fn leading(text: &str) -> Option<(f64, usize, usize)> {
     beginning_within(text, 2)
 }
 

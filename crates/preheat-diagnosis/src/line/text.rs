@@ -6,7 +6,7 @@ use std::borrow::Cow;
 const SHOWN: usize = 300;
 
 /// Without escape sequences and control characters.
-pub(super) fn clean(raw: &str) -> Cow<'_, str> {
+pub(crate) fn clean(raw: &str) -> Cow<'_, str> {
     if raw.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return Cow::Borrowed(raw.trim());
     }
@@ -45,7 +45,7 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
 
 /// Lower case; `_`, `-` and white space are one blank, and articles are left out. Phrases are written
 /// like this.
-pub(super) fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -69,7 +69,7 @@ pub(super) fn normal(text: &str) -> String {
 
 /// Where in its code a program writes a line, made a path: `model_loader.py:291` names a file, and
 /// nothing that is done to a model.
-pub(super) fn located(text: &str) -> Cow<'_, str> {
+pub(crate) fn located(text: &str) -> Cow<'_, str> {
     if !has_place(text) {
         return Cow::Borrowed(text);
     }
@@ -95,7 +95,7 @@ fn as_path(token: &str) -> Cow<'_, str> {
 }
 
 /// What is kept of a text that is shown to people.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     if text.len() <= SHOWN {
         return text.to_owned();
     }

@@ -4,28 +4,32 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::cause::Cause;
-use super::rules::{self, AND, Mark, Meaning, Pair};
+use crate::cause::Cause;
+use crate::rules::{self, AND, Mark, Meaning, Pair};
 
 /// A rule that holds for a line, and the place of its first word.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Hit {
-    pub(super) rule: usize,
-    pub(super) means: Meaning,
-    pub(super) confidence: f64,
-    pub(super) at: usize,
-    pub(super) end: usize,
+pub(crate) struct Hit {
+    pub(crate) rule: usize,
+    pub(crate) means: Meaning,
+    pub(crate) confidence: f64,
+    pub(crate) at: usize,
+    pub(crate) end: usize,
 }
 
 impl Hit {
     /// A mark that no phrase of a rule tells, for a whole line.
-    pub(super) fn mark(mark: Mark) -> Self {
+    pub(crate) fn mark(mark: Mark) -> Self {
         Hit::whole(Meaning::Marks(mark), 1.0)
     }
 
     /// The same for a cause.
-    pub(super) fn names(cause: Cause, confidence: f64) -> Self {
+    pub(crate) fn names(cause: Cause, confidence: f64) -> Self {
         Hit::whole(Meaning::Names(cause), confidence)
+    }
+
+    pub(crate) fn names_a_cause(&self) -> bool {
+        matches!(self.means, Meaning::Names(_))
     }
 
     fn whole(means: Meaning, confidence: f64) -> Self {
@@ -145,7 +149,7 @@ struct Compiled {
     except: Vec<Vec<usize>>,
 }
 
-pub(super) struct Phrases {
+pub(crate) struct Phrases {
     words: AhoCorasick,
     /// Rules in which a word stands among the phrases.
     used_by: Vec<Vec<usize>>,
@@ -153,7 +157,7 @@ pub(super) struct Phrases {
 }
 
 impl Phrases {
-    pub(super) fn shared() -> &'static Phrases {
+    pub(crate) fn shared() -> &'static Phrases {
         static SHARED: LazyLock<Phrases> = LazyLock::new(Phrases::compile);
         &SHARED
     }
@@ -195,7 +199,7 @@ impl Phrases {
     }
 
     /// Every rule that holds for a normalised line.
-    pub(super) fn holding(&self, text: &str) -> Vec<Hit> {
+    pub(crate) fn holding(&self, text: &str) -> Vec<Hit> {
         let mut places = Places {
             all: Vec::new(),
             is_there: vec![false; self.used_by.len()],

@@ -2,10 +2,10 @@
 
 /// A duration in a normalised text, and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Amount {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) ms: f64,
+pub(crate) struct Amount {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) ms: f64,
 }
 
 /// More than these on one line are a table, not a statement.
@@ -15,7 +15,7 @@ const MOST: usize = 24;
 const LONGEST_MS: f64 = 24.0 * 3600.0 * 1e3;
 
 /// Every duration in `text`, from left to right.
-pub(super) fn amounts(text: &str) -> Vec<Amount> {
+pub(crate) fn amounts(text: &str) -> Vec<Amount> {
     let bytes = text.as_bytes();
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() && found.len() < MOST {
@@ -37,7 +37,7 @@ pub(super) fn amounts(text: &str) -> Vec<Amount> {
 }
 
 /// Whole numbers that are no part of a duration, a decimal fraction or a name.
-pub(super) fn integers(text: &str, amounts: &[Amount]) -> Vec<(usize, u64)> {
+pub(crate) fn integers(text: &str, amounts: &[Amount]) -> Vec<(usize, u64)> {
     let bytes = text.as_bytes();
     let (mut found, mut at) = (Vec::new(), 0);
     while at < bytes.len() && found.len() < MOST {
