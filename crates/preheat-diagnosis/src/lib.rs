@@ -17,6 +17,8 @@ mod statement;
 
 mod latency;
 mod lengths;
+mod reads;
+mod refusals;
 mod report;
 mod restarts;
 mod sighting;
@@ -25,7 +27,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use cause::{About, Cause, Paid};
 pub use containers::{Check, Container, Probe, ProbeKind};
@@ -35,6 +37,8 @@ use access::is_access;
 use latency::Latency;
 use lengths::Lengths;
 use line::{Parsed, Plain, amount, text};
+use reads::Reads;
+use refusals::Refusals;
 use restarts::Restarts;
 use rules::Part;
 use sighting::Sighting;
@@ -62,15 +66,6 @@ pub struct Evidence {
     pub text: String,
 }
 
-/// Somebody found nobody who listens.
-#[derive(Debug)]
-struct Refusal {
-    ports: Vec<u16>,
-    /// The line is about a probe, or about somebody who waits for the server.
-    is_asked: bool,
-    evidence: Evidence,
-}
-
 /// Takes lines, containers and measurements in; [`Diagnosis::report`] says what they come to.
 #[derive(Debug, Default)]
 pub struct Diagnosis {
@@ -82,12 +77,9 @@ pub struct Diagnosis {
     containers: Vec<Container>,
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
-    moved: Option<Evidence>,
-    refused: Vec<Refusal>,
-    /// Where somebody listens, sooner or later.
-    ports: BTreeSet<u16>,
+    reads: Reads,
+    refusals: Refusals,
     restarts: Restarts,
-    weights: Vec<(f64, Evidence)>,
 }
 
 impl Diagnosis {

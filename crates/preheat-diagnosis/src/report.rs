@@ -5,13 +5,10 @@ use super::rules::CONSEQUENCE;
 use super::rules::Part;
 use super::sighting::Sighting;
 use super::timeline::Stream;
-use super::{Diagnosis, Evidence, Refusal};
+use super::{Diagnosis, Evidence};
 
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
-
-/// A second start that reads weights so many times slower found them in no cache.
-const COLD_RATIO: f64 = 3.0;
 
 /// Within so many lines, a model that does not load is what follows from another cause.
 const NEARBY_LINES: u64 = 20;
@@ -167,28 +164,6 @@ impl Diagnosis {
         }
     }
 
-    /// Somebody is refused, and in the same input weights are loaded: that is why, if it is the server
-    /// that was asked, and not one that the server asks.
-    fn refused_while_loading(&mut self) {
-        let loaded = self.at_start.get(&Part::Weights);
-        let is_near = |refused: &Refusal| {
-            loaded.is_some_and(|weights| {
-                let mut seen = weights.evidence.iter();
-                seen.any(|load| load.source == refused.evidence.source)
-            })
-        };
-        let is_ours = |refused: &Refusal| {
-            refused.is_asked || refused.ports.iter().any(|port| self.ports.contains(port))
-        };
-        let mut all = self.refused.iter();
-        let refused = all.find(|refused| is_near(refused) && is_ours(refused));
-        if let Some(evidence) = refused.map(|refused| refused.evidence.clone())
-            && !self.seen.contains_key(&Cause::ConnectionRefused)
-        {
-            self.see(Cause::ConnectionRefused, 0.7, evidence, None, None);
-        }
-    }
-
     fn uncovered(&mut self) {
         let gap = self
             .lengths
@@ -211,26 +186,6 @@ impl Diagnosis {
                 .map_or(slow.cost_ms, |known| known.max(slow.cost_ms));
             sighting.add(slow.evidence, slow.confidence, None, None);
             sighting.told_ms = Some(cost);
-        }
-    }
-
-    /// The same weights read many times slower after a move.
-    fn cold_cache(&mut self) {
-        let Some(moved) = self.moved.clone() else {
-            return;
-        };
-        let by = |a: &&(f64, Evidence), b: &&(f64, Evidence)| a.0.total_cmp(&b.0);
-        let (Some(slow), Some(fast)) = (
-            self.weights.iter().max_by(by),
-            self.weights.iter().min_by(by),
-        ) else {
-            return;
-        };
-        let cost = slow.0 - fast.0;
-        if slow.0 >= COLD_RATIO * fast.0 && cost >= 1e3 {
-            let evidence = slow.1.clone();
-            self.see(Cause::ColdPageCache, 0.7, evidence, Some(cost), None);
-            self.see(Cause::ColdPageCache, 0.7, moved, None, None);
         }
     }
 

@@ -5,45 +5,17 @@ use super::access::DELAYED;
 use super::cause::Cause;
 use super::lengths::Told;
 use super::line::phrases::Hit;
-use super::line::wording::{fits, is_shard, ports, process, telling, without_numbers};
+use super::line::wording::{fits, is_shard, process, telling, without_numbers};
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
-use super::sighting::EVIDENCE;
 use super::timeline::{Place, Stream, Work};
-use super::{Diagnosis, Evidence, Refusal};
+use super::{Diagnosis, Evidence};
 
 /// Pulling an image is worth a word from here on.
 const SLOW_PULL_MS: f64 = 10_000.0;
 
 /// A part of a start that takes less is none, as the use of a tokenizer is not.
 const TRIFLE_MS: f64 = 20.0;
-
-/// Ports and refusals that are kept.
-const PORTS: usize = 32;
-
-/// Words of whoever waits for a server, or watches it.
-const ASKING: [&str; 20] = [
-    "retries",
-    "establish",
-    "connect to",
-    "http://",
-    "dial tcp",
-    "predict",
-    "embed",
-    "infer",
-    "attempt",
-    "retry",
-    "curl",
-    "wget",
-    "health",
-    "ready",
-    "live",
-    "probe",
-    "upstream",
-    "wait",
-    "startup",
-    "backend",
-];
 
 /// A download that takes less is a look into the cache.
 const SLOW_DOWNLOAD_MS: f64 = 500.0;
@@ -120,7 +92,7 @@ impl Diagnosis {
                 stream.loads_as(process, loaded, telling(line.text), &line.evidence);
             }
             let Some(place) = place else {
-                self.weighed(part, told_ms, &line.evidence);
+                self.weigh(part, told_ms, &line.evidence);
                 continue;
             };
             let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
@@ -163,7 +135,7 @@ impl Diagnosis {
             }
             return;
         }
-        self.weighed(part, took, &evidence);
+        self.weigh(part, took, &evidence);
         match (place, lazily(part)) {
             (Place::AtStart, _) | (_, None) => {
                 let confidence = if told_ms.is_some() { 0.9 } else { 0.7 };
@@ -179,13 +151,9 @@ impl Diagnosis {
         }
     }
 
-    /// What reading the weights took, whoever they were read for.
-    fn weighed(&mut self, part: Part, took: Option<f64>, evidence: &Evidence) {
-        if part == Part::Weights
-            && let Some(ms) = took
-            && self.weights.len() < EVIDENCE * 4
-        {
-            self.weights.push((ms, evidence.clone()));
+    fn weigh(&mut self, part: Part, took_ms: Option<f64>, evidence: &Evidence) {
+        if let Some(ms) = took_ms.filter(|_| part == Part::Weights) {
+            self.reads.took(ms, evidence);
         }
     }
 
@@ -266,16 +234,6 @@ impl Diagnosis {
         }
     }
 
-    fn refuse(&mut self, line: &Parsed<'_>) {
-        if self.refused.len() < PORTS {
-            self.refused.push(Refusal {
-                ports: ports(line.text).take(PORTS).collect(),
-                is_asked: ASKING.iter().any(|word| line.text.contains(word)),
-                evidence: line.evidence.clone(),
-            });
-        }
-    }
-
     fn marks(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         for hit in line.hits {
             let Meaning::Marks(mark) = hit.means else {
@@ -288,20 +246,17 @@ impl Diagnosis {
                 Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request => stream.request(line.at, None),
                 Mark::Interrupted => stream.interrupted(),
-                Mark::Refused => self.refuse(line),
+                Mark::Refused => self.refusals.refused(line.text, &line.evidence),
                 Mark::Unstarted => self.restarts.unstarted(&line.evidence),
                 Mark::HeldBack => self.restarts.held_back(&line.evidence),
                 Mark::Crashed => self.restarts.crashed = true,
                 Mark::Cached => stream.cached(),
                 Mark::Replaced => stream.replaces(),
                 Mark::Listening => {
-                    let room = PORTS.saturating_sub(self.ports.len());
-                    self.ports.extend(ports(line.text).take(room));
+                    self.refusals.listening(line.text);
                     stream.listening();
                 }
-                Mark::Moved => {
-                    self.moved = self.moved.take().or_else(|| Some(line.evidence.clone()))
-                }
+                Mark::Moved => self.reads.moved(&line.evidence),
                 Mark::Complete | Mark::Ready => {
                     if mark == Mark::Ready {
                         stream.claims_ready(&line.evidence);

@@ -203,23 +203,6 @@ pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
         || (has_value && is_none)
 }
 
-/// Ports that a line names: `:8000`, `port 8000`, `('127.0.0.1', 8000)`.
-pub(crate) fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
-    [":", "port ", "port=", "', ", "port: "]
-        .into_iter()
-        .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
-        .filter_map(|at| {
-            let rest = &text[at..];
-            let end = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len());
-            let is_port = matches!(&rest[..end], "80") || end >= 3;
-            let more = rest[end..].strip_prefix([':', '.']);
-            let is_clock = more.is_some_and(|more| more.starts_with(|c: char| c.is_ascii_digit()));
-            rest[..end].parse().ok().filter(|_| is_port && !is_clock)
-        })
-}
-
 /// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,
 /// `--no-model-warmup`.
 pub(crate) fn skips_warmup(text: &str) -> bool {

@@ -1,0 +1,55 @@
+//! What reading the weights took, whoever they were read for: many times more after a move, no cache
+//! of that machine had them.
+
+use super::cause::Cause;
+use super::{Diagnosis, Evidence};
+
+/// Reads that are kept.
+const KEPT: usize = 20;
+
+/// A second start that reads weights so many times slower found them in no cache.
+const COLD_RATIO: f64 = 3.0;
+
+/// Less is not worth a word.
+const LEAST_MS: f64 = 1e3;
+
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    all: Vec<(f64, Evidence)>,
+    /// The replica was moved to another machine.
+    moved: Option<Evidence>,
+}
+
+impl Reads {
+    pub(super) fn took(&mut self, ms: f64, evidence: &Evidence) {
+        if self.all.len() < KEPT {
+            self.all.push((ms, evidence.clone()));
+        }
+    }
+
+    pub(super) fn moved(&mut self, evidence: &Evidence) {
+        self.moved.get_or_insert_with(|| evidence.clone());
+    }
+
+    /// What a read from no cache cost, the read, and the move before it.
+    fn cold(&self) -> Option<(f64, &Evidence, &Evidence)> {
+        let moved = self.moved.as_ref()?;
+        let by = |a: &&(f64, Evidence), b: &&(f64, Evidence)| a.0.total_cmp(&b.0);
+        let slow = self.all.iter().max_by(by)?;
+        let fast = self.all.iter().min_by(by)?;
+        let cost = slow.0 - fast.0;
+        let is_cold = slow.0 >= COLD_RATIO * fast.0 && cost >= LEAST_MS;
+        is_cold.then_some((cost, &slow.1, moved))
+    }
+}
+
+impl Diagnosis {
+    pub(super) fn cold_cache(&mut self) {
+        let Some((cost, read, moved)) = self.reads.cold() else {
+            return;
+        };
+        let (read, moved) = (read.clone(), moved.clone());
+        self.see(Cause::ColdPageCache, 0.7, read, Some(cost), None);
+        self.see(Cause::ColdPageCache, 0.7, moved, None, None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Somebody finds nobody who listens: where weights are loaded in the same input, that is why, if it
+//! is the server that was asked, and not one that the server asks.
+
+use std::collections::BTreeSet;
+
+use super::cause::Cause;
+use super::rules::Part;
+use super::{Diagnosis, Evidence};
+
+/// Ports and refusals that are kept.
+const PORTS: usize = 32;
+
+/// Words of whoever waits for a server, or watches it.
+const ASKING: [&str; 20] = [
+    "retries",
+    "establish",
+    "connect to",
+    "http://",
+    "dial tcp",
+    "predict",
+    "embed",
+    "infer",
+    "attempt",
+    "retry",
+    "curl",
+    "wget",
+    "health",
+    "ready",
+    "live",
+    "probe",
+    "upstream",
+    "wait",
+    "startup",
+    "backend",
+];
+
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    all: Vec<Refusal>,
+    /// Where somebody listens, sooner or later.
+    ports: BTreeSet<u16>,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    ports: Vec<u16>,
+    /// The line is about a probe, or about somebody who waits for the server.
+    is_asked: bool,
+    evidence: Evidence,
+}
+
+impl Refusals {
+    pub(super) fn refused(&mut self, text: &str, evidence: &Evidence) {
+        if self.all.len() < PORTS {
+            self.all.push(Refusal {
+                ports: ports(text).take(PORTS).collect(),
+                is_asked: ASKING.iter().any(|word| text.contains(word)),
+                evidence: evidence.clone(),
+            });
+        }
+    }
+
+    pub(super) fn listening(&mut self, text: &str) {
+        let room = PORTS.saturating_sub(self.ports.len());
+        self.ports.extend(ports(text).take(room));
+    }
+
+    /// The first one that is for a load in one of these inputs.
+    fn beside(&self, loads: &[Evidence]) -> Option<&Evidence> {
+        let is_near = |refused: &Refusal| {
+            let mut sources = loads.iter().map(|load| &load.source);
+            sources.any(|source| *source == refused.evidence.source)
+        };
+        let is_ours = |refused: &Refusal| {
+            refused.is_asked || refused.ports.iter().any(|port| self.ports.contains(port))
+        };
+        let mut all = self.all.iter();
+        let refused = all.find(|refused| is_near(refused) && is_ours(refused))?;
+        Some(&refused.evidence)
+    }
+}
+
+/// Ports that a line names: `:8000`, `port 8000`, `('127.0.0.1', 8000)`.
+fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
+    [":", "port ", "port=", "', ", "port: "]
+        .into_iter()
+        .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
+        .filter_map(|at| {
+            let rest = &text[at..];
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let is_port = matches!(&rest[..end], "80") || end >= 3;
+            let more = rest[end..].strip_prefix([':', '.']);
+            let is_clock = more.is_some_and(|more| more.starts_with(|c: char| c.is_ascii_digit()));
+            rest[..end].parse().ok().filter(|_| is_port && !is_clock)
+        })
+}
+
+impl Diagnosis {
+    pub(super) fn refused_while_loading(&mut self) {
+        let loads = self.at_start.get(&Part::Weights);
+        let refused = loads.and_then(|loads| self.refusals.beside(&loads.evidence));
+        if let Some(evidence) = refused.cloned()
+            && !self.seen.contains_key(&Cause::ConnectionRefused)
+        {
+            self.see(Cause::ConnectionRefused, 0.7, evidence, None, None);
+        }
+    }
+}
