@@ -2,7 +2,6 @@
 //! startup probe failed on an answer, and nothing shows that it ended by itself, that probe did.
 
 use super::cause::{Cause, Paid};
-use super::rules::CONSEQUENCE;
 use super::{Diagnosis, Evidence};
 
 /// Pods that are told apart.
@@ -73,7 +72,7 @@ impl Diagnosis {
         let another = self.seen.iter().any(|(cause, sighting)| match cause {
             Cause::ConnectionRefused => false,
             // Exit code 137 alone says that somebody killed it.
-            Cause::OutOfMemory => sighting.confidence > CONSEQUENCE,
+            Cause::OutOfMemory => !sighting.is_guess(),
             cause => cause.about().paid == Paid::Otherwise,
         });
         let Some(evidence) = self.restarts.of_one_pod() else {

@@ -1,6 +1,7 @@
 //! What has come together about one cause, or about one part of a start.
 
 use super::Evidence;
+use super::rules::CONSEQUENCE;
 
 /// Lines that are kept for a cause.
 pub(super) const EVIDENCE: usize = 5;
@@ -40,6 +41,11 @@ impl Sighting {
         let counted = told.or(seen.filter(|_| !self.is_told));
         let both = [self.longest_ms, counted].into_iter().flatten();
         self.longest_ms = both.reduce(f64::max);
+    }
+
+    /// Only what may follow from it was seen.
+    pub(super) fn is_guess(&self) -> bool {
+        self.confidence <= CONSEQUENCE
     }
 
     /// What lines say counts; time stamps only where no line says anything.

@@ -1,0 +1,112 @@
+//! Causes that no line names by itself: what several lines, containers and measurements show together.
+
+use crate::Diagnosis;
+use crate::cause::{Cause, Paid};
+use crate::rules::Part;
+use crate::sighting::Sighting;
+use crate::timeline::Stream;
+
+/// A start's stage is a finding of its own from here on, where the first request is slow too.
+const LONG_STAGE_MS: f64 = 500.0;
+
+impl Diagnosis {
+    pub(super) fn too_early(&mut self, stream: &Stream) {
+        let Some(ready) = stream.ready.as_ref().filter(|_| stream.ready_then_cold) else {
+            return;
+        };
+        let lazily = [
+            Cause::LazyModel,
+            Cause::CudaContext,
+            Cause::Kernels,
+            Cause::LazyTokenizer,
+        ];
+        if lazily.iter().any(|cause| self.seen.contains_key(cause)) {
+            self.see(Cause::ReadyTooEarly, 0.85, ready.clone(), None, None);
+        }
+    }
+
+    pub(super) fn loaded_twice(&mut self, stream: &Stream) {
+        let Some(load) = stream
+            .load
+            .as_ref()
+            .filter(|_| stream.loaded_again() || stream.loaded_at_once)
+        else {
+            return;
+        };
+        if let Some(reloader) = self.seen.get_mut(&Cause::DoubleLoadReloader) {
+            reloader.add(load.clone(), 0.95, None, None);
+        } else if stream.most_running > 1 || stream.loaded_at_once {
+            let once = self
+                .at_start
+                .get(&Part::Weights)
+                .and_then(|weights| weights.longest_ms);
+            self.see(Cause::DoubleLoadWorkers, 0.9, load.clone(), once, None);
+        }
+    }
+
+    pub(super) fn uncovered(&mut self) {
+        let gap = self
+            .lengths
+            .gap()
+            .map(|(evidence, cost)| (evidence.clone(), cost));
+        if let Some((evidence, cost)) = gap {
+            // What a warm request takes is not the gap's.
+            let steady = self.latency.steady_ms().unwrap_or(0.0);
+            let cost = cost.map(|ms| (ms - steady).max(0.0));
+            self.see(Cause::UncoveredLength, 0.85, evidence, cost, None);
+        }
+    }
+
+    pub(super) fn slow_requests(&mut self) {
+        for slow in self.latency.slow() {
+            let sighting = self.seen.entry(Cause::WarmedByTraffic).or_default();
+            // Several views of one thing: the dearest counts.
+            let cost = sighting
+                .told_ms
+                .map_or(slow.cost_ms, |known| known.max(slow.cost_ms));
+            sighting.add(slow.evidence, slow.confidence, None, None);
+            sighting.told_ms = Some(cost);
+        }
+    }
+
+    pub(super) fn containers(&mut self) {
+        let start = self.start.clone();
+        for container in std::mem::take(&mut self.containers) {
+            for found in container.check(start.as_ref().map(|(ms, _)| ms / 1e3)) {
+                self.see(found.cause, found.confidence, found.evidence, None, None);
+                let timed = matches!(found.cause, Cause::LivenessKills | Cause::ProbeWindow);
+                if let Some((_, evidence)) = start.as_ref().filter(|_| timed) {
+                    self.see(found.cause, found.confidence, evidence.clone(), None, None);
+                }
+            }
+        }
+    }
+
+    /// The start's own parts are worth a word where the first request is slow: moving work before
+    /// readiness adds to them.
+    pub(super) fn add_start(&mut self) {
+        let paid =
+            |cause: &Cause| cause.about().paid == Paid::ByFirstRequest && *cause != Cause::CpuLimit;
+        if !self.seen.keys().any(paid) {
+            return;
+        }
+        for (part, cause) in [
+            (Part::Weights, Cause::WeightsAtStart),
+            (Part::Tokenizer, Cause::TokenizerAtStart),
+        ] {
+            let Some(stage) = self.at_start.get(&part) else {
+                continue;
+            };
+            if stage.told_ms.is_some() && stage.longest_ms.is_some_and(|ms| ms >= LONG_STAGE_MS) {
+                let told_ms = stage.longest_ms;
+                self.seen.insert(
+                    cause,
+                    Sighting {
+                        told_ms,
+                        ..stage.clone()
+                    },
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What is no finding of its own: a failure beside its reason, one that was overcome, what merely
+//! follows from a cause that is named.
+
+use crate::cause::{Cause, Paid};
+use crate::sighting::Sighting;
+use crate::timeline::Stream;
+use crate::{Diagnosis, Evidence};
+
+/// Within so many lines, a model that does not load is what follows from another cause.
+const NEARBY_LINES: u64 = 20;
+
+/// What fails, and why it does where a line says more than that. Memory comes first, as what it
+/// explains explains nothing else then.
+const EXPLAINED: &[(Cause, &[Cause])] = &[
+    (
+        Cause::WarmupFailed,
+        &[Cause::OutOfMemory, Cause::ForkAfterCuda],
+    ),
+    (
+        Cause::LoadFailure,
+        &[
+            Cause::OutOfMemory,
+            Cause::WarmupFailed,
+            Cause::ForkAfterCuda,
+            Cause::DeviceFallback,
+        ],
+    ),
+];
+
+/// What sends SIGKILL by itself: exit code 137 then says nothing of memory.
+const KILLS: [Cause; 3] = [
+    Cause::WorkerTimeout,
+    Cause::LivenessKills,
+    Cause::ProbeWindow,
+];
+
+impl Diagnosis {
+    /// One way to load the model failed, another one did not.
+    pub(super) fn drop_overcome(&mut self, stream: &Stream) {
+        self.drop_evidence(Cause::LoadFailure, |failure| {
+            stream.overcome().contains(failure)
+        });
+    }
+
+    /// A load or a warm-up that failed beside its reason is no finding of its own.
+    pub(super) fn drop_explained(&mut self) {
+        for (failure, reasons) in EXPLAINED {
+            let reasons = reasons.iter().filter_map(|cause| self.seen.get(cause));
+            let reasons = reasons.filter(|sighting| !sighting.is_guess());
+            let reasons: Vec<Evidence> = reasons
+                .flat_map(|sighting| sighting.evidence.clone())
+                .collect();
+            self.drop_evidence(*failure, |failure| {
+                reasons.iter().any(|reason| is_near(reason, failure))
+            });
+        }
+    }
+
+    fn drop_evidence(&mut self, cause: Cause, is_dropped: impl Fn(&Evidence) -> bool) {
+        let Some(sighting) = self.seen.get_mut(&cause) else {
+            return;
+        };
+        sighting.evidence.retain(|evidence| !is_dropped(evidence));
+        if sighting.evidence.is_empty() {
+            self.seen.remove(&cause);
+        }
+    }
+
+    /// What merely follows from a cause that is named is none of its own.
+    pub(super) fn drop_consequences(&mut self) {
+        let is_told = |cause: &Cause| self.seen.get(cause).is_some_and(|seen| !seen.is_guess());
+        if KILLS.iter().any(is_told) {
+            self.drop_guess(Cause::OutOfMemory);
+        }
+        let stops =
+            |cause: &Cause| cause.about().paid == Paid::Otherwise && *cause != Cause::LoadFailure;
+        if self.seen.keys().any(stops) {
+            self.drop_guess(Cause::LoadFailure);
+        }
+    }
+
+    fn drop_guess(&mut self, cause: Cause) {
+        if self.seen.get(&cause).is_some_and(Sighting::is_guess) {
+            self.seen.remove(&cause);
+        }
+    }
+}
+
+fn is_near(one: &Evidence, other: &Evidence) -> bool {
+    one.source == other.source && one.line.abs_diff(other.line) <= NEARBY_LINES
+}
