@@ -151,7 +151,7 @@ struct Compiled {
 
 pub(crate) struct Phrases {
     words: AhoCorasick,
-    /// Rules in which a word stands among the phrases.
+    /// Rules in which a word is the first of a phrase, or of a pair: without it they do not hold.
     used_by: Vec<Vec<usize>>,
     rules: Vec<Compiled>,
 }
@@ -184,7 +184,8 @@ impl Phrases {
         let mut used_by = vec![Vec::new(); words.0.len()];
         for (index, rule) in rules.iter().enumerate() {
             let paired = rule.pairs.iter().flat_map(|pair| &pair[0]);
-            for word in rule.says.iter().flatten().chain(paired) {
+            let first = rule.says.iter().filter_map(|phrase| phrase.first());
+            for word in first.chain(paired) {
                 if used_by[*word].last() != Some(&index) {
                     used_by[*word].push(index);
                 }
