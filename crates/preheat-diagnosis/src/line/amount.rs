@@ -17,20 +17,16 @@ const LONGEST_MS: f64 = 24.0 * 3600.0 * 1e3;
 /// Every duration in `text`, from left to right.
 pub(crate) fn amounts(text: &str) -> Vec<Amount> {
     let bytes = text.as_bytes();
-    let (mut found, mut at) = (Vec::new(), 0);
-    while at < bytes.len() && found.len() < MOST {
-        if !starts_number(bytes, at) {
-            at += 1;
-            continue;
-        }
-        match clock(bytes, at).or_else(|| one(text, at)) {
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(at) = next_number(bytes, from).filter(|_| found.len() < MOST) {
+        match clock(text, at).or_else(|| one(text, at)) {
             Some(amount) => {
-                at = amount.end;
+                from = amount.end;
                 if amount.ms.is_finite() && amount.ms <= LONGEST_MS {
                     found.push(amount);
                 }
             }
-            None => at = number_end(bytes, at),
+            None => from = number_end(bytes, at),
         }
     }
     found
@@ -39,38 +35,28 @@ pub(crate) fn amounts(text: &str) -> Vec<Amount> {
 /// Whole numbers that are no part of a duration, a decimal fraction or a name.
 pub(crate) fn integers(text: &str, amounts: &[Amount]) -> Vec<(usize, u64)> {
     let bytes = text.as_bytes();
-    let (mut found, mut at) = (Vec::new(), 0);
-    while at < bytes.len() && found.len() < MOST {
-        if !starts_number(bytes, at) {
-            at += 1;
-            continue;
-        }
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(at) = next_number(bytes, from).filter(|_| found.len() < MOST) {
         let end = number_end(bytes, at);
         let timed = amounts.iter().any(|a| a.start <= at && at < a.end);
         if !timed && let Ok(value) = text[at..end].parse() {
             found.push((at, value));
         }
-        at = end;
+        from = end;
     }
     found
 }
 
-fn starts_number(bytes: &[u8], at: usize) -> bool {
-    let before = at.checked_sub(1).map(|before| bytes[before]);
-    bytes[at].is_ascii_digit() && !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'.')
+/// Where the next number begins: not within a name, nor behind the point of a version.
+fn next_number(bytes: &[u8], from: usize) -> Option<usize> {
+    (from..bytes.len()).find(|&at| {
+        let before = || bytes[at - 1];
+        bytes[at].is_ascii_digit()
+            && (at == 0 || !(before().is_ascii_alphanumeric() || before() == b'.'))
+    })
 }
 
-/// The digits from `at` on, with one fraction and groups of thousands: value and end.
-fn number(bytes: &[u8], at: usize) -> (f64, usize) {
-    let end = number_end(bytes, at);
-    let digits = std::str::from_utf8(&bytes[at..end]).unwrap_or_default();
-    let value = match digits.contains(',') {
-        true => digits.replace(',', "").parse(),
-        false => digits.parse(),
-    };
-    (value.unwrap_or(f64::NAN), end)
-}
-
+/// Where the digits end that begin at `at`, with one fraction and groups of thousands.
 fn number_end(bytes: &[u8], at: usize) -> usize {
     let (mut end, mut has_fraction) = (at, false);
     while end < bytes.len() {
@@ -86,6 +72,15 @@ fn number_end(bytes: &[u8], at: usize) -> usize {
     end
 }
 
+/// What such digits come to.
+fn value(digits: &str) -> f64 {
+    let value = match digits.contains(',') {
+        true => digits.replace(',', "").parse(),
+        false => digits.parse(),
+    };
+    value.unwrap_or(f64::NAN)
+}
+
 /// Whether exactly three digits follow a comma.
 fn thousands(bytes: &[u8], comma: usize) -> bool {
     let digits = bytes[comma + 1..].iter().take_while(|b| b.is_ascii_digit());
@@ -96,7 +91,7 @@ fn thousands(bytes: &[u8], comma: usize) -> bool {
 fn one(text: &str, start: usize) -> Option<Amount> {
     let bytes = text.as_bytes();
     let (mut at, mut ms, mut parts) = (start, 0.0, 0);
-    while let Some((part, end)) = with_unit(bytes, at, parts > 0) {
+    while let Some((part, end)) = with_unit(text, at, parts > 0) {
         ms += part;
         parts += 1;
         at = end;
@@ -109,26 +104,27 @@ fn one(text: &str, start: usize) -> Option<Amount> {
     if parts > 0 {
         return Some(Amount { start, end: at, ms });
     }
-    let (value, end) = number(bytes, start);
-    let factor = unit_before(&text[..start])
-        .or_else(|| bare_seconds(&text[..start], &text[start..end], &text[end..]))?;
+    let end = number_end(bytes, start);
+    let (before, number, after) = (&text[..start], &text[start..end], &text[end..]);
+    let factor = unit_before(before).or_else(|| bare_seconds(before, number, after))?;
     Some(Amount {
         start,
         end,
-        ms: value * factor,
+        ms: value(number) * factor,
     })
 }
 
 /// A number and the unit behind it, in milliseconds.
-fn with_unit(bytes: &[u8], at: usize, within: bool) -> Option<(f64, usize)> {
-    let (value, end) = number(bytes, at);
+fn with_unit(text: &str, at: usize, within: bool) -> Option<(f64, usize)> {
+    let bytes = text.as_bytes();
+    let end = number_end(bytes, at);
     let unit_at = end + usize::from(bytes.get(end) == Some(&b' '));
     let letters = bytes
         .get(unit_at..)?
         .iter()
         .take_while(|b| b.is_ascii_alphabetic() || **b >= 0x80);
     let unit_end = unit_at + letters.count();
-    let unit = std::str::from_utf8(&bytes[unit_at..unit_end]).ok()?;
+    let unit = text.get(unit_at..unit_end)?;
     // A rate, not a time: 3 s/it.
     if matches!(bytes.get(unit_end), Some(b'/')) {
         return None;
@@ -137,12 +133,12 @@ fn with_unit(bytes: &[u8], at: usize, within: bool) -> Option<(f64, usize)> {
     // `500m` is half a CPU: minutes and hours that short need seconds behind them.
     if matches!(unit, "m" | "h") && (digits_follow || within) {
         let factor = if unit == "m" { 6e4 } else { 3.6e6 };
-        return Some((value * factor, unit_end));
+        return Some((value(&text[at..end]) * factor, unit_end));
     }
     if digits_follow {
         return None;
     }
-    Some((value * factor(unit)?, unit_end))
+    Some((value(&text[at..end]) * factor(unit)?, unit_end))
 }
 
 fn factor(unit: &str) -> Option<f64> {
@@ -212,12 +208,13 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
 }
 
 /// `[00:03<` of a progress bar and `0:00:05.12` of Python's time differences.
-fn clock(bytes: &[u8], start: usize) -> Option<Amount> {
-    let mut parts = [(0.0, 0); 3];
+fn clock(text: &str, start: usize) -> Option<Amount> {
+    let bytes = text.as_bytes();
+    let mut parts = [""; 3];
     let (mut at, mut count) = (start, 0);
     loop {
-        let (value, end) = number(bytes, at);
-        parts[count] = (value, end - at);
+        let end = number_end(bytes, at);
+        parts[count] = &text[at..end];
         count += 1;
         at = end;
         let more =
@@ -229,9 +226,9 @@ fn clock(bytes: &[u8], start: usize) -> Option<Amount> {
     }
     let bar = start > 0 && bytes[start - 1] == b'[' && bytes.get(at) == Some(&b'<');
     let seconds = match parts[..count] {
-        [(m, 2), (s, 2)] if bar => m * 60.0 + s,
-        [(h, 1 | 2), (m, 2), (s, 2)] if bar => h * 3600.0 + m * 60.0 + s,
-        [(h, 1), (m, 2), (s, 2..)] => h * 3600.0 + m * 60.0 + s,
+        [m, s] if bar && is_clock(m, s) => value(m) * 60.0 + value(s),
+        [h, m, s] if bar && is_clock(m, s) && h.len() <= 2 => hours(h, m, s),
+        [h, m, s] if h.len() == 1 && m.len() == 2 && s.len() >= 2 => hours(h, m, s),
         _ => return None,
     };
     Some(Amount {
@@ -239,6 +236,14 @@ fn clock(bytes: &[u8], start: usize) -> Option<Amount> {
         end: at,
         ms: seconds * 1e3,
     })
+}
+
+fn is_clock(minutes: &str, seconds: &str) -> bool {
+    minutes.len() == 2 && seconds.len() == 2
+}
+
+fn hours(hours: &str, minutes: &str, seconds: &str) -> f64 {
+    value(hours) * 3600.0 + value(minutes) * 60.0 + value(seconds)
 }
 
 #[cfg(test)]
