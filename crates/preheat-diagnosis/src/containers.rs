@@ -59,7 +59,7 @@ pub(super) struct Found {
     pub(super) evidence: Evidence,
 }
 
-/// The line, what is seen there, and the confidence.
+/// The line, what is seen there of the container, and the confidence.
 type Seen = (u64, String, f64);
 
 /// A check of containers: what it looks for and how it answers.
@@ -108,11 +108,12 @@ pub(super) const CHECKS: &[Check] = &[
 impl Container {
     pub(super) fn check(&self, start_s: Option<f64>) -> Vec<Found> {
         let found = |check: &Check| {
-            let (line, text, confidence) = (check.look)(self, start_s)?;
+            let (line, what, confidence) = (check.look)(self, start_s)?;
+            let kind = if self.is_init { "init " } else { "" };
             let evidence = Evidence {
                 source: self.source.clone(),
                 line,
-                text,
+                text: format!("{kind}container {}: {what}", self.name),
             };
             Some(Found {
                 cause: check.cause,

@@ -22,17 +22,13 @@ pub(super) fn liveness_kills(container: &Container, start_s: Option<f64>) -> Opt
         Some(start) if start > window => Some((
             liveness.line,
             format!(
-                "container {}: liveness gives up after {window} s, the start takes {start:.1} s, and no startup probe comes before it",
-                container.name
+                "liveness gives up after {window} s, the start takes {start:.1} s, and no startup probe comes before it"
             ),
             0.95,
         )),
         None if window < shortest(container) && container.is_served => Some((
             liveness.line,
-            format!(
-                "container {}: liveness gives up after {window} s and no startup probe comes before it",
-                container.name
-            ),
+            format!("liveness gives up after {window} s and no startup probe comes before it"),
             0.6,
         )),
         _ => None,
@@ -53,18 +49,12 @@ pub(super) fn startup_window(container: &Container, start_s: Option<f64>) -> Opt
     match start_s {
         Some(start) if start > window => Some((
             startup.line,
-            format!(
-                "container {}: the startup probe gives up after {window} s, the start takes {start:.1} s",
-                container.name
-            ),
+            format!("the startup probe gives up after {window} s, the start takes {start:.1} s"),
             0.95,
         )),
         None if window < SHORT_STARTUP_S && !container.is_measured => Some((
             startup.line,
-            format!(
-                "container {}: the startup probe gives up after {window} s",
-                container.name
-            ),
+            format!("the startup probe gives up after {window} s"),
             0.55,
         )),
         _ => None,
@@ -72,11 +62,8 @@ pub(super) fn startup_window(container: &Container, start_s: Option<f64>) -> Opt
 }
 
 pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<Seen> {
-    let name = &container.name;
     let Some(readiness) = &container.readiness else {
-        let text = format!(
-            "container {name}: no readiness probe, so it counts as ready as soon as it runs"
-        );
+        let text = "no readiness probe, so it counts as ready as soon as it runs".to_owned();
         return container.is_served.then_some((container.line, text, 0.8));
     };
     let (what, confidence) = match &readiness.kind {
@@ -90,11 +77,7 @@ pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<S
         ),
         _ => return None,
     };
-    Some((
-        readiness.line,
-        format!("container {name}: {what}"),
-        confidence,
-    ))
+    Some((readiness.line, what, confidence))
 }
 
 /// Paths that say the process lives, not that the model is warm.

@@ -52,11 +52,7 @@ pub(super) fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
     told.then(|| {
         (
             container.line,
-            format!(
-                "container {}: started with a reloader: {}",
-                container.name,
-                container.command.join(" ")
-            ),
+            format!("started with a reloader: {}", container.command.join(" ")),
             0.85,
         )
     })
@@ -76,10 +72,7 @@ pub(super) fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
     (count > 1 && !shared).then(|| {
         (
             container.line,
-            format!(
-                "container {}: {manager} starts {count} workers, each with a model of its own",
-                container.name
-            ),
+            format!("{manager} starts {count} workers, each with a model of its own"),
             0.75,
         )
     })
@@ -91,11 +84,7 @@ pub(super) fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen
         .find(|name| container.env(name).is_some_and(is_on));
     let by_flag = container.words().find(|word| is_switch_of_warmup(word));
     let what = by_env.or(by_flag)?;
-    Some((
-        container.line,
-        format!("container {}: {what} is set", container.name),
-        0.9,
-    ))
+    Some((container.line, format!("{what} is set"), 0.9))
 }
 
 /// `--no-model-warmup`, `--skip-server-warmup`, `--disable-warmup`.
@@ -109,7 +98,6 @@ fn is_switch_of_warmup(word: &str) -> bool {
 
 pub(super) fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
     let limit = container.cpu_limit?;
-    let name = &container.name;
     let set: Vec<(&str, f64)> = THREADS
         .iter()
         .filter_map(|var| Some((*var, container.env(var)?.trim().parse().ok()?)))
@@ -117,7 +105,7 @@ pub(super) fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
     if let Some((var, threads)) = set.iter().find(|(_, threads)| *threads > limit.ceil()) {
         return Some((
             container.line,
-            format!("container {name}: {var}={threads} with a CPU limit of {limit}"),
+            format!("{var}={threads} with a CPU limit of {limit}"),
             0.95,
         ));
     }
@@ -131,5 +119,6 @@ pub(super) fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
         .env
         .iter()
         .any(|(known, _)| THREADS.contains(&known.as_str()));
-    (pooled && !is_set).then(|| (container.line, format!("container {name}: a CPU limit of {limit}, and nothing that tells thread pools of it"), 0.5))
+    let text = format!("a CPU limit of {limit}, and nothing that tells thread pools of it");
+    (pooled && !is_set).then_some((container.line, text, 0.5))
 }

@@ -14,10 +14,7 @@ pub(super) fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
     }
     if container.is_init {
         let fetched = fetches(container)?;
-        let text = format!(
-            "init container {}: {fetched} is fetched into every new pod",
-            container.name
-        );
+        let text = format!("{fetched} is fetched into every new pod");
         return Some((container.line, text, 0.7));
     }
     let named = container.switches().find_map(|(switch, value)| {
@@ -41,7 +38,9 @@ pub(super) fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
     .into_iter()
     .find_map(|var| container.env(var));
     let model = named.or_else(positional).or(by_env)?;
-    is_hub_name(model).then(|| (container.line, format!("container {}: {model} is a name on a hub, and no volume keeps it from one start to the next", container.name), 0.7))
+    let text =
+        format!("{model} is a name on a hub, and no volume keeps it from one start to the next");
+    is_hub_name(model).then_some((container.line, text, 0.7))
 }
 
 /// Whether a switch tells which model is served: `--model`, `--model-path`, `--hf-repo`.
