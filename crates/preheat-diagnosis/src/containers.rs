@@ -11,6 +11,8 @@ use super::{Cause, Evidence};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Container {
     pub name: String,
+    /// Where several pods are described in one text.
+    pub pod: Option<String>,
     pub source: String,
     /// Where it begins.
     pub line: u64,
@@ -113,6 +115,7 @@ impl Container {
             let evidence = Evidence {
                 source: self.source.clone(),
                 line,
+                pod: self.pod.clone(),
                 text: format!("{kind}container {}: {what}", self.name),
             };
             Some(Found {

@@ -9,6 +9,8 @@ use std::io::{self, Read};
 
 use crate::{Diagnosis, Line};
 
+use described::Pods;
+
 /// Inputs up to here are looked at as a whole too: a manifest has a structure.
 pub const WHOLE: usize = 4 << 20;
 
@@ -23,15 +25,16 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
         .take(WHOLE as u64 + 1)
         .read_to_end(&mut head)?;
     let whole = (head.len() <= WHOLE).then(|| String::from_utf8_lossy(&head).into_owned());
-    let mut is_manifest = false;
+    let (mut is_manifest, mut pods) = (false, Pods::default());
     if let Some(text) = &whole {
+        pods = Pods::of(text);
         is_manifest = manifest::is_one(source, text);
         let written = if is_manifest {
             manifest::containers(source, text)
         } else {
             Vec::new()
         };
-        for container in described::containers(source, text)
+        for container in described::containers(source, text, &pods)
             .into_iter()
             .chain(written)
         {
@@ -40,22 +43,16 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
     }
     lines::each(head.chain(input), |number, text| {
         // What a manifest's author remarks is not what happened.
-        if !(is_manifest && text.trim_start().starts_with('#')) {
-            line(source, number, text, diagnosis);
+        if is_manifest && text.trim_start().starts_with('#') {
+            return;
         }
+        let flat = json_line::flatten(text);
+        diagnosis.line(&Line {
+            source,
+            pod: pods.at(number),
+            number,
+            at: flat.as_ref().and_then(|flat| flat.at),
+            text: flat.as_ref().map_or(text, |flat| &flat.text),
+        });
     })
-}
-
-fn line(source: &str, number: u64, text: &str, diagnosis: &mut Diagnosis) {
-    let flat = json_line::flatten(text);
-    let (at, text) = match &flat {
-        Some(flat) => (flat.at, flat.text.as_str()),
-        None => (None, text),
-    };
-    diagnosis.line(&Line {
-        source,
-        number,
-        at,
-        text,
-    });
 }

@@ -51,6 +51,8 @@ const STREAMS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     pub source: &'a str,
+    /// Which of several that a text describes the line is about.
+    pub pod: Option<&'a str>,
     /// From 1.
     pub number: u64,
     /// In seconds on any clock, where it is known from elsewhere than the text.
@@ -63,6 +65,8 @@ pub struct Line<'a> {
 pub struct Evidence {
     pub source: String,
     pub line: u64,
+    /// Where the same text tells of several.
+    pub pod: Option<String>,
     pub text: String,
 }
 
@@ -94,7 +98,11 @@ impl Diagnosis {
             return;
         };
         let at = line.at.or(plain.at);
-        let key = self.key(line.source, &plain.stream);
+        let name = match plain.stream.as_str() {
+            "" => line.pod.unwrap_or_default(),
+            name => name,
+        };
+        let key = self.key(line.source, name);
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
         let stream = streams.entry(key).or_default();
@@ -103,6 +111,7 @@ impl Diagnosis {
             let evidence = Evidence {
                 source: line.source.to_owned(),
                 line: line.number,
+                pod: line.pod.map(str::to_owned),
                 text: text::shown(&plain.shown),
             };
             self.said(

@@ -14,8 +14,8 @@ const CONFIDENCE: f64 = 0.7;
 pub(super) struct Restarts {
     unstarted: Vec<Seen>,
     held_back: Vec<Seen>,
-    /// One ended by itself.
-    pub(super) crashed: bool,
+    /// Ended by itself.
+    crashed: Vec<Seen>,
 }
 
 #[derive(Debug)]
@@ -33,24 +33,35 @@ impl Restarts {
         note(&mut self.held_back, evidence);
     }
 
+    pub(super) fn crashed(&mut self, evidence: &Evidence) {
+        note(&mut self.crashed, evidence);
+    }
+
     /// What is said of one pod: its startup probe failed, and it is kept from starting again.
     fn of_one_pod(&self) -> Option<[&Evidence; 2]> {
-        self.unstarted.iter().find_map(|failed| {
-            let same = |held: &&Seen| {
-                let may_be = match (&failed.pod, &held.pod) {
-                    (Some(one), Some(other)) => one == other,
-                    _ => true,
-                };
-                may_be && failed.evidence.source == held.evidence.source
-            };
-            let held = self.held_back.iter().find(same)?;
+        let crashed = |seen: &Seen| self.crashed.iter().any(|other| seen.may_be_one_with(other));
+        let mut failed = self.unstarted.iter().filter(|failed| !crashed(failed));
+        failed.find_map(|failed| {
+            let mut held = self.held_back.iter().filter(|held| !crashed(held));
+            let held = held.find(|held| {
+                failed.may_be_one_with(held) && failed.evidence.source == held.evidence.source
+            })?;
             Some([&failed.evidence, &held.evidence])
         })
     }
 }
 
+impl Seen {
+    fn may_be_one_with(&self, other: &Seen) -> bool {
+        match (&self.pod, &other.pod) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
 fn note(seen: &mut Vec<Seen>, evidence: &Evidence) {
-    let pod = pod(&evidence.text);
+    let pod = evidence.pod.clone().or_else(|| pod(&evidence.text));
     if seen.len() < PODS && seen.iter().all(|known| known.pod != pod) {
         seen.push(Seen {
             pod,
@@ -78,7 +89,7 @@ impl Diagnosis {
         let Some(evidence) = self.restarts.of_one_pod() else {
             return;
         };
-        if another || self.restarts.crashed {
+        if another {
             return;
         }
         for evidence in evidence.map(Clone::clone) {

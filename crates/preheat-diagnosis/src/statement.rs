@@ -249,7 +249,7 @@ impl Diagnosis {
                 Mark::Refused => self.refusals.refused(line.text, &line.evidence),
                 Mark::Unstarted => self.restarts.unstarted(&line.evidence),
                 Mark::HeldBack => self.restarts.held_back(&line.evidence),
-                Mark::Crashed => self.restarts.crashed = true,
+                Mark::Crashed => self.restarts.crashed(&line.evidence),
                 Mark::Cached => stream.cached(),
                 Mark::Replaced => stream.replaces(),
                 Mark::Listening => {

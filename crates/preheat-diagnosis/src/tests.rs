@@ -14,6 +14,7 @@ fn diagnose(log: &str) -> Report {
     for (number, text) in (1..).zip(log.lines()) {
         diagnosis.line(&Line {
             source: "log",
+            pod: None,
             number,
             at: None,
             text,
@@ -168,6 +169,7 @@ fn whatever_comes_is_kept_within_bounds() {
         );
         diagnosis.line(&Line {
             source: "log",
+            pod: None,
             number,
             at: None,
             text: &text,

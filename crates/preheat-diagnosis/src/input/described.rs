@@ -12,8 +12,43 @@ enum Part {
     Environment,
 }
 
+/// Whose description a line stands in, where a text describes several pods.
+#[derive(Debug, Default)]
+pub struct Pods {
+    /// Where each description begins, and the name if it is a pod's.
+    all: Vec<(u64, Option<String>)>,
+}
+
+impl Pods {
+    pub fn of(text: &str) -> Self {
+        let mut all = Vec::new();
+        let mut name = "";
+        for (number, line) in (1..).zip(text.lines()) {
+            if let Some(named) = line.strip_prefix("Name:") {
+                name = named.trim();
+                all.push((number, None));
+            } else if line.trim_end() == "Containers:"
+                && let Some((_, pod)) = all.last_mut()
+            {
+                *pod = Some(name.to_owned());
+            }
+        }
+        let pods = all.iter().filter(|(_, pod)| pod.is_some()).count();
+        match pods {
+            0 | 1 => Pods::default(),
+            _ => Pods { all },
+        }
+    }
+
+    pub fn at(&self, line: u64) -> Option<&str> {
+        let behind = self.all.partition_point(|(begin, _)| *begin <= line);
+        let (_, pod) = self.all.get(behind.checked_sub(1)?)?;
+        pod.as_deref()
+    }
+}
+
 /// Every container of every pod described in a text.
-pub fn containers(source: &str, text: &str) -> Vec<Container> {
+pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
     let mut all: Vec<Container> = Vec::new();
     let (mut inside, mut part) = (false, Part::None);
     for (number, line) in (1..).zip(text.lines()) {
@@ -32,6 +67,7 @@ pub fn containers(source: &str, text: &str) -> Vec<Container> {
             part = Part::None;
             all.push(Container {
                 name: words.trim_end_matches(':').to_owned(),
+                pod: pods.at(number).map(str::to_owned),
                 source: source.to_owned(),
                 line: number,
                 // Volumes stand further below and are not told apart.
@@ -115,7 +151,7 @@ mod tests {
     #[test]
     fn a_description_is_read() {
         let text = "Name: x\nContainers:\n  embedder:\n    Image:  e:1\n    Port:   8000/TCP\n    Command:\n      uvicorn\n      app:app\n    Limits:\n      cpu:  1500m\n    Liveness:  http-get http://:8000/livez%3Fa delay=5s timeout=1s period=10s #success=1 #failure=3\n    Environment:\n      A:  1\nConditions:\n  Ready:\n";
-        let all = containers("pod.txt", text);
+        let all = containers("pod.txt", text, &Pods::of(text));
         let [one] = &all[..] else { panic!("{all:?}") };
         assert_eq!(
             (one.line, one.cpu_limit, one.is_served),
@@ -129,9 +165,20 @@ mod tests {
             line: 11,
         };
         assert_eq!(one.liveness, Some(liveness));
-        assert_eq!(
-            containers("x", "Containers:\n\n  :\n    Liveness: é\n").len(),
-            1
-        );
+        let odd = "Containers:\n\n  :\n    Liveness: é\n";
+        assert_eq!(containers("x", odd, &Pods::of(odd)).len(), 1);
+    }
+
+    #[test]
+    fn the_pods_of_a_text_are_told_apart_where_there_are_several() {
+        let pod = |name: &str| format!("Name:   {name}\nContainers:\n  a:\nEvents:\n  x\n");
+        let text = pod("a-0") + "Name: node-1\nRoles: b\n" + &pod("a-1");
+        let pods = Pods::of(&text);
+        let at = |line| pods.at(line);
+        assert_eq!([at(1), at(5), at(7)], [Some("a-0"), Some("a-0"), None]);
+        assert_eq!([at(8), at(99)], [Some("a-1"); 2]);
+        let all = containers("x", &text, &pods);
+        assert_eq!(all[1].pod.as_deref(), Some("a-1"));
+        assert_eq!(Pods::of(&pod("a-0")).at(3), None);
     }
 }

@@ -30,6 +30,7 @@ fn found(change: impl FnOnce(&mut Container), start_ms: Option<f64>) -> Vec<Caus
     if let Some(ms) = start_ms {
         let evidence = Evidence {
             source: "log".into(),
+            pod: None,
             line: 1,
             text: "ready".into(),
         };

@@ -1,7 +1,7 @@
 //! Starts that fail, and which of the reasons that lines name is the one.
 
 use super::{diagnose, ids};
-use crate::Cause;
+use crate::{Cause, Diagnosis, input};
 
 #[test]
 fn a_failed_load_beside_its_reason_is_no_finding_of_its_own() {
@@ -58,4 +58,31 @@ fn a_container_held_back_for_another_reason_is_not_its_startup_probes() {
     let log = format!("{FAILED}\n{HELD}");
     assert!(both(&log, "      Exit Code:    1").is_empty());
     assert_eq!(both(&log, "    Reason:       OOMKilled"), ["out-of-memory"]);
+}
+
+/// What ends one of several pods that a text describes is not what another one meets.
+#[test]
+fn each_pod_of_a_description_has_a_start_of_its_own() {
+    const FAILED: &str = "  Warning  Unhealthy  40s  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503\n";
+    const HELD: &str = "  Warning  BackOff  9s  kubelet  Back-off restarting failed container a\n";
+    const CRASHED: &str = "      Exit Code:    1\n";
+    let pod = |name: &str, ended: &str, events: &str| {
+        format!("Name:  {name}\nContainers:\n  a:\n{ended}Events:\n{events}\n")
+    };
+    let both = |first: &str, second: &str| {
+        let mut diagnosis = Diagnosis::new();
+        let text = format!("{first}{second}");
+        input::read("pods.txt", text.as_bytes(), &mut diagnosis).expect("read");
+        diagnosis.report().findings
+    };
+    let events = format!("{FAILED}{HELD}");
+    let findings = both(&pod("a-0", CRASHED, HELD), &pod("a-1", "", &events));
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(finding.cause, Cause::ProbeWindow);
+    let pods: Vec<_> = finding.evidence.iter().map(|e| e.pod.as_deref()).collect();
+    assert_eq!(pods, [Some("a-1"); 2]);
+    assert_eq!(both(&pod("a-0", "", FAILED), &pod("a-1", "", HELD)), []);
+    assert_eq!(both(&pod("a-0", CRASHED, &events), &pod("a-1", "", "")), []);
 }

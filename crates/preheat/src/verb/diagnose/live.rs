@@ -29,6 +29,7 @@ pub async fn ask(url: &str, key: Option<&str>, diagnosis: &mut Diagnosis) -> Res
     let evidence = |text: String| Evidence {
         source: url.to_owned(),
         line: 1,
+        pod: None,
         text,
     };
     let seen = match client.readiness().await {

@@ -118,6 +118,7 @@ fn evidence(source: &str, text: String) -> Evidence {
     Evidence {
         source: source.to_owned(),
         line: 1,
+        pod: None,
         text,
     }
 }

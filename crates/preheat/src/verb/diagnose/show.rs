@@ -1,6 +1,6 @@
 //! Findings as people and as programs read them.
 
-use preheat_diagnosis::{Finding, Paid, Report};
+use preheat_diagnosis::{Evidence, Finding, Paid, Report};
 use preheat_server::human;
 use serde_json::{Value, json};
 
@@ -58,11 +58,7 @@ fn steps(report: &Report) -> Vec<String> {
 
 fn finding_as_json(finding: &Finding) -> Value {
     let about = finding.cause.about();
-    let evidence: Vec<Value> = finding
-        .evidence
-        .iter()
-        .map(|e| json!({ "source": e.source, "line": e.line, "text": e.text }))
-        .collect();
+    let evidence: Vec<Value> = finding.evidence.iter().map(evidence_as_json).collect();
     json!({
         "id": about.id,
         "title": about.title,
@@ -72,6 +68,15 @@ fn finding_as_json(finding: &Finding) -> Value {
         "change": about.change,
         "first_request_after_ms": finding.after_ms.map(round),
     })
+}
+
+fn evidence_as_json(evidence: &Evidence) -> Value {
+    let mut json =
+        json!({ "source": evidence.source, "line": evidence.line, "text": evidence.text });
+    if let Some(pod) = &evidence.pod {
+        json["pod"] = json!(pod);
+    }
+    json
 }
 
 pub fn as_text(report: &Report) -> String {
@@ -116,8 +121,10 @@ fn finding_as_text(number: usize, finding: &Finding) -> String {
         finding.confidence * 100.0
     );
     for evidence in finding.evidence.iter().take(SHOWN) {
+        let pod = evidence.pod.as_deref();
+        let pod = pod.map_or(String::new(), |pod| format!("pod {}: ", plain(pod)));
         text += &format!(
-            "   {}:{}: {}\n",
+            "   {}:{}: {pod}{}\n",
             plain(&evidence.source),
             evidence.line,
             plain(&evidence.text)

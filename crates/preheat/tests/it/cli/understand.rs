@@ -66,6 +66,44 @@ fn nothing_known_is_nothing_found_and_what_cannot_be_read_is_said() {
 }
 
 #[test]
+fn of_several_pods_the_one_that_is_meant_is_named() {
+    let shell = Shell::new();
+    let pod = |name: &str, event: &str| {
+        format!(
+            "Name:  {name}\nContainers:\n  web:\n    Port:  80/TCP\n    Startup:  http-get http://:80/ready delay=0s timeout=1s period=1s #success=1 #failure=9\n    Readiness:  http-get http://:80/ready delay=0s timeout=1s period=1s #success=1 #failure=3\nEvents:\n{event}\n"
+        )
+    };
+    let killed =
+        "  Normal  Killing  2m  kubelet  Container web failed startup probe, will be restarted";
+    let (first, second) = (pod("web-0", ""), pod("web-1", killed));
+    shell.write("pods.txt", &format!("{first}{second}"));
+    let text = shell.call(["diagnose", "pods.txt"]).stdout;
+    for shown in [
+        "pods.txt:5: pod web-0: container web: the startup probe gives up after 9 s",
+        "pods.txt:16: pod web-1: Normal  Killing  2m",
+    ] {
+        assert!(text.contains(shown), "{text}");
+    }
+    let evidence = |name: &str| {
+        let json = shell.call(["diagnose", name, "--json"]).json();
+        json["findings"][0]["evidence"].clone()
+    };
+    let several = evidence("pods.txt");
+    let pods: Vec<_> = several
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["pod"])
+        .collect();
+    assert!(
+        pods.contains(&&json!("web-0")) && pods.contains(&&json!("web-1")),
+        "{several}"
+    );
+    shell.write("pod.txt", &second);
+    assert_eq!(evidence("pod.txt")[0].get("pod"), None, "there is but one");
+}
+
+#[test]
 fn standard_input_is_read_too() {
     let shell = Shell::new();
     let mut command = shell.command(["diagnose", "-", "--json"]);
