@@ -1,4 +1,4 @@
-//! Times and sizes as people read them: three digits and a unit.
+//! Times and sizes as people read them: three digits and a unit; ages as kubectl has them.
 
 use std::time::Duration;
 
@@ -19,6 +19,30 @@ pub fn time(time: Duration) -> String {
 #[must_use]
 pub fn millis(ms: f64) -> String {
     time(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
+}
+
+/// How long ago something was, in the two units that matter, as kubectl has it: `41s`, `5m10s`, `18m`,
+/// `3h20m`, `2d4h`, `40d`.
+#[must_use]
+pub fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        120..600 => pair(minutes, "m", seconds % 60, "s"),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => pair(hours, "h", minutes % 60, "m"),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => pair(days, "d", hours % 24, "h"),
+        _ => format!("{days}d"),
+    }
+}
+
+fn pair(whole: u64, unit: &str, rest: u64, smaller: &str) -> String {
+    match rest {
+        0 => format!("{whole}{unit}"),
+        rest => format!("{whole}{unit}{rest}{smaller}"),
+    }
 }
 
 /// `512 B`, `90.9 MB`, `4.29 GB`.
@@ -75,6 +99,26 @@ mod tests {
             (u64::MAX, "18446744 TB"),
         ] {
             assert_eq!(bytes(size), text);
+        }
+    }
+
+    #[test]
+    fn ages_are_told_as_kubectl_does() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (310, "5m10s"),
+            (1_080, "18m"),
+            (10_799, "179m"),
+            (12_000, "3h20m"),
+            (28_800, "8h"),
+            (172_799, "47h"),
+            (187_200, "2d4h"),
+            (691_200, "8d"),
+            (3_456_000, "40d"),
+        ] {
+            assert_eq!(age(Duration::from_millis(seconds * 1_000 + 999)), text);
         }
     }
 }

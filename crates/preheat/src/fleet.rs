@@ -78,7 +78,7 @@ fn replicas(replicas: &[ReplicaReport]) -> Table {
             &replica.answered.to_string(),
             &millis(replica.latency_ms),
             &millis(replica.ready_after_ms),
-            &human::time(age),
+            &human::age(age),
             &replica.pid.to_string(),
             &replica.revision,
         ]);

@@ -52,7 +52,7 @@ pub fn as_table(artefacts: &[Artefact], models: &[CachedModel]) -> Table {
         let model = models.iter().find(|model| is_of(artefact, model));
         let used = match artefact.in_use {
             true => "now".to_owned(),
-            false => format!("{} ago", human::time(since(artefact.used))),
+            false => format!("{} ago", human::age(since(artefact.used))),
         };
         table.row([
             artefact.kind,

@@ -42,7 +42,9 @@ fn figures(line: &str) -> String {
             out += mask;
             rest = &behind[unit.len()..];
         } else {
-            out += if is_digest(word) {
+            out += if behind.starts_with(" ago") {
+                "TIME"
+            } else if is_digest(word) {
                 "DIGEST"
             } else if out.ends_with("127.0.0.1:") {
                 "PORT"
@@ -85,7 +87,7 @@ fn narrow(line: &str) -> String {
 fn only_what_differs_is_masked() {
     for (text, want) in [
         ("3 cases of 12 in 84.1 ms", "3 cases of 12 in TIME"),
-        ("tiny   14 B  1.91 s ago", "tiny  SIZE  TIME ago"),
+        ("tiny   14 B  5m10s ago", "tiny  SIZE  TIME ago"),
         ("http://127.0.0.1:4711/tiny/", "http://127.0.0.1:PORT/tiny/"),
         (
             "revision 620b26e363fc, 4 sources",
