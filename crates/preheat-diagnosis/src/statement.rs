@@ -25,9 +25,9 @@ impl Diagnosis {
         self.named(line);
         let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
         if line.names(Cause::LoadFailure) {
-            stream.fails(&line.evidence);
+            stream.failures.add(&line.evidence);
         } else if is_loading || line.has(Mark::Warm) {
-            stream.goes_on();
+            stream.failures.goes_on();
         }
         self.parts(stream, line);
         let at_request = line.has(Mark::AtRequest)
@@ -85,11 +85,12 @@ impl Diagnosis {
             let told = line.place(&hit).or_else(|| stream.begun(part));
             let is_placed = told.is_some();
             let place = told.or_else(|| stream.place(part, &same));
-            if part == Part::Weights && (place.is_some() || stream.knows(&same)) {
+            if part == Part::Weights && (place.is_some() || stream.loads.has(&same)) {
                 let process = process(line.text).filter(|_| !is_shard(line.text));
                 let loaded = without_numbers(&line.text[hit.at..]);
-                stream.loads(same.clone(), &line.evidence);
-                stream.loads_as(process, loaded, telling(line.text), &line.evidence);
+                stream.loads.add(same.clone(), &line.evidence);
+                let loads = &mut stream.loads;
+                loads.add_of(process, loaded, telling(line.text), &line.evidence);
             }
             let Some(place) = place else {
                 self.weigh(part, told_ms, &line.evidence);

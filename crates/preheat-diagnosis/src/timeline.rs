@@ -1,15 +1,23 @@
 //! One process, or several that write into one stream, as its lines tell it: starting, ready,
 //! serving; what was done when; what is still under way.
 
+mod failures;
+mod loads;
+mod processes;
+
 use super::Evidence;
 use super::line::wording::{Telling, is_frame, is_raised};
 use super::rules::Part;
 
+use failures::Failures;
+use loads::Loads;
+use processes::Processes;
+
 /// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
 const HELD: usize = 64;
 
-/// Lines of loading that are compared with each other.
-const LOADS: usize = 64;
+/// Lines of compiling that are compared with each other.
+const COMPILED: usize = 64;
 
 /// After so many requests a load is a change of models, not a cold start.
 const YOUNG: u64 = 20;
@@ -69,31 +77,15 @@ pub(super) struct Stream {
     since: Option<f64>,
     /// When the process began, as far as lines tell.
     began: Option<f64>,
-    /// Processes whose start is not over.
-    pending: u32,
-    running: u32,
-    /// The numbers of those that run, as far as they are told.
-    numbers: Vec<u64>,
-    /// A process has begun without telling its number.
-    is_unnumbered: bool,
-    pub(super) most_running: u32,
-    is_managed: bool,
+    processes: Processes,
     pub(super) ready: Option<Evidence>,
     pub(super) ready_then_cold: bool,
     requests: u64,
     /// What this line put an end to.
     closed: Option<Part>,
-    /// Processes whose load has begun and not ended, by the number that they write.
-    loading: Vec<(u64, String)>,
-    pub(super) loaded_at_once: bool,
-    loads: Vec<(String, u32)>,
+    pub(super) loads: Loads,
+    pub(super) failures: Failures,
     compiled: Vec<(String, String)>,
-    /// Lines that tell of a load that failed.
-    failed: Vec<Evidence>,
-    /// Those of them after which another load or a warm-up began.
-    retried: Vec<Evidence>,
-    /// Those of them after which the server was ready all the same.
-    overcome: Vec<Evidence>,
     /// What would be downloaded was found to be there.
     is_cached: bool,
     /// The newest line was a frame of a traceback.
@@ -112,7 +104,6 @@ pub(super) struct Stream {
     is_replacing: bool,
     /// Weights were loaded before the start was over.
     is_loaded: bool,
-    pub(super) load: Option<Evidence>,
 }
 
 impl Stream {
@@ -135,6 +126,11 @@ impl Stream {
         }
     }
 
+    /// Whether more than one process does what is done.
+    pub(super) fn is_of_several(&self) -> bool {
+        self.processes.are_several() || self.loads.are_at_once()
+    }
+
     /// Whether a line is a frame of a traceback, or the code below one.
     pub(super) fn is_code(&mut self, text: &str) -> bool {
         let is_frame = is_frame(text);
@@ -151,10 +147,7 @@ impl Stream {
     /// Where work stands that no word on its line puts anywhere.
     pub(super) fn place(&self, part: Part, line: &str) -> Option<Place> {
         // Another worker does what the first one did before it was ready.
-        if self.phase != Phase::Starting
-            && self.most_running > 1
-            && self.loads.iter().any(|(known, _)| known == line)
-        {
+        if self.phase != Phase::Starting && self.processes.are_several() && self.loads.has(line) {
             return Some(Place::AtStart);
         }
         if self.phase != Phase::Starting && part == Part::Weights && self.is_replaced(line) {
@@ -171,12 +164,7 @@ impl Stream {
 
     /// Whether what is loaded takes the place of what was loaded before it, and nobody waits for it.
     fn is_replaced(&self, line: &str) -> bool {
-        self.is_replacing || (self.is_loaded && self.knows(line))
-    }
-
-    /// Whether something was loaded of which a line told the same but for its numbers.
-    pub(super) fn knows(&self, line: &str) -> bool {
-        self.loads.iter().any(|(known, _)| known == line)
+        self.is_replacing || (self.is_loaded && self.loads.has(line))
     }
 
     /// Takes a line in that tells what is compiled, with and without its numbers; true if the same was
@@ -184,7 +172,7 @@ impl Stream {
     pub(super) fn compiles(&mut self, line: String, numbered: &str) -> bool {
         let known = self.compiled.iter().find(|(known, _)| *known == line);
         let is_other = known.is_some_and(|(_, shape)| shape != numbered);
-        if known.is_none() && self.compiled.len() < LOADS {
+        if known.is_none() && self.compiled.len() < COMPILED {
             self.compiled.push((line, numbered.to_owned()));
         }
         is_other
@@ -261,90 +249,28 @@ impl Stream {
         }
     }
 
-    /// A line of loading, without its numbers.
-    pub(super) fn loads(&mut self, line: String, evidence: &Evidence) {
-        let known = self.loads.iter().position(|(known, _)| *known == line);
-        match known {
-            Some(at) => {
-                self.loads[at].1 += 1;
-                self.load = Some(evidence.clone());
-            }
-            None if self.loads.len() < LOADS => self.loads.push((line, 1)),
-            None => {}
-        }
-    }
-
-    /// A process, by its number, begins to load or has loaded. Others that say the same at that time
-    /// load the same.
-    pub(super) fn loads_as(
-        &mut self,
-        process: Option<u64>,
-        line: String,
-        telling: Telling,
-        evidence: &Evidence,
-    ) {
-        let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
-            self.loading.clear();
-            return;
-        };
-        let mut others = self.loading.iter();
-        if others.any(|(other, said)| *other != process && *said == line) {
-            self.loaded_at_once = true;
-            self.load = Some(evidence.clone());
-        }
-        if self.loading.len() < LOADS {
-            self.loading.push((process, line));
-        }
-    }
-
-    pub(super) fn loaded_again(&self) -> bool {
-        self.loads.iter().any(|(_, count)| *count > 1)
-    }
-
     /// A manager has started a worker, which may say so once more itself.
     pub(super) fn booted(&mut self, at: Option<f64>) {
-        self.is_managed = false;
-        self.begins(false, at);
-        self.is_managed = true;
+        self.begins(at);
+        self.processes.booted();
     }
 
     /// A process begins. Frameworks say so beside the server that they run in.
     pub(super) fn started(&mut self, process: Option<u64>, at: Option<f64>) {
-        if self.is_managed {
+        if self.processes.are_managed() {
             self.reopen(Place::AtStart);
             return;
         }
-        let is_known = self.is_known(process);
-        self.begins(is_known, at);
+        self.begins(at);
+        self.processes.started(process);
     }
 
-    fn begins(&mut self, is_known: bool, at: Option<f64>) {
-        if self.pending == 0 {
+    fn begins(&mut self, at: Option<f64>) {
+        if !self.processes.are_starting() {
             self.began = at.or(self.began);
         }
-        if !is_known {
-            self.pending += 1;
-            self.running += 1;
-        }
-        self.pending = self.pending.max(1);
-        self.most_running = self.most_running.max(self.running);
         self.parent();
         self.ready = None;
-    }
-
-    /// Whether a process that begins was told of before, under its number or without one.
-    fn is_known(&mut self, process: Option<u64>) -> bool {
-        let Some(number) = process else {
-            self.is_unnumbered = true;
-            return false;
-        };
-        if self.numbers.contains(&number) {
-            return true;
-        }
-        if self.numbers.len() < LOADS {
-            self.numbers.push(number);
-        }
-        std::mem::take(&mut self.is_unnumbered)
     }
 
     /// What came before was the work of a start.
@@ -356,10 +282,8 @@ impl Stream {
     }
 
     pub(super) fn ended(&mut self, process: Option<u64>) {
-        self.numbers.retain(|number| Some(*number) != process);
-        self.running = self.running.saturating_sub(1);
-        self.pending = self.pending.min(self.running);
-        if self.running == 0 {
+        self.processes.ended(process);
+        if self.processes.are_gone() {
             // What comes next is another start.
             self.phase = Phase::Starting;
             (self.is_listening, self.is_asleep) = (false, false);
@@ -368,39 +292,21 @@ impl Stream {
 
     /// A start is over; answers how long it took, where that can be told.
     pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
-        self.pending = self.pending.saturating_sub(1);
+        self.processes.completed();
         // Said once more, the start was still going on.
         if self.phase == Phase::Ready {
             self.reopen(Place::AtStart);
             self.ready_then_cold = false;
         }
-        if self.pending > 0 || self.phase != Phase::Starting {
+        if self.processes.are_starting() || self.phase != Phase::Starting {
             return None;
         }
         self.phase = Phase::Ready;
         step(self.began?, at?)
     }
 
-    pub(super) fn fails(&mut self, evidence: &Evidence) {
-        if self.failed.len() < LOADS {
-            self.failed.push(evidence.clone());
-        }
-    }
-
-    /// Something is loaded, or warmed, although a load failed before.
-    pub(super) fn goes_on(&mut self) {
-        self.retried.append(&mut self.failed);
-        self.retried.truncate(LOADS);
-    }
-
-    pub(super) fn overcome(&self) -> &[Evidence] {
-        &self.overcome
-    }
-
     pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
-        let room = LOADS.saturating_sub(self.overcome.len());
-        let retried = std::mem::take(&mut self.retried);
-        self.overcome.extend(retried.into_iter().take(room));
+        self.failures.overcome();
         self.ready.get_or_insert_with(|| evidence.clone());
     }
 

@@ -26,16 +26,12 @@ impl Diagnosis {
     }
 
     pub(super) fn loaded_twice(&mut self, stream: &Stream) {
-        let Some(load) = stream
-            .load
-            .as_ref()
-            .filter(|_| stream.loaded_again() || stream.loaded_at_once)
-        else {
+        let Some(load) = stream.loads.again() else {
             return;
         };
         if let Some(reloader) = self.seen.get_mut(&Cause::DoubleLoadReloader) {
             reloader.add(load.clone(), 0.95, None, None);
-        } else if stream.most_running > 1 || stream.loaded_at_once {
+        } else if stream.is_of_several() {
             let once = self
                 .at_start
                 .get(&Part::Weights)

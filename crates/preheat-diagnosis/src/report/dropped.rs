@@ -38,7 +38,7 @@ impl Diagnosis {
     /// One way to load the model failed, another one did not.
     pub(super) fn drop_overcome(&mut self, stream: &Stream) {
         self.drop_evidence(Cause::LoadFailure, |failure| {
-            stream.overcome().contains(failure)
+            stream.failures.is_overcome(failure)
         });
     }
 

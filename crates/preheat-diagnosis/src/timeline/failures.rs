@@ -1,0 +1,40 @@
+//! Loads that failed, until another one does not.
+
+use crate::Evidence;
+
+/// Failures that are kept.
+const KEPT: usize = 64;
+
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    all: Vec<Evidence>,
+    /// Those after which another load or a warm-up began.
+    retried: Vec<Evidence>,
+    /// Those after which the server was ready all the same.
+    overcome: Vec<Evidence>,
+}
+
+impl Failures {
+    pub(crate) fn add(&mut self, evidence: &Evidence) {
+        if self.all.len() < KEPT {
+            self.all.push(evidence.clone());
+        }
+    }
+
+    /// Something is loaded, or warmed, although a load failed before.
+    pub(crate) fn goes_on(&mut self) {
+        self.retried.append(&mut self.all);
+        self.retried.truncate(KEPT);
+    }
+
+    /// The server is ready all the same.
+    pub(super) fn overcome(&mut self) {
+        let room = KEPT.saturating_sub(self.overcome.len());
+        let retried = std::mem::take(&mut self.retried);
+        self.overcome.extend(retried.into_iter().take(room));
+    }
+
+    pub(crate) fn is_overcome(&self, failure: &Evidence) -> bool {
+        self.overcome.contains(failure)
+    }
+}
