@@ -70,52 +70,53 @@ impl Diagnosis {
 
     fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         let names_a_cause = line.names_a_cause();
-        let all: Vec<(Hit, Part)> = line.parts().map(|(hit, part)| (*hit, part)).collect();
-        for (hit, part) in all {
-            let told_ms = line.cost(&hit);
-            let is_work = told_ms.is_some() || line.has(Mark::Action);
-            let explicit = line.place(&hit) == Some(Place::AtRequest);
-            if !is_work || (names_a_cause && told_ms.is_none() && !explicit) {
-                continue;
+        for (hit, part) in line.parts() {
+            let is_timed = line.cost(hit).is_some();
+            let is_work = is_timed || line.has(Mark::Action);
+            let is_explicit = line.place(hit) == Some(Place::AtRequest);
+            let is_told = !names_a_cause || is_timed || is_explicit;
+            if is_work && is_told && !(part == Part::Weights && line.has(Mark::Replaced)) {
+                self.part(stream, line, hit, part);
             }
-            let same = without_numbers(line.text);
-            if part == Part::Weights && line.has(Mark::Replaced) {
-                continue;
-            }
-            let told = line.place(&hit).or_else(|| stream.begun(part));
-            let is_placed = told.is_some();
-            let place = told.or_else(|| stream.place(part, &same));
-            if part == Part::Weights && (place.is_some() || stream.loads.has(&same)) {
-                let process = process(line.text).filter(|_| !is_shard(line.text));
-                let loaded = without_numbers(&line.text[hit.at..]);
-                stream.loads.add(same.clone(), &line.evidence);
-                let loads = &mut stream.loads;
-                loads.add_of(process, loaded, telling(line.text), &line.evidence);
-            }
-            let Some(place) = place else {
-                self.weigh(part, told_ms, &line.evidence);
-                continue;
-            };
-            let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
-            if part == Part::Kernels && is_shaped && stream.compiles(same, line.text) {
-                self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
-            }
-            // What takes no time is not what somebody waits for.
-            if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
-                continue;
-            }
-            let work = Work {
-                part,
-                place,
-                told_ms,
-                seen_ms: None,
-                until: line.at,
-                is_placed,
-                evidence: line.evidence.clone(),
-            };
-            if let Some(settled) = stream.work(work, line.at, telling(line.text)) {
-                self.settle(settled);
-            }
+        }
+    }
+
+    fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
+        let told_ms = line.cost(hit);
+        let (same, telling) = (without_numbers(line.text), telling(line.text));
+        let told = line.place(hit).or_else(|| stream.begun(part));
+        let place = told.or_else(|| stream.place(part, &same));
+        if part == Part::Weights && (place.is_some() || stream.loads.has(&same)) {
+            let process = process(line.text).filter(|_| !is_shard(line.text));
+            let loaded = without_numbers(&line.text[hit.at..]);
+            stream.loads.add(same.clone(), &line.evidence);
+            stream
+                .loads
+                .add_of(process, loaded, telling, &line.evidence);
+        }
+        let Some(place) = place else {
+            self.weigh(part, told_ms, &line.evidence);
+            return;
+        };
+        let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
+        if part == Part::Kernels && is_shaped && stream.compiles(same, line.text) {
+            self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
+        }
+        // What takes no time is not what somebody waits for.
+        if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
+            return;
+        }
+        let work = Work {
+            part,
+            place,
+            told_ms,
+            seen_ms: None,
+            until: line.at,
+            is_placed: told.is_some(),
+            evidence: line.evidence.clone(),
+        };
+        if let Some(settled) = stream.work(work, line.at, telling) {
+            self.settle(settled);
         }
     }
 
