@@ -65,14 +65,14 @@ pub(super) struct Found {
 type Seen = (u64, String, f64);
 
 /// A check of containers: what it looks for and how it answers.
-pub struct Check {
-    pub cause: Cause,
+struct Check {
+    cause: Cause,
     /// The place and the confidence, if the container has it. The start is in seconds, if known.
     look: fn(&Container, Option<f64>) -> Option<Seen>,
 }
 
 /// Every check, as data.
-pub(super) const CHECKS: &[Check] = &[
+const CHECKS: &[Check] = &[
     Check {
         cause: Cause::LivenessKills,
         look: probes::liveness_kills,
@@ -133,4 +133,12 @@ impl Container {
 pub(super) fn is_accelerator(resource: &str) -> bool {
     let parts = || resource.split(['/', '.', '-']);
     resource.contains('/') && parts().any(|part| matches!(part, "gpu" | "tpu" | "neuron"))
+}
+
+/// `2`, `500m`, `1.5`.
+pub(super) fn cpus(quantity: &str) -> Option<f64> {
+    match quantity.strip_suffix('m') {
+        Some(milli) => milli.parse::<f64>().ok().map(|milli| milli / 1e3),
+        None => quantity.parse().ok(),
+    }
 }

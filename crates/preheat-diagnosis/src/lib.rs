@@ -1,16 +1,24 @@
 //! What made the first request slow, or kept a replica from serving: causes found in what servers
 //! and Kubernetes write, each with its evidence, its cost, and what to change.
 //!
-//! Lines come in one by one and are forgotten; what is kept is bounded whatever comes. Which words
-//! mean what is data ([`rules`]); when something happened is told by the lines around it
-//! ([`timeline`]). Text that no rule knows yields nothing.
+//! Lines come in one by one and are forgotten; what is kept is bounded whatever comes. Text that no
+//! rule knows yields nothing. Where to look:
+//!
+//! - [`cause`]: what is called how, and what to do about it.
+//! - [`input`]: files, their lines, the containers in them.
+//! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
+//! - [`statement`] and [`access`]: what a line says, beside those around it.
+//! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
+//!   [`reads`], [`refusals`], [`restarts`]: what is known whoever wrote it.
+//! - [`containers`]: what is wrong with a manifest.
+//! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
 mod cause;
-pub mod input;
-pub mod rules;
 
-mod containers;
+pub mod input;
+
 mod line;
+pub mod rules;
 
 mod access;
 mod statement;
@@ -19,10 +27,13 @@ mod latency;
 mod lengths;
 mod reads;
 mod refusals;
-mod report;
 mod restarts;
-mod sighting;
 mod timeline;
+
+mod containers;
+
+mod report;
+mod sighting;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +41,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use cause::{About, Cause, Paid};
-pub use containers::{Check, Container, Probe, ProbeKind};
+pub use containers::{Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 
 use access::is_access;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::cause::Cause;
+use super::line::text::digits;
 use super::rules::Part;
 use super::{Diagnosis, Evidence};
 
@@ -86,14 +87,11 @@ fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
         .into_iter()
         .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
         .filter_map(|at| {
-            let rest = &text[at..];
-            let end = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len());
-            let is_port = matches!(&rest[..end], "80") || end >= 3;
-            let more = rest[end..].strip_prefix([':', '.']);
+            let (port, rest) = digits(&text[at..]);
+            let is_port = port == "80" || port.len() >= 3;
+            let more = rest.strip_prefix([':', '.']);
             let is_clock = more.is_some_and(|more| more.starts_with(|c: char| c.is_ascii_digit()));
-            rest[..end].parse().ok().filter(|_| is_port && !is_clock)
+            port.parse().ok().filter(|_| is_port && !is_clock)
         })
 }
 

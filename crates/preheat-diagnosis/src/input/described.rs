@@ -1,6 +1,7 @@
 //! `kubectl describe pod` → containers: probes, limits, command and environment, as text has them.
 
-use crate::containers::is_accelerator;
+use crate::containers::{cpus, is_accelerator};
+use crate::line::text::digits;
 use crate::{Container, Probe, ProbeKind};
 
 /// Where in a container's block a line stands.
@@ -88,7 +89,7 @@ fn take(container: &mut Container, part: Part, number: u64, indent: usize, words
     if indent > 4 {
         match part {
             Part::Command => container.command.push(words.to_owned()),
-            Part::Limits if key == "cpu" => container.cpu_limit = cpu(value),
+            Part::Limits if key == "cpu" => container.cpu_limit = cpus(value),
             Part::Limits => container.has_accelerator |= is_accelerator(key),
             Part::Environment => container.env.push((key.to_owned(), value.to_owned())),
             _ => {}
@@ -114,11 +115,8 @@ fn take(container: &mut Container, part: Part, number: u64, indent: usize, words
 /// `http-get http://:8000/health delay=0s timeout=1s period=10s #success=1 #failure=3`.
 fn probe(text: &str, line: u64) -> Option<Probe> {
     let number = |key: &str| {
-        let (_, rest) = text.split_once(key)?;
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        rest[..end].parse::<f64>().ok()
+        let (_, value) = text.split_once(key)?;
+        digits(value).0.parse::<f64>().ok()
     };
     let window_s = number("delay=")? + number("period=")? * number("#failure=")?;
     let kind = match text.split_once(' ') {
@@ -135,13 +133,6 @@ fn probe(text: &str, line: u64) -> Option<Probe> {
         window_s,
         line,
     })
-}
-
-fn cpu(text: &str) -> Option<f64> {
-    match text.strip_suffix('m') {
-        Some(milli) => milli.parse::<f64>().ok().map(|milli| milli / 1e3),
-        None => text.parse().ok(),
-    }
 }
 
 #[cfg(test)]

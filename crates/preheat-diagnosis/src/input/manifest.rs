@@ -1,6 +1,6 @@
 //! Kubernetes manifests and Compose files → containers.
 
-use crate::containers::is_accelerator;
+use crate::containers::{cpus, is_accelerator};
 use crate::{Container, Probe, ProbeKind};
 use serde_json::Value;
 
@@ -179,7 +179,7 @@ fn container_of(container: &Value, place: &Place<'_>) -> Container {
             .flat_map(words)
             .collect(),
         env: environment(&container["env"]),
-        cpu_limit: cpu(&container["resources"]["limits"]["cpu"]),
+        cpu_limit: cpus(&text(&container["resources"]["limits"]["cpu"])),
         has_accelerator: container["resources"]["limits"]
             .as_object()
             .is_some_and(|limits| limits.keys().any(|name| is_accelerator(name))),
@@ -260,8 +260,8 @@ fn compose(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
                 .flat_map(words)
                 .collect(),
             env: environment(&service["environment"]),
-            cpu_limit: cpu(&service["deploy"]["resources"]["limits"]["cpus"])
-                .or_else(|| cpu(&service["cpus"])),
+            cpu_limit: cpus(&text(&service["deploy"]["resources"]["limits"]["cpus"]))
+                .or_else(|| cpus(&text(&service["cpus"]))),
             has_lasting_volume: service["volumes"]
                 .as_array()
                 .is_some_and(|volumes| !volumes.is_empty()),
@@ -300,15 +300,6 @@ fn environment(value: &Value) -> Vec<(String, String)> {
             .map(|(name, value)| (name.clone(), text(value)))
             .collect(),
         _ => Vec::new(),
-    }
-}
-
-/// `2`, `"500m"`, `1.5`.
-fn cpu(value: &Value) -> Option<f64> {
-    let written = text(value);
-    match written.strip_suffix('m') {
-        Some(milli) => milli.parse::<f64>().ok().map(|milli| milli / 1e3),
-        None => written.parse().ok(),
     }
 }
 

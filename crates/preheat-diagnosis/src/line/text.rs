@@ -94,6 +94,12 @@ fn as_path(token: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{opened}/{}", name.replace(['_', '-'], "/")))
 }
 
+/// The digits that a text begins with, and the rest.
+pub(crate) fn digits(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    text.split_at(end.unwrap_or(text.len()))
+}
+
 /// What is kept of a text that is shown to people.
 pub(crate) fn shown(text: &str) -> String {
     if text.len() <= SHOWN {

@@ -1,5 +1,7 @@
 //! What the words of a line say about the work it names, and who writes it.
 
+use super::text::digits;
+
 /// What a line says of the work that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Telling {
@@ -112,13 +114,10 @@ pub(crate) fn process(text: &str) -> Option<u64> {
     const BEFORE: [&str; 7] = ["[", "pid=", "pid: ", "pid:", "pid\": ", "worker ", "] w "];
     let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
     let told = places.into_iter().find_map(|(at, open)| {
-        let rest = &text[at + open.len()..];
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let (number, rest) = digits(&text[at + open.len()..]);
         // `[00:03<00:02` is a progress bar's clock.
-        let is_closed = open != "[" || rest[end..].starts_with(']');
-        rest[..end].parse().ok().filter(|_| is_closed)
+        let is_closed = open != "[" || rest.starts_with(']');
+        number.parse().ok().filter(|_| is_closed)
     });
     told.or_else(|| instance(text))
 }
