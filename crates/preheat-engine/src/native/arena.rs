@@ -21,9 +21,9 @@ pub(super) struct Arena {
     pub(super) stream: Floats,
     /// What linear steps read in its place, where they multiply rounded numbers.
     pub(super) rounded: Option<RoundedRows>,
-    /// The widest rows. A layer holds queries, keys, values and what attention makes of them, and
-    /// after that its inner rows: never both, so they share their memory. What it adds to the
-    /// residual stream comes to lie where the queries were, and later before the inner rows.
+    /// The widest rows. A layer holds queries, keys and values, and after that its inner rows: never
+    /// both, so they share their memory. What attention makes of queries comes to lie where they were,
+    /// and then behind what is added to the residual stream; that lies before the inner rows, too.
     pub(super) wide: Floats,
     pub(super) operand: Operand,
     /// Where each sequence of the group begins and ends.
@@ -38,10 +38,10 @@ impl Arena {
         let rows = |width: usize| Floats::zeroed(tokens.saturating_mul(width));
         let operand = Operand(dtype);
         let inner = operand.floats(config.inner);
-        let wide = (3 * config.hidden + operand.floats(config.hidden)).max(match dtype {
-            // A large group's inner rows are computed in pieces: what is added lies before them.
-            Dtype::F32 | Dtype::Bf16 => inner,
-            // They are rounded to where those were that they were computed from.
+        let wide = (3 * config.hidden).max(match dtype {
+            // Those of a large group are computed in pieces: what is added lies before them.
+            Dtype::F32 | Dtype::Bf16 => config.hidden + inner.div_ceil(tokens),
+            // They are rounded to where those were that they were computed from: all at once.
             Dtype::Int8 => config.hidden + inner,
         });
         Ok(Arena {
@@ -74,7 +74,7 @@ impl Arena {
     }
 }
 
-/// How rows lie in memory for floats that one step writes and a linear step reads: in what that one
+/// How inner rows lie in memory, which one linear step writes and another reads: in what that one
 /// multiplies, but for bytes. How much a byte is worth is only known when the whole row is: such
 /// rows are rounded by a step of their own.
 #[derive(Clone, Copy)]

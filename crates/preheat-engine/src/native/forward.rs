@@ -77,7 +77,6 @@ impl<'a> Pass<'a> {
             stream,
             rounded,
             wide,
-            operand,
             order,
             ..
         } = &mut *self.arena;
@@ -85,25 +84,35 @@ impl<'a> Pass<'a> {
             model: self.model,
             pool: self.pool,
         };
-        let (qkv, context) = wide.split_at_mut(self.tokens * 3 * hidden);
+        let row = 3 * hidden;
+        let qkv = &mut wide[..self.tokens * row];
 
         step.linear(
             &layer.qkv,
             None,
             input(rounded.as_ref(), stream),
-            single(qkv, 3 * hidden),
+            single(qkv, row),
         )?;
         step.pool.run(&Op::Attention(Attention {
-            qkv,
+            qkv: Shared::new(qkv, row),
             heads,
             width: hidden / heads,
             order,
             distances: self.model.distances(),
-            out: operand.rows(context, self.tokens, hidden),
         }))?;
-        let context = &context[..operand.floats(hidden) * self.tokens];
-        let context = step.rounded(*operand, rounded.as_mut(), context, self.tokens)?;
-        let update = &mut qkv[..self.tokens * hidden];
+        // The answers, one after the other, behind what is added then. The last one moves first: it
+        // comes to lie behind the others' rows.
+        let behind = 2 * self.tokens * hidden;
+        for token in (0..self.tokens).rev() {
+            let answer = token * row..token * row + hidden;
+            qkv.copy_within(answer, behind + token * hidden);
+        }
+        let (update, context) = qkv.split_at_mut(behind);
+        let context = match rounded {
+            None => Input::Single(context),
+            Some(rounded) => step.round(context, rounded, self.tokens)?,
+        };
+        let update = &mut update[..self.tokens * hidden];
         step.linear(&layer.attention_out, None, context, single(update, hidden))
     }
 
@@ -231,9 +240,19 @@ impl Step<'_> {
         written: &'r [f32],
         tokens: usize,
     ) -> Result<Input<'r>, PartPanicked> {
-        let Some(rounded @ RoundedRows::Bytes { .. }) = bytes else {
-            return Ok(operand.input(written));
-        };
+        match bytes {
+            Some(rounded @ RoundedRows::Bytes { .. }) => self.round(written, rounded, tokens),
+            _ => Ok(operand.input(written)),
+        }
+    }
+
+    /// Rows of floats, as linear steps read them that round.
+    fn round<'r>(
+        &mut self,
+        written: &[f32],
+        rounded: &'r mut RoundedRows,
+        tokens: usize,
+    ) -> Result<Input<'r>, PartPanicked> {
         let width = written.len() / tokens;
         self.pool.run(&Op::Round(Round {
             input: written,

@@ -3,7 +3,7 @@
 //! Keys and values of the head are brought into panels, so that scores and answers come from the
 //! same tile as every other product.
 
-use super::{Rows, tiles};
+use super::{Shared, tiles};
 use crate::load::EncoderConfig;
 use crate::native::math;
 use crate::native::memory::{Floats, NoMemory};
@@ -14,8 +14,9 @@ use crate::native::tile::{Sink, Tile};
 const BLOCK_ROWS: usize = 48;
 
 pub(in crate::native) struct Attention<'a> {
-    /// For each token its query, key and value, all heads of one after the other.
-    pub(in crate::native) qkv: &'a [f32],
+    /// For each token its query, key and value, all heads of one after the other. An answer comes to
+    /// lie where its query was.
+    pub(in crate::native) qkv: Shared<'a>,
     pub(in crate::native) heads: usize,
     /// Numbers of one head.
     pub(in crate::native) width: usize,
@@ -23,11 +24,11 @@ pub(in crate::native) struct Attention<'a> {
     pub(in crate::native) order: &'a [(usize, usize)],
     /// What is added to scores, as `layout.rs` describes it.
     pub(in crate::native) distances: Option<&'a [f32]>,
-    pub(in crate::native) out: Rows<'a>,
 }
 
 /// What one thread needs beside the matrices of a step.
 pub(in crate::native) struct Scratch {
+    queries: Floats,
     keys: Floats,
     values: Floats,
     scores: Floats,
@@ -46,6 +47,7 @@ impl Scratch {
     ) -> Result<Self, NoMemory> {
         let padded = tokens.next_multiple_of(panel);
         Ok(Scratch {
+            queries: Floats::zeroed(BLOCK_ROWS * width)?,
             keys: Floats::zeroed(padded * width)?,
             values: Floats::zeroed(tokens * width.next_multiple_of(panel))?,
             scores: Floats::zeroed(BLOCK_ROWS * padded)?,
@@ -61,6 +63,7 @@ impl Attention<'_> {
     #[inline(always)]
     pub(super) fn run<S: Simd>(&self, s: S, part: usize, scratch: &mut Scratch) {
         let Scratch {
+            queries,
             keys,
             values,
             scores,
@@ -79,8 +82,10 @@ impl Attention<'_> {
         head.pack_values::<S>(values);
         for first in (0..tokens).step_by(BLOCK_ROWS) {
             let rows = BLOCK_ROWS.min(tokens - first);
+            let queries = &mut queries[..rows * self.width];
             let scores = &mut scores[..rows * padded];
-            head.scores(s, first, keys, scores);
+            head.gather_queries(first, queries);
+            head.scores(s, queries, keys, scores);
             let sums = head.weights(s, first, scores);
             head.answers(s, first, scores, &sums[..rows], values);
         }
@@ -103,20 +108,25 @@ const KEY: usize = 1;
 const VALUE: usize = 2;
 
 impl<'a> Head<'a> {
-    /// The rows of `qkv` from a token on, beginning with what this head has there.
+    /// What this head has of a token.
     #[inline(always)]
-    fn rows(&self, what: usize, token: usize) -> &'a [f32] {
+    #[expect(unsafe_code, reason = "parts of one step use different pieces")]
+    fn piece(&self, what: usize, token: usize) -> &'a [f32] {
         let Attention {
             qkv, heads, width, ..
         } = self.op;
-        let row = (self.start + token) * self.stride();
-        &qkv[row + (what * heads + self.index) * width..]
+        let first = (what * heads + self.index) * width;
+        // SAFETY: each token and head belong to one part, which writes no piece that it still reads.
+        unsafe { qkv.piece(self.start + token, first..first + width) }
     }
 
-    /// From one row of `qkv` to the next.
+    /// Queries from a token on, one after the other: answers take their place.
     #[inline(always)]
-    fn stride(&self) -> usize {
-        3 * self.op.heads * self.op.width
+    fn gather_queries(&self, first: usize, queries: &mut [f32]) {
+        let rows = queries.chunks_exact_mut(self.op.width);
+        for (row, query) in rows.enumerate() {
+            query.copy_from_slice(self.piece(QUERY, first + row));
+        }
     }
 
     /// Each key becomes a column; columns behind the last key are zero.
@@ -134,7 +144,7 @@ impl<'a> Head<'a> {
                 lines.fill(0.0);
             }
             for column in 0..count {
-                let key = &self.rows(KEY, first + column)[..self.op.width];
+                let key = self.piece(KEY, first + column);
                 for (line, value) in lines.chunks_exact_mut(S::PANEL).zip(key) {
                     line[column] = *value;
                 }
@@ -153,7 +163,7 @@ impl<'a> Head<'a> {
             let first = panel * S::PANEL;
             let count = S::PANEL.min(self.op.width - first);
             for (token, line) in lines.chunks_exact_mut(S::PANEL).enumerate() {
-                line[..count].copy_from_slice(&self.rows(VALUE, token)[first..first + count]);
+                line[..count].copy_from_slice(&self.piece(VALUE, token)[first..first + count]);
                 line[count..].fill(0.0);
             }
         }
@@ -161,19 +171,17 @@ impl<'a> Head<'a> {
 
     /// Rows of `query · key`, each padded to whole panels.
     #[inline(always)]
-    fn scores<S: Simd>(&self, s: S, first: usize, keys: &[f32], scores: &mut [f32]) {
-        let padded = self.padded;
-        let panels = keys
-            .chunks_exact(self.op.width * S::PANEL)
-            .take(padded / S::PANEL);
+    fn scores<S: Simd>(&self, s: S, queries: &[f32], keys: &[f32], scores: &mut [f32]) {
+        let (padded, width) = (self.padded, self.op.width);
+        let panels = keys.chunks_exact(width * S::PANEL).take(padded / S::PANEL);
         for (panel, keys) in panels.enumerate() {
             for (row, rows) in tiles(scores.len() / padded, S::ROWS) {
                 let job = Tile {
-                    input: self.rows(QUERY, first + row),
-                    stride: self.stride(),
+                    input: &queries[row * width..],
+                    stride: width,
                     rows,
                     panel: keys,
-                    depth: self.op.width,
+                    depth: width,
                 };
                 let out = &mut scores[row * padded + panel * S::PANEL..];
                 s.tile(
@@ -280,7 +288,8 @@ impl<S: Simd> Sink<S> for Answers<'_> {
         let value = s.mul(value, s.splat(1.0 / self.sums[row]));
         let base = head.index * head.op.width;
         let (row, cols) = (self.row + row, base + column..base + end);
-        // SAFETY: each token and head belong to one part.
-        unsafe { head.op.out.store(s, value, row, cols) };
+        // SAFETY: each token and head belong to one part, which has gathered these queries.
+        let answer = unsafe { head.op.qkv.piece(row, cols) };
+        s.store_some(value, answer);
     }
 }

@@ -1,4 +1,4 @@
-//! Rows to bytes, where the step that made them knew only pieces of each.
+//! Rows to what the next step multiplies, where the step that made them knew only pieces of each.
 
 use super::Rounded;
 use crate::native::simd::Simd;
