@@ -1,5 +1,7 @@
 //! Copies of requests for who listens to them; nothing is kept, and nothing is copied while nobody
-//! listens.
+//! listens. Most processes never have a listener: places for copies are made for the first one.
+
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::sync::broadcast;
@@ -12,8 +14,8 @@ const BEHIND: usize = 256;
 const LARGEST: usize = 64 * 1024;
 
 /// Where copies are offered. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Tap(broadcast::Sender<Copied>);
+#[derive(Debug, Clone, Default)]
+pub struct Tap(Arc<OnceLock<broadcast::Sender<Copied>>>);
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,31 +28,29 @@ pub struct Copied {
 #[derive(Debug)]
 pub struct Listener(broadcast::Receiver<Copied>);
 
-impl Default for Tap {
-    fn default() -> Self {
-        Tap(broadcast::Sender::new(BEHIND))
-    }
-}
-
 impl Tap {
     /// Whether a copy would reach anybody.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.0
+            .get()
+            .is_some_and(|copies| copies.receiver_count() > 0)
     }
 
     /// Offers a copy; of a large body nobody gets one.
     pub fn offer(&self, path: &str, body: Bytes) {
-        if self.is_open() && body.len() <= LARGEST {
+        let listeners = self.0.get().filter(|_| self.is_open());
+        if let Some(copies) = listeners.filter(|_| body.len() <= LARGEST) {
             let path = path.to_owned();
             // The last one may have left just now.
-            let _ = self.0.send(Copied { path, body });
+            let _ = copies.send(Copied { path, body });
         }
     }
 
     #[must_use]
     pub fn listen(&self) -> Listener {
-        Listener(self.0.subscribe())
+        let copies = self.0.get_or_init(|| broadcast::Sender::new(BEHIND));
+        Listener(copies.subscribe())
     }
 }
 

@@ -32,8 +32,8 @@ const TRY: &str = "/v1/try";
 type Shared = State<Arc<Replica>>;
 
 /// Probes, metrics and the dashboard's files are open; the rest needs an admin key where keys are set.
-pub fn router(replica: &Arc<Replica>) -> Router {
-    let front = http::router(replica);
+/// `front`: the routes of the front door.
+pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
     let guarded = Router::new()
         .route("/v1/replica", get(passport))
         .route("/v1/events", get(events::events))

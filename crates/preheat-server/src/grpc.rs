@@ -2,6 +2,7 @@
 
 mod health;
 mod infer;
+mod reflection;
 mod status;
 
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use preheat_api::grpc::DESCRIPTORS;
 use preheat_api::grpc::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use tonic::service::Routes;
 
@@ -38,22 +38,9 @@ pub fn router(replica: &Arc<Replica>) -> Router {
             .max_encoding_message_size(usize::MAX);
         routes = routes.add_service(inference);
     }
-    // The descriptors are part of this build: they are always readable.
-    if let Ok(reflection) = reflection().build_v1() {
-        routes = routes.add_service(reflection);
-    }
-    if let Ok(reflection) = reflection().build_v1alpha() {
-        routes = routes.add_service(reflection);
-    }
-    routes
+    reflection::add_to(routes)
         .into_axum_router()
         .layer(from_fn_with_state(Arc::clone(replica), surround))
-}
-
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// What surrounds every call: when it came, keys, rate, and an end for bodies that never end.

@@ -8,6 +8,7 @@ mod work;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use preheat_core::lifecycle::Exit;
 use preheat_core::proof::MemoryEvidence;
 use preheat_core::{Failure, FailureKind, Moment, OnFailure, Phase, Span};
@@ -209,9 +210,15 @@ pub fn start(
         (commands, loads),
         shutdown.clone(),
     )?;
-    let probes = ProbeThread::start(admin, admin::router(&replica), edge::EdgeConfig::default())
-        .map_err(internal)?;
-    serve(&replica, http, grpc, tls.as_ref(), &shell);
+    let front = http::router(&replica);
+    let routes = admin::router(&replica, front.clone());
+    let probes =
+        ProbeThread::start(admin, routes, edge::EdgeConfig::default()).map_err(internal)?;
+    let doors = [
+        ("http", http, front),
+        ("grpc", grpc, grpc::router(&replica)),
+    ];
+    serve(&replica, doors, tls.as_ref(), &shell);
     announce(&replica);
 
     let doors = Doors {
@@ -283,15 +290,13 @@ fn replica(
     }))
 }
 
-fn serve(replica: &Arc<Replica>, http: Listener, grpc: Listener, tls: Option<&Tls>, shell: &Shell) {
+type Door = (&'static str, Listener, Router);
+
+fn serve(replica: &Replica, doors: [Door; 2], tls: Option<&Tls>, shell: &Shell) {
     let config = edge::EdgeConfig {
         tls: tls.map(|tls| Arc::clone(&tls.server)),
         ..replica.settings.edge.clone()
     };
-    let doors = [
-        ("http", http, http::router(replica)),
-        ("grpc", grpc, grpc::router(replica)),
-    ];
     for (door, listener, router) in doors {
         let (config, shell, tasks) = (config.clone(), shell.clone(), shell.tasks.clone());
         tasks.spawn("listener", async move {
