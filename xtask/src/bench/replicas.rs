@@ -1,5 +1,8 @@
 //! Replicas of one model on one machine: what each further one costs.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use serde_json::json;
 
@@ -11,6 +14,10 @@ use super::startup::until_ok;
 use super::{Table, ms};
 
 const REPLICAS: usize = 6;
+
+/// Before each further one: a replica that is proven goes on rehearsing for less than a tenth of a
+/// second, and what one costs beside others at rest is asked here.
+const REST: Duration = Duration::from_millis(250);
 
 /// One replica, before its first request.
 struct Started {
@@ -30,6 +37,7 @@ pub(super) fn run(setup: &Setup) -> Result<Table> {
             alone = Some(of(&started.server)?.pss);
         }
         replicas.push(started);
+        thread::sleep(REST);
     }
     let alone = alone.context("no replica")?;
     for replica in &replicas {
@@ -49,9 +57,10 @@ pub(super) fn run(setup: &Setup) -> Result<Table> {
     Ok(Table {
         name: "Replicas",
         about: format!(
-            "{REPLICAS} replicas of one model, one after another, all kept. Memory in MB, private \
-             before the first request of each. Proportional set size, all of them having answered \
-             one request of each shape: the first while it was alone {alone:.1}, the sum of all \
+            "{REPLICAS} replicas of one model, one after another, all kept, each started when the \
+             others have come to rest. Memory in MB, private before the first request of each. \
+             Proportional set size, all of them having answered one request of each shape: the \
+             first while it was alone {alone:.1}, the sum of all \
              {sum:.1}: {:.2} times as much.",
             sum / alone
         ),
