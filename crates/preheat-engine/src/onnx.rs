@@ -10,6 +10,7 @@
 //! | how ONNX Runtime is found in the process | `library.rs` |
 //! | its sessions: threads, devices, conversion of tensors | `session.rs` |
 //! | what it made of a file, kept for the next start | `artefact.rs`, `relocate.rs` |
+//! | the memory that runs on it take | `memory.rs` |
 //! | running without it | `rust.rs` |
 //! | tensors through either | `engine.rs` |
 //! | texts through either | `texts.rs` |
@@ -18,6 +19,7 @@ mod artefact;
 mod declaration;
 mod engine;
 mod library;
+mod memory;
 mod relocate;
 mod rust;
 mod session;
@@ -207,16 +209,17 @@ pub fn load(spec: &OnnxSpec) -> Result<LoadedOnnx, LoadError> {
             Some(Task::Image) => engine.for_images(),
             _ => engine,
         };
-        let mut engine: Arc<dyn Engine> = Arc::new(engine);
-        let (mut tokenizer, mut form) = (None, None);
-        if let Some((way, opening)) = texts {
-            let ((config, opened), stage) = join(opening)?;
-            stages.push(stage);
-            let on_cpu = spec.providers.is_empty();
-            engine = Arc::new(TextEngine::over(engine, way, config, on_cpu));
-            tokenizer = Some(Arc::new(opened.tokenizer));
-            form = Some(opened.form);
-        }
+        let (engine, tokenizer, form): (Arc<dyn Engine>, _, _) = match texts {
+            None => (Arc::new(engine), None, None),
+            Some((way, opening)) => {
+                let ((config, opened), stage) = join(opening)?;
+                stages.push(stage);
+                let on_cpu = spec.providers.is_empty();
+                let engine = TextEngine::over(engine, way, config, on_cpu);
+                let tokenizer = Arc::new(opened.tokenizer);
+                (Arc::new(engine), Some(tokenizer), Some(opened.form))
+            }
+        };
         stages.sort_by_key(|stage| stage.started);
         Ok(LoadedOnnx {
             engine,

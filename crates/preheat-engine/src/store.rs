@@ -5,7 +5,7 @@
 //! <name>.packed, .tokenizer, .session   an artefact: a page of header, and the bytes behind it
 //! <name>.seal                           that this very file was read to its end and found whole
 //! <name>.lock, .new, .making            held and written by the process that makes it
-//! <name>.note                           what was measured of it, for people
+//! <name>.note                           what was measured of it: for people, or a hint
 //! <name>.sha256                         the digest of a model's file, see `stamp`
 //! ```
 //!
@@ -55,6 +55,7 @@ pub(crate) struct Places<'a> {
 }
 
 /// What an artefact is made from. Equal text means equal bytes.
+#[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) kind: Kind,
     pub(crate) text: String,
@@ -222,7 +223,7 @@ pub(crate) fn find(places: Places<'_>, identity: &Identity, len: Option<usize>) 
     dirs.find_map(|dir| Place::of(dir, identity, len).map(identity).ok())
 }
 
-/// What was noted about an artefact: for people to read, nothing is computed with it.
+/// What was noted about an artefact. Anybody may have written it: no answer depends on it.
 pub(crate) fn noted(store: &Path, identity: &Identity) -> Option<String> {
     let path = store.join(format!("{}.note", identity.name()));
     file::read_text(&path, RECORD_MB)

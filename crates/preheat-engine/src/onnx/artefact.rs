@@ -26,15 +26,26 @@ const VERSION: u32 = 1;
 const GRAPH: &str = "graph";
 const WEIGHTS: &str = "weights";
 
+/// More than this is not taken because a note says so.
+const MOST_TAKEN: usize = 1 << 30;
+
 /// A graph and its weights in a file.
 #[derive(Debug)]
-pub(super) struct Artefact(Mapped);
+pub(super) struct Artefact {
+    mapped: Mapped,
+    identity: Identity,
+}
 
 impl Artefact {
     /// If it was made before.
     pub(super) fn find(identity: &Identity, places: Places<'_>) -> Option<Self> {
         let mapped = store::find(places, identity, None)?;
-        is_whole(mapped.bytes()).then_some(Artefact(mapped))
+        is_whole(mapped.bytes()).then(|| Artefact::over(mapped, identity))
+    }
+
+    fn over(mapped: Mapped, identity: &Identity) -> Self {
+        let identity = identity.clone();
+        Artefact { mapped, identity }
     }
 
     /// From the store, or made now. None, and why, where it cannot be kept or cannot be made: the
@@ -52,7 +63,7 @@ impl Artefact {
         let make = || make(environment, spec, identity, store);
         match store::open(places, identity, None, make) {
             Ok((Content::Shared(mapped), state)) if is_whole(mapped.bytes()) => {
-                (Some(Artefact(mapped)), state)
+                (Some(Artefact::over(mapped, identity)), state)
             }
             Ok((Content::Shared(mapped), _)) => {
                 unavailable(format!("{} makes no sense", mapped.path().display()))
@@ -63,7 +74,7 @@ impl Artefact {
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.0.path()
+        self.mapped.path()
     }
 
     /// # Errors
@@ -73,10 +84,29 @@ impl Artefact {
         environment: &Environment,
         spec: &OnnxSpec,
     ) -> Result<Session, ort::Error> {
-        let dir = self.0.path().parent().unwrap_or(Path::new("."));
-        let graph = graph(self.0.bytes()).unwrap_or_default();
+        let dir = self.mapped.path().parent().unwrap_or(Path::new("."));
+        let graph = graph(self.mapped.bytes()).unwrap_or_default();
         session::over(environment, spec, dir, graph)
     }
+
+    /// Bytes that `run` was seen to take, if somebody noted them.
+    pub(super) fn memory(&self, spec: &OnnxSpec, run: &str) -> Option<usize> {
+        let noted = store::noted(spec.artefacts.as_deref()?, &self.identity)?;
+        let bytes = noted.strip_prefix(&begin(spec, run))?.trim_end();
+        bytes.parse().ok().filter(|bytes| *bytes <= MOST_TAKEN)
+    }
+
+    pub(super) fn note_memory(&self, spec: &OnnxSpec, run: &str, bytes: usize) {
+        if let Some(store) = &spec.artefacts {
+            let text = format!("{}{bytes}\n", begin(spec, run));
+            store::note(store, &self.identity, &text);
+        }
+    }
+}
+
+/// Of the note; some of what a run takes is one piece for each thread.
+fn begin(spec: &OnnxSpec, run: &str) -> String {
+    format!("bytes for {run} on {} threads: ", spec.threads)
 }
 
 /// What decides the bytes: the file, the library, and what this CPU can do, which the library

@@ -9,7 +9,7 @@ use ort::session::Session;
 use super::artefact::Artefact;
 use super::declaration::Declaration;
 use super::rust::Graph;
-use super::{OnnxSpec, session};
+use super::{OnnxSpec, memory, session};
 use crate::engine::{Engine, EngineInfo, Instance, RunError, Signature, Task, Tensor, TensorSpec};
 use crate::load::{ArtefactState, LoadError};
 
@@ -48,6 +48,35 @@ impl Sessions {
             }
         }
     }
+
+    /// The one that was built while loading, then others.
+    fn next(&self, first: &Mutex<Option<Session>>) -> Result<Session, RunError> {
+        let built = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let open = || self.open();
+        let opened = built.map_or_else(open, Ok);
+        opened.map_err(|error| RunError::Engine(error.to_string()))
+    }
+
+    /// What a run takes is seen once, and noted. From then on it is taken without the run.
+    fn give_memory(&self, instance: &mut LibraryInstance, run: &[Tensor]) -> Result<(), RunError> {
+        let Some(artefact) = &self.artefact else {
+            return instance.infer(run).map(drop);
+        };
+        let shapes: Vec<_> = run.iter().map(Tensor::shape).collect();
+        let shapes = format!("{shapes:?}");
+        let noted = artefact.memory(&self.spec, &shapes);
+        if noted.is_some_and(|bytes| memory::take(&instance.session, bytes).is_ok()) {
+            return Ok(());
+        }
+        let before = memory::used(&instance.session);
+        instance.infer(run)?;
+        let after = memory::used(&instance.session);
+        if let (Some(before), Some(after)) = (before, after) {
+            let took = after.most.saturating_sub(before.now);
+            artefact.note_memory(&self.spec, &shapes, took);
+        }
+        Ok(())
+    }
 }
 
 impl OnnxEngine {
@@ -76,13 +105,13 @@ impl OnnxEngine {
             sessions: Box::new(sessions),
             first: Mutex::new(Some(first)),
         };
-        Ok(OnnxEngine::over(backend, name, declared, labels))
+        Ok(OnnxEngine::new(backend, name, declared, labels))
     }
 
     pub(super) fn on_rust(spec: &OnnxSpec, declared: Declaration) -> Result<Self, LoadError> {
         let backend = Backend::Rust(Graph::open(&spec.file, &declared, spec)?);
         let labels = spec.labels.clone();
-        Ok(OnnxEngine::over(
+        Ok(OnnxEngine::new(
             backend,
             "rten-cpu".to_owned(),
             declared,
@@ -90,7 +119,7 @@ impl OnnxEngine {
         ))
     }
 
-    fn over(backend: Backend, name: String, declared: Declaration, labels: Vec<String>) -> Self {
+    fn new(backend: Backend, name: String, declared: Declaration, labels: Vec<String>) -> Self {
         let all = || declared.inputs.iter().chain(&declared.outputs);
         let batched = all().all(TensorSpec::has_rows);
         let first = declared.outputs.first();
@@ -125,27 +154,39 @@ impl OnnxEngine {
     }
 }
 
+impl OnnxEngine {
+    /// An instance that has the memory which this run takes.
+    pub(super) fn instance_for(&self, run: &[Tensor]) -> Result<Box<dyn Instance>, RunError> {
+        match &self.backend {
+            Backend::Rust(graph) => {
+                let mut graph = graph.clone();
+                graph.infer(run)?;
+                Ok(Box::new(graph))
+            }
+            Backend::Library { sessions, first } => {
+                let mut instance = self.over(sessions.next(first)?);
+                sessions.give_memory(&mut instance, run)?;
+                Ok(Box::new(instance))
+            }
+        }
+    }
+
+    fn over(&self, session: Session) -> LibraryInstance {
+        let outputs = self.outputs.clone();
+        LibraryInstance { session, outputs }
+    }
+}
+
 impl Engine for OnnxEngine {
     fn info(&self) -> &EngineInfo {
         &self.info
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
-        let (sessions, first) = match &self.backend {
-            Backend::Rust(graph) => return Ok(Box::new(graph.clone())),
-            Backend::Library { sessions, first } => (sessions, first),
-        };
-        let built = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let session = match built {
-            Some(session) => session,
-            None => sessions
-                .open()
-                .map_err(|error| RunError::Engine(error.to_string()))?,
-        };
-        Ok(Box::new(LibraryInstance {
-            session,
-            outputs: self.outputs.clone(),
-        }))
+        Ok(match &self.backend {
+            Backend::Rust(graph) => Box::new(graph.clone()),
+            Backend::Library { sessions, first } => Box::new(self.over(sessions.next(first)?)),
+        })
     }
 }
 

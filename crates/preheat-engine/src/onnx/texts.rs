@@ -2,11 +2,11 @@
 //! length, and the vectors of their tokens pooled to one for each.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use preheat_core::{Element, TensorSpec};
 
 use super::declaration::Declaration;
+use super::engine::OnnxEngine;
 use crate::engine::{
     Engine, EngineInfo, Instance, Matrix, RunError, Signature, Task, Tensor, TokenBatch,
 };
@@ -86,7 +86,7 @@ fn width(output: &TensorSpec, dims: usize) -> Option<usize> {
 #[derive(Debug)]
 pub(super) struct TextEngine {
     info: EngineInfo,
-    inner: Arc<dyn Engine>,
+    inner: OnnxEngine,
     way: TextWay,
     config: TextConfig,
     /// Tokens of one rectangle at most. None: a device computes, which is the faster the larger they
@@ -96,12 +96,7 @@ pub(super) struct TextEngine {
 
 impl TextEngine {
     /// `on_cpu`: nothing else computes.
-    pub(super) fn over(
-        inner: Arc<dyn Engine>,
-        way: TextWay,
-        config: TextConfig,
-        on_cpu: bool,
-    ) -> Self {
+    pub(super) fn over(inner: OnnxEngine, way: TextWay, config: TextConfig, on_cpu: bool) -> Self {
         let pooled = way
             .output
             .shape
@@ -137,16 +132,21 @@ impl Engine for TextEngine {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, RunError> {
-        let mut instance = TextInstance {
-            inner: self.inner.instance()?,
+        let inner = match self.at_once {
+            // No rectangle takes more memory than one longest sequence.
+            Some(_) => {
+                let longest = vec![self.config.pad; self.config.max_tokens];
+                let run = inputs(&self.way, &self.config, &[&longest])?;
+                self.inner.instance_for(&run)?
+            }
+            None => self.inner.instance()?,
+        };
+        Ok(Box::new(TextInstance {
+            inner,
             way: self.way.clone(),
             config: self.config.clone(),
             at_once: self.at_once.unwrap_or(usize::MAX),
-        };
-        if self.at_once.is_some() {
-            instance.take_memory()?;
-        }
-        Ok(Box::new(instance))
+        }))
     }
 }
 
@@ -201,25 +201,11 @@ fn rectangles(order: &[usize], rows: &[&[u32]], at_once: usize) -> Vec<Range<usi
 }
 
 impl TextInstance {
-    /// Runs one longest sequence: no rectangle takes more memory, and the library keeps it.
-    fn take_memory(&mut self) -> Result<(), RunError> {
-        let longest = vec![self.config.pad; self.config.max_tokens];
-        self.rectangle(&[&longest]).map(drop)
-    }
-
     /// One row of numbers for each sequence. The first sequence is the longest.
     fn rectangle(&mut self, sequences: &[&[u32]]) -> Result<Vec<f32>, RunError> {
         let width = sequences.first().map_or(0, |sequence| sequence.len());
-        let inputs = self.way.inputs.iter().map(|input| {
-            let number = |id: Option<&u32>| match &input.name[..] {
-                IDS => *id.unwrap_or(&self.config.pad),
-                MASK => u32::from(id.is_some()),
-                _ => 0,
-            };
-            filled(input, sequences, width, number)
-        });
-        let inputs: Vec<Tensor> = inputs.collect::<Result<_, _>>()?;
-        let outputs = self.inner.infer(&inputs)?;
+        let run = inputs(&self.way, &self.config, sequences)?;
+        let outputs = self.inner.infer(&run)?;
         let odd = || RunError::Engine(format!("`{}` has another shape", self.way.output.name));
         let output = outputs.first().ok_or_else(odd)?;
         let (count, dim) = (sequences.len(), self.way.dim());
@@ -237,6 +223,24 @@ impl TextInstance {
         }
         Ok(answers)
     }
+}
+
+/// Sequences as wide as the first one.
+fn inputs(
+    way: &TextWay,
+    config: &TextConfig,
+    sequences: &[&[u32]],
+) -> Result<Vec<Tensor>, RunError> {
+    let width = sequences.first().map_or(0, |sequence| sequence.len());
+    let inputs = way.inputs.iter().map(|input| {
+        let number = |id: Option<&u32>| match &input.name[..] {
+            IDS => *id.unwrap_or(&config.pad),
+            MASK => u32::from(id.is_some()),
+            _ => 0,
+        };
+        filled(input, sequences, width, number)
+    });
+    inputs.collect()
 }
 
 /// A rectangle of whole numbers: what `number` says for each token, and for each place without one.

@@ -227,6 +227,44 @@ fn what_the_library_made_is_kept() {
     }
 }
 
+/// What the longest sequence takes is seen once, and taken without it from then on. A note that
+/// makes no sense is written again, and no answer depends on one.
+#[test]
+fn the_memory_of_the_longest_sequence_is_noted() {
+    let (dir, artefacts) = (tiny(), TempDir::new().unwrap());
+    let spec = OnnxSpec {
+        library: Some(library()),
+        artefacts: Some(artefacts.path().to_owned()),
+        ..OnnxSpec::new(dir.path().join("model.onnx"))
+    };
+    let model = onnx::load(&spec).unwrap();
+    let longest = vec![vec![3; model.engine.info().max_tokens], vec![2, 3]];
+    let answer = || run(&mut *model.engine.instance().unwrap(), &longest).data;
+    let seen = answer();
+    let mut files = fs::read_dir(artefacts.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let note = files
+        .find(|path| path.extension().is_some_and(|kind| kind == "note"))
+        .unwrap();
+    let noted = fs::read_to_string(&note).unwrap();
+    let (begin, bytes) = noted.trim_end().rsplit_once(' ').unwrap();
+    let bytes: usize = bytes.parse().unwrap();
+    // Ids of one sequence at least, and no more than a few layers of so small a model.
+    assert!((1 << 10..1 << 24).contains(&bytes), "{noted}");
+    for (text, is_believed) in [
+        (format!("{begin} {}\n", bytes + 4096), true),
+        (format!("{begin} {}\n", usize::MAX), false),
+        (format!("{begin} many\n"), false),
+        (format!("bytes for another run: {bytes}\n"), false),
+    ] {
+        fs::write(&note, &text).unwrap();
+        assert_eq!(answer(), seen, "{text}");
+        let left = fs::read_to_string(&note).unwrap();
+        assert_eq!(left == text, is_believed, "{text}: {left}");
+    }
+}
+
 /// A store that cannot be written costs time, and nothing else.
 #[test]
 fn without_a_place_to_keep_it_the_file_itself_is_opened() {
