@@ -10,7 +10,7 @@
 //! | how ONNX Runtime is found in the process | `library.rs` |
 //! | its sessions: threads, devices, conversion of tensors | `session.rs` |
 //! | what it made of a file, kept for the next start | `artefact.rs`, `relocate.rs` |
-//! | the memory that runs on it take | `memory.rs` |
+//! | the memory that its runs take | `memory.rs` |
 //! | running without it | `rust.rs` |
 //! | tensors through either | `engine.rs` |
 //! | texts through either | `texts.rs` |

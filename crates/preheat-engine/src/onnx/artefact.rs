@@ -20,7 +20,7 @@ use crate::load::ArtefactState;
 use crate::store::{self, Content, HEADER, Identity, Kind, Made, Mapped, Places, stamp};
 
 /// Raised whenever the same bytes would mean something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a graph is called that knows where its weights are.
 const GRAPH: &str = "graph";

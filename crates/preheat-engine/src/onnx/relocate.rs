@@ -10,7 +10,7 @@ use super::wire::{Field, Value, fields, last, put};
 const ALIGNMENT: usize = 64;
 /// Larger weights begin on a page, so that mapping one maps nothing else.
 const PAGE: usize = 4096;
-const LARGE: usize = 16 * 1024;
+pub(super) const LARGE: usize = 16 * 1024;
 
 /// Graphs in graphs, at most: a loop in a branch is deep already.
 const DEEPEST: usize = 32;

@@ -9,6 +9,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, Value};
 
+use super::relocate::LARGE;
 use super::{OnnxSpec, Provider};
 use crate::engine::{Element, RunError, Tensor, TensorSpec};
 use crate::load::LoadError;
@@ -44,6 +45,7 @@ pub(super) fn save(
     builder(environment, spec)?
         .with_optimized_model_path(graph)?
         .with_config_entry(WEIGHTS_FILE, weights)?
+        .with_config_entry(LEAST_OUTSIDE, LARGE.to_string())?
         .with_config_entry(SAVE_AS_KERNELS_READ, "1")?
         .commit_from_file(&spec.file)
         .map(drop)
@@ -64,6 +66,8 @@ pub(super) fn over(
 }
 
 const WEIGHTS_FILE: &str = "session.optimized_model_external_initializers_file_name";
+/// For each weight outside of the graph, a session opens and maps the file.
+const LEAST_OUTSIDE: &str = "session.optimized_model_external_initializers_min_size_in_bytes";
 const SAVE_AS_KERNELS_READ: &str = "session.save_external_prepacked_constant_initializers";
 const SLEEP_BETWEEN_RUNS: &str = "session.force_spinning_stop";
 const WEIGHTS_DIR: &str = "session.model_external_initializers_file_folder_path";

@@ -57,15 +57,19 @@ fn opened(dir: &Path, on_library: bool) -> LoadedOnnx {
     .unwrap()
 }
 
-#[test]
-fn the_real_model_gives_the_vectors_of_sentence_transformers() {
+fn real() -> TempDir {
     let encoder = Encoder {
         layers: 6,
         heads: 12,
         hidden: 384,
         eps: 1e-12,
     };
-    let dir = exported(&model::dir(), &encoder);
+    exported(&model::dir(), &encoder)
+}
+
+#[test]
+fn the_real_model_gives_the_vectors_of_sentence_transformers() {
+    let dir = real();
     let expected = model::expected();
     for on_library in [true, false] {
         let model = opened(dir.path(), on_library);
@@ -224,6 +228,25 @@ fn what_the_library_made_is_kept() {
             "byte {at}"
         );
         assert_eq!(answer(&model), plain);
+    }
+}
+
+/// So large are weights outside of the graph, as kernels read them.
+#[test]
+fn the_real_model_answers_the_same_from_what_was_kept() {
+    let (dir, artefacts) = (real(), TempDir::new().unwrap());
+    let spec = OnnxSpec {
+        library: Some(library()),
+        artefacts: Some(artefacts.path().to_owned()),
+        ..OnnxSpec::new(dir.path().join("model.onnx"))
+    };
+    let ids = model::expected().ids;
+    let answer = |model: &LoadedOnnx| run(&mut *model.engine.instance().unwrap(), &ids).data;
+    let plain = answer(&opened(dir.path(), true));
+    for state in [ArtefactState::Built, ArtefactState::Mapped] {
+        let model = onnx::load(&spec).unwrap();
+        assert_eq!(model.artefact, state);
+        assert!(answer(&model) == plain, "{state:?}");
     }
 }
 
