@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     "seen",
     "held-out",
     "unseen",
@@ -27,10 +27,12 @@ const PARTS: [&str; 10] = [
     "looked-at",
     "blind",
     "last",
+    "tuned",
+    "set-aside",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 3] = ["kept-back", "spared", "last"];
+const MEASURES: [&str; 4] = ["kept-back", "spared", "last", "set-aside"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
@@ -121,6 +123,17 @@ fn what_was_scored_blind_is_understood() {
 #[test]
 fn what_came_last_is_understood() {
     judge("last", WANTED);
+}
+
+#[test]
+fn what_was_tuned_for_is_understood() {
+    judge("tuned", 0.7);
+}
+
+/// Split off by lot, and never looked at.
+#[test]
+fn what_was_set_aside_is_understood() {
+    judge("set-aside", 0.85);
 }
 
 fn judge(half: &str, wanted: f64) {
