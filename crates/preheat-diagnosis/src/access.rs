@@ -37,7 +37,9 @@ impl Diagnosis {
 
     fn served(&mut self, stream: &mut Stream, line: &Parsed<'_>, path: &str, status: Option<u16>) {
         let told = line.amounts.last().map(|took| took.ms);
-        let took = told.or_else(|| trailing_ms(line.text));
+        let took = told
+            .or_else(|| trailing_ms(line.text))
+            .or_else(|| proxied_ms(line.text));
         stream.request(line.at, took);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         let is_explained = DELAYED.iter().any(|word| line.text.contains(word));
@@ -86,6 +88,22 @@ fn trailing_ms(text: &str) -> Option<f64> {
         .ok()
         .filter(|_| is_seconds)
         .map(|s: f64| s * 1e3)
+}
+
+/// What it took a proxy that writes four bare numbers behind the status: bytes that came and went,
+/// milliseconds, and those of the server behind it. `1.1" 200 - 812 1190 7214 7212`.
+fn proxied_ms(text: &str) -> Option<f64> {
+    let (_, behind) = text.split_once("http/")?;
+    let (_, status_and_more) = behind.split_once(' ')?;
+    let (_, more) = status_and_more.split_once(' ')?;
+    let is_number = |word: &&str| word.bytes().all(|b| b.is_ascii_digit());
+    let mut numbers = more
+        .split(' ')
+        .skip_while(|word| !is_number(word))
+        .take_while(is_number);
+    let took = numbers.by_ref().nth(2)?;
+    numbers.next()?;
+    took.parse().ok()
 }
 
 /// What servers answer with. Other numbers of three digits are sizes and times.

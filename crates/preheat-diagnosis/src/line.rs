@@ -17,7 +17,7 @@ use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
-use wording::{is_denied, is_help, says_killed, says_ready, skips_warmup};
+use wording::{fetches, is_denied, is_help, says_killed, says_ready, skips_warmup};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -63,6 +63,9 @@ fn hits(text: &str) -> Vec<Hit> {
     }
     if skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    if fetches(text) {
+        hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
     }
     hits
 }

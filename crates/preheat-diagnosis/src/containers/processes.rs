@@ -16,6 +16,20 @@ const THREADS: [&str; 9] = [
     "NUMEXPR_NUM_THREADS",
 ];
 
+/// Options that do the same.
+const THREAD_OPTIONS: [&str; 7] = [
+    "--threads",
+    "--num-threads",
+    "--n-threads",
+    "--cpu-threads",
+    "--omp-threads",
+    "--intra-op-num-threads",
+    "--intra-op-threads",
+];
+
+/// Programs whose threads wait for clients most of the time.
+const WAITING: [&str; 5] = ["gunicorn", "waitress", "uwsgi", "granian", "hypercorn"];
+
 /// What images of servers are called whose libraries size their pools by the machine.
 const POOLED: [&str; 12] = [
     "pytorch",
@@ -98,9 +112,16 @@ fn is_switch_of_warmup(word: &str) -> bool {
 
 pub(super) fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
     let limit = container.cpu_limit?;
-    let set: Vec<(&str, f64)> = THREADS
+    let program = container.program();
+    let computes = !WAITING.into_iter().any(|word| program.contains(word));
+    let by_env = THREADS.iter().map(|var| (*var, container.env(var)));
+    let by_option = THREAD_OPTIONS
         .iter()
-        .filter_map(|var| Some((*var, container.env(var)?.trim().parse().ok()?)))
+        .filter(|_| computes)
+        .map(|name| (*name, container.option(name)));
+    let set: Vec<(&str, f64)> = by_env
+        .chain(by_option)
+        .filter_map(|(name, threads)| Some((name, threads?.trim().parse().ok()?)))
         .collect();
     if let Some((var, threads)) = set.iter().find(|(_, threads)| *threads > limit.ceil()) {
         return Some((
@@ -112,13 +133,13 @@ pub(super) fn threads(container: &Container, _: Option<f64>) -> Option<Seen> {
     if container.has_accelerator {
         return None;
     }
-    let program = container.program();
     let pooled = POOLED.into_iter().any(|word| program.contains(word));
     // A reference to the limit itself (`resourceFieldRef`) has no value here and is as good.
-    let is_set = container
-        .env
-        .iter()
-        .any(|(known, _)| THREADS.contains(&known.as_str()));
+    let is_set = !set.is_empty()
+        || container
+            .env
+            .iter()
+            .any(|(known, _)| THREADS.contains(&known.as_str()));
     let text = format!("a CPU limit of {limit}, and nothing that tells thread pools of it");
     (pooled && !is_set).then_some((container.line, text, 0.5))
 }

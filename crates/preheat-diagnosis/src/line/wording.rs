@@ -98,6 +98,18 @@ pub(crate) fn says_killed(text: &str) -> bool {
     text == "killed" || is_shells
 }
 
+/// Whether a line is the progress bar of bytes that come in, and not all at once:
+/// ` 41%|####      | 2.05G/4.97G [01:40<02:24, 20.2MB/s]`.
+pub(crate) fn fetches(text: &str) -> bool {
+    const OTHERS: [&str; 8] = [
+        "upload", "extract", "data", "train", "test", ".csv", ".parquet", ".whl",
+    ];
+    text.ends_with("b/s]")
+        && text.contains("%|")
+        && !text.contains("[00:00<")
+        && !OTHERS.iter().any(|other| text.contains(other))
+}
+
 /// Whether a line explains how a program is called: `usage: …`, `--skip-warmup      do not warm up`.
 pub(crate) fn is_help(text: &str) -> bool {
     let is_option = text.starts_with('-')

@@ -43,6 +43,7 @@ pub(super) const RULE: Rule = Rule {
     ],
     pairs: &[],
     except: &[
+        "::test ",
         "fork",
         "fail",
         "error",

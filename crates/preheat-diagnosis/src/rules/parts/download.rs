@@ -11,6 +11,15 @@ pub(super) const RULE: Rule = Rule {
         "starting download",
         "starting check and download",
         "time spent downloading",
+        "ollama pull",
+        "pulling manifest",
+        "pulling + mb/s",
+        "downloading: \"http",
+        "downloading + .pth",
+        "downloading + .safetensors",
+        "downloading + .onnx",
+        "downloading + .gguf",
+        "downloading + .ckpt",
         // Progress bars that are named after a file of weights and are full.
         ".safetensors: + <00:00",
         ".bin: + <00:00",
@@ -19,6 +28,7 @@ pub(super) const RULE: Rule = Rule {
     ],
     pairs: &[Pair(FETCHED, FETCHING), Pair(ELSEWHERE, BROUGHT)],
     except: &[
+        "::test ",
         "fail",
         "error",
         "exception",

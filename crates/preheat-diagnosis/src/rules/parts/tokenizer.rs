@@ -14,6 +14,7 @@ pub(super) const RULE: Rule = Rule {
     ],
     pairs: &[],
     except: &[
+        "::test ",
         "parallelism",
         "special tokens",
         "fork",

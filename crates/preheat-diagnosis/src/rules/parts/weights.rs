@@ -44,6 +44,7 @@ pub(super) const RULE: Rule = Rule {
     ],
     pairs: &[Pair(LOADED, LOADING)],
     except: &[
+        "::test ",
         "not initialized",
         "from scratch",
         "weights only",
