@@ -15,7 +15,7 @@ const PATHS: usize = 32;
 const FIRST: f64 = 0.9;
 
 /// Words between two figures that make the second the steady one.
-const STEADY: [&str; 15] = [
+const STEADY: [&str; 16] = [
     "steady",
     "against",
     " vs",
@@ -29,6 +29,7 @@ const STEADY: [&str; 15] = [
     "from",
     "down to",
     "later",
+    "following",
     "thereafter",
     "warm",
 ];

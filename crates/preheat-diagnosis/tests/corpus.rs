@@ -2,7 +2,8 @@
 //! while rules were written, the other was held out; a third part was added when the rules stood. Of
 //! forty-eight that came later still, half was learnt from and half kept back; of seventy-two after
 //! them, half was studied and half spared. Of the newest, most were looked at, some only after rules had
-//! been scored on them, and the last ones not at all.
+//! been scored on them, and the last ones not at all. Of those that came then, half was tuned for and
+//! half set aside by lot; on more of them rules were practised.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "seen",
     "held-out",
     "unseen",
@@ -29,6 +30,7 @@ const PARTS: [&str; 12] = [
     "last",
     "tuned",
     "set-aside",
+    "practised",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
@@ -37,6 +39,8 @@ const MEASURES: [&str; 4] = ["kept-back", "spared", "last", "set-aside"];
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
 const KEPT_BACK: f64 = 0.9;
+/// What the rules reach on texts that nothing was changed for.
+const SET_ASIDE: f64 = 0.87;
 
 struct Counted {
     right: usize,
@@ -127,13 +131,18 @@ fn what_came_last_is_understood() {
 
 #[test]
 fn what_was_tuned_for_is_understood() {
-    judge("tuned", 0.7);
+    judge("tuned", WANTED);
+}
+
+#[test]
+fn what_was_practised_on_is_understood() {
+    judge("practised", WANTED);
 }
 
 /// Split off by lot, and never looked at.
 #[test]
 fn what_was_set_aside_is_understood() {
-    judge("set-aside", 0.85);
+    judge("set-aside", SET_ASIDE);
 }
 
 fn judge(half: &str, wanted: f64) {

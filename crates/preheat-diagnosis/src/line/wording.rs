@@ -242,6 +242,9 @@ fn is_set_off(before: &str, after: &str) -> bool {
     });
     match (is_negated, value) {
         (true, Some(value)) => matches!(value, "true" | "1" | "yes" | "on"),
+        (false, Some("0")) => ["run ", "enable ", "do ", "use ", "with "]
+            .iter()
+            .any(|verb| name.ends_with(verb)),
         (false, Some(value)) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
         _ => false,
     }

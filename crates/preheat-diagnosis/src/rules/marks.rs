@@ -78,6 +78,7 @@ pub(super) const RULES: &[Rule] = &[
             "running on http",
             "serving on",
             "listening on",
+            "listening addr",
             "listening at",
             "http server listening",
             "serving at",

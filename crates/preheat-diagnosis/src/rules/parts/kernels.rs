@@ -43,12 +43,15 @@ pub(super) const RULE: Rule = Rule {
         "jit'd",
         "kernels jit",
         "jit ops",
+        "building extension",
+        "loading extension module",
         "miopen + find",
         "tunableop",
     ],
     pairs: &[Pair(COMPILED, COMPILING)],
     except: &[
         "::test ",
+        "monitor activated",
         "recompil",
         "limit",
         "cache hit",
@@ -101,6 +104,9 @@ const COMPILED: &[&str] = &[
     "hlo",
     "neff",
     "gemm",
+    "shader",
+    "shaders",
+    "extension",
 ];
 
 const COMPILING: &[&str] = &[
