@@ -39,6 +39,7 @@ impl Diagnosis {
         let told = line.amounts.last().map(|took| took.ms);
         let took = told
             .or_else(|| trailing_ms(line.text))
+            .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text));
         stream.request(line.at, took);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
@@ -88,6 +89,18 @@ fn trailing_ms(text: &str) -> Option<f64> {
         .ok()
         .filter(|_| is_seconds)
         .map(|s: f64| s * 1e3)
+}
+
+/// Milliseconds at the very end of a line of Java's model servers, right behind the status:
+/// `access log /10.0.0.7:41022 "post /predictions/a http/1.1" 200 3512`.
+fn behind_status_ms(text: &str) -> Option<f64> {
+    let (before, last) = text.rsplit_once(' ')?;
+    let is_theirs = before.contains("access log /");
+    let is_behind_status = status(before.rsplit(' ').next()?).is_some();
+    last.parse::<u32>()
+        .ok()
+        .filter(|_| is_theirs && is_behind_status)
+        .map(f64::from)
 }
 
 /// What it took a proxy that writes four bare numbers behind the status: bytes that came and went,

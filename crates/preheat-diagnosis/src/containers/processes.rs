@@ -92,10 +92,14 @@ pub(super) fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
     })
 }
 
+/// Variables that leave the warm-up out, most of them behind a server's own name.
+const SWITCHES: [&str; 2] = ["SKIP_WARMUP", "DISABLE_WARMUP"];
+
 pub(super) fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen> {
-    let by_env = ["SKIP_WARMUP", "PREHEAT_SKIP_WARMUP"]
-        .into_iter()
-        .find(|name| container.env(name).is_some_and(is_on));
+    let by_env = container.env.iter().find_map(|(name, value)| {
+        let is_switch = SWITCHES.iter().any(|switch| name.ends_with(switch));
+        (is_switch && is_on(value)).then_some(name.as_str())
+    });
     let by_flag = container.words().find(|word| is_switch_of_warmup(word));
     let what = by_env.or(by_flag)?;
     Some((container.line, format!("{what} is set"), 0.9))

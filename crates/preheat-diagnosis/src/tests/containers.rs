@@ -82,6 +82,10 @@ fn every_check_of_containers_finds_its_cause_and_nothing_else() {
         [Cause::WarmupSkipped]
     );
     assert_eq!(found(env("SKIP_WARMUP", "false"), None), []);
+    assert_eq!(
+        found(env("VLLM_SKIP_WARMUP", "1"), None),
+        [Cause::WarmupSkipped]
+    );
     assert_eq!(found(env("OMP_NUM_THREADS", "16"), None), [Cause::CpuLimit]);
     assert_eq!(found(env("OMP_NUM_THREADS", "2"), None), []);
     let pooled = |has_accelerator| {
