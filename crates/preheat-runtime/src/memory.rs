@@ -29,36 +29,21 @@ pub enum LimitSource {
 }
 
 /// CPUs that have one heap together.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 const CPUS_PER_HEAP: usize = 4;
 
-/// Bytes from which a buffer has pages of its own, and goes back to the system with them: the answer
-/// to a large batch. Requests for a few texts take less.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE: i32 = 64 * 1024;
-
-/// Keeps heaps small, for threads that are started from now on.
-///
-/// They share heaps: a C library that gives nearly each thread one of its own keeps in every one of
-/// them what its busiest moment took. What is small comes from a cache that each thread has all the
-/// same, without a lock. And what a heap took for a large buffer does not stay there: the C library
-/// would learn from the first one to keep it. Elsewhere than on GNU's C library it is as it was.
-pub fn keep_heaps_small() {
+/// Has threads that are started from now on share heaps. A C library that gives nearly each thread one
+/// of its own keeps in every one of them what its busiest moment took. What is small comes from a
+/// cache that each thread has all the same, without a lock. Elsewhere than on GNU's C library it is
+/// as it was.
+pub fn share_heaps() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "no safe wrapper sets the allocator up")]
     {
         let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let heaps = i32::try_from(cpus.div_ceil(CPUS_PER_HEAP)).unwrap_or(i32::MAX);
-        let settings = [
-            (libc::M_ARENA_MAX, heaps),
-            (libc::M_MMAP_THRESHOLD, LARGE),
-            (libc::M_TRIM_THRESHOLD, 2 * LARGE),
-        ];
-        for (setting, number) in settings {
-            // SAFETY: a number of the allocator's own is set, which takes effect when it makes or
-            // trims heaps. A number that it refuses changes nothing.
-            let _ = unsafe { libc::mallopt(setting, number) };
-        }
+        // SAFETY: a number of the allocator's own is set, which takes effect when it makes heaps. A
+        // number that it refuses changes nothing.
+        let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, heaps) };
     }
 }
 

@@ -34,7 +34,7 @@ pub fn replica(
     ward: Option<Ward>,
 ) -> Result<ExitCode, Failure> {
     // Before there is any other thread.
-    memory::keep_heaps_small();
+    memory::share_heaps();
     let mut config = effective.config;
     let settings = process::settings(&config)?;
     if is_shown {
