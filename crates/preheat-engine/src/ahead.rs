@@ -8,10 +8,13 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 
 /// What the page cache is asked about and read by: Linux reads no more at once, by its default.
 const PIECE: usize = 128 * 1024;
+
+/// What is mapped at once of what does not stay mapped: two of the largest pages.
+const AT_ONCE: usize = 4 << 20;
 
 /// Whether `range` is in memory already, as far as the system tells: by the last byte of each piece.
 #[cfg(target_os = "linux")]
@@ -43,16 +46,60 @@ pub(crate) fn is_there(_: &File, _: Range<usize>) -> bool {
 ///
 /// # Errors
 /// When the file cannot be read, or is shorter.
-pub(crate) fn bring(map: &Mmap, file: &File, range: Range<usize>) -> io::Result<()> {
-    // Only a wish: kernels without such pages refuse it.
-    let _ = map.advise_range(Advice::HugePage, range.start, range.len());
-    if map
-        .advise_range(Advice::PopulateRead, range.start, range.len())
-        .is_ok()
-    {
-        return Ok(());
+pub(crate) fn map_all(map: &Mmap, file: &File, range: Range<usize>) -> io::Result<()> {
+    want_large(map, &range);
+    match populate(map, &range) {
+        true => Ok(()),
+        false => read(file, range),
     }
-    // Before Linux 5.14 pages are mapped one by one, when they are met.
+}
+
+/// The same, and keeps none of it mapped: whoever reads a little here and there is not to count it as
+/// memory of its own, not even for a moment.
+///
+/// # Errors
+/// As for [`map_all`].
+pub(crate) fn bring(map: &Mmap, file: &File, range: Range<usize>) -> io::Result<()> {
+    want_large(map, &range);
+    let end = range.end;
+    for start in range.step_by(AT_ONCE) {
+        let part = start..end.min(start + AT_ONCE);
+        if !populate(map, &part) {
+            return read(file, start..end);
+        }
+        forget(map, &part);
+    }
+    map_sparsely(map);
+    Ok(())
+}
+
+/// From now on what is met is mapped with what lies close to it, and not all of its large page.
+pub(crate) fn map_sparsely(map: &Mmap) {
+    let _ = map.advise(Advice::NoHugePage);
+}
+
+/// Only a wish: kernels without such pages refuse it.
+fn want_large(map: &Mmap, range: &Range<usize>) {
+    let _ = map.advise_range(Advice::HugePage, range.start, range.len());
+}
+
+/// Not before Linux 5.14.
+fn populate(map: &Mmap, range: &Range<usize>) -> bool {
+    map.advise_range(Advice::PopulateRead, range.start, range.len())
+        .is_ok()
+}
+
+#[expect(
+    unsafe_code,
+    reason = "memory that is not a file's would lose what is in it"
+)]
+fn forget(map: &Mmap, range: &Range<usize>) {
+    // SAFETY: the map is of a file and only read; what is met again is read from the file again.
+    let _ =
+        unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+}
+
+fn read(file: &File, range: Range<usize>) -> io::Result<()> {
     let mut bytes = vec![0; PIECE];
     pieces(range).try_for_each(|piece| {
         let into = &mut bytes[..piece.len()];

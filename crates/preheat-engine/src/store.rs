@@ -285,7 +285,9 @@ impl Place {
         // SAFETY: the map is only read, and the file is read-only: it is replaced, never changed.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         let all = 0..map.len();
-        if identity.kind.is_streamed() || !ahead::is_there(&file, all.clone()) {
+        if identity.kind.is_streamed() {
+            ahead::map_all(&map, &file, all).map_err(unreadable)?;
+        } else if !ahead::is_there(&file, all.clone()) {
             ahead::bring(&map, &file, all).map_err(unreadable)?;
         }
         let (header, body) = map.split_at(HEADER);

@@ -34,6 +34,8 @@ impl WeightsFile {
         // place; a file that is truncated under a running process would fault, as it would for
         // any program that maps it.
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
+        // Most of it is packed elsewhere; of a vocabulary a request meets a few rows.
+        ahead::map_sparsely(&map);
         Ok(WeightsFile {
             path: path.to_owned(),
             file,
