@@ -4,11 +4,12 @@
 //! disk, and the first user who says one would wait for it, for ten times what a request takes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 /// What the page cache is asked about and read by: Linux reads no more at once, by its default.
 const PIECE: usize = 128 * 1024;
@@ -17,12 +18,7 @@ const PIECE: usize = 128 * 1024;
 const AT_ONCE: usize = 4 << 20;
 
 /// Whether `range` is in memory already, as far as the system tells: by the last byte of each piece.
-#[cfg(target_os = "linux")]
 pub(crate) fn is_there(file: &File, range: Range<usize>) -> bool {
-    use std::io::IoSliceMut;
-
-    use rustix::io::{ReadWriteFlags, preadv2};
-
     pieces(range).all(|piece| {
         let (last, mut byte) = (piece.end as u64 - 1, [0]);
         let read = preadv2(
@@ -33,11 +29,6 @@ pub(crate) fn is_there(file: &File, range: Range<usize>) -> bool {
         );
         read == Ok(1)
     })
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn is_there(_: &File, _: Range<usize>) -> bool {
-    false
 }
 
 /// Reads what is not in memory, and maps all of `range`. What comes from the disk comes in pages as
@@ -130,7 +121,6 @@ mod tests {
         }
     }
 
-    #[cfg(target_os = "linux")]
     #[expect(unsafe_code, reason = "mapping a file has no safe form")]
     #[test]
     fn what_was_on_the_disk_alone_is_in_memory() {
@@ -148,7 +138,37 @@ mod tests {
         let range = 3 * PIECE..LEN;
         assert!(!is_there(&file, range.clone()));
         bring(&map, &file, range.clone()).unwrap();
-        assert!(is_there(&file, range));
+        assert!(is_there(&file, range.clone()));
+        for at in range.clone().step_by(4096) {
+            let mut byte = [0];
+            let read = preadv2(
+                &file,
+                &mut [IoSliceMut::new(&mut byte)],
+                at as u64,
+                ReadWriteFlags::NOWAIT,
+            );
+            assert_eq!((read, byte), (Ok(1), [7]), "byte {at} is not in memory");
+        }
+        assert_eq!(mapped_kb(&map), 0, "it is not this process's");
+        map_all(&map, &file, range.clone()).unwrap();
+        assert!(mapped_kb(&map) >= range.len() / 1024);
+    }
+
+    /// What this process has mapped of it, by the kernel's count.
+    fn mapped_kb(map: &Mmap) -> usize {
+        let (first, end) = (map.as_ptr() as usize, map.as_ptr() as usize + map.len());
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let (mut is_ours, mut total) = (false, 0);
+        for line in smaps.lines() {
+            let start = line.split_once('-').map(|(start, _)| start);
+            if let Some(Ok(start)) = start.map(|start| usize::from_str_radix(start, 16)) {
+                is_ours = (first..end).contains(&start);
+            }
+            if let Some(kb) = line.strip_prefix("Rss:").filter(|_| is_ours) {
+                total += kb.trim_end_matches("kB").trim().parse::<usize>().unwrap();
+            }
+        }
+        total
     }
 
     #[expect(unsafe_code, reason = "mapping a file has no safe form")]
