@@ -48,8 +48,20 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
   return answer;
 }
 
-export async function askJson<T>(path: string): Promise<T> {
-  return (await ask(path)).json() as Promise<T>;
+/** How things stand is told at once or never: a connection that hangs longer is dead. */
+const PATIENCE = 10_000;
+
+export async function askJson<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const late = new AbortController();
+  const why = new Refused(`GET ${path}`, 0, `nothing came within ${PATIENCE / 1000} s`);
+  const timer = setTimeout(() => late.abort(why), PATIENCE);
+  const either = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
+  try {
+    const answer = await ask(path, { signal: either });
+    return (await answer.json()) as T;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The sentence in an error body, whatever family it is of. */

@@ -1,7 +1,7 @@
 // The one connection of this page, and who is told that something has changed. Events only write
 // into the world; components are drawn anew four times a second at most, canvases by themselves.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import { askJson, type Passport } from './api';
 import { apply, emptyWorld, now, snapshot, type World } from './stream/reducer';
 import { type Link, Reader } from './stream/reader';
@@ -92,6 +92,8 @@ export const live = new Live();
 /** Draws the component anew when something has changed. */
 export function useLive(): Live {
   const [, set] = useState(0);
-  useEffect(() => live.listen(() => set((n) => n + 1)), []);
+  // Not an effect after the next frame: what changes before that would be drawn by nobody, and a
+  // gateway's first answer is its last.
+  useLayoutEffect(() => live.listen(() => set((n) => n + 1)), []);
   return live;
 }

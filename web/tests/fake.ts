@@ -27,6 +27,8 @@ export interface Script {
   /** Told of everything that is posted; its answer is sent. */
   post?: (path: string) => unknown;
   key?: string;
+  /** Whether this request is taken and never answered. */
+  hangs?: (path: string) => boolean;
   /** To come back at an address; without it any. */
   port?: number;
 }
@@ -58,6 +60,7 @@ function answer(script: Script, request: IncomingMessage, response: ServerRespon
   if (script.key && request.headers.authorization !== `Bearer ${script.key}`) {
     return json(401, { error: { message: 'a key is required' } });
   }
+  if (script.hangs?.(path)) return;
   if (path === '/v1/replica' && script.passport) return json(200, script.passport);
   if (path === '/v1/events') {
     response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();

@@ -112,6 +112,35 @@ test('a gateway has no passport, and its page is the fleet', { timeout: 30_000 }
   expect(faults).toEqual([]);
 });
 
+test('an answer that is there before the first frame is drawn too', { timeout: 30_000 }, async () => {
+  const of = await serve({ passport: undefined, stream: quiet, json: { '/v1/services': services(3), '/v1/decisions': DECISIONS } });
+  const atOnce = () => {
+    const asked = window.fetch;
+    const none = { ok: false, status: 404, text: async () => '' } as Response;
+    window.fetch = async (...args) => (String(args[0]) === './v1/replica' ? none : asked(...args));
+  };
+  const { page, faults } = await open(`${of.url}/`, { before: (page) => page.addInitScript(atOnce) });
+  await page.getByText('a gateway', { exact: true }).waitFor();
+  await page.locator('.cells button').first().waitFor();
+  expect(faults).toEqual([]);
+});
+
+test.each(['/v1/replica', '/v1/events', '/v1/services'])('a connection that hangs is given up: %s', { timeout: 30_000 }, async (hanging) => {
+  let hung = 0;
+  const of = await serve({
+    passport: hanging === '/v1/services' ? undefined : passport(),
+    stream: quiet,
+    json: { '/v1/services': services(3), '/v1/decisions': DECISIONS },
+    hangs: (path) => path === hanging && (hung += 1) === 1,
+  });
+  const { page } = await open(`${of.url}/`, { before: (page) => page.clock.install() });
+  await until('it hangs', async () => hung === 1);
+  await page.clock.fastForward(22_000);
+  await until('it is asked again', async () => hung >= 2);
+  await page.getByText(hanging === '/v1/services' ? 'a gateway' : '● live', { exact: true }).waitFor();
+  if (hanging === '/v1/services') await page.locator('.cells button').first().waitFor();
+});
+
 /** The bar: 1 000 replicas that change twenty times a second stay at 50 frames a second. */
 test('a thousand replicas move without a stutter', { timeout: 40_000 }, async () => {
   const phases = ['ready', 'loading', 'warming', 'draining'];

@@ -144,6 +144,8 @@ export interface Look {
   motion?: boolean;
   /** Notes in `shownAfter` when the picture was there, in ms from the navigation on. */
   watch?: boolean;
+  /** Done before the page is opened. */
+  before?: (page: Page) => Promise<unknown>;
 }
 
 /** A page whose complaints are kept: errors, refused content, requests to elsewhere. */
@@ -169,6 +171,7 @@ export async function open(url: string, look: Look = {}): Promise<{ page: Page; 
   });
   if (look.watch) await page.addInitScript(noteWhenShown);
   if (process.env.FRESH) await fresh(page, origin);
+  await look.before?.(page);
   await page.goto(url);
   return { page, faults };
 }

@@ -1,10 +1,10 @@
 // What a gateway says of its services and why: asked for once, then told as it changes.
 
 import { useEffect, useState } from 'preact/hooks';
-import { ask, Refused } from '../api';
+import { ask, askJson, Refused } from '../api';
 import { HIDDEN } from './reader';
 import type { Rollout } from './rollout';
-import { messages, sleep } from './sse';
+import { guarded, messages, sleep } from './sse';
 
 /** `GET /v1/services` of a gateway, as far as this page reads it. */
 export interface Service {
@@ -90,7 +90,7 @@ async function follow(set: (answer: Answer) => void, signal: AbortSignal): Promi
     set(answer);
   };
   while (!signal.aborted) {
-    const answer = await fleet();
+    const answer = await fleet(signal);
     show(after(shown, answer));
     if (!passes(answer)) return;
     // Whatever ends a stream, the next question tells how things are.
@@ -115,7 +115,7 @@ async function listen(from: Fleet, set: (answer: Answer) => void, signal: AbortS
   const dog = new AbortController();
   signal.addEventListener('abort', () => dog.abort(), { once: true });
   const headers = { accept: 'text/event-stream' };
-  const answer = await ask('/v1/events', { headers, signal: dog.signal });
+  const answer = await guarded(ask('/v1/events', { headers, signal: dog.signal }), dog);
   let known = from;
   for await (const { event, data } of messages(answer, dog)) {
     if (event !== 'service' && event !== 'decisions') continue;
@@ -135,11 +135,11 @@ export function heard(fleet: Fleet, event: 'service' | 'decisions', data: unknow
   return fresh.length ? { ...fleet, decisions: [...fleet.decisions, ...fresh].slice(-KEPT) } : fleet;
 }
 
-async function fleet(): Promise<Answer> {
+async function fleet(signal: AbortSignal): Promise<Answer> {
   try {
     const [services, decisions] = await Promise.all([
-      ask('/v1/services').then((answer) => answer.json() as Promise<Service[]>),
-      ask('/v1/decisions').then((answer) => answer.json() as Promise<Decision[]>),
+      askJson<Service[]>('/v1/services', signal),
+      askJson<Decision[]>('/v1/decisions', signal),
     ]);
     return { kind: 'fleet', services, decisions };
   } catch (error) {

@@ -1,7 +1,7 @@
 // One connection to the event stream: snapshot, then what happens, again after every cut.
 
 import { ask, askJson, authorisation, type Passport, Refused } from '../api';
-import { messages, sleep } from './sse';
+import { guarded, messages, sleep } from './sse';
 
 export type Link =
   | { state: 'opening' }
@@ -82,7 +82,7 @@ export class Reader {
 
   private async once(signal: AbortSignal): Promise<void> {
     if (this.tries === 0) this.sink.link({ state: 'opening' });
-    const passport = await askJson<Passport>('/v1/replica');
+    const passport = await askJson<Passport>('/v1/replica', signal);
     if (this.last && !this.last.startsWith(`${passport.epoch}-`)) this.last = null;
     this.sink.snapshot(passport);
     // The watch dog of this connection alone: a new one starts its own.
@@ -90,14 +90,15 @@ export class Reader {
     signal.addEventListener('abort', () => dog.abort(), { once: true });
     const headers: Record<string, string> = { ...authorisation(), accept: 'text/event-stream' };
     if (this.last) headers['last-event-id'] = this.last;
-    const answer = await ask('/v1/events?kinds=requests,gauges', { headers, signal: dog.signal });
+    const asked = ask('/v1/events?kinds=requests,gauges', { headers, signal: dog.signal });
+    const answer = await guarded(asked, dog);
     this.tries = 0;
     this.sink.link({ state: 'live' });
     for await (const message of messages(answer, dog)) {
       if (message.id) this.last = message.id;
       if (message.event === 'lagged') {
         this.sink.event('lagged', Number(message.data), null);
-        this.sink.snapshot(await askJson<Passport>('/v1/replica'));
+        this.sink.snapshot(await askJson<Passport>('/v1/replica', signal));
       } else if (message.event !== 'heartbeat') {
         this.sink.event(message.event, JSON.parse(message.data), message.id);
       }

@@ -50,14 +50,19 @@ export class Parser {
 /** Twice the server's heartbeat and a little. */
 const SILENCE = 21_000;
 
+/** What a connection is waited for, which `dog` cuts when it stays silent. */
+export function guarded<T>(what: Promise<T>, dog: AbortController): Promise<T> {
+  const timer = setTimeout(() => dog.abort(), SILENCE);
+  return what.finally(() => clearTimeout(timer));
+}
+
 /** The messages of an answer, until it ends or falls silent; `dog` cuts the connection then. */
 export async function* messages(answer: Response, dog: AbortController): AsyncGenerator<Message> {
   const parser = new Parser();
   const decoder = new TextDecoder();
   const body = answer.body?.getReader();
   for (;;) {
-    const timer = setTimeout(() => dog.abort(), SILENCE);
-    const piece = await body?.read().finally(() => clearTimeout(timer));
+    const piece = body && (await guarded(body.read(), dog));
     if (!piece || piece.done) return;
     yield* parser.push(decoder.decode(piece.value, { stream: true }));
   }
