@@ -58,6 +58,23 @@ pub struct EngineReport {
     pub accuracy: Option<String>,
 }
 
+/// The stage that comes after the start: the first user's request, whenever it comes.
+pub const FIRST_REQUEST: &str = "first_request";
+
+impl ModelReport {
+    /// When the start was over, in milliseconds from the process's begin, if it is.
+    #[must_use]
+    pub fn started_ms(&self) -> Option<f64> {
+        let stages = self
+            .waterfall
+            .iter()
+            .filter(|one| one.stage != FIRST_REQUEST);
+        let ends = stages.map(|one| one.start_ms + one.ms);
+        let ends = ends.filter(|end| end.is_finite() && *end > 0.0);
+        ends.reduce(f64::max).filter(|_| self.phase == "ready")
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageReport {
     pub stage: String,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use preheat_api::replica::{CaseEvent, DecisionEvent, Event, PhaseEvent};
+use preheat_api::report::FIRST_REQUEST;
 use preheat_core::warmup::Path;
 use preheat_core::{
     Because, CaseReport, Check, Moment, Pass, Phase, Probes, Span, WarmupReport, Waterfall,
@@ -21,7 +22,7 @@ use crate::report;
 /// Events that a slow reader may be behind; beyond, it is told that it missed some.
 const EVENTS: usize = 1024;
 
-/// Stages remembered: a cold start has tens; what re-warms add beyond is left out.
+/// Stages remembered: a cold start has tens.
 const SPANS: usize = 256;
 
 /// Everything that reports are made from.
@@ -156,8 +157,11 @@ impl Board {
         self.facts.send_modify(change);
     }
 
+    /// One more stage of the start, which is over once the replica is ready: what runs again then is
+    /// none. Only the first user's request still is.
     pub fn span(&self, span: Span) {
-        if self.read(|facts| facts.waterfall.spans().len() >= SPANS) {
+        let is_late = |facts: &Facts| facts.phase == Phase::Ready && span.stage != FIRST_REQUEST;
+        if self.read(|facts| facts.waterfall.spans().len() >= SPANS || is_late(facts)) {
             return;
         }
         let event = Event::Stage(report::stage(&span));

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use preheat_api::report::FIRST_REQUEST;
 use preheat_core::{ModelName, Moment, Pass, Span, Warmth};
 use preheat_engine::tokenizer::{Special, Token};
 use preheat_engine::{Output, RunError, Signature, Tensor};
@@ -325,7 +326,7 @@ impl Service {
         if !self.met_user.swap(true, Ordering::Relaxed) {
             let took = arrived.elapsed();
             let start = self.board.clock().at(arrived.into_std());
-            let stage = "first_request".to_owned();
+            let stage = FIRST_REQUEST.to_owned();
             self.board.span(Span {
                 stage,
                 start,
@@ -333,7 +334,7 @@ impl Service {
                 bytes: None,
                 cpu: None,
             });
-            self.metrics.stage("first_request", took);
+            self.metrics.stage(FIRST_REQUEST, took);
         }
     }
 

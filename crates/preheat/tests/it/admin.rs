@@ -112,6 +112,14 @@ async fn a_replica_is_warmed_and_proven_again_while_it_serves() {
     );
     assert!(text.contains("event: case\n"), "{text}");
     assert_eq!(replica.get("/ready").await.status, 200);
+    let stages = |passport: &Value| passport["report"]["models"][0]["waterfall"].clone();
+    let mut now = stages(&ask(&replica, Method::GET, "/v1/replica").await.json());
+    // The start is over; the first user came after it.
+    let last = now.as_array_mut().unwrap().pop().unwrap();
+    assert_eq!(
+        (&last["stage"], now),
+        (&json!("first_request"), stages(&before))
+    );
 }
 
 #[tokio::test]

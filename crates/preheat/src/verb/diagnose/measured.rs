@@ -53,12 +53,7 @@ pub fn report(source: &str, report: &ReadinessReport, diagnosis: &mut Diagnosis)
             );
             diagnosis.found(what, 0.85, None, evidence(text));
         }
-        let end = model
-            .waterfall
-            .iter()
-            .map(|stage| stage.start_ms + stage.ms)
-            .reduce(f64::max);
-        if let Some(ms) = end.filter(|_| model.phase == "ready") {
+        if let Some(ms) = model.started_ms() {
             diagnosis.start_took(ms, evidence(format!("ready after {:.1} s", ms / 1e3)));
         }
     }
