@@ -1,6 +1,7 @@
 //! From measured starts to the figures of probes, resources and scaling.
 
 use preheat_api::ReadinessReport;
+use preheat_api::report::ModelReport;
 use preheat_core::Failure;
 use preheat_server::human;
 
@@ -13,8 +14,18 @@ const ASSUMED_MEMORY_MI: u64 = 2048;
 /// Seconds between two startup probes.
 const STARTUP_PERIOD_S: f64 = 2.0;
 
+/// The first probe comes with the container, and a busy node is slow to begin with: fewer would end a
+/// replica that has only just begun.
+const STARTUP_PROBES: u64 = 5;
+
 /// Share of the memory limit that the peak may take.
 const MEMORY_SHARE: f64 = 0.8;
+
+/// No two starts have the same peak.
+const MEMORY_SLACK: f64 = 1.25;
+
+/// A start that finds no artefacts for its CPU packs the weights anew, and holds both meanwhile.
+const PACKING_SHARE: f64 = 2.0;
 
 /// Drain delay, drain timeout, and what is left to end in.
 const GRACE_S: u64 = 5 + 20 + 5;
@@ -35,6 +46,7 @@ pub struct Names {
 pub struct Figures {
     pub start_s: Option<f64>,
     pub peak_bytes: Option<u64>,
+    pub weights_bytes: Option<u64>,
     pub steady_ms: Option<f64>,
     pub reports: usize,
 }
@@ -71,21 +83,23 @@ impl Names {
     }
 }
 
+fn weights(model: &ModelReport) -> Option<u64> {
+    let stages = model.waterfall.iter();
+    let weights = stages.filter(|stage| stage.stage == "weights");
+    weights.filter_map(|stage| stage.bytes).max()
+}
+
 impl Figures {
     pub fn of(reports: &[ReadinessReport]) -> Self {
         let models = || reports.iter().flat_map(|report| &report.models);
-        let starts = models()
-            .filter(|model| model.phase == "ready")
-            .flat_map(|model| &model.waterfall);
-        let ends = starts
-            .map(|stage| (stage.start_ms + stage.ms) / 1e3)
-            .filter(|end| end.is_finite() && *end > 0.0);
+        let starts = models().filter_map(ModelReport::started_ms);
         Figures {
-            start_s: ends.reduce(f64::max),
+            start_s: starts.map(|ms| ms / 1e3).reduce(f64::max),
             peak_bytes: models()
                 .map(|model| model.memory.peak_bytes)
                 .max()
                 .filter(|peak| *peak > 0),
+            weights_bytes: models().filter_map(weights).max(),
             steady_ms: models()
                 .filter_map(|model| model.proof.steady_ms)
                 .reduce(f64::max),
@@ -93,16 +107,27 @@ impl Figures {
         }
     }
 
-    /// Three times the measured start, in probes.
+    /// Three times the measured start, in probes, and no fewer than a start of any length needs.
     pub fn startup_threshold(&self) -> u64 {
         let start = self.start_s.unwrap_or(ASSUMED_START_S);
-        ((3.0 * start / STARTUP_PERIOD_S).ceil() as u64).clamp(1, 1_000_000)
+        ((3.0 * start / STARTUP_PERIOD_S).ceil() as u64).clamp(STARTUP_PROBES, 1_000_000)
     }
 
-    /// The smallest limit of which the peak takes no more than its share.
+    /// What is asked of a node: the peak takes no more than its share of it.
     pub fn memory_mi(&self) -> u64 {
-        let mi = |peak: u64| (peak as f64 / MEMORY_SHARE / f64::from(1 << 20)).ceil() as u64;
-        self.peak_bytes.map_or(ASSUMED_MEMORY_MI, mi)
+        self.memory_for(|peak| peak)
+    }
+
+    /// The most that there may be: starts differ, and some pack the weights first.
+    pub fn memory_limit_mi(&self) -> u64 {
+        let weights = PACKING_SHARE * self.weights_bytes.unwrap_or(0) as f64;
+        self.memory_for(|peak| (MEMORY_SLACK * peak).max(peak + weights))
+    }
+
+    fn memory_for(&self, need: impl Fn(f64) -> f64) -> u64 {
+        let mi = |peak: u64| need(peak as f64) / MEMORY_SHARE / f64::from(1 << 20);
+        self.peak_bytes
+            .map_or(ASSUMED_MEMORY_MI, |peak| mi(peak).ceil() as u64)
     }
 
     pub fn readiness_s(&self) -> u64 {
@@ -143,6 +168,7 @@ impl Figures {
             ),
             ("readiness_s", self.readiness_s().to_string()),
             ("memory_mi", self.memory_mi().to_string()),
+            ("memory_limit_mi", self.memory_limit_mi().to_string()),
             ("grace_s", GRACE_S.to_string()),
             ("progress_s", (3 * start + 60).max(600).to_string()),
             ("scale_up_s", start.clamp(1, 1800).to_string()),
@@ -168,10 +194,17 @@ impl Figures {
         };
         let memory = match self.peak_bytes {
             Some(peak) => format!(
-                "Measured: {} at the peak of warm-up; that is at most 80 % of the limit.",
+                "Measured: {} at the peak of warm-up; that is at most 80 % of what is requested.",
                 human::bytes(peak)
             ),
             None => format!("Assumed: {ASSUMED_MEMORY_MI} MiB."),
+        };
+        let limit = match self.weights_bytes.filter(|_| self.peak_bytes.is_some()) {
+            Some(weights) => format!(
+                "The limit has room for a start that packs {} of weights anew, as on another CPU.",
+                human::bytes(weights)
+            ),
+            None => "No two starts have the same peak: the limit has a quarter more.".to_owned(),
         };
         let rate = match self.steady_ms {
             Some(steady) => format!(
@@ -189,6 +222,7 @@ impl Figures {
             ("remark", from),
             ("start_remark", start),
             ("memory_remark", memory),
+            ("limit_remark", limit),
             ("rate_remark", rate),
             ("annotation", annotation),
         ]
@@ -210,6 +244,7 @@ impl Figures {
                 "startup_threshold" => "{{ .Values.startupThreshold }}",
                 "readiness_s" => "{{ .Values.readinessSeconds }}",
                 "memory_mi" => "{{ .Values.memoryMi }}",
+                "memory_limit_mi" => "{{ .Values.memoryLimitMi }}",
                 "grace_s" => "{{ .Values.graceSeconds }}",
                 "progress_s" => "{{ .Values.progressSeconds }}",
                 "scale_up_s" => "{{ .Values.scaleUpSeconds }}",
