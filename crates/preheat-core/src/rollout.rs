@@ -75,6 +75,8 @@ pub struct Rollout {
     pub stage: RolloutStage,
     /// When it came into its stage.
     pub since: Moment,
+    /// When the traffic was first switched to green, if it was. After a restart of its owner: since then.
+    pub served_since: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -194,6 +196,7 @@ impl Rollout {
             missed: 0,
             stage: RolloutStage::Proving,
             since: now,
+            served_since: None,
         };
         let because = Because::new("a new revision was asked for")
             .text("from", rollout.blue.as_str())
@@ -326,6 +329,7 @@ impl Rollout {
             let rule = "green carries the load as a set";
             let because = self.policy.saw_load(rule, load);
             let switch = vec![RolloutEffect::Switch];
+            self.served_since = Some(now);
             return self.enter(RolloutStage::Switching, switch, because, now);
         };
         self.missed += 1;
@@ -355,9 +359,9 @@ impl Rollout {
 
     /// The way a discarded green ended: had it served or not?
     fn ended(&self, because: Because) -> RolloutResult {
-        match because.inputs.iter().any(|input| input.name == HAD_SERVED) {
-            true => RolloutResult::RolledBack(because),
-            false => RolloutResult::Refused(because),
+        match self.served_since {
+            Some(_) => RolloutResult::RolledBack(because),
+            None => RolloutResult::Refused(because),
         }
     }
 
@@ -367,7 +371,8 @@ impl Rollout {
     }
 
     fn go_back(&mut self, because: Because, now: Moment) -> RolloutStep {
-        let because = because.time(HAD_SERVED, now.since(self.since));
+        let since = self.served_since.unwrap_or(self.since);
+        let because = because.time(HAD_SERVED, now.since(since));
         let stage = RolloutStage::Returning(because.clone());
         self.enter(stage, vec![RolloutEffect::SwitchBack], because, now)
     }
@@ -397,8 +402,8 @@ impl Rollout {
     }
 }
 
-/// Marks the grounds of a way back: green had been in service for so long in its stage.
-const HAD_SERVED: &str = "green had served for";
+/// Among the grounds of a way back: how long users had met green.
+pub const HAD_SERVED: &str = "green had served for";
 
 impl RolloutStage {
     #[must_use]

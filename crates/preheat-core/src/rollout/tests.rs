@@ -44,6 +44,27 @@ fn after(events: impl IntoIterator<Item = (u64, RolloutEvent)>) -> (Rollout, Vec
 }
 
 #[test]
+fn a_way_back_tells_how_long_users_had_met_green() {
+    let served = [
+        (80, RolloutEvent::GreenProven(3)),
+        (110, load(110, 0)),
+        (110, RolloutEvent::Switched),
+        (140, traffic(900, 105, 0)),
+        (170, traffic(1800, 105, 0)),
+    ];
+    let (mut rollout, _) = after(served);
+    assert_eq!(rollout.stage, RolloutStage::Keeping);
+    let step = rollout.step(RolloutEvent::Rollback, at(200));
+    let because = step.because.unwrap().to_string();
+    assert_eq!(because, "rolled back by hand: green had served for 90.0 s");
+    // Its owner may be another one by then.
+    let (mut rollout, _) = rollout.resumed(at(210));
+    rollout.step(RolloutEvent::Switched, at(211));
+    rollout.step(RolloutEvent::Discarded, at(212));
+    assert_eq!(rollout.stage.name(), "rolled_back");
+}
+
+#[test]
 fn a_good_green_takes_over_and_blue_goes_last() {
     let (rollout, effects) = after([
         (10, RolloutEvent::GreenProven(2)),
