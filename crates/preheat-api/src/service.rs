@@ -207,6 +207,9 @@ pub struct Decision {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica: Option<String>,
     pub reason: String,
-    /// The figures behind it.
+    /// The figures behind it; times in milliseconds.
     pub inputs: BTreeMap<String, f64>,
+    /// Reason and figures as one sentence.
+    #[serde(default)]
+    pub detail: String,
 }

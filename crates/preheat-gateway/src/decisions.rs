@@ -54,6 +54,7 @@ impl Decisions {
                 .iter()
                 .filter_map(|input| Some((input.name.to_owned(), input.value.number()?)))
                 .collect(),
+            detail: because.to_string(),
         });
     }
 
@@ -67,6 +68,7 @@ impl Decisions {
             replica: Some(replica.as_str().to_owned()),
             reason: event.reason.clone(),
             inputs: event.inputs.clone(),
+            detail: event.detail.clone(),
         });
     }
 

@@ -21,6 +21,15 @@ pub fn millis(ms: f64) -> String {
     time(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
 }
 
+/// A time from some beginning on: as [`time`], and in the units of [`age`] where seconds are too many.
+#[must_use]
+pub fn since(time: Duration) -> String {
+    match time.as_secs() {
+        ..600 => self::time(time),
+        _ => age(time),
+    }
+}
+
 /// How long ago something was, in the two units that matter, as kubectl has it: `41s`, `5m10s`, `18m`,
 /// `3h20m`, `2d4h`, `40d`.
 #[must_use]

@@ -43,7 +43,12 @@ pub fn rollout(rollout: &RolloutReport) -> String {
         plain(&rollout.to)
     );
     if let (Some(seen), "watching") = (rollout.seen, rollout.stage.as_str()) {
-        let [p95, blue] = [seen.p95_ms, seen.blue_p95_ms].map(human::millis);
+        // A side that nobody has asked has no figure.
+        let shown = |ms: f64| match ms > 0.0 {
+            true => human::millis(ms),
+            false => "-".to_owned(),
+        };
+        let [p95, blue] = [seen.p95_ms, seen.blue_p95_ms].map(shown);
         text += &format!(
             "; {} requests, {} failed, p95 {p95}, before {blue}",
             seen.requests, seen.errors
@@ -96,28 +101,19 @@ pub fn decisions(decisions: &[Decision], width: Option<usize>) -> String {
         Column::Left("why"),
     ]);
     for decision in decisions {
-        let mut why = decision.reason.clone();
-        for (at, (name, value)) in decision.inputs.iter().enumerate() {
-            let before = if at == 0 { ": " } else { ", " };
-            why += &format!("{before}{name} {}", short(*value));
-        }
         let after = Duration::from_secs_f64((decision.at_ms / 1e3).clamp(0.0, 1e9));
+        // A gateway of an earlier version does not put its figures into words.
+        let why = match decision.detail.as_str() {
+            "" => &decision.reason,
+            detail => detail,
+        };
         table.row([
-            &human::time(after),
+            &human::since(after),
             &decision.service,
             &decision.action,
             decision.replica.as_deref().unwrap_or_default(),
-            &why,
+            why,
         ]);
     }
     table.within(width)
-}
-
-/// Whole numbers without a point, others with few digits.
-fn short(value: f64) -> String {
-    if value.fract() == 0.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
-    }
 }

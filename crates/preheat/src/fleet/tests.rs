@@ -121,36 +121,38 @@ fn every_step_of_a_rollout() {
 #[test]
 fn decisions_with_their_figures() {
     let decision =
-        |sequence, action: &str, replica: Option<&str>, reason: &str, inputs: &[(&str, f64)]| {
-            Decision {
-                sequence,
-                at_ms: 1000.0 * sequence as f64,
-                service: "embedder".into(),
-                action: action.into(),
-                replica: replica.map(str::to_owned),
-                reason: reason.into(),
-                inputs: inputs
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), *value))
-                    .collect::<BTreeMap<_, _>>(),
-            }
+        |sequence, action: &str, replica: Option<&str>, reason: &str, detail: &str| Decision {
+            sequence,
+            at_ms: 1000.0 * sequence as f64,
+            service: "embedder".into(),
+            action: action.into(),
+            replica: replica.map(str::to_owned),
+            reason: reason.into(),
+            inputs: BTreeMap::new(),
+            detail: detail.into(),
         };
     let all = [
         decision(
             1,
             "start",
             Some("r1"),
-            "wanted 2, have 1",
-            &[("have", 1.0), ("wanted", 2.0)],
+            "fewer replicas than wanted",
+            "fewer replicas than wanted: active 0, wanted active 2, wanted spares 1",
         ),
         decision(
             62,
             "promote",
             Some("r3"),
             "every permit taken at the first request",
-            &[],
+            "",
         ),
-        decision(3700, "scale", None, "arrivals fell", &[("rate", 3.4567)]),
+        decision(
+            3700,
+            "scale",
+            None,
+            "the load fell",
+            "the load fell: rate 3.5/s, down after 60.0 s",
+        ),
     ];
     assert_snapshot!(decisions(&all, None));
     for width in [60, 80, 120] {

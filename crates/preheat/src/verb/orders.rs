@@ -90,6 +90,11 @@ impl Orders {
             let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
             let remedy = match answer.status {
                 409 => "look at how it stands with `preheat status`",
+                // It has understood, and says what is wrong.
+                404 if problem.as_ref().is_some_and(|it| it.code == "no_service") => {
+                    "`preheat status` names its services"
+                }
+                400 if problem.is_some() => "give other values",
                 _ => remedy,
             };
             let cause = problem.map_or_else(
