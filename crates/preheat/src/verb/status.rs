@@ -116,10 +116,7 @@ impl View {
                 }
             }
             View::Json(last) => {
-                let now = match seen {
-                    Ok(seen) => as_json(seen),
-                    Err(error) => json!({ "status": "unreachable", "detail": error.to_string() }),
-                };
+                let now = told(seen);
                 if now != *last {
                     out::print(&format!("{now}\n"))?;
                     *last = now;
@@ -165,6 +162,14 @@ fn services(json: &Value, width: Option<usize>) -> String {
     let services: Vec<ServiceReport> = serde_json::from_value(services).unwrap_or_default();
     let texts = services.iter().map(|one| fleet::service(one, width));
     texts.collect()
+}
+
+/// What was seen, for programs.
+pub(super) fn told(seen: &Result<Readiness, ClientError>) -> Value {
+    match seen {
+        Ok(seen) => as_json(seen),
+        Err(error) => json!({ "status": "unreachable", "detail": error.to_string() }),
+    }
 }
 
 /// The report as it came; for another server what its status code says.

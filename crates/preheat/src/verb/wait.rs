@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use preheat_api::quantity::Span;
 use preheat_api::report::ErrorReport;
 use preheat_core::{Failure, FailureKind};
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::process;
+use super::{process, status};
 use crate::cli::{Awaited, WaitArgs};
 use crate::client::{Client, ClientError, Readiness};
 use crate::exit::{self, WAIT_TIMED_OUT, staged};
 use crate::news::News;
-use crate::out::say;
+use crate::out::{self, say};
 
 /// From one question to the next: doubled each time.
 const PERIOD: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -31,8 +32,12 @@ pub fn run(args: &WaitArgs) -> Result<ExitCode, Failure> {
             let kind = FailureKind::Internal;
             staged("wait", kind, error.to_string(), error.remedy())
         })?;
-        let mut last = String::from("nothing was heard of it");
-        match timeout(args.timeout, wait(&client, args.what, &mut last)).await {
+        let mut last = Last::default();
+        let end = timeout(args.timeout, wait(&client, args.what, &mut last)).await;
+        if args.target.json {
+            out::json(&last.json)?;
+        }
+        match end {
             Ok(End::Reached) => Ok(ExitCode::SUCCESS),
             Ok(End::InVain(error)) => {
                 say(&format!("preheat: {}", exit::explain(&error)));
@@ -42,7 +47,7 @@ pub fn run(args: &WaitArgs) -> Result<ExitCode, Failure> {
                 let (what, limit) = (args.what.name(), Span(args.timeout));
                 let error = ErrorReport {
                     stage: "wait".into(),
-                    cause: format!("not {what} within {limit}: {last}"),
+                    cause: format!("not {what} within {limit}: {}", last.line),
                     remedy: "look at the server's log, or give it more time with --timeout".into(),
                     exit_code: WAIT_TIMED_OUT,
                     retry: false,
@@ -54,7 +59,23 @@ pub fn run(args: &WaitArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-async fn wait(client: &Client, what: Awaited, last: &mut String) -> End {
+/// What was seen last: as it was said, and as `status --json` has it.
+struct Last {
+    line: String,
+    json: Value,
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        let line = "nothing was heard of it";
+        Last {
+            line: line.to_owned(),
+            json: json!({ "status": "unreachable", "detail": line }),
+        }
+    }
+}
+
+async fn wait(client: &Client, what: Awaited, last: &mut Last) -> End {
     let (mut news, mut period) = (News::default(), PERIOD.0);
     loop {
         let seen = match what {
@@ -62,14 +83,27 @@ async fn wait(client: &Client, what: Awaited, last: &mut String) -> End {
             Awaited::Alive => alive(client).await,
         };
         if let Some(line) = news.of(&seen, Instant::now()) {
+            let line = in_words_of(what, line, seen.is_ok());
             say(&format!("waiting for {}: {line}", client.server()));
-            *last = line;
+            last.line = line;
         }
+        last.json = match (what, &seen) {
+            (Awaited::Alive, Ok(seen)) if seen.ready => json!({ "status": "alive" }),
+            _ => status::told(&seen),
+        };
         match end(seen) {
             Some(end) => return end,
             None => sleep(period).await,
         }
         period = (period * 2).min(PERIOD.1);
+    }
+}
+
+/// Who merely answers is alive; nothing is known of more.
+fn in_words_of(what: Awaited, line: String, answered: bool) -> String {
+    match what {
+        Awaited::Alive if answered => line.replacen("ready", "alive", 1),
+        _ => line,
     }
 }
 
@@ -79,7 +113,7 @@ async fn alive(client: &Client) -> Result<Readiness, ClientError> {
         ready: answer.status == 200,
         status: answer.status,
         report: None,
-        json: serde_json::Value::Null,
+        json: Value::Null,
     })
 }
 

@@ -45,7 +45,17 @@ async fn who_is_not_ready_is_alive_and_says_what_it_does() {
     assert_eq!(status.code, 1, "{status:?}");
     assert!(status.stdout.ends_with("\nloading\n"), "{status:?}");
 
-    let alive = call(&["wait", "--for", "alive", &url]).await;
+    let alive = call(&["wait", "--for", "alive", &url, "--json"]).await;
+    assert_eq!(alive.json()["status"], "alive");
+    assert!(
+        alive.stderr.ends_with(": alive (status 200)\n"),
+        "{alive:?}"
+    );
+    let told = call(&["wait", &url, "--timeout", "100ms", "--json"]).await;
+    assert_eq!(
+        (told.code, told.json()["phase"].as_str()),
+        (18, Some("loading"))
+    );
     assert_eq!(alive.code, 0, "{alive:?}");
     let ready = call(&["wait", &url, "--timeout", "300ms"]).await;
     assert_eq!(ready.code, 18, "{ready:?}");
@@ -67,8 +77,9 @@ async fn nobody_there_is_said_as_such() {
     assert_eq!(status.code, 1);
     let want = format!("status failed: nobody listens at http://{free}");
     assert!(status.stderr.contains(&want), "{status:?}");
-    let wait = call(&["wait", &free, "--timeout", "200ms"]).await;
+    let wait = call(&["wait", &free, "--timeout", "200ms", "--json"]).await;
     assert_eq!(wait.code, 18, "{wait:?}");
+    assert_eq!(wait.json()["status"], "unreachable");
 }
 
 #[tokio::test]
