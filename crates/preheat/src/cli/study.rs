@@ -88,7 +88,8 @@ pub struct SimulateArgs {
     /// Answer, too: how many spares, what linger, at what cost
     #[arg(long)]
     pub plan: bool,
-    /// Take the replica from what was measured: the answer of /ready or /v1/replica, saved
-    #[arg(long, value_name = "REPORT.json")]
-    pub from: Option<PathBuf>,
+    /// Take the replica from what was measured: a running one's address, or its answer of /ready or
+    /// /v1/replica, saved
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: Option<String>,
 }

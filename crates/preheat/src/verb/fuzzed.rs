@@ -49,7 +49,8 @@ pub fn scenario(path: &Path) {
 
 pub fn measured(path: &Path) {
     if let Ok(text) = simulate::read(path) {
-        let _ = simulate::from::replica(&text, "input");
+        let _ = simulate::from::report(&text, "input")
+            .and_then(|report| simulate::from::replica(&report, "input"));
     }
 }
 

@@ -107,12 +107,15 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| unwritten("init", path, &error))
 }
 
+/// Of a server, and not of a file.
+pub fn is_address(from: &str) -> bool {
+    let schemes = ["http://", "https://", "unix:"];
+    schemes.iter().any(|scheme| from.starts_with(scheme))
+}
+
 /// A readiness report from a file, or from a running replica.
 pub fn report(from: &str, key: Option<&str>) -> Result<ReadinessReport, Failure> {
-    if !["http://", "https://", "unix:"]
-        .iter()
-        .any(|scheme| from.starts_with(scheme))
-    {
+    if !is_address(from) {
         let text =
             read_text(Path::new(from), REPORT_LIMIT_MB).map_err(|error| unusable(from, &error))?;
         return serde_json::from_str(&text).map_err(|error| unusable(from, &error));

@@ -15,6 +15,7 @@ use preheat_core::Failure;
 use preheat_runtime::file::read_text;
 use preheat_sim::{Gate, plan, run as play};
 
+use super::init;
 use crate::cli::SimulateArgs;
 use crate::exit::{configuration, unwritten};
 use crate::out;
@@ -31,8 +32,13 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
         Some(path) => scenario::parse(&read(path)?, &path.display().to_string())?,
         None => scenario::parse(SHIPPED, "the shipped scenario")?,
     };
-    if let Some(path) = &args.from {
-        file.replica = from::replica(&read(path)?, &path.display().to_string())?;
+    if let Some(from) = &args.from {
+        if args.scenario.is_none() {
+            // What it says of its own replica is not true of another one.
+            file.name = "one replica more".to_owned();
+            file.about.clear();
+        }
+        measured(&mut file, from)?;
     }
     file.seed = args.seed.unwrap_or(file.seed);
     let folder = args.scenario.as_deref().and_then(Path::parent);
@@ -52,6 +58,19 @@ pub fn run(args: &SimulateArgs) -> Result<ExitCode, Failure> {
         out::say(&format!("trace: {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The scenario with a replica that was measured, and says so.
+fn measured(file: &mut ScenarioFile, from: &str) -> Result<(), Failure> {
+    let report = match init::is_address(from) {
+        true => init::report(from, None)?,
+        false => from::report(&read(Path::new(from))?, from)?,
+    };
+    file.replica = from::replica(&report, from)?;
+    file.name = format!("{}: {}", file.name, report.model);
+    let gap = if file.about.is_empty() { "" } else { " " };
+    file.about += &format!("{gap}The replica is {}, as measured: {from}.", report.model);
+    Ok(())
 }
 
 fn simulate(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use preheat_api::ReadinessReport;
 use preheat_api::quantity::{Size, Span};
 use preheat_api::replica::Passport;
-use preheat_api::report::{CaseReport, ModelReport, StageReport};
+use preheat_api::report::{CaseReport, FIRST_REQUEST, ModelReport, StageReport};
 use preheat_api::simulation::{Cold, Replica, ServiceTime, StageSpec};
 use preheat_core::Failure;
 
@@ -14,11 +14,9 @@ use crate::exit::configuration;
 
 const REMEDY: &str = "save what a ready replica answers on /ready or /v1/replica";
 
-/// Not part of the start any more.
-const AFTER: &str = "first_request";
-
-pub fn replica(text: &str, origin: &str) -> Result<Replica, Failure> {
-    let report = serde_json::from_str::<Passport>(text)
+/// What a replica answered on one of both routes.
+pub fn report(text: &str, origin: &str) -> Result<ReadinessReport, Failure> {
+    serde_json::from_str::<Passport>(text)
         .map(|passport| passport.report)
         .or_else(|_| serde_json::from_str::<ReadinessReport>(text))
         .map_err(|error| {
@@ -26,7 +24,10 @@ pub fn replica(text: &str, origin: &str) -> Result<Replica, Failure> {
                 format!("{origin} is not a readiness report: {error}"),
                 REMEDY,
             )
-        })?;
+        })
+}
+
+pub fn replica(report: &ReadinessReport, origin: &str) -> Result<Replica, Failure> {
     let model = report.models.first();
     let model = model.ok_or_else(|| configuration(format!("{origin} names no model"), REMEDY))?;
     let steady = model
@@ -54,7 +55,10 @@ pub fn replica(text: &str, origin: &str) -> Result<Replica, Failure> {
 /// What each stage added to the start, one after another: of stages side by side, the part that
 /// nothing else covered. And the time for warming and proving.
 fn stages(waterfall: &[StageReport]) -> (Vec<StageSpec>, Span) {
-    let mut sorted: Vec<_> = waterfall.iter().filter(|s| s.stage != AFTER).collect();
+    let mut sorted: Vec<_> = waterfall
+        .iter()
+        .filter(|s| s.stage != FIRST_REQUEST)
+        .collect();
     sorted.sort_by(|a, b| a.start_ms.total_cmp(&b.start_ms));
     let (mut stages, mut warm, mut covered) = (Vec::new(), 0.0, 0.0f64);
     for stage in sorted {
@@ -141,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_no_report_says_so() {
         for text in ["", "{}", "[]", "{\"status\":\"ready\"}"] {
-            let failure = replica(text, "x.json").unwrap_err();
+            let failure = report(text, "x.json").unwrap_err();
             assert!(
                 failure.cause.contains("x.json is not a readiness report"),
                 "{failure}"

@@ -224,7 +224,7 @@ fn planned(plan: &PlanReport) -> String {
 }
 
 fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut html = String::from("<div class=\"wide\"><table>\n<thead><tr>");
+    let mut html = String::from("<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>");
     head.iter()
         .for_each(|title| html += &format!("<th scope=\"col\">{}</th>", escaped(title)));
     html += "</tr></thead>\n<tbody>\n";

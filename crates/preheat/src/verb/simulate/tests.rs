@@ -40,6 +40,20 @@ fn sound(report: &SimulationReport) {
 }
 
 #[test]
+fn a_measured_replica_is_named_in_the_report() {
+    let text = include_str!("../../../../../examples/simulate/spike.toml");
+    let mut file = scenario::parse(text, "spike.toml").unwrap();
+    let report = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/report.json");
+    measured(&mut file, report).unwrap();
+    assert_eq!(file.name, "one to six: all-MiniLM-L6-v2");
+    let told = format!(" The replica is all-MiniLM-L6-v2, as measured: {report}.");
+    assert!(file.about.ends_with(&told), "{}", file.about);
+    let milliseconds = file.replica.service.median.0.as_secs_f64() * 1e3;
+    assert!(milliseconds < 10.0, "{milliseconds}");
+    assert_eq!(text::time(milliseconds), format!("{milliseconds:.1} ms"));
+}
+
+#[test]
 fn a_cold_newcomer_hurts_twenty_users_and_a_warm_spare_none() {
     for seed in [1, 2] {
         let report = shipped("7b.toml", seed);

@@ -165,6 +165,8 @@ pub fn time(ms: f64) -> String {
     match ms {
         ms if ms >= 60_000.0 && ms % 60_000.0 == 0.0 => format!("{:.0} min", ms / 60_000.0),
         ms if ms >= 1000.0 => format!("{:.1} s", ms / 1e3),
+        // Tenths are as fine as the percentiles are.
+        ms if ms > 0.0 && ms < 9.95 => format!("{ms:.1} ms"),
         ms => format!("{ms:.0} ms"),
     }
 }

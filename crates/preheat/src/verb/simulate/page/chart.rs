@@ -244,7 +244,7 @@ impl fmt::Display for Chart {
         let title = escaped(&self.title);
         writeln!(
             f,
-            "<figure>\n<figcaption>{title}</figcaption>\n\
+            "<figure tabindex=\"0\">\n<figcaption>{title}</figcaption>\n\
              <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">"
         )?;
         self.grid(f)?;
