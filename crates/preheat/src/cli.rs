@@ -44,6 +44,8 @@ pub enum Verb {
     Rollback(OrderArgs),
     /// Stop a rollout, whatever it is doing; the old revision serves
     Abort(OrderArgs),
+    /// End a running replica or gateway in order: no request that was accepted is lost
+    Drain(DrainArgs),
     /// Wait until a running replica is ready
     Wait(WaitArgs),
     /// Check the configuration and show where each value comes from

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod check;
 mod diagnose;
+mod drain;
 mod floor;
 #[cfg(test)]
 pub mod fuzzed;
@@ -45,6 +46,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Verb::Promote(args) => rollout::order(&args, "promote"),
         Verb::Rollback(args) => rollout::order(&args, "rollback"),
         Verb::Abort(args) => rollout::order(&args, "abort"),
+        Verb::Drain(args) => drain::run(&args),
         Verb::Wrap(args) => wrap::run(args, started),
         Verb::Keep(args) => keep::run(&args),
         Verb::Warm(args) => warm::run(&args, started),

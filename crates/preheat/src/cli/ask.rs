@@ -84,6 +84,22 @@ pub struct ScaleArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// Address of the admin listener
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8002")]
+    pub url: String,
+    /// Admin key, if one is asked for
+    #[arg(long, env = "PREHEAT_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Return at once, without waiting for its end
+    #[arg(long)]
+    pub detach: bool,
+    /// Wait no longer than this
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
 pub struct WaitArgs {
     #[command(flatten)]
     pub target: Target,

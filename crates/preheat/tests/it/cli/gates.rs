@@ -198,3 +198,16 @@ fn a_start_is_held_against_what_the_machine_allows() {
     let after = shell.call(["warm"]);
     assert!(after.stdout.contains(" x the floor of "), "{after:?}");
 }
+
+#[tokio::test]
+async fn drain_ends_a_replica_in_order_and_waits_until_it_has() {
+    let mut replica = Start::with(SIM).ready().await;
+    let refused = call(&["drain", &url(&replica)]).await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let admin = replica.admin.to_string();
+    let drained = call(&["drain", &admin]).await;
+    assert_eq!(drained.code, 0, "{drained:?}");
+    let said = format!("http://{admin} drains\nhttp://{admin} has ended\n");
+    assert_eq!(drained.stderr, said);
+    assert_eq!(replica.exit().await.code(), Some(0));
+}
