@@ -20,8 +20,8 @@ pub(crate) const ASSETS: &[Asset] = &[
         content: include_bytes!("../../../web/dist/assets/index-8GdSD5zs.css"),
     },
     Asset {
-        path: "assets/index-Bif7kPqr.js",
-        content: include_bytes!("../../../web/dist/assets/index-Bif7kPqr.js"),
+        path: "assets/index-BwxoipgF.js",
+        content: include_bytes!("../../../web/dist/assets/index-BwxoipgF.js"),
     },
     Asset {
         path: "assets/scale-to-zero-B5GgjYVR.ndjson",

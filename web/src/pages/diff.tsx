@@ -95,7 +95,7 @@ function Summary({ proof, cases, first }: SummaryProps) {
         {
           name: '▷ first after',
           value: number(proof.first_request_ms),
-          note: first ? `${first.value}, limit ${first.limit}` : 'not measured yet',
+          note: first ? `of all doors and shapes at most ${first.value}, limit ${first.limit}` : 'not measured yet',
         },
         { name: 'steady', value: number(proof.steady_ms), note: 'through the front door' },
       ]}

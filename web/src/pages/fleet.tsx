@@ -32,7 +32,7 @@ export function Fleet() {
             <ServicePanel key={service.name} service={service} />
           ))}
           <Decisions decisions={answer.decisions} />
-          <Command>preheat status --json</Command>
+          <Command>{`preheat status --why ${location.origin}`}</Command>
         </Last>
       );
   }
@@ -257,7 +257,7 @@ function Decisions({ decisions }: { decisions: Decision[] }) {
         {newest.map((one) => (
           <li key={one.sequence}>
             <span class="muted">{time(one.at_ms)}</span> <strong>{one.action}</strong> {one.service}
-            {one.replica ? ` ${one.replica.slice(0, 8)}` : ''}: {one.reason}
+            {one.replica ? ` ${one.replica.slice(0, 8)}` : ''}: {one.detail || one.reason}
           </li>
         ))}
       </ul>

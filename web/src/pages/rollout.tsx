@@ -5,7 +5,7 @@ import { ask, Refused } from '../api';
 import { useLive } from '../live';
 import { time } from '../paint/scales';
 import { type Service, useFleet } from '../stream/fleet';
-import { type Gate, gates, hadUsers, isOver, limit, type Rollout, serving, STEPS, stepOf } from '../stream/rollout';
+import { brokenAt, type Gate, gates, hadUsers, isOver, limit, type Rollout, serving, STEPS, stepOf } from '../stream/rollout';
 import { Command, Empty, Panel, Table } from '../ui/parts';
 import { FleetProblem, Last } from './fleet';
 
@@ -56,17 +56,19 @@ function One({ service, again }: { service: Service; again: () => void }) {
 
 function Steps({ rollout }: { rollout: Rollout }) {
   const at = stepOf(rollout.stage);
+  const broken = brokenAt(rollout);
   const word = rollout.stage.replace('_', ' ');
   const label = at < 0 ? word : `step ${Math.min(at + 1, STEPS.length)} of ${STEPS.length}: ${word}`;
   return (
     <ol class="steps" aria-label={label}>
       {STEPS.map(({ name }, index) => {
-        const state = index < at ? 'done' : index === at ? 'doing' : 'todo';
-        const fill = { done: 'warm', doing: 'warming', todo: 'cold' }[state];
+        const state =
+          index === broken ? 'failed' : index < Math.max(at, broken) ? 'done' : index === at ? 'doing' : 'todo';
+        const fill = { done: 'warm', doing: 'warming', todo: 'cold', failed: 'failed' }[state];
         return (
           <li key={name} class={state}>
             <span class={`mark ${fill}`} aria-hidden="true">
-              {{ done: '✓', doing: '▶', todo: '·' }[state]}
+              {{ done: '✓', doing: '▶', todo: '·', failed: '✕' }[state]}
             </span>
             {index + 1} {name}
             {index === 1 && ` ${rollout.proven}/${rollout.size}`}

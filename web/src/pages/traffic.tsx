@@ -2,7 +2,7 @@
 
 import { useMemo } from 'preact/hooks';
 import { useLive } from '../live';
-import { time } from '../paint/scales';
+import { moment, time } from '../paint/scales';
 import { bins, levels } from '../stream/bins';
 import { Chart, type Line } from '../ui/chart';
 import { Command, Empty, Panel, Readout, Table } from '../ui/parts';
@@ -34,11 +34,14 @@ export function Traffic() {
   );
   const latest = seconds.p95.findLastIndex((value) => value !== null);
   const figure = (list: (number | null)[]) => (latest < 0 ? '–' : time(list[latest]!));
+  // Figures of a second that has long passed say so: nobody was answered since.
+  const ago = latest < 0 ? 0 : now - 999 - seconds.at[latest]! * 1000;
+  const note = ago > 2000 ? `${time(ago)} ago` : undefined;
   const slo = world.side.sloMs;
   const label =
     latest < 0
       ? 'No request was answered in the last two minutes.'
-      : `In the second ${seconds.at[latest]} s: p50 ${figure(seconds.p50)}, p95 ${figure(seconds.p95)}, p99 ${figure(seconds.p99)}, objective ${time(slo)}.`;
+      : `In the second ${moment(seconds.at[latest]! * 1000)}: p50 ${figure(seconds.p50)}, p95 ${figure(seconds.p95)}, p99 ${figure(seconds.p99)}, objective ${time(slo)}.`;
   return (
     <>
       <Panel
@@ -48,7 +51,7 @@ export function Traffic() {
             caption="Latency by the second, newest first"
             rows={seconds.at.map((at, index) => ({ at, index })).filter((row) => seconds.rate[row.index]).reverse().slice(0, 60)}
             columns={[
-              { head: 'second', kind: 'number', cell: (row) => `${row.at} s` },
+              { head: 'second', kind: 'number', cell: (row) => moment(row.at * 1000) },
               { head: 'answered', kind: 'number', cell: (row) => Math.round(seconds.rate[row.index]!) },
               { head: 'p50', kind: 'number', cell: (row) => time(seconds.p50[row.index] ?? Number.NaN) },
               { head: 'p95', kind: 'number', cell: (row) => time(seconds.p95[row.index] ?? Number.NaN) },
@@ -63,10 +66,10 @@ export function Traffic() {
             { name: 'served', value: String(gauge?.served ?? 0) },
             { name: 'refused', value: String(gauge?.refused ?? 0), alarm: (gauge?.refused ?? 0) > 0 },
             { name: 'failed', value: String(gauge?.failed ?? 0), alarm: (gauge?.failed ?? 0) > 0 },
-            { name: 'p50', value: figure(seconds.p50) },
-            { name: 'p95', value: figure(seconds.p95), alarm: latest >= 0 && seconds.p95[latest]! > slo },
-            { name: 'p99', value: figure(seconds.p99) },
-            { name: 'a second', value: latest < 0 ? '0' : String(Math.round(seconds.rate[latest]!)), note: 'answered' },
+            { name: 'p50', value: figure(seconds.p50), note },
+            { name: 'p95', value: figure(seconds.p95), note, alarm: latest >= 0 && seconds.p95[latest]! > slo },
+            { name: 'p99', value: figure(seconds.p99), note },
+            { name: 'a second', value: latest < 0 || note ? '0' : String(Math.round(seconds.rate[latest]!)), note: 'answered' },
           ]}
         />
         {latest < 0 && <Empty command="preheat bench">No request was answered in the last two minutes.</Empty>}

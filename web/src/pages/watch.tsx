@@ -3,9 +3,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { live, useLive } from '../live';
 import { height, paint, type View } from '../paint/watch';
-import { time } from '../paint/scales';
+import { moment, time } from '../paint/scales';
 import { type Place, remember } from '../router';
-import { advance, fitting, type Playback, seek, SPEEDS } from '../stream/clock';
+import { advance, fitting, following, type Playback, seek, SPEEDS, WINDOW } from '../stream/clock';
 import { readout, type Readout as Figures, type Side } from '../stream/reducer';
 import { OUTCOMES } from '../stream/ring';
 import { SHIPPED, shipped } from '../stream/scenarios';
@@ -13,8 +13,6 @@ import { readTrace, type Trace } from '../stream/trace';
 import { group, theme } from '../theme/colours';
 import { Canvas } from '../ui/canvas';
 import { Command, type Figure, isTyping, Panel, Readout, reducedMotion, Table } from '../ui/parts';
-
-const WINDOW = 60_000;
 
 /** Live follows the clock; paused and played stand at a time of their own. */
 type Mode = { kind: 'live' } | { kind: 'play'; play: Playback; what: 'pause' | 'start' | 'trace' };
@@ -91,7 +89,7 @@ export function Watch({ place }: { place: Place }) {
         choose={choose}
       />
       {nothing ? (
-        <Panel title="Simulated">
+        <Panel title="Watch">
           <p>
             A gateway has no start of its own: its replicas are on the page <a href="#/fleet">Fleet</a>. A
             simulated scenario, or a recorded trace, can be played here.
@@ -160,8 +158,7 @@ function usePlaying(mode: Mode, setMode: (set: (mode: Mode) => Mode) => void): v
 function view(side: Side, mode: Mode): View {
   if (mode.kind === 'play') return { from: mode.play.from, to: mode.play.to, at: mode.play.at };
   const now = Math.max(live.now(), side.until);
-  const to = Math.max(now * 1.02, Math.min(WINDOW, 5000), now);
-  return { from: Math.max(0, now - WINDOW), to: Math.max(to, now), at: now };
+  return { ...following(now), at: now };
 }
 
 interface ControlsProps {
@@ -220,7 +217,7 @@ function Controls({ mode, setMode, side, played, nothing, open, choose }: Contro
           <input
             type="range"
             aria-label="Time"
-            aria-valuetext={time(play.at)}
+            aria-valuetext={moment(play.at)}
             min={play.from}
             max={play.to}
             step={(play.to - play.from) / 1000}
@@ -229,7 +226,7 @@ function Controls({ mode, setMode, side, played, nothing, open, choose }: Contro
               change({ ...seek(play, Number(event.currentTarget.value)), playing: false })
             }
           />
-          <span>{time(play.at)}</span>
+          <span>{moment(play.at)}</span>
           <button type="button" onClick={() => breachAt(side, play, change)}>
             first breach
           </button>
@@ -436,7 +433,7 @@ function shown(side: Side, figures: Figures): Figure[] {
 function sentence(side: Side, figures: Figures, at: number): string {
   const p95 = figures.p95 === null ? 'no answer in the last second' : `p95 ${time(figures.p95)}`;
   return (
-    `At ${time(at)}: ${figures.phase}, ${p95}, objective ${time(side.sloMs)}, served ${figures.served}, ` +
+    `At ${moment(at)}: ${figures.phase}, ${p95}, objective ${time(side.sloMs)}, served ${figures.served}, ` +
     `waiting ${figures.waiting}, over the objective ${figures.over}, refused ${figures.refused}.`
   );
 }
@@ -467,7 +464,7 @@ function Recent({ side, at }: { side: Side; at: number }) {
       caption="The newest 50 requests"
       rows={newest}
       columns={[
-        { head: 'arrival', kind: 'number', cell: (row) => time(row.arrival) },
+        { head: 'arrival', kind: 'number', cell: (row) => moment(row.arrival) },
         { head: 'latency', kind: 'number', cell: (row) => (row.latency === null ? '–' : time(row.latency)) },
         { head: 'outcome', cell: (row) => row.outcome },
         {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { at, layout } from './fleet';
-import { bytes, leadingNumber, linear, logTicks, logY, ticks, time } from './scales';
+import { bytes, leadingNumber, linear, logTicks, logY, moment, ticks, time } from './scales';
 
 test('a decade is as high as the next, and what is outside stays at the edge', () => {
   const y = (ms: number) => logY(ms, 0, 500);
@@ -29,6 +29,9 @@ test('ticks are round and few', () => {
 test('times have three digits and a unit that a person reads', () => {
   const shown = [0, 0.034, 3.14159, 31.26, 314.2, 999.6, 1800, 69_000, -5, Number.NaN].map(time);
   expect(shown).toEqual(['0 ms', '0.03 ms', '3.14 ms', '31.3 ms', '314 ms', '1 s', '1.8 s', '69 s', '−5 ms', '–']);
+  const long = [999_499, 999_500, 1_000_400, 3_600_000, 7_260_000, 86_400_000, 273_600_000].map(time);
+  expect(long).toEqual(['999 s', '16 min 40 s', '16 min 40 s', '1 h', '2 h 1 min', '1 d', '3 d 4 h']);
+  expect([0, 999_499, 1_000_000, 18_010_000, 18_010_250, 360_000_000].map(moment)).toEqual(['0 ms', '999 s', '0:16:40', '5:00:10', '5:00:10.25', '100:00:00']);
   expect([0, 999, 90_868_376, 25_276_514_304].map(bytes)).toEqual(['0 B', '999 B', '90.9 MB', '25.3 GB']);
 });
 

@@ -40,13 +40,33 @@ export function logTicks(low: number, high: number): number[] {
   return out;
 }
 
-/** Milliseconds below a second, seconds above, three digits. */
+/** Milliseconds below a second, seconds above, three digits; two larger units where those do not do. */
 export function time(ms: number): string {
   if (!Number.isFinite(ms)) return '–';
   const sign = ms < 0 ? '−' : '';
   const value = Math.abs(ms);
   if (value < 999.5) return `${sign}${digits(value)} ms`;
-  return `${sign}${digits(value / 1000)} s`;
+  if (value < 999_500) return `${sign}${digits(value / 1000)} s`;
+  return sign + long(Math.round(value / 1000));
+}
+
+function long(seconds: number): string {
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (hours >= 24) return pair(Math.floor(hours / 24), 'd', hours % 24, 'h');
+  return hours ? pair(hours, 'h', minutes % 60, 'min') : pair(minutes, 'min', seconds % 60, 's');
+}
+
+function pair(large: number, unit: string, small: number, smaller: string): string {
+  return small ? `${large} ${unit} ${small} ${smaller}` : `${large} ${unit}`;
+}
+
+/** A moment on an axis: as [`time`] has it, and hours:minutes:seconds where neighbours would read the same. */
+export function moment(ms: number): string {
+  if (!(ms >= 999_500)) return time(ms);
+  const seconds = Math.floor(ms / 1000);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const part = trim(((ms % 1000) / 1000).toFixed(3)).slice(1);
+  return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${part}`;
 }
 
 function digits(value: number): string {

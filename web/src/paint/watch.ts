@@ -5,7 +5,7 @@ import type { Side } from '../stream/reducer';
 import { OK, OUTCOMES } from '../stream/ring';
 import { group, type Theme } from '../theme/colours';
 import { fill, letter } from './patterns';
-import { HIGH, linear, LOW, logY, ticks, time } from './scales';
+import { HIGH, linear, LOW, logY, ticks, moment, time } from './scales';
 
 export interface View {
   from: number;
@@ -336,7 +336,7 @@ function axis(pen: Pen, top: number): void {
     ctx.fillStyle = theme.edge;
     ctx.fillRect(Math.round(x(tick)), top, 1, 4);
     const label = x(tick) > right - 20 ? 'right' : 'center';
-    text(pen, time(tick), x(tick), top + 13, label);
+    text(pen, moment(tick), x(tick), top + 13, label);
   }
   if (view.at >= view.from && view.at <= view.to) {
     ctx.fillStyle = theme.ink;

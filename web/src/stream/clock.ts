@@ -2,6 +2,15 @@
 
 export const SPEEDS = [0.01, 0.1, 1, 4, 16];
 
+/** What a picture that follows the clock shows. */
+export const WINDOW = 60_000;
+
+/** The last minute, with a little room on the right; the first seconds have room to grow into. */
+export function following(now: number): { from: number; to: number } {
+  const to = Math.max(5000, now + 0.02 * Math.min(now, WINDOW));
+  return { from: Math.max(0, now - WINDOW), to };
+}
+
 export interface Playback {
   from: number;
   to: number;

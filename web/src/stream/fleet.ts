@@ -42,6 +42,8 @@ export interface Decision {
   action: string;
   replica?: string;
   reason: string;
+  /** Reason and figures as one sentence. */
+  detail?: string;
 }
 
 /** From a cut, or an answer without a stream, to the next question. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { costs, price, rowOf, STAGES } from './costs';
-import { gates, hadUsers, type Rollout, serving, stepOf } from './rollout';
+import { brokenAt, gates, hadUsers, type Rollout, serving, stepOf } from './rollout';
 
 const ROLLOUT: Rollout = {
   from: '9c1f',
@@ -53,6 +53,13 @@ test('who serves, and whether green ever did', () => {
   expect(of('keeping')).toEqual(['green', true]);
   expect(of('rolled_back')).toEqual(['blue', true]);
   expect(of('refused')).toEqual(['blue', false]);
+});
+
+test('the step that a green failed at is known', () => {
+  const of = (stage: string, more: Partial<Rollout> = {}) => brokenAt({ ...ROLLOUT, stage, ...more });
+  expect([of('refused'), of('refused', { seen: SEEN }), of('rolled_back', { seen: SEEN })]).toEqual([1, 2, 4]);
+  expect([of('discarding', { seen: SEEN }), of('discarding', { detail: 'by hand: green had served for 3 s' })]).toEqual([2, 4]);
+  expect([of('keeping'), of('promoted'), of('of a later version')]).toEqual([-1, -1, -1]);
 });
 
 test('measured stages are counted once in their row', () => {

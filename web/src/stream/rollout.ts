@@ -48,6 +48,13 @@ export function stepOf(stage: string): number {
   return stage === 'promoted' ? STEPS.length : STEPS.findIndex((step) => step.stage === stage);
 }
 
+/** The step at which a green was sent away, or back. */
+export function brokenAt(rollout: Rollout): number {
+  if (!['discarding', 'returning', 'refused', 'rolled_back'].includes(rollout.stage)) return -1;
+  if (hadUsers(rollout)) return stepOf('watching');
+  return stepOf(rollout.seen?.requests ? 'loading' : 'proving');
+}
+
 export function isOver({ stage }: Rollout): boolean {
   return ['promoted', 'rolled_back', 'refused'].includes(stage);
 }
@@ -58,7 +65,9 @@ export function serving({ stage }: Rollout): 'blue' | 'green' {
 
 /** Green had users' requests: it serves, or it did before it was sent back. */
 export function hadUsers(rollout: Rollout): boolean {
-  return serving(rollout) === 'green' || ['returning', 'rolled_back'].includes(rollout.stage);
+  const { stage, detail } = rollout;
+  const wasSentBack = stage === 'discarding' && detail.includes('green had served');
+  return serving(rollout) === 'green' || ['returning', 'rolled_back'].includes(stage) || wasSentBack;
 }
 
 /** What green's p95 must stay under, beside a blue like that. */

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Passport } from '../api';
 import { openCounts } from '../paint/watch';
 import { bins, levels } from './bins';
-import { advance, fitting, seek } from './clock';
+import { advance, fitting, following, seek } from './clock';
 import { backOff } from './reader';
 import { apply, emptySide, emptyWorld, now, phaseAt, quantile, readout, snapshot } from './reducer';
 import { RequestRing } from './ring';
@@ -177,6 +177,14 @@ test('playing moves at its speed, stops at the end, and lasts about twenty secon
   expect(advance({ ...play, playing: false }, 50).at).toBe(90);
   expect([seek(play, -5).at, seek(play, 500).at]).toEqual([0, 100]);
   expect([31, 2000, 20_000, 69_000, 1e6].map(fitting)).toEqual([0.01, 0.1, 1, 4, 16]);
+});
+
+test('what is live fills its picture, however long it has been running', () => {
+  expect(following(100)).toEqual({ from: 0, to: 5000 });
+  for (const now of [30_000, 61_000, 3_600_000, 86_400_000]) {
+    const { from, to } = following(now);
+    expect((now - from) / (to - from), String(now)).toBeGreaterThan(0.97);
+  }
 });
 
 test('a trace is read, and what is wrong with it is named', () => {

@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type uPlot from 'uplot';
-import { logTicks } from '../paint/scales';
+import { logTicks, moment } from '../paint/scales';
 import { onTheme, theme, type Theme } from '../theme/colours';
 
 export interface Line {
@@ -85,13 +85,14 @@ function options(props: Props, width: number, colours: Theme): uPlot.Options {
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { time: false },
+      // A single moment, or none, is no reason to show hours around it.
+      x: { time: false, range: (_u, min, max) => (min < max ? [min, max] : [Math.max(0, (min ?? 1) - 1), (min ?? 0) + 1]) },
       y: props.log
         ? { distr: 3, range: (_u, min, max) => logRange(min, max, props.limit?.at) }
         : { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] },
     },
     axes: [
-      { ...axis, values: (_u, at) => at.map((second) => `${second} s`) },
+      { ...axis, values: (_u, at) => at.map((second) => moment(second * 1000)) },
       {
         ...axis,
         size: 64,
