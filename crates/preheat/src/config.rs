@@ -62,7 +62,7 @@ impl ConfigError {
                 "check that it is the right file; texts for warm-up belong into one of their own, named by \
                  `file` of a case"
             }
-            ConfigError::Read { .. } => "check the path given with --config",
+            ConfigError::Read { .. } => "check its path",
             ConfigError::Syntax { .. } => "correct the file at the place named",
             ConfigError::Schema { .. } => "`preheat check` alone shows every key with its value",
         }

@@ -63,7 +63,7 @@ impl Names {
         if !is_dns {
             return Err(configuration(
                 format!("`{name}` is no name for a cluster"),
-                "take lower-case letters, digits and dashes, a letter first",
+                "take at most 63 lower-case letters, digits and dashes, a letter first",
             ));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+".contains(c);
