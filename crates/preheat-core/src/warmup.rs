@@ -115,6 +115,18 @@ impl CaseReport {
         }
     }
 
+    /// The case run again: what came first stays its first run.
+    #[must_use]
+    pub fn again(mut self, earlier: &CaseReport) -> Self {
+        match (self.rounds.as_mut_slice(), earlier.rounds.first()) {
+            // A single run is steady already.
+            ([_], Some(first)) => self.rounds.insert(0, *first),
+            ([own, ..], Some(first)) => *own = *first,
+            _ => {}
+        }
+        self
+    }
+
     /// First ÷ steady; 1 when nothing was measured.
     #[must_use]
     pub fn ratio(&self) -> f64 {
@@ -200,6 +212,36 @@ mod tests {
 
     fn ms(values: &[u64]) -> Vec<Duration> {
         values.iter().map(|&v| Duration::from_millis(v)).collect()
+    }
+
+    #[test]
+    fn only_the_first_run_of_all_was_the_first() {
+        let of = |rounds: &[u64]| CaseReport {
+            name: "a".into(),
+            shape: "1x16".into(),
+            path: Path::Http,
+            instance: None,
+            rounds: ms(rounds),
+            settled: true,
+            output: OutputFacts {
+                rows: 1,
+                dim: 2,
+                finite: true,
+                ok: true,
+            },
+        };
+        let cold = of(&[90, 10, 12]);
+        for (again, want) in [
+            (&[11, 10, 10][..], &[90, 10, 10][..]),
+            (&[11], &[90, 11]),
+            (&[], &[]),
+        ] {
+            let case = of(again).again(&cold);
+            assert_eq!(case.rounds, ms(want));
+            // What is steady is what was measured last.
+            assert_eq!(case.steady(), of(again).steady());
+        }
+        assert_eq!(of(&[11]).again(&of(&[])).rounds, ms(&[11]));
     }
 
     #[test]

@@ -112,8 +112,20 @@ async fn a_replica_is_warmed_and_proven_again_while_it_serves() {
     );
     assert!(text.contains("event: case\n"), "{text}");
     assert_eq!(replica.get("/ready").await.status, 200);
+    // What the first user would have paid is not forgotten.
+    let firsts = |passport: &Value| {
+        let cases = passport["report"]["models"][0]["cases"].clone();
+        let cases = cases.as_array().unwrap().iter();
+        let mut firsts: Vec<_> = cases
+            .map(|case| format!("{} {} {}", case["name"], case["path"], case["first_ms"]))
+            .collect();
+        firsts.sort();
+        firsts
+    };
+    let passport = ask(&replica, Method::GET, "/v1/replica").await.json();
+    assert_eq!(firsts(&passport), firsts(&before));
     let stages = |passport: &Value| passport["report"]["models"][0]["waterfall"].clone();
-    let mut now = stages(&ask(&replica, Method::GET, "/v1/replica").await.json());
+    let mut now = stages(&passport);
     // The start is over; the first user came after it.
     let last = now.as_array_mut().unwrap().pop().unwrap();
     assert_eq!(
