@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, header};
 use preheat_api::state::ServiceState;
 use preheat_core::balance::BalancePolicy;
 use preheat_core::lifecycle::Exit;
@@ -27,7 +26,6 @@ use rustix::process::geteuid;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tower::ServiceBuilder;
-use tower_http::cors::CorsLayer;
 
 use crate::admin::{self, Admin};
 use crate::blueprint::Blueprint;
@@ -283,7 +281,7 @@ impl Gateway {
             let (config, shell) = (config.clone(), shell.clone());
             let front = Arc::clone(&self.front);
             let service = ServiceBuilder::new()
-                .option_layer(cors(&self.settings.cors_origins))
+                .option_layer(self.settings.cors_origins.layer())
                 // Boxed here it is moved once; it is large, and every layer would move it again.
                 .service_fn(move |request| Box::pin(data::serve(Arc::clone(&front), request)));
             self.tasks.spawn("listener", async move {
@@ -344,17 +342,6 @@ fn clear_service(of: &ServiceSettings) -> io::Result<()> {
         },
         rollout: None,
         ..state
-    })
-}
-
-/// Browsers may call from these origins; without any there is nothing to add.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
-    let origins: Vec<HeaderValue> = origins.iter().filter_map(|o| o.parse().ok()).collect();
-    (!origins.is_empty()).then(|| {
-        CorsLayer::new()
-            .allow_origin(origins)
-            .allow_methods([Method::GET, Method::POST])
-            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
     })
 }
 

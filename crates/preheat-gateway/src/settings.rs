@@ -12,6 +12,7 @@ use preheat_core::pool::PoolSize;
 use preheat_core::rollout::RolloutPolicy;
 use preheat_core::scaling::ScalePolicy;
 use preheat_core::{ReplicaId, Slo};
+use preheat_runtime::cors::Origins;
 use preheat_runtime::keys::Keys;
 use preheat_runtime::tls::TlsFiles;
 use preheat_runtime::{DrainLimits, EdgeConfig, cpu};
@@ -43,7 +44,7 @@ pub struct Settings {
     /// Requests a second for each key or client; none: no limit.
     pub rate: Option<f64>,
     pub health_is: HealthIs,
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Origins,
     pub limits: FrontLimits,
     pub drain: DrainLimits,
     pub dir: PathBuf,
@@ -134,7 +135,7 @@ impl Settings {
             admin_keys: keys("auth.admin_keys_file", &config.auth.admin_keys_file)?,
             rate: rate(config.limits.rate),
             health_is: server.health_is,
-            cors_origins: server.cors_origins.clone(),
+            cors_origins: origins(&server.cors_origins)?,
             limits: FrontLimits {
                 max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: server.body_timeout.0,
@@ -319,6 +320,10 @@ pub fn one_model(config: &Config, model: &Model, name: &str) -> Config {
 
 fn keys(setting: &'static str, path: &str) -> Result<Keys, SettingsError> {
     Keys::read(path).map_err(|e| error(setting, e.to_string(), e.remedy()))
+}
+
+fn origins(origins: &[String]) -> Result<Origins, SettingsError> {
+    Origins::read(origins).map_err(|e| error("server.cors_origins", e.to_string(), e.remedy()))
 }
 
 fn tls_files(tls: &config::Tls) -> Result<Option<TlsFiles>, SettingsError> {

@@ -6,6 +6,7 @@
 pub mod body;
 pub mod cgroup;
 pub mod child;
+pub mod cors;
 pub mod cpu;
 pub mod drain;
 pub mod edge;

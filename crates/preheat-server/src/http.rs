@@ -18,10 +18,8 @@ mod tei;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use tower_http::cors::CorsLayer;
 
 use crate::replica::Replica;
 use crate::wrapped::forward;
@@ -41,7 +39,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         ))
         .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
         .with_state(Arc::clone(replica));
-    match cors(&replica.settings.cors_origins) {
+    match replica.settings.cors_origins.layer() {
         Some(cors) => routes.layer(cors),
         None => routes,
     }
@@ -99,14 +97,4 @@ fn model_routes(replica: &Arc<Replica>) -> Router<Arc<Replica>> {
         .method_not_allowed_fallback(|| async {
             Fault::from(crate::serve_error::ServeError::Method)
         })
-}
-
-fn cors(origins: &[String]) -> Option<CorsLayer> {
-    let origins: Vec<HeaderValue> = origins.iter().filter_map(|o| o.parse().ok()).collect();
-    (!origins.is_empty()).then(|| {
-        CorsLayer::new()
-            .allow_origin(origins)
-            .allow_methods([Method::GET, Method::POST])
-            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
-    })
 }

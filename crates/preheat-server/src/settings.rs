@@ -33,6 +33,7 @@ use preheat_core::keepwarm::KeepWarmPolicy;
 use preheat_core::lifecycle::LifecycleSettings;
 use preheat_core::proof::Criteria;
 use preheat_engine::source::FetchOptions;
+use preheat_runtime::cors::Origins;
 use preheat_runtime::tls::TlsFiles;
 use preheat_runtime::{DrainLimits, EdgeConfig};
 
@@ -59,7 +60,7 @@ pub struct Settings {
     pub max_body: usize,
     pub body_timeout: Duration,
     pub health_is: HealthIs,
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Origins,
     pub api_keys: Keys,
     pub admin_keys: Keys,
     pub limits: Limits,
@@ -108,7 +109,7 @@ impl Settings {
             max_body: usize::try_from(listens.max_body.0).unwrap_or(usize::MAX),
             body_timeout: listens.body_timeout.0,
             health_is: listens.health_is,
-            cors_origins: listens.cors_origins.clone(),
+            cors_origins: server::origins(&listens.cors_origins)?,
             api_keys: server::keys("auth.api_keys_file", &config.auth.api_keys_file)?,
             admin_keys: server::keys("auth.admin_keys_file", &config.auth.admin_keys_file)?,
             limits: server::limits(&config.limits),

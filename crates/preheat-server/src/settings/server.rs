@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use preheat_api::config;
+use preheat_runtime::cors::Origins;
 use preheat_runtime::keys::Keys;
 use preheat_runtime::tls::TlsFiles;
 
@@ -56,6 +57,11 @@ pub(super) fn tls_files(tls: &config::Tls) -> Result<Option<TlsFiles>, SettingsE
 
 pub(super) fn keys(setting: &str, path: &str) -> Result<Keys, SettingsError> {
     Keys::read(path).map_err(|e| SettingsError::new(setting, e.to_string(), e.remedy()))
+}
+
+pub(super) fn origins(origins: &[String]) -> Result<Origins, SettingsError> {
+    Origins::read(origins)
+        .map_err(|e| SettingsError::new("server.cors_origins", e.to_string(), e.remedy()))
 }
 
 pub(super) fn limits(limits: &config::Limits) -> Limits {

@@ -35,6 +35,7 @@ mod faults;
 mod gateway;
 mod grpc;
 mod lifecycle;
+mod pages;
 mod refusals;
 mod tensors;
 mod upkeep;
