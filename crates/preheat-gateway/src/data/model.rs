@@ -1,9 +1,12 @@
 //! Which model a request asks for, where a gateway has several: by its path, or by what its body
 //! says first.
 
+use std::borrow::Cow;
+
 use http::request::Parts;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 use preheat_runtime::replay::Replay;
 use serde_json::Value;
 
@@ -16,11 +19,12 @@ const BEGINNING: usize = 1024;
 const PREFIX: usize = 5;
 
 /// `/v2/models/{model}/…`
-pub fn in_path(path: &str) -> Option<&str> {
+pub fn in_path(path: &str) -> Option<Cow<'_, str>> {
     let rest = path.strip_prefix("/v2/models/")?;
     let model = rest.split('/').next()?;
     // A route of its own.
-    (!model.is_empty() && model != "stats").then_some(model)
+    let is_named = !model.is_empty() && model != "stats";
+    is_named.then(|| percent_decode_str(model).decode_utf8_lossy())
 }
 
 /// What the body says; none where it says nothing. The body can be read again afterwards.
@@ -94,11 +98,13 @@ mod tests {
         for (path, model) in [
             ("/v2/models/a/infer", Some("a")),
             ("/v2/models/a", Some("a")),
+            ("/v2/models/org%2Fa%20b/infer", Some("org/a b")),
+            ("/v2/models/%FF/infer", Some("\u{fffd}")),
             ("/v2/models/stats", None),
             ("/v2/models/", None),
             ("/embed", None),
         ] {
-            assert_eq!(in_path(path), model, "{path}");
+            assert_eq!(in_path(path).as_deref(), model, "{path}");
         }
     }
 

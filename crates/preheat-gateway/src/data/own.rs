@@ -15,6 +15,7 @@ use preheat_runtime::metrics;
 use serde::Serialize;
 
 use super::body::Body;
+use super::model;
 use super::route::Front;
 use crate::refusal::Refusal;
 use crate::report;
@@ -62,8 +63,7 @@ pub fn answer(
 
 /// `/v2/models/{model}/ready`, with or without a version.
 fn model_ready(services: &[Arc<Service>], path: &str) -> Option<Response<Body>> {
-    let rest = path.strip_prefix("/v2/models/")?.strip_suffix("/ready")?;
-    let model = rest.split('/').next()?;
+    let model = model::in_path(path.strip_suffix("/ready")?)?;
     let service = services.iter().find(|s| s.name == model)?;
     Some(readiness(std::slice::from_ref(service)))
 }

@@ -184,7 +184,7 @@ impl Front {
             return Ok(only);
         }
         let model = match model::in_path(parts.uri.path()) {
-            Some(model) => Some(model.to_owned()),
+            Some(model) => Some(model.into_owned()),
             None => model::in_body(parts, body, is_grpc).await?,
         };
         let Some(model) = model else {

@@ -8,6 +8,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use preheat_api::classify::Score;
 use preheat_api::embed::EmbedAnswer;
 use preheat_api::headers;
@@ -152,7 +153,7 @@ impl HttpConnection {
         tensors
             .iter()
             .for_each(|tensor| body.extend_from_slice(tensor.data()));
-        let path = format!("/v2/models/{}/infer", self.model);
+        let path = self.inference();
         let octets = "application/octet-stream";
         let (split, answer) = self.send(&path, octets, Some(length), body.into()).await?;
         let split = split.filter(|&at| at <= answer.len());
@@ -182,9 +183,15 @@ impl HttpConnection {
         let tensor = json!({
             "name": preheat_api::oip::TEXT_INPUT, "shape": [texts.len()], "datatype": "BYTES", "data": texts,
         });
-        let path = format!("/v2/models/{}/infer", self.model);
+        let path = self.inference();
         let body = json!({ "inputs": [tensor] });
         oip(&self.post(&path, &body).await?)
+    }
+
+    /// A name may hold what a path may not.
+    fn inference(&self) -> String {
+        let model = utf8_percent_encode(&self.model, NON_ALPHANUMERIC);
+        format!("/v2/models/{model}/infer")
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, DoorError> {

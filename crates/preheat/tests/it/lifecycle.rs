@@ -326,3 +326,15 @@ async fn cold_requests(replica: &Replica) -> f64 {
         .find(|line| line.starts_with("preheat_cold_requests_total"));
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
+
+/// Names of hubs hold a slash, folders of people a blank.
+#[tokio::test]
+async fn a_model_may_be_called_what_a_path_may_not_hold() {
+    for name in ["org/embedder", "my modèl?"] {
+        let config = SIM.replace("\"embedder\"", &format!("\"{name}\""));
+        let replica = Start::with(&config).ready().await;
+        let ask = json!({"model": name, "input": "x"});
+        let answer = replica.post("/v1/embeddings", &ask).await;
+        assert_eq!(answer.status, 200, "{name}: {answer:?}");
+    }
+}
