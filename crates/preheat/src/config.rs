@@ -98,7 +98,7 @@ pub fn resolve(
     for setting in SETTINGS {
         let layers = [
             env(setting.env)
-                .filter(|v| !v.is_empty())
+                .filter(|v| !v.is_empty() && !is_service_link(setting.env, v))
                 .map(|v| (Origin::Environment(setting.env), v)),
             flags
                 .get(setting.flag)
@@ -120,12 +120,20 @@ pub fn resolve(
     Ok(Effective { config, origins })
 }
 
+/// Kubernetes tells each pod of each service in its namespace, in variables of that service's name: of one
+/// called `preheat` it says `PREHEAT_PORT=tcp://10.0.0.1:8000`. That is nobody's setting.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let protocols = ["tcp://", "udp://", "sctp://"];
+    name.ends_with("_PORT") && protocols.iter().any(|p| value.starts_with(p))
+}
+
 /// Sets one key from text. What kind of value the text is follows from the key: it is the first
 /// reading that the schema takes.
 fn set(tree: &mut Value, key: &str, text: &str, origin: &Origin) -> Result<(), ConfigError> {
     let readings = [
         serde_json::from_str(text).ok(),
         Some(Value::String(text.to_owned())),
+        switch(text).map(Value::Bool),
     ];
     let mut problem = None;
     for value in readings.into_iter().flatten() {
@@ -140,6 +148,15 @@ fn set(tree: &mut Value, key: &str, text: &str, origin: &Origin) -> Result<(), C
         }
     }
     problem.map_or(Ok(()), Err)
+}
+
+/// The other words in which people switch things on and off in variables.
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 fn parse(tree: &Value, origin: &Origin) -> Result<Config, ConfigError> {

@@ -2,6 +2,7 @@
 
 use super::SettingsError;
 use preheat_api::config::Config;
+use preheat_api::quantity::Span;
 
 pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
     let positive = |key: &str, value: usize| match value {
@@ -20,10 +21,30 @@ pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
             "give a number from 0 to below 1",
         )),
     };
+    let time = |key: &str, span: Span| match span.0.is_zero() {
+        true => Err(SettingsError::new(
+            key,
+            "leaves no time",
+            "give a time above 0, such as \"30s\"",
+        )),
+        false => Ok(()),
+    };
     positive("limits.concurrency", config.limits.concurrency)?;
     positive("limits.client_batch", config.limits.client_batch)?;
     positive("warmup.rounds", config.warmup.rounds)?;
     positive("server.max_connections", config.server.max_connections)?;
+    time("limits.request_timeout", config.limits.request_timeout)?;
+    time("server.header_timeout", config.server.header_timeout)?;
+    time("server.body_timeout", config.server.body_timeout)?;
+    time("server.idle_timeout", config.server.idle_timeout)?;
+    time("warmup.timeout", config.warmup.timeout)?;
+    if config.limits.rate < 0.0 {
+        return Err(SettingsError::new(
+            "limits.rate",
+            format!("{} is not a rate", config.limits.rate),
+            "give requests a second, or 0 for no limit",
+        ));
+    }
     share("memory.headroom", config.memory.headroom)?;
     share("warmup.tolerance", config.warmup.tolerance)?;
     if config.warmup.max_first_ratio < 1.0 {

@@ -141,3 +141,43 @@ fn numbers_and_words_are_read_as_the_key_wants_them() {
     assert_eq!(config.slo.p95.0.as_secs(), 1);
     assert_eq!(config.model[0].source, "./m");
 }
+
+#[test]
+fn switches_in_variables_are_the_words_that_people_use() {
+    for (word, on) in [
+        ("1", true),
+        ("TRUE", true),
+        ("yes", true),
+        ("On", true),
+        ("0", false),
+        ("False", false),
+        ("no", false),
+        ("off", false),
+    ] {
+        let pairs = [("SKIP_WARMUP", word)];
+        let env = env(&pairs);
+        let effective = resolve(None, None, &flags(&[]), env).unwrap();
+        assert_eq!(effective.config.warmup.skip, on, "{word}");
+    }
+    let maybe = env(&[("SKIP_WARMUP", "maybe")]);
+    let said = resolve(None, None, &flags(&[]), maybe).unwrap_err();
+    let said = said.to_string();
+    assert!(said.contains("expected true or false"), "{said}");
+    // What is a word or a number for its key stays one.
+    let words = env(&[("PREHEAT_KEEP_WARM", "off"), ("PREHEAT_INSTANCES", "1")]);
+    let config = resolve(None, None, &flags(&[]), words).unwrap().config;
+    assert_eq!(config.keepwarm.mode, preheat_api::config::Upkeep::Off);
+    assert_eq!(config.model[0].instances, 1);
+}
+
+#[test]
+fn variables_that_kubernetes_makes_of_a_service_are_no_settings() {
+    let env = env(&[
+        ("PREHEAT_PORT", "tcp://10.96.0.12:8000"),
+        ("PREHEAT_GRPC_PORT", "udp://10.96.0.13:8001"),
+    ]);
+    let effective = resolve(None, None, &flags(&[]), env).unwrap();
+    let server = &effective.config.server;
+    assert_eq!((server.port, server.grpc_port), (8000, 8001));
+    assert_eq!(effective.origins.get("server.port"), None);
+}

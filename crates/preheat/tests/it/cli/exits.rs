@@ -44,6 +44,24 @@ fn warm_ends_with_the_code_of_what_failed() {
             10,
         ),
         (
+            "no time for an answer",
+            "[limits]\nrequest_timeout = \"0s\"\n".into(),
+            "configuration",
+            10,
+        ),
+        (
+            "less than no requests",
+            "[limits]\nrate = -1\n".into(),
+            "configuration",
+            10,
+        ),
+        (
+            "a page that is no origin",
+            "[server]\ncors_origins = [\"app.example.com\"]\n".into(),
+            "configuration",
+            10,
+        ),
+        (
             "no such folder",
             "[[model]]\nsource = \"./nowhere\"\n".into(),
             "fetching",
