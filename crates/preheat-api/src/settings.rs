@@ -44,7 +44,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "memory.limit" "memory-limit" "PREHEAT_MEMORY_LIMIT" "Memory limit, or auto"
     "memory.headroom" "memory-headroom" "PREHEAT_MEMORY_HEADROOM" "Share of memory that must stay free"
     "warmup.skip" "skip-warmup" "SKIP_WARMUP" "Serve without warm-up, reported as unproven"
-    "warmup.rounds" "warmup-rounds" "PREHEAT_WARMUP_ROUNDS" "Rounds of each case at least"
+    "warmup.rounds" "warmup-rounds" "PREHEAT_WARMUP_ROUNDS" "Rounds of each case on each instance at least; engines whose shapes keep no state need two of the usual three"
     "warmup.max_rounds" "warmup-max-rounds" "PREHEAT_WARMUP_MAX_ROUNDS" "Rounds of each case at most"
     "warmup.tolerance" "warmup-tolerance" "PREHEAT_WARMUP_TOLERANCE" "Spread that counts as settled"
     "warmup.max_first_ratio" "max-first-ratio" "PREHEAT_MAX_FIRST_RATIO" "First request as a multiple of steady"

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Rounds of each case where nobody says otherwise.
+pub const USUAL_ROUNDS: usize = 3;
+
 /// How often a case is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RoundPolicy {
@@ -14,10 +17,11 @@ pub struct RoundPolicy {
 }
 
 impl RoundPolicy {
-    /// For an engine whose shapes have no state the second run is as good as any later one.
+    /// For an engine whose shapes have no state the second run is as good as any later one; who asks for
+    /// more than the usual number has a reason.
     #[must_use]
     pub fn for_engine(self, shape_state: bool) -> Self {
-        if shape_state {
+        if shape_state || self.min > USUAL_ROUNDS {
             self
         } else {
             RoundPolicy {
@@ -263,6 +267,14 @@ mod tests {
         let policy = POLICY.for_engine(false);
         assert_eq!(policy.next(&ms(&[12])), Rounds::Again);
         assert_eq!(policy.next(&ms(&[12, 10])), Rounds::Settled);
+    }
+
+    #[test]
+    fn more_rounds_than_usual_are_run_on_every_engine() {
+        let asked = RoundPolicy { min: 5, ..POLICY };
+        let policy = asked.for_engine(false);
+        assert_eq!(policy.next(&ms(&[12, 10, 10, 10])), Rounds::Again);
+        assert_eq!(policy.next(&ms(&[12, 10, 10, 10, 10])), Rounds::Settled);
     }
 
     #[test]

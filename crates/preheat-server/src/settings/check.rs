@@ -47,6 +47,16 @@ pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
     }
     share("memory.headroom", config.memory.headroom)?;
     share("warmup.tolerance", config.warmup.tolerance)?;
+    if config.warmup.max_rounds < config.warmup.rounds {
+        return Err(SettingsError::new(
+            "warmup.max_rounds",
+            format!(
+                "{} is less than warmup.rounds, which is {}",
+                config.warmup.max_rounds, config.warmup.rounds
+            ),
+            "raise it, or lower warmup.rounds",
+        ));
+    }
     if config.warmup.max_first_ratio < 1.0 {
         return Err(SettingsError::new(
             "warmup.max_first_ratio",

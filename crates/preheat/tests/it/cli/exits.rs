@@ -56,6 +56,12 @@ fn warm_ends_with_the_code_of_what_failed() {
             10,
         ),
         (
+            "more rounds than there may be",
+            "[warmup]\nrounds = 30\n".into(),
+            "configuration",
+            10,
+        ),
+        (
             "a page that is no origin",
             "[server]\ncors_origins = [\"app.example.com\"]\n".into(),
             "configuration",
