@@ -184,7 +184,8 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
     };
     thread::scope(|scope| {
         let tokenizer = spawn(scope, "tokenizer", || {
-            tokenizer::open(&files.tokenizer, config.max_tokens, places)
+            tokenizer::open(&files.tokenizer, config.max_tokens, places)?
+                .within(config.vocab, &files.tokenizer)
         })?;
         let mut stages = vec![config_stage];
         let mut note = |stage: StageTiming| stages.push(stage);

@@ -230,6 +230,18 @@ impl Tokenizer {
     }
 }
 
+impl Tokenizer {
+    /// The largest id that is seen without a walk through the vocabulary. Byte pairs lie in no order in
+    /// their compiled form: of those it is that of an added token.
+    fn largest_known_id(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Compiled { compiled, .. } => compiled.largest_known_id(),
+            Kind::Library { library, .. } => library.get_vocab(true).into_values().max(),
+            Kind::Whitespace { vocab } => vocab.checked_sub(1),
+        }
+    }
+}
+
 /// Whether the model's special tokens are put around the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Special {

@@ -82,7 +82,8 @@ impl Origins {
 fn header(origin: &str) -> Option<HeaderValue> {
     let uri: Uri = origin.parse().ok()?;
     let whole = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-    let plain = whole == origin && !origin.contains(|c: char| matches!(c, '@' | '*') || c.is_ascii_uppercase());
+    let plain = whole == origin
+        && !origin.contains(|c: char| matches!(c, '@' | '*') || c.is_ascii_uppercase());
     plain.then(|| origin.parse().ok())?
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use preheat_engine::{Tensor, TokenizeError, Tokenizer};
+use preheat_engine::{SECOND, Tensor, TokenizeError, Tokenizer};
 use preheat_runtime::Tasks;
 use tokio::sync::Semaphore;
 
@@ -130,10 +130,10 @@ impl Preparer {
             Inputs::Pairs(pairs) => pairs,
         };
         if pairs.iter().map(TextPair::bytes).sum::<usize>() <= INLINE_BYTES {
-            return encode(tokenizer, &pairs, too_long);
+            return encode(tokenizer, vocab, &pairs, too_long);
         }
         let tokenizer = Arc::clone(tokenizer);
-        self.elsewhere(move || encode(&tokenizer, &pairs, too_long))
+        self.elsewhere(move || encode(&tokenizer, vocab, &pairs, too_long))
             .await
     }
 
@@ -160,6 +160,7 @@ impl Preparer {
 
 fn encode(
     tokenizer: &Tokenizer,
+    vocab: usize,
     pairs: &[TextPair],
     too_long: TooLong,
 ) -> Result<Vec<Vec<u32>>, ServeError> {
@@ -167,6 +168,7 @@ fn encode(
         .iter()
         .map(|pair| {
             let row = pair.encode(tokenizer).map_err(no_tokens)?;
+            known(row.iter().map(|id| id & !SECOND), vocab)?;
             // Only a row that is full can have been cut.
             if too_long == TooLong::Refuse && row.len() == tokenizer.max_tokens() {
                 let (got, limit) = (
@@ -188,11 +190,7 @@ fn fit(
     limit: usize,
     too_long: TooLong,
 ) -> Result<Vec<u32>, ServeError> {
-    // Checked here: in a batch it would fail the requests beside it.
-    if let Some(id) = row.iter().find(|&&id| id as usize >= vocab) {
-        let why = format!("token id {id} is not in the vocabulary of {vocab}");
-        return Err(ServeError::Malformed(why));
-    }
+    known(row.iter().copied(), vocab)?;
     match too_long {
         _ if row.is_empty() => Err(ServeError::NoInput),
         TooLong::Refuse if row.len() > limit => Err(ServeError::TooLong {
@@ -206,6 +204,49 @@ fn fit(
     }
 }
 
+/// Checked here: in a batch it would fail the requests beside it.
+fn known(mut row: impl Iterator<Item = u32>, vocab: usize) -> Result<(), ServeError> {
+    match row.find(|&id| id as usize >= vocab) {
+        None => Ok(()),
+        Some(id) => {
+            let why = format!("token id {id} is not in the vocabulary of {vocab}");
+            Err(ServeError::Malformed(why))
+        }
+    }
+}
+
 pub(crate) fn no_tokens(error: TokenizeError) -> ServeError {
     ServeError::Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts alone, in pairs, and ids: one that a model has no vector for would fail all that it is batched
+    /// with.
+    #[tokio::test]
+    async fn ids_beyond_the_vocabulary_are_refused_before_they_are_batched() {
+        let preparer = Preparer::new(Tasks::default());
+        let tokenizer = Arc::new(Tokenizer::whitespace(16, 1000));
+        let pair = TextPair {
+            first: "a".into(),
+            second: Some("b".into()),
+        };
+        let inputs = [
+            Inputs::Texts(vec!["word ".repeat(2000)]),
+            Inputs::Texts(vec!["a b c".into()]),
+            Inputs::Pairs(vec![pair]),
+            Inputs::Tokens(vec![vec![999]]),
+        ];
+        for inputs in inputs {
+            let rows = |vocab| preparer.rows(&tokenizer, vocab, inputs.clone(), TooLong::Cut);
+            assert!(rows(1000).await.is_ok(), "{inputs:?}");
+            let refused = rows(1).await;
+            assert!(
+                matches!(&refused, Err(ServeError::Malformed(why)) if why.contains("vocabulary")),
+                "{refused:?}"
+            );
+        }
+    }
 }

@@ -211,6 +211,7 @@ pub(super) fn modules(dir: &Path) -> Result<(Pooling, bool), LoadError> {
     let Some(modules) = optional(dir, "modules.json")? else {
         return Ok((pooling, normalize));
     };
+    no_default_prompt(dir)?;
     let list = modules.value.as_array();
     for module in list.ok_or_else(|| modules.complain("", "is not a list"))? {
         let text = |field| module.get(field).and_then(|value| value.as_str());
@@ -237,6 +238,25 @@ pub(super) fn modules(dir: &Path) -> Result<(Pooling, bool), LoadError> {
         }
     }
     Ok((pooling, normalize))
+}
+
+/// sentence-transformers puts it in front of every text; vectors without it would look like the right ones.
+fn no_default_prompt(dir: &Path) -> Result<(), LoadError> {
+    let Some(json) = optional(dir, "config_sentence_transformers.json")? else {
+        return Ok(());
+    };
+    let name = json
+        .value
+        .get("default_prompt_name")
+        .and_then(Value::as_str);
+    let prompt = name.and_then(|name| json.value.get("prompts")?.get(name)?.as_str());
+    match (name, prompt) {
+        (Some(name), Some(prompt)) if !prompt.is_empty() => Err(LoadError::Prompt {
+            name: name.to_owned(),
+            path: json.path,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn is_inside(path: &str) -> bool {

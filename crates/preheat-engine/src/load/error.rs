@@ -43,8 +43,16 @@ pub enum LoadError {
         found: String,
         known: &'static [&'static str],
     },
+    #[error("{path}: the default prompt `{name}` is not put in front of texts here")]
+    Prompt { path: PathBuf, name: String },
     #[error("{path} is not a usable tokenizer: {reason}")]
     Tokenizer { path: PathBuf, reason: String },
+    #[error("{path} gives the token id {id}, the model's vocabulary ends before {vocab}")]
+    Vocabulary {
+        path: PathBuf,
+        id: u32,
+        vocab: usize,
+    },
     #[error("{path} is truncated or corrupt ({bytes} bytes)")]
     Corrupt {
         path: PathBuf,
@@ -118,13 +126,14 @@ impl LoadError {
             LoadError::TooLarge { .. } => "file_too_large",
             LoadError::Json { .. } | LoadError::Config { .. } => "config_invalid",
             LoadError::UnknownArchitecture { .. } => "architecture_unknown",
-            LoadError::Unsupported { .. } => "unsupported",
+            LoadError::Unsupported { .. } | LoadError::Prompt { .. } => "unsupported",
             LoadError::Tokenizer { .. } => "tokenizer_invalid",
             LoadError::Corrupt { .. } | LoadError::StateDict { .. } => "weights_corrupt",
             LoadError::Pickle { .. } => "pickle_refused",
             LoadError::Checksum { .. } => "checksum_wrong",
             LoadError::MissingTensor { .. }
             | LoadError::Shape { .. }
+            | LoadError::Vocabulary { .. }
             | LoadError::TensorDtype { .. } => "weights_mismatch",
             LoadError::Onnx { .. } => "onnx_invalid",
             LoadError::Library { .. } => "library_unusable",
@@ -166,6 +175,10 @@ impl LoadError {
             LoadError::Unsupported { what, known, .. } => {
                 format!("choose a model whose {what} is one of {}, or another engine", known.join(", "))
             }
+            LoadError::Prompt { path, .. } => format!(
+                "take default_prompt_name out of {}, and send the prompt in front of each text",
+                path.display()
+            ),
             LoadError::Corrupt { path, .. } => {
                 format!("delete {} and fetch it again", path.display())
             }
@@ -185,6 +198,11 @@ impl LoadError {
             LoadError::MissingTensor { .. } | LoadError::Shape { .. } => {
                 "fetch config.json and the weights again from one revision; these two do not belong \
                  together"
+                    .to_owned()
+            }
+            LoadError::Vocabulary { .. } => {
+                "fetch config.json, tokenizer.json and the weights again from one revision; these do not \
+                 belong together"
                     .to_owned()
             }
             LoadError::TensorDtype { .. } => {

@@ -21,7 +21,7 @@ const WEIGHTS: [&str; 5] = {
 /// an archive, this is its name here.
 const ONNX: &str = "model.onnx";
 const CONFIG: &str = "config.json";
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
@@ -29,6 +29,7 @@ const OTHERS: [&str; 7] = [
     "modules.json",
     "1_Pooling/config.json",
     "sentence_bert_config.json",
+    "config_sentence_transformers.json",
 ];
 
 /// Every name that a source may be asked for, the weights last.

@@ -25,6 +25,7 @@ use added::{Added, Enough, Part};
 use blob::{Blob, Section};
 use details::Mapped;
 use recipe::Recipe;
+use table::Tokens;
 
 use super::library::Pipeline;
 use super::pair::Pair;
@@ -92,6 +93,11 @@ impl Compiled {
         let mut ids = Vec::new();
         self.add_text(text, most, &mut ids);
         ids
+    }
+
+    pub(super) fn largest_known_id(&self) -> Option<u32> {
+        let added = self.raw.ids().chain(self.normalized.ids());
+        added.chain(Tokens::of(&self.blob).last_id()).max()
     }
 
     /// None: this tokenizer has no form for two texts.

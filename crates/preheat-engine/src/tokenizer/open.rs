@@ -23,6 +23,24 @@ pub(crate) struct Opened {
     pub(crate) form: TokenizerForm,
 }
 
+impl Opened {
+    /// A tokenizer of another model gives ids that this one has no vector for: the first text with one of
+    /// them would fail, and what is batched with it.
+    ///
+    /// # Errors
+    /// An id at or above `vocab`.
+    pub(crate) fn within(self, vocab: usize, path: &Path) -> Result<Self, LoadError> {
+        match self.tokenizer.largest_known_id() {
+            Some(id) if id as usize >= vocab => Err(LoadError::Vocabulary {
+                path: path.to_owned(),
+                id,
+                vocab,
+            }),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// The model's own tokenizer: its compiled form, where there is a place to keep one and the file
 /// has one, else the `tokenizers` crate.
 pub(crate) fn open(

@@ -20,8 +20,7 @@ struct Pair {
 
 impl Pair {
     fn of(tokenizer: &Value, max_tokens: usize) -> Self {
-        let mut tiny = Tiny::bert();
-        tiny.tokenizer = tokenizer.clone();
+        let mut tiny = Tiny::bert().reading(tokenizer.clone());
         tiny.config["max_position_embeddings"] = json!(max_tokens);
         tiny.add(
             "embeddings.position_embeddings.weight",
@@ -243,9 +242,9 @@ fn details_that_differ_come_from_the_file_when_somebody_asks() {
 
 /// What a changed tokenizer file gives, and why.
 fn reason(change: impl FnOnce(&mut Value), json: &Value) -> String {
-    let mut tiny = Tiny::bert();
-    tiny.tokenizer = json.clone();
-    change(&mut tiny.tokenizer);
+    let mut json = json.clone();
+    change(&mut json);
+    let tiny = Tiny::bert().reading(json);
     let (dir, artefacts) = (tiny.write(), TempDir::new().unwrap());
     let [first, second] = [(); 2].map(|()| load_with(&dir, &artefacts));
     assert_eq!(first.tokenizer_form, second.tokenizer_form);

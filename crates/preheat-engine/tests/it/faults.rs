@@ -209,6 +209,9 @@ fn tokenizers_that_cannot_work_are_refused() {
     assert_eq!(error.code(), "tokenizer_invalid");
     let error = changed(|tiny| tiny.max_seq_length = Some(2));
     assert!(matches!(&error, LoadError::Tokenizer { reason, .. } if reason.contains("no room")));
+    let error = changed(|tiny| tiny.tokenizer["added_tokens"][0]["id"] = json!(99));
+    assert!(matches!(&error, LoadError::Vocabulary { id: 99, .. }));
+    assert_eq!(error.code(), "weights_mismatch");
 }
 
 #[test]

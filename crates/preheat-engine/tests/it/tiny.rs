@@ -173,6 +173,21 @@ impl Tiny {
         self.add(&format!("{name}.bias"), &[HIDDEN]);
     }
 
+    /// With a vector for each token of this tokenizer.
+    pub(crate) fn reading(mut self, tokenizer: Value) -> Self {
+        let model = match &tokenizer["model"]["vocab"] {
+            Value::Object(ids) => ids.values().filter_map(Value::as_u64).max(),
+            pieces => pieces.as_array().map(|pieces| pieces.len() as u64),
+        };
+        let added = tokenizer["added_tokens"].as_array().into_iter().flatten();
+        let added = added.filter_map(|token| token["id"].as_u64());
+        let count = added.chain(model).max().map_or(0, |last| last as usize + 1);
+        self.config["vocab_size"] = json!(count);
+        self.add("embeddings.word_embeddings.weight", &[count, HIDDEN]);
+        self.tokenizer = tokenizer;
+        self
+    }
+
     /// Random numbers that depend on the name alone.
     pub(crate) fn add(&mut self, name: &str, shape: &[usize]) {
         let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15u64, |state, byte| {

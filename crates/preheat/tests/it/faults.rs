@@ -88,6 +88,36 @@ const FAULTS: &[Fault] = &[
         exit: 12,
     },
     Fault {
+        // Vectors without it would look like the right ones.
+        name: "a prompt in front of every text",
+        damage: |folder| {
+            let config = json!({"prompts": {"query": "query: "}, "default_prompt_name": "query"});
+            let path = folder.join("config_sentence_transformers.json");
+            // There or not, it is a link into the model's own folder.
+            let _ = fs::remove_file(&path);
+            fs::write(path, config.to_string()).unwrap();
+        },
+        stage: "loading",
+        cause: "default prompt `query`",
+        exit: 12,
+    },
+    Fault {
+        // Its texts would fail, and what is batched with them.
+        name: "tokenizer of another model",
+        damage: |folder| {
+            edit(folder, "tokenizer.json", |tokenizer| {
+                let tokens = tokenizer["added_tokens"].as_array_mut().unwrap();
+                let mut token = tokens[0].clone();
+                token["content"] = json!("[ANOTHER]");
+                token["id"] = json!(30_522);
+                tokens.push(token);
+            });
+        },
+        stage: "loading",
+        cause: "30522",
+        exit: 12,
+    },
+    Fault {
         name: "broken tokenizer",
         damage: |folder| rewrite(folder, "tokenizer.json", |bytes| bytes.truncate(1000)),
         stage: "loading",

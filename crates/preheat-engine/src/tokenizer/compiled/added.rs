@@ -59,6 +59,10 @@ impl Added {
         Some(added)
     }
 
+    pub(in crate::tokenizer) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.tokens.iter().map(|(_, token)| token.id)
+    }
+
     /// Calls `each` for every part, in order, until it says that it has enough.
     pub(in crate::tokenizer) fn split(
         &self,

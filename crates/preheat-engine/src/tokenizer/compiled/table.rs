@@ -99,6 +99,15 @@ impl<'a> Tokens<'a> {
     }
 }
 
+impl Tokens<'_> {
+    /// They lie in the order of their ids.
+    pub(super) fn last_id(&self) -> Option<u32> {
+        let last = (self.tokens.len() / 3).checked_sub(1)?;
+        let [_, _, id] = self.tokens.entry(last);
+        Some(id)
+    }
+}
+
 /// Texts differ from each other, and come in the order of their ids.
 pub(in crate::tokenizer) fn write_tokens<'t>(
     tokens: impl Iterator<Item = (&'t [u8], u32)>,
