@@ -7,6 +7,7 @@ mod requests;
 
 use std::sync::Arc;
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
@@ -121,7 +122,11 @@ async fn rewarm(State(replica): Shared) -> Result<Response, Fault> {
 }
 
 /// Planned requests through the front door, and what came of them.
-async fn load(State(replica): Shared, Json(wish): Json<LoadRequest>) -> Result<Response, Fault> {
+async fn load(
+    State(replica): Shared,
+    wish: Result<Json<LoadRequest>, JsonRejection>,
+) -> Result<Response, Fault> {
+    let Json(wish) = wish.map_err(|error| ServeError::Malformed(error.body_text()))?;
     if !replica.service.gate.is_open() {
         return Err(replica.service.not_ready().into());
     }

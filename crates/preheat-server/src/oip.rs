@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use preheat_api::oip::{self, Data, InputTensor, ModelMetadata, ServerMetadata, TensorMetadata};
-use preheat_engine::{Element, Task, Tensor, TensorSpec};
+use preheat_engine::{Element, EngineInfo, Task, Tensor, TensorSpec};
 use serde_json::Value;
 
 use crate::prepare::{Inputs, TextPair};
@@ -20,37 +20,37 @@ pub fn server_metadata() -> ServerMetadata {
     }
 }
 
-/// What the model takes and gives. The length of its rows is not known before it is loaded.
-pub fn model_metadata(service: &Service) -> ModelMetadata {
-    let info = service.loaded().map(|loaded| loaded.info);
-    let dim = info
-        .as_ref()
-        .and_then(|i| i64::try_from(i.dim).ok())
-        .unwrap_or(-1);
+/// What the model takes and gives.
+///
+/// # Errors
+/// [`ServeError::NotReady`] before it is loaded: until then nobody knows.
+pub fn model_metadata(service: &Service) -> Result<ModelMetadata, ServeError> {
+    let loaded = service.loaded().ok_or_else(|| service.not_ready())?;
+    Ok(described(service.name.as_str(), &loaded.info))
+}
+
+fn described(name: &str, info: &EngineInfo) -> ModelMetadata {
+    let signature = &info.signature;
     let tensor = |name: &str, datatype: &str, shape| TensorMetadata {
         name: name.into(),
         datatype: datatype.into(),
         shape,
     };
-    let task = info.as_ref().map_or(Task::Embed, |i| i.signature.task);
-    let own = info
-        .as_ref()
-        .map(|info| &info.signature)
-        .filter(|s| !s.task.takes_texts());
-    let (inputs, outputs) = match own {
-        Some(signature) => (
+    let dim = i64::try_from(info.dim).unwrap_or(-1);
+    let (inputs, outputs) = match signature.task.takes_texts() {
+        false => (
             signature.inputs.iter().map(declared).collect(),
             signature.outputs.iter().map(declared).collect(),
         ),
-        None => (
+        true => (
             vec![tensor(oip::TEXT_INPUT, "BYTES", vec![-1])],
-            vec![tensor(text_output(task), "FP32", vec![-1, dim])],
+            vec![tensor(text_output(signature.task), "FP32", vec![-1, dim])],
         ),
     };
     ModelMetadata {
-        name: service.name.as_str().to_owned(),
+        name: name.to_owned(),
         versions: vec![oip::MODEL_VERSION.into()],
-        platform: info.map_or_else(|| "preheat".into(), |i| format!("preheat_{}", i.name)),
+        platform: format!("preheat_{}", info.name),
         inputs,
         outputs,
     }
@@ -223,6 +223,15 @@ fn unknown_output(name: &str) -> ServeError {
     ))
 }
 
+/// Triton's parameter of an output for labels in place of numbers.
+pub const CLASSIFICATION: &str = "classification";
+
+/// Numbers in their place would be taken for them.
+pub fn no_classification(output: &str) -> ServeError {
+    let why = format!("labels of output '{output}' are not offered: leave {CLASSIFICATION} out");
+    ServeError::Malformed(why)
+}
+
 /// Whether this name, and this version if one is given, is what we serve.
 pub fn check_model(service: &Service, name: &str, version: &str) -> Result<(), ServeError> {
     if name != service.name.as_str() {
@@ -288,13 +297,15 @@ pub fn check_input(
             "input '{name}' is BYTES, not {datatype}"
         )));
     }
-    let (rows, together, expected) = match (shape, task) {
-        ([rows, 2], Task::Classify) => (Some(*rows), 2, ""),
-        ([rows] | [rows, 1], _) => (Some(*rows), 1, ""),
-        (_, Task::Classify) => (None, 1, "[n], [n, 1] or, for pairs, [n, 2]"),
-        _ => (None, 1, "[n] or [n, 1]"),
+    let (rows, together) = match (shape, task) {
+        ([rows, 2], Task::Classify) => (usize::try_from(*rows).ok(), 2),
+        ([rows] | [rows, 1], _) => (usize::try_from(*rows).ok(), 1),
+        _ => (None, 1),
     };
-    let rows = rows.and_then(|rows| usize::try_from(rows).ok());
+    let expected = match task {
+        Task::Classify => "[n], [n, 1] or, for pairs, [n, 2]",
+        _ => "[n] or [n, 1]",
+    };
     let why = || format!("input '{name}' has shape {shape:?}, expected {expected}");
     let rows = rows.ok_or_else(|| ServeError::Malformed(why()))?;
     Ok(TextShape { rows, together })

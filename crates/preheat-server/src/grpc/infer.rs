@@ -18,7 +18,7 @@ use preheat_api::grpc::inference::{
     ServerReadyResponse, StatisticDuration,
 };
 use preheat_api::headers;
-use preheat_api::oip::{DurationStat, MODEL_VERSION};
+use preheat_api::oip::{DurationStat, MODEL_VERSION, ModelMetadata};
 use preheat_engine::{Task, Tensor};
 use tokio::time::Instant;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -50,6 +50,11 @@ impl Inference {
         oip::check_model(&self.replica.service, name, version).map_err(|e| status::of(&e))
     }
 
+    fn metadata(&self) -> Result<ModelMetadata, Status> {
+        let metadata = oip::model_metadata(&self.replica.service);
+        metadata.map_err(|error| status::of(&error))
+    }
+
     async fn run(
         &self,
         ask: ModelInferRequest,
@@ -60,6 +65,13 @@ impl Inference {
         oip::check_model(service, &ask.model_name, &ask.model_version)?;
         let signature = service.signature(arrival, deadline).await?;
         let texts = signature.task.takes_texts();
+        if let Some(output) = ask
+            .outputs
+            .iter()
+            .find(|o| o.parameters.contains_key(oip::CLASSIFICATION))
+        {
+            return Err(oip::no_classification(&output.name));
+        }
         let names: Vec<&str> = ask
             .outputs
             .iter()
@@ -319,7 +331,7 @@ impl GrpcInferenceService for Inference {
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let ask = request.into_inner();
         self.known(&ask.name, &ask.version)?;
-        let metadata = oip::model_metadata(&self.replica.service);
+        let metadata = self.metadata()?;
         let tensors = |list: Vec<preheat_api::oip::TensorMetadata>| {
             list.into_iter()
                 .map(|t| TensorMetadata {
@@ -344,7 +356,7 @@ impl GrpcInferenceService for Inference {
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let ask = request.into_inner();
         self.known(&ask.name, &ask.version)?;
-        let metadata = oip::model_metadata(&self.replica.service);
+        let metadata = self.metadata()?;
         let input = |t: preheat_api::oip::TensorMetadata| ModelInput {
             name: t.name,
             data_type: data_type(&t.datatype).into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use preheat_engine::{Task, Tensor};
 use preheat_runtime::body;
@@ -69,6 +69,7 @@ fn context(extensions: &Extensions, replica: &Replica) -> Context {
 
 /// What the bytes are is seen when they are decoded; this refuses who means something else.
 fn check_image_type(headers: &HeaderMap) -> Result<(), ServeError> {
+    check_encoding(headers)?;
     let value = headers
         .get(header::CONTENT_TYPE)
         .map(|value| value.to_str().unwrap_or("?"));
@@ -84,6 +85,18 @@ fn check_image_type(headers: &HeaderMap) -> Result<(), ServeError> {
     }
 }
 
+/// Nothing is decompressed: a small body may become any size.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ServeError> {
+    let plain = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or("?").trim();
+        value.is_empty() || value.eq_ignore_ascii_case("identity")
+    };
+    match headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+        true => Ok(()),
+        false => Err(ServeError::MediaType("it without content-encoding")),
+    }
+}
+
 async fn read(body: Body, replica: &Replica) -> Result<Bytes, ServeError> {
     let settings = &replica.settings;
     Ok(body::read(body, settings.max_body, settings.body_timeout).await?)
@@ -91,6 +104,7 @@ async fn read(body: Body, replica: &Replica) -> Result<Bytes, ServeError> {
 
 /// JSON, or what clients that do not say send: nothing, a form (curl) or bytes (tensor clients).
 fn check_media_type(headers: &HeaderMap) -> Result<(), ServeError> {
+    check_encoding(headers)?;
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };

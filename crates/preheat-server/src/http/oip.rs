@@ -40,6 +40,7 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
     oip::check_model(&call.replica.service, &named.model, &named.version)?;
     let (json, binary) = split(&call)?;
     let ask: InferRequest = call.parse(json).await?;
+    as_numbers(&ask)?;
     let deadline = call.deadline();
     let signature = call
         .replica
@@ -57,7 +58,7 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
         let why = format!("{} inputs, expected one", ask.inputs.len());
         return Err(ServeError::Malformed(why));
     };
-    let inputs = texts(input, &binary, signature.task)?;
+    let inputs = texts(input, binary, signature.task)?;
     let rows = call.rows(inputs, None, TooLong::Cut).await?;
     let matrix = &rows.matrix;
     let shape = vec![matrix.rows, matrix.cols];
@@ -68,6 +69,15 @@ async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
         respond(name(&call), &ask, &[output])?,
         &rows.times,
     ))
+}
+
+/// Numbers, not labels, are what comes.
+fn as_numbers(ask: &InferRequest) -> Result<(), ServeError> {
+    let mut outputs = ask.outputs.iter();
+    match outputs.find(|output| output.parameters.contains_key(oip::CLASSIFICATION)) {
+        None => Ok(()),
+        Some(output) => Err(oip::no_classification(&output.name)),
+    }
 }
 
 /// Numbers in JSON take time to read and to write: many of them do so off the event loop.
@@ -124,7 +134,17 @@ fn tensors(ask: &InferRequest, mut binary: Bytes) -> Result<Vec<Tensor>, ServeEr
             raw,
         )?);
     }
+    all_taken(&binary)?;
     Ok(tensors)
+}
+
+fn all_taken(binary: &Bytes) -> Result<(), ServeError> {
+    match binary.len() {
+        0 => Ok(()),
+        more => Err(ServeError::Malformed(format!(
+            "{more} bytes lie behind the last tensor"
+        ))),
+    }
 }
 
 fn not_within() -> ServeError {
@@ -150,13 +170,13 @@ fn split(call: &Call) -> Result<(Bytes, Bytes), ServeError> {
     Ok((json, binary))
 }
 
-fn texts(input: &InputTensor, binary: &[u8], task: Task) -> Result<Inputs, ServeError> {
+fn texts(input: &InputTensor, mut binary: Bytes, task: Task) -> Result<Inputs, ServeError> {
     let shape = oip::check_input(&input.name, &input.datatype, &input.shape, task)?;
     let texts = match (input.parameters.get("binary_data_size"), &input.data) {
         (Some(size), _) => {
             let size = size.as_u64().and_then(|s| usize::try_from(s).ok());
-            let raw = size.and_then(|size| binary.get(..size));
-            oip::raw_texts(raw.ok_or_else(not_within)?)?
+            let size = size.filter(|&size| size <= binary.len());
+            oip::raw_texts(&binary.split_to(size.ok_or_else(not_within)?))?
         }
         (None, Some(data)) => {
             let mut texts = Vec::new();
@@ -165,6 +185,7 @@ fn texts(input: &InputTensor, binary: &[u8], task: Task) -> Result<Inputs, Serve
         }
         (None, None) => return Err(ServeError::Malformed("the input has no data".into())),
     };
+    all_taken(&binary)?;
     oip::text_inputs(&shape, texts)
 }
 
@@ -245,12 +266,12 @@ pub async fn server() -> Json<ServerMetadata> {
 
 pub async fn model(State(replica): Shared, named: Named) -> Result<Json<ModelMetadata>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
-    Ok(Json(oip::model_metadata(&replica.service)))
+    Ok(Json(oip::model_metadata(&replica.service)?))
 }
 
 pub async fn config(State(replica): Shared, named: Named) -> Result<Json<ModelConfig>, Fault> {
     oip::check_model(&replica.service, &named.model, &named.version)?;
-    let metadata = oip::model_metadata(&replica.service);
+    let metadata = oip::model_metadata(&replica.service)?;
     let tensor = |t: &preheat_api::oip::TensorMetadata| ConfigTensor {
         name: t.name.clone(),
         data_type: match t.datatype.as_str() {

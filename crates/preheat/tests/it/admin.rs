@@ -309,3 +309,17 @@ async fn admin_routes_are_not_on_the_data_listener() {
     }
     assert_eq!(replica.get("/ready").await.status, 200);
 }
+
+#[tokio::test]
+async fn an_order_that_cannot_be_read_is_answered_in_the_routes_own_style() {
+    let replica = Start::with(SIM).ready().await;
+    let answer = client::post(replica.admin, "/v1/load", &json!({}))
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let said = answer.json()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(said.contains("rate"), "{said}");
+}
