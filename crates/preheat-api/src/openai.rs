@@ -19,7 +19,10 @@ pub struct EmbeddingsRequest {
 
 /// Texts, or token ids that are used as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "input is a text, a list of texts, a list of token ids or a list of such lists"
+)]
 pub enum Input {
     Text(String),
     Texts(Vec<String>),
@@ -75,4 +78,16 @@ pub struct ModelItem {
     pub object: String,
     pub created: u64,
     pub owned_by: String,
+}
+
+impl ModelItem {
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        ModelItem {
+            id: name.to_owned(),
+            object: "model".into(),
+            created: 0,
+            owned_by: "preheat".into(),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One text or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "inputs are a text or a list of texts")]
 pub enum Texts {
     One(String),
     Many(Vec<String>),
@@ -23,6 +23,30 @@ impl Texts {
     }
 }
 
+/// Texts, or token ids that are used as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "inputs are a text, a list of texts, a list of token ids or a list of such lists"
+)]
+pub enum EmbedInputs {
+    Text(String),
+    Texts(Vec<String>),
+    Tokens(Vec<u32>),
+    TokenLists(Vec<Vec<u32>>),
+}
+
+/// The end at which a text is cut; `Left` is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TruncationDirection {
+    #[default]
+    #[serde(alias = "right")]
+    Right,
+    // Refused: another answer than the one asked for would look like it.
+    #[serde(alias = "left")]
+    Left,
+}
+
 fn yes() -> bool {
     true
 }
@@ -30,10 +54,15 @@ fn yes() -> bool {
 /// Object form of `/embed`. The answer is a bare list of vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EmbedRequest {
-    pub inputs: Texts,
+    pub inputs: EmbedInputs,
     /// Cut texts that are too long; false: refuse them. Null: cut.
     #[serde(default)]
     pub truncate: Option<bool>,
+    #[serde(default)]
+    pub truncation_direction: Option<TruncationDirection>,
+    /// Refused.
+    #[serde(default)]
+    pub prompt_name: Option<String>,
     /// Scale vectors to length one, if the model does.
     #[serde(default = "yes")]
     pub normalize: bool,
@@ -46,7 +75,10 @@ pub struct EmbedRequest {
 /// What `/predict` takes: a text, a list of one text or of two that belong together, or a list of
 /// such lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "inputs are a text, a list of one text or two, or a list of such lists"
+)]
 pub enum PredictInputs {
     One(String),
     Together(Vec<String>),
@@ -59,6 +91,8 @@ pub struct PredictRequest {
     /// Cut texts that are too long; false: refuse them. Null: cut.
     #[serde(default)]
     pub truncate: Option<bool>,
+    #[serde(default)]
+    pub truncation_direction: Option<TruncationDirection>,
     /// The model's own numbers; false: as shares of one, or, of a single label, from 0 to 1.
     #[serde(default)]
     pub raw_scores: bool,
@@ -86,6 +120,8 @@ pub struct RerankRequest {
     /// Cut texts that are too long; false: refuse them. Null: cut.
     #[serde(default)]
     pub truncate: Option<bool>,
+    #[serde(default)]
+    pub truncation_direction: Option<TruncationDirection>,
     /// The model's own numbers; false: from 0 to 1.
     #[serde(default)]
     pub raw_scores: bool,
@@ -108,6 +144,9 @@ pub struct TokenizeRequest {
     pub inputs: Texts,
     #[serde(default = "yes")]
     pub add_special_tokens: bool,
+    /// Refused.
+    #[serde(default)]
+    pub prompt_name: Option<String>,
 }
 
 /// `/tokenize` answers a list of these for each text.

@@ -61,7 +61,7 @@ fn model_routes(replica: &Arc<Replica>) -> Router<Arc<Replica>> {
             .route("/docs", get(meta::docs)),
     );
     let data = Router::new()
-        .route("/", post(tei::embed))
+        .route("/", post(tei::any_task))
         .route("/embed", post(embed::embed))
         .route("/classify/image", post(classify::image))
         .route("/predict", post(predict::predict))
@@ -76,6 +76,7 @@ fn model_routes(replica: &Arc<Replica>) -> Router<Arc<Replica>> {
         .layer(from_fn_with_state(Arc::clone(replica), rate::limit))
         .route("/info", get(tei::info))
         .route("/v1/models", get(openai::models))
+        .route("/v1/models/{model}", get(openai::model))
         .route("/v2", get(oip::server))
         .route("/v2/models/{model}", get(oip::model))
         .route("/v2/models/{model}/versions/{version}", get(oip::model))

@@ -83,6 +83,7 @@ fn section(document: &Value, method: &str, path: &str, operation: &Value) -> Str
     out
 }
 
+/// Cells and rows end where the next one begins, as HTML lets them: there are hundreds.
 fn answer_row(code: &str, response: &Value) -> String {
     let bodies: Vec<_> = fields(&response["content"])
         .map(|(media, content)| format!("{} as {}", shape(&content["schema"]), escape(media)))
@@ -91,7 +92,7 @@ fn answer_row(code: &str, response: &Value) -> String {
         .map(|(name, _)| format!("<code>{}</code>", escape(name)))
         .collect();
     format!(
-        "<tr><th>{}</th><td>{}<br>{}<br><small>{}</small></td></tr>",
+        "<tr><th>{}</th><td>{}<br>{}<br><small>{}</small>",
         escape(code),
         text(&response["description"]),
         bodies.join("<br>"),
@@ -117,7 +118,7 @@ fn shape_section(name: &str, schema: &Value) -> String {
     for (field, schema) in fields(&schema["properties"]) {
         let mark = if required.contains(&field) { "" } else { "?" };
         out += &format!(
-            "<tr><th>{}{mark}</th><td>{}<br>{}</td></tr>",
+            "<tr><th>{}{mark}</th><td>{}<br>{}",
             escape(field),
             shape(schema),
             text(&schema["description"])

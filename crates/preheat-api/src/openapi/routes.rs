@@ -12,10 +12,8 @@ use crate::embed::{EmbedBody, Health};
 use crate::oip::{
     InferAnswer, InferRequest, ModelConfig, ModelMetadata, ModelStatsAnswer, ServerMetadata,
 };
-use crate::openai::{EmbeddingsAnswer, EmbeddingsRequest, ModelList};
-use crate::tei::{
-    EmbedRequest, Info, PredictRequest, Predictions, Rank, RerankRequest, Token, TokenizeRequest,
-};
+use crate::openai::{EmbeddingsAnswer, EmbeddingsRequest, ModelItem, ModelList};
+use crate::tei::{Info, PredictRequest, Predictions, Rank, RerankRequest, Token, TokenizeRequest};
 use crate::{ReadinessReport, headers};
 
 /// What the model is called when the configuration does not say.
@@ -81,9 +79,10 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         paths: &["/"],
         tag: EMBEDDINGS,
-        summary: "The object form of /embed, where Hugging Face's clients look for it.",
+        summary: "What the model is for, where Hugging Face's clients look for it: the object form of \
+                  /embed, /predict of a classifier, /rerank where there is one label.",
         body: Some(json_body(
-            SchemaGenerator::subschema_for::<EmbedRequest>,
+            schemas::any_task,
             &[
                 ("one", r#"{"inputs": "a short text"}"#),
                 (
@@ -93,8 +92,8 @@ pub(super) const ROUTES: &[Route] = &[
             ],
         )),
         answers: &[computed(
-            "The vectors, in order.",
-            &[json::<Vec<Vec<f32>>>()],
+            "The vectors, in order, or the scores.",
+            &[json_of(schemas::any_task_answer)],
         )],
         refusals: &[KEY, TASK, TEI_BODY, RATE, RUN, GATE],
         ..POST
@@ -201,6 +200,14 @@ pub(super) const ROUTES: &[Route] = &[
         ..GET
     },
     Route {
+        paths: &["/v1/models/{model}"],
+        tag: EMBEDDINGS,
+        summary: "One model, in OpenAI's words.",
+        answers: &[answer(200, "The model.", &[json::<ModelItem>()])],
+        refusals: &[KEY, MODEL],
+        ..GET
+    },
+    Route {
         paths: &["/info"],
         tag: EMBEDDINGS,
         summary: "The model and its limits, in the words of text-embeddings-inference.",
@@ -260,7 +267,7 @@ pub(super) const ROUTES: &[Route] = &[
         tag: OIP,
         summary: "The tensors that the model takes and gives.",
         answers: &[answer(200, "About the model.", &[json::<ModelMetadata>()])],
-        refusals: &[KEY, MODEL],
+        refusals: &[KEY, MODEL, GATE],
         ..GET
     },
     Route {
@@ -271,7 +278,7 @@ pub(super) const ROUTES: &[Route] = &[
         tag: OIP,
         summary: "The model's configuration, as far as Triton's clients read it.",
         answers: &[answer(200, "The configuration.", &[json::<ModelConfig>()])],
-        refusals: &[KEY, MODEL],
+        refusals: &[KEY, MODEL, GATE],
         ..GET
     },
     Route {

@@ -8,6 +8,7 @@ use super::route::MakeSchema;
 use crate::ReadinessReport;
 use crate::config::Limits;
 use crate::embed::{EmbedAnswer, Health};
+use crate::tei::{EmbedRequest, PredictRequest, Predictions, Rank, RerankRequest};
 
 /// What is read and what is written differ in what may be left out.
 pub(super) struct Schemas {
@@ -61,6 +62,23 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
     vec![
         ("/EmbedBody/anyOf/0", inputs.clone()),
         ("/Texts/anyOf/1", inputs.clone()),
+        ("/EmbedInputs/anyOf/1", inputs.clone()),
+        ("/EmbedInputs/anyOf/2", json!({ "minItems": 1 })),
+        ("/EmbedInputs/anyOf/3", inputs.clone()),
+        ("/EmbedInputs/anyOf/3/items", json!({ "minItems": 1 })),
+        ("/EmbedInputs/anyOf/2/items", json!({ "maximum": u32::MAX })),
+        (
+            "/EmbedInputs/anyOf/3/items/items",
+            json!({ "maximum": u32::MAX }),
+        ),
+        (
+            "/EmbedRequest/properties/prompt_name",
+            json!({ "type": "null" }),
+        ),
+        (
+            "/TokenizeRequest/properties/prompt_name",
+            json!({ "type": "null" }),
+        ),
         (
             "/PredictInputs/anyOf/1",
             json!({ "minItems": 1, "maxItems": 2 }),
@@ -92,6 +110,17 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
 /// The list form answers an object, the object form a list.
 pub(super) fn either_embed_answer(generator: &mut SchemaGenerator) -> Schema {
     any_of::<EmbedAnswer, Vec<Vec<f32>>>(generator)
+}
+
+/// What one route takes for models of several kinds.
+pub(super) fn any_task(generator: &mut SchemaGenerator) -> Schema {
+    let rest = any_of::<PredictRequest, RerankRequest>(generator);
+    json_schema!({ "anyOf": [generator.subschema_for::<EmbedRequest>(), rest] })
+}
+
+pub(super) fn any_task_answer(generator: &mut SchemaGenerator) -> Schema {
+    let rest = any_of::<Predictions, Vec<Rank>>(generator);
+    json_schema!({ "anyOf": [generator.subschema_for::<Vec<Vec<f32>>>(), rest] })
 }
 
 pub(super) fn health_or_report(generator: &mut SchemaGenerator) -> Schema {

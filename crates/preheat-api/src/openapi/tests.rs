@@ -66,17 +66,18 @@ fn every_route_with_its_codes() {
     POST /tokenize → 200 401 403 404 408 413 415 422 429 500 503
     POST /v1/embeddings → 200 400 401 403 404 408 413 415 429 500 503 504
     GET /v1/models → 200 401 403
+    GET /v1/models/{model} → 200 401 403 404
     GET /v2 → 200 401 403
     GET /v2/health/live → 200
     GET /v2/health/ready → 200 503
     GET /v2/models/stats → 200 401 403
-    GET /v2/models/{model} → 200 401 403 404
-    GET /v2/models/{model}/config → 200 401 403 404
+    GET /v2/models/{model} → 200 401 403 404 503
+    GET /v2/models/{model}/config → 200 401 403 404 503
     POST /v2/models/{model}/infer → 200 400 401 403 404 408 413 415 429 500 503 504
     GET /v2/models/{model}/ready → 200 404 503
     GET /v2/models/{model}/stats → 200 401 403 404
-    GET /v2/models/{model}/versions/{version} → 200 401 403 404
-    GET /v2/models/{model}/versions/{version}/config → 200 401 403 404
+    GET /v2/models/{model}/versions/{version} → 200 401 403 404 503
+    GET /v2/models/{model}/versions/{version}/config → 200 401 403 404 503
     POST /v2/models/{model}/versions/{version}/infer → 200 400 401 403 404 408 413 415 429 500 503 504
     GET /v2/models/{model}/versions/{version}/ready → 200 404 503
     GET /v2/models/{model}/versions/{version}/stats → 200 401 403 404

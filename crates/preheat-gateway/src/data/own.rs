@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 use preheat_api::config::HealthIs;
 use preheat_api::embed::Health;
 use preheat_api::headers::WARM;
@@ -20,6 +21,9 @@ use super::route::Front;
 use crate::refusal::Refusal;
 use crate::report;
 use crate::service::Service;
+
+/// One of them in OpenAI's words.
+const MODEL: &str = "/v1/models/";
 
 /// What the gateway says itself, of all its services or of the one whose route this is.
 pub fn answer(
@@ -48,6 +52,16 @@ pub fn answer(
             }
             json(StatusCode::OK, &models(services))
         }
+        _ if services.len() > 1 && path.starts_with(MODEL) => {
+            if let Err(refusal) = front.admit(request.headers()) {
+                return Some(Err(refusal));
+            }
+            let name = percent_decode_str(&path[MODEL.len()..]).decode_utf8_lossy();
+            if !services.iter().any(|service| service.name == name) {
+                return Some(Err(Refusal::UnknownModel(name.into_owned())));
+            }
+            json(StatusCode::OK, &ModelItem::of(&name))
+        }
         "/docs" => page("text/html; charset=utf-8", openapi::page()),
         "/metrics" => {
             if let Err(refusal) = front.admit(request.headers()) {
@@ -70,12 +84,7 @@ fn model_ready(services: &[Arc<Service>], path: &str) -> Option<Response<Body>> 
 
 /// All of them in OpenAI's list.
 fn models(services: &[Arc<Service>]) -> ModelList {
-    let item = |service: &Arc<Service>| ModelItem {
-        id: service.name.clone(),
-        object: "model".into(),
-        created: 0,
-        owned_by: "preheat".into(),
-    };
+    let item = |service: &Arc<Service>| ModelItem::of(&service.name);
     ModelList {
         object: "list".into(),
         data: services.iter().map(item).collect(),

@@ -242,6 +242,9 @@ fn label(path: &str, is_grpc: bool) -> &'static str {
     if let Some(known) = KNOWN.iter().find(|known| **known == path) {
         return known;
     }
+    if path.starts_with("/v1/models/") {
+        return "/v1/models/{model}";
+    }
     match path.strip_prefix("/v2/models/") {
         Some(rest) if rest.ends_with("/infer") => "/v2/models/{model}/infer",
         Some(rest) if rest.ends_with("/ready") => "/v2/models/{model}/ready",

@@ -15,6 +15,7 @@ use preheat_api::openai::{
 use super::answer;
 use super::call::Call;
 use super::errors::Fault;
+use super::named::Named;
 use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
@@ -70,11 +71,17 @@ fn encoded(vector: Vec<f32>, format: Option<EncodingFormat>) -> Vector {
 pub async fn models(State(replica): State<Arc<Replica>>) -> Json<ModelList> {
     Json(ModelList {
         object: "list".into(),
-        data: vec![ModelItem {
-            id: replica.service.name.as_str().to_owned(),
-            object: "model".into(),
-            created: 0,
-            owned_by: "preheat".into(),
-        }],
+        data: vec![ModelItem::of(replica.service.name.as_str())],
     })
+}
+
+pub async fn model(
+    State(replica): State<Arc<Replica>>,
+    named: Named,
+) -> Result<Json<ModelItem>, Fault> {
+    let own = replica.service.name.as_str();
+    match named.model == own {
+        true => Ok(Json(ModelItem::of(own))),
+        false => Err(ServeError::UnknownModel(named.model).into()),
+    }
 }

@@ -10,7 +10,8 @@ use preheat_engine::{Matrix, Task};
 use super::answer;
 use super::call::Call;
 use super::errors::Fault;
-use crate::prepare::{Inputs, TextPair, TooLong};
+use super::tei::too_long;
+use crate::prepare::{Inputs, TextPair};
 use crate::sample::shares;
 use crate::serve_error::ServeError;
 
@@ -19,9 +20,8 @@ pub async fn predict(call: Call) -> Result<Response, Fault> {
     let ask: PredictRequest = call.json().await.map_err(Fault::tei)?;
     let (pairs, alone) = pairs(ask.inputs).map_err(Fault::tei)?;
     let inputs = Inputs::Pairs(pairs);
-    let mut scored = call
-        .rows(inputs, Some(Task::Classify), too_long(ask.truncate))
-        .await?;
+    let too_long = too_long(ask.truncate, ask.truncation_direction)?;
+    let mut scored = call.rows(inputs, Some(Task::Classify), too_long).await?;
     if !ask.raw_scores {
         shares(&mut scored.matrix);
     }
@@ -54,21 +54,13 @@ pub async fn rerank(call: Call) -> Result<Response, Fault> {
         let task = Task::Classify.name();
         return Err(Fault::tei(ServeError::WrongTask { task }));
     }
-    let mut scored = call
-        .rows(inputs, Some(Task::Classify), too_long(ask.truncate))
-        .await?;
+    let too_long = too_long(ask.truncate, ask.truncation_direction)?;
+    let mut scored = call.rows(inputs, Some(Task::Classify), too_long).await?;
     if !ask.raw_scores {
         shares(&mut scored.matrix);
     }
     let texts = ask.return_text.then_some(ask.texts);
     Ok(answer::timed(ranks(&scored.matrix, texts), &scored.times))
-}
-
-fn too_long(truncate: Option<bool>) -> TooLong {
-    match truncate {
-        Some(false) => TooLong::Refuse,
-        _ => TooLong::Cut,
-    }
 }
 
 /// The inputs, and whether there is but one, which is answered without a list around it.

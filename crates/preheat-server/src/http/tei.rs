@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use preheat_api::tei::{
-    ClassifierType, EmbedRequest, EmbeddingType, Info, ModelType, Token, TokenizeRequest,
+    ClassifierType, EmbedInputs, EmbedRequest, EmbeddingType, Info, ModelType, Token,
+    TokenizeRequest, TruncationDirection,
 };
 use preheat_engine::tokenizer::Special;
 use preheat_engine::{EngineInfo, Task};
@@ -14,9 +15,22 @@ use preheat_engine::{EngineInfo, Task};
 use super::answer;
 use super::call::Call;
 use super::errors::Fault;
+use super::predict;
 use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
+
+/// `POST /`: what the model is for.
+pub async fn any_task(call: Call) -> Result<Response, Fault> {
+    let service = &call.replica.service;
+    let signature = service.signature(call.context.arrival, call.deadline());
+    let signature = signature.await.map_err(Fault::tei)?;
+    match (signature.task, signature.labels.len()) {
+        (Task::Classify, 1) => predict::rerank(call).await,
+        (Task::Classify, _) => predict::predict(call).await,
+        _ => embed(call).await,
+    }
+}
 
 pub async fn embed(call: Call) -> Result<Response, Fault> {
     let ask: EmbedRequest = call.json().await.map_err(Fault::tei)?;
@@ -24,19 +38,46 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
         let why = "normalize = false is not offered: this model's vectors are of length one";
         return Err(Fault::tei(ServeError::Malformed(why.into())));
     }
-    let too_long = if ask.truncate == Some(false) {
-        TooLong::Refuse
-    } else {
-        TooLong::Cut
+    without_prompt(ask.prompt_name.as_deref()).map_err(Fault::tei)?;
+    let too_long = too_long(ask.truncate, ask.truncation_direction).map_err(Fault::tei)?;
+    let inputs = match ask.inputs {
+        EmbedInputs::Text(text) => Inputs::Texts(vec![text]),
+        EmbedInputs::Texts(texts) => Inputs::Texts(texts),
+        EmbedInputs::Tokens(ids) => Inputs::Tokens(vec![ids]),
+        EmbedInputs::TokenLists(rows) => Inputs::Tokens(rows),
     };
-    let inputs = Inputs::Texts(ask.inputs.into_vec());
     let embedded = call.embed(inputs, too_long).await.map_err(Fault::tei)?;
     let vectors = answer::vectors(&embedded, ask.dimensions).map_err(Fault::tei)?;
     Ok(answer::timed(vectors, &embedded.times))
 }
 
+/// What becomes of texts that are too long, as it was asked for.
+///
+/// # Errors
+/// What nobody does here: another answer than the one asked for would look like it.
+pub fn too_long(
+    truncate: Option<bool>,
+    direction: Option<TruncationDirection>,
+) -> Result<TooLong, ServeError> {
+    match (truncate, direction.unwrap_or_default()) {
+        (Some(false), _) => Ok(TooLong::Refuse),
+        (_, TruncationDirection::Right) => Ok(TooLong::Cut),
+        (_, TruncationDirection::Left) => Err(ServeError::Malformed(
+            "truncation_direction = left is not offered: texts that are too long lose their end"
+                .into(),
+        )),
+    }
+}
+
+fn without_prompt(name: Option<&str>) -> Result<(), ServeError> {
+    let Some(name) = name else { return Ok(()) };
+    let why = format!("prompt_name '{name}' is not offered: write the prompt in front of the text");
+    Err(ServeError::Malformed(why))
+}
+
 pub async fn tokenize(call: Call) -> Result<Response, Fault> {
     let ask: TokenizeRequest = call.json().await?;
+    without_prompt(ask.prompt_name.as_deref())?;
     let special = if ask.add_special_tokens {
         Special::Add
     } else {

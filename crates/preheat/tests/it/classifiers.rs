@@ -100,6 +100,9 @@ async fn texts_are_ordered_by_how_well_they_answer() {
         near(&rank["score"], 1.0 / (1.0 + (-wanted[index]).exp()));
         assert_eq!(rank["text"], texts[index]);
     }
+    // Where Hugging Face's clients look for it.
+    let same = ok(&replica.post("/", &ask).await);
+    assert_eq!(same, ok(&replica.post("/rerank", &ask).await));
     let pair = json!({"inputs": [QUERY.0, texts[1]], "raw_scores": true});
     near(
         &ok(&replica.post("/predict", &pair).await)[0]["score"],

@@ -32,6 +32,22 @@ async fn embed_answers_lists_and_objects() {
         .post("/embed", &json!({"inputs": reference.texts[0]}))
         .await);
     assert_eq!(vectors(&one), vectors(&object)[..1]);
+    let ids = json!({"inputs": reference.token_ids, "truncation_direction": "right"});
+    reference.check(&vectors(&ok(&replica.post("/embed", &ids).await)));
+    let ids = json!({"inputs": reference.token_ids[0], "prompt_name": null});
+    let one = ok(&replica.post("/", &ids).await);
+    reference.check(&[vectors(&one), vectors(&object)[1..].to_vec()].concat());
+}
+
+#[tokio::test]
+async fn one_model_is_told_in_openais_words() {
+    let replica = Replica::shared().await;
+    let list = ok(&replica.get("/v1/models").await);
+    let one = ok(&replica.get("/v1/models/embedder").await);
+    assert_eq!(one, list["data"][0]);
+    let other = replica.get("/v1/models/other").await;
+    assert_eq!(other.status, 404);
+    assert_eq!(other.json()["error"]["code"], "model_not_found");
 }
 
 #[tokio::test]

@@ -110,6 +110,43 @@ async fn bad_bodies() {
             422,
             Tei("Tokenizer"),
         ),
+        // Another answer than the one asked for would look like it.
+        (
+            "/embed",
+            json!({"inputs": "x", "prompt_name": "query"}).to_string(),
+            422,
+            Tei("Validation"),
+        ),
+        (
+            "/embed",
+            json!({"inputs": "x", "truncation_direction": "left"}).to_string(),
+            422,
+            Tei("Validation"),
+        ),
+        (
+            "/embed",
+            json!({"inputs": "x", "truncation_direction": "up"}).to_string(),
+            422,
+            Tei("Validation"),
+        ),
+        (
+            "/embed",
+            json!({"inputs": ["x", 7]}).to_string(),
+            422,
+            Tei("Validation"),
+        ),
+        (
+            "/",
+            json!({"inputs": [[]]}).to_string(),
+            422,
+            Tei("Validation"),
+        ),
+        (
+            "/tokenize",
+            json!({"inputs": "x", "prompt_name": "query"}).to_string(),
+            422,
+            Tei("Validation"),
+        ),
         ("/tokenize", "{}".into(), 422, Tei("Validation")),
         (
             "/v1/embeddings",
@@ -177,6 +214,15 @@ async fn bad_bodies() {
             Oip,
         ),
         (
+            OIP,
+            bytes_input(&json!([1]), &json!(["x"])).replace(
+                "\"inputs\"",
+                "\"outputs\": [{\"name\": \"embedding\", \"parameters\": {\"classification\": 2}}], \"inputs\"",
+            ),
+            400,
+            Oip,
+        ),
+        (
             "/v2/models/other/infer",
             bytes_input(&json!([1]), &json!(["x"])),
             404,
@@ -199,6 +245,78 @@ async fn bad_bodies() {
         check(&answer, status, style, &format!("{path} {shown}"));
     }
     still_serves(&replica).await;
+}
+
+/// What was wrong is said in words of the protocol, not of the program.
+#[tokio::test]
+async fn reasons_can_be_understood() {
+    let replica = Start::with(SIM).ready().await;
+    let shape = bytes_input(&json!([-1]), &json!(["x"]));
+    for (path, body, words) in [
+        (OIP, shape, "has shape [-1], expected [n] or [n, 1]"),
+        (
+            "/v1/embeddings",
+            openai(&json!([-1])),
+            "a list of token ids",
+        ),
+        (
+            "/embed",
+            json!({"inputs": 7}).to_string(),
+            "a list of texts",
+        ),
+    ] {
+        let request = client::request(Method::POST, path, body);
+        let said = client::send(replica.http, request).await.unwrap().text();
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("enum"), "{said}");
+    }
+}
+
+/// Raw tensors stand behind the JSON one after the other: what is left over belongs to none.
+#[tokio::test]
+async fn bytes_behind_the_last_tensor() {
+    let replica = Start::with(SIM).ready().await;
+    let head = json!({"inputs": [{
+        "name": "text", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 5},
+    }]})
+    .to_string();
+    for (rest, status) in [("", 200), ("more", 400)] {
+        let body = format!("{head}\u{1}\0\0\0x{rest}");
+        let mut request = client::request(Method::POST, OIP, body);
+        let length = head.len().into();
+        let headers = request.headers_mut();
+        headers.insert("inference-header-content-length", length);
+        let answer = client::send(replica.http, request).await.unwrap();
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_refused_as_such() {
+    let replica = Start::with(SIM).ready().await;
+    for (coding, status) in [("gzip", 415), ("deflate", 415), ("identity", 200)] {
+        let mut request = client::request(Method::POST, "/embed", "[\"x\"]");
+        request
+            .headers_mut()
+            .insert("content-encoding", coding.parse().unwrap());
+        let answer = client::send(replica.http, request).await.unwrap();
+        assert_eq!(answer.status, status, "{coding}: {answer:?}");
+        if status == 415 {
+            check(&answer, 415, Style::Problem("media_type"), coding);
+        }
+    }
+}
+
+/// What a model takes is not known before it is loaded, and nothing is made up.
+#[tokio::test]
+async fn metadata_of_a_model_that_did_not_load() {
+    let failed = format!("{SIM}fault = {{ kind = \"load\" }}\n");
+    let mut replica = Start::with(&failed).spawn();
+    let ready = |answer: &Answer| answer.json()["phase"] == "failed";
+    replica.wait_for("a failure", ready).await;
+    for path in ["/v2/models/embedder", "/v2/models/embedder/config"] {
+        check(&replica.get(path).await, 503, Style::Oip, path);
+    }
 }
 
 fn openai(input: &Value) -> String {
