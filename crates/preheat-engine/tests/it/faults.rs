@@ -8,7 +8,7 @@ use preheat_engine::{Isa, LoadError, LoadSpec, load};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::tiny::{HIDDEN, Tiny};
+use crate::tiny::{HIDDEN, Tiny, WORDS};
 
 fn fault(dir: &Path) -> LoadError {
     fault_of(&LoadSpec::new(dir))
@@ -209,8 +209,21 @@ fn tokenizers_that_cannot_work_are_refused() {
     assert_eq!(error.code(), "tokenizer_invalid");
     let error = changed(|tiny| tiny.max_seq_length = Some(2));
     assert!(matches!(&error, LoadError::Tokenizer { reason, .. } if reason.contains("no room")));
-    let error = changed(|tiny| tiny.tokenizer["added_tokens"][0]["id"] = json!(99));
-    assert!(matches!(&error, LoadError::Vocabulary { id: 99, .. }));
+    let error = changed(|tiny| {
+        let tokens = tiny.tokenizer["added_tokens"].as_array_mut().unwrap();
+        let mut token = tokens[0].clone();
+        token["content"] = json!("[ANOTHER]");
+        token["id"] = json!(WORDS.len());
+        tokens.push(token);
+    });
+    assert!(matches!(
+        &error,
+        LoadError::Vocabulary {
+            id: 20,
+            vocab: 20,
+            ..
+        }
+    ));
     assert_eq!(error.code(), "weights_mismatch");
 }
 

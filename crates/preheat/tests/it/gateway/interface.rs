@@ -206,6 +206,14 @@ async fn several_models_are_found_by_path_body_and_stream() {
     assert_eq!(unknown.json()["error"]["code"], "model_not_found");
     let models = gateway.get("/v1/models").await.json();
     assert_eq!(models["data"].as_array().unwrap().len(), 2);
+    for own in models["data"].as_array().unwrap() {
+        let name = own["id"].as_str().unwrap();
+        let one = gateway.get(&format!("/v1/models/{name}")).await;
+        assert_eq!(one.json(), *own);
+    }
+    let third = gateway.get("/v1/models/third").await;
+    assert_eq!(third.status, 404, "{third:?}");
+    assert_eq!(third.json()["error"]["code"], "model_not_found");
 }
 
 /// A route stands before what a request says of models, and a model's own limits before the general
