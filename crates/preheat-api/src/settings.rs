@@ -104,7 +104,12 @@ pub const SETTINGS: &[Setting] = settings! {
 
 /// Variables of other systems that are honoured besides the table.
 pub mod env {
+    /// What all variables of ours begin with.
+    pub const PREFIX: &str = "PREHEAT_";
     pub const CONFIG: &str = "PREHEAT_CONFIG";
+    /// For verbs that ask a server.
+    pub const URL: &str = "PREHEAT_URL";
+    pub const API_KEY: &str = "PREHEAT_API_KEY";
     pub const HF_TOKEN: &str = "HF_TOKEN";
     pub const HF_HOME: &str = "HF_HOME";
     pub const HF_ENDPOINT: &str = "HF_ENDPOINT";

@@ -3,13 +3,32 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use preheat_api::settings::env;
+use preheat_api::settings::{SETTINGS, env};
 use preheat_runtime::cpu;
 use preheat_server::Surroundings;
 
 /// A variable, unless it is empty.
 pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Variables that look like ours and set nothing: a slip of somebody's.
+pub fn strangers() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut strangers: Vec<String> = names.filter(|name| is_stranger(name)).collect();
+    strangers.sort_unstable();
+    strangers
+}
+
+fn is_stranger(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(env::PREFIX) else {
+        return false;
+    };
+    let own = [env::CONFIG, env::URL, env::API_KEY];
+    // Kubernetes tells of services called preheat, or preheat-something, in names of these kinds.
+    let of_a_service =
+        rest.contains("SERVICE_") || rest.starts_with("PORT_") || rest.contains("_PORT");
+    !of_a_service && !own.contains(&name) && !SETTINGS.iter().any(|setting| setting.env == name)
 }
 
 /// Keeps ONNX Runtime from telling its makers of this process. Builds of theirs do that from the moment

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{gateway, process};
 use crate::cli::CheckArgs;
 use crate::config::{Effective, Origin, tree};
-use crate::out;
 use crate::table::{Column, Table};
 use crate::terminal::columns;
+use crate::{out, surroundings};
 
 /// Parts of the names of options whose values stay secret.
 const SECRETS: [&str; 4] = ["secret", "token", "password", "key"];
@@ -20,6 +20,9 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     match args.json {
         true => out::json(&as_json(&effective))?,
         false => out::print(&as_table(&effective).within(columns()))?,
+    }
+    for name in surroundings::strangers() {
+        out::say(&process::no_setting(&name));
     }
     // Said after the values, so that a wrong one can be seen among them.
     match is_for_gateway(&effective) {

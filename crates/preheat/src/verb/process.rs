@@ -33,6 +33,13 @@ pub fn settings(config: &Config) -> Result<Settings, Failure> {
     Settings::resolve(config, &surroundings::read()).map_err(|error| from_settings(&error))
 }
 
+/// What is said of a variable that nobody reads.
+pub fn no_setting(variable: &str) -> String {
+    format!(
+        "${variable} is no setting and changes nothing: `preheat serve --help` names those that are"
+    )
+}
+
 /// Whether a start is shown as a block on the terminal. Who asks for logs gets logs.
 pub fn is_shown(effective: &Effective) -> bool {
     effective.config.log.format == LogFormat::Text
@@ -48,6 +55,9 @@ pub fn run<T>(
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let telemetry = start_telemetry(config)?;
+        for name in surroundings::strangers() {
+            tracing::warn!(event = "unknown_variable", "{}", no_setting(&name));
+        }
         let tasks = Tasks::new();
         let shutdown = Shutdown::new();
         signals::install(&tasks, &shutdown).map_err(|error| {

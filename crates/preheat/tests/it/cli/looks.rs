@@ -45,6 +45,24 @@ fn check_shows_every_value_with_its_origin() {
     assert!(!json.to_string().contains("hunter2"));
 }
 
+/// A slip in a name would change nothing without a word; what Kubernetes says of services is no slip.
+#[test]
+fn variables_that_set_nothing_are_named() {
+    let shell = Shell::new()
+        .env("PREHEAT_MAXBATCH", "8")
+        .env("PREHEAT_MAX_BATCH", "8")
+        .env("PREHEAT_SERVICE_HOST", "10.0.0.1")
+        .env("PREHEAT_PORT_8000_TCP_ADDR", "10.0.0.1")
+        .env("PREHEAT_GATEWAY_PORT", "tcp://10.0.0.2:8000");
+    let check = shell.call(["check"]);
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(
+        check.stderr.contains("$PREHEAT_MAXBATCH is no setting"),
+        "{check:?}"
+    );
+    assert_eq!(check.stderr.lines().count(), 1, "{check:?}");
+}
+
 /// Several models, or a fleet, are a gateway's; each replica is checked too.
 #[test]
 fn check_takes_a_gateways_configuration() {
