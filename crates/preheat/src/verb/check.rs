@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use preheat_core::Failure;
+use preheat_runtime::tls;
 use serde_json::{Value, json};
 
 use super::{gateway, process};
 use crate::cli::CheckArgs;
 use crate::config::{Effective, Origin, tree};
+use crate::exit::configuration;
 use crate::table::{Column, Table};
 use crate::terminal::columns;
 use crate::{out, surroundings};
@@ -25,9 +27,12 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         out::say(&process::no_setting(&name));
     }
     // Said after the values, so that a wrong one can be seen among them.
-    match is_for_gateway(&effective) {
-        true => drop(gateway::settings(&effective.config)?),
-        false => drop(process::settings(&effective.config)?),
+    let tls = match is_for_gateway(&effective) {
+        true => gateway::settings(&effective.config)?.tls_files,
+        false => process::settings(&effective.config)?.tls_files,
+    };
+    if let Some(files) = tls {
+        tls::load(&files).map_err(|error| configuration(error.to_string(), error.remedy()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

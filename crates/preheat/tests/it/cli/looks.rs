@@ -45,6 +45,16 @@ fn check_shows_every_value_with_its_origin() {
     assert!(!json.to_string().contains("hunter2"));
 }
 
+/// What the next start reads is read now.
+#[test]
+fn check_reads_certificates() {
+    let shell = Shell::with("[auth.tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n");
+    shell.write("cert.pem", "no certificate\n");
+    let check = shell.call(["check"]);
+    assert_eq!(check.code, 10, "{check:?}");
+    assert!(check.stderr.contains("cert.pem"), "{check:?}");
+}
+
 /// A slip in a name would change nothing without a word; what Kubernetes says of services is no slip.
 #[test]
 fn variables_that_set_nothing_are_named() {
