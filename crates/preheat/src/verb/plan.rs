@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use preheat_api::config::{EngineKind, Model};
+use preheat_api::quantity::Span;
 use preheat_core::coverage::{Covered, cover};
 use preheat_core::{
     Buckets, CaseInput, Failure, FailureKind, ModelLimits, ShapeBucket, WarmupPlan,
@@ -27,10 +28,7 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
     let model = config.model.first().cloned().unwrap_or_default();
     let seen = traffic::read(args)?;
     if !args.from.is_empty() && seen.is_empty() {
-        return Err(failed(
-            "there is no request in it",
-            "give a recording (preheat record), an access log, or the address of an admin listener",
-        ));
+        return Err(nothing_seen(args));
     }
     let text = match model.engine {
         EngineKind::Http => requests(&seen, args)?,
@@ -38,6 +36,19 @@ pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
     };
     out::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn nothing_seen(args: &PlanArgs) -> Failure {
+    match args.from.iter().any(|source| traffic::is_address(source)) {
+        true => failed(
+            format!("nobody asked for anything within {}", Span(args.time)),
+            "have requests sent meanwhile, or listen longer with --time",
+        ),
+        false => failed(
+            "there is no request in it",
+            "give a recording (preheat record), an access log, or the address of an admin listener",
+        ),
+    }
 }
 
 /// For a model of ours: shape classes, with as many texts and tokens as they hold.

@@ -25,13 +25,17 @@ pub struct Seen {
 pub fn read(args: &PlanArgs) -> Result<Vec<Seen>, Failure> {
     let mut all = Vec::new();
     for source in &args.from {
-        let is_address = source.contains("://") || source.starts_with("unix:");
-        match is_address {
+        match is_address(source) {
             true => live(source, args, &mut all)?,
             false => file(source, &mut all)?,
         }
     }
     Ok(all)
+}
+
+/// A server is listened to, a file is read.
+pub fn is_address(source: &str) -> bool {
+    source.contains("://") || source.starts_with("unix:")
 }
 
 fn live(url: &str, args: &PlanArgs, all: &mut Vec<Seen>) -> Result<(), Failure> {

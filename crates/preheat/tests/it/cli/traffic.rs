@@ -228,3 +228,20 @@ async fn a_gateway_is_audited_from_no_replica_to_two_and_set_back() {
         .json();
     assert_eq!((&service["min"], &service["max"]), (&json!(0), &json!(3)));
 }
+
+#[tokio::test]
+async fn a_plan_of_live_traffic_says_that_nobody_asked() {
+    let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    let admin = format!("http://{}", replica.admin);
+    let command = shell.command(["plan", "--from", &admin, "--time", "100ms"]);
+    let called = tokio::process::Command::from(command).output().await;
+    let called = Called::from(called.unwrap());
+    assert_eq!(called.code, 10, "{called:?}");
+    assert!(
+        called
+            .stderr
+            .contains("nobody asked for anything within 100ms"),
+        "{called:?}"
+    );
+    assert!(called.stderr.contains("--time"), "{called:?}");
+}
