@@ -104,13 +104,20 @@ pub async fn render_faults(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let context = request.extensions().get::<Context>().cloned();
+    // The admin listener has no layer that gives one.
+    let id = match &context {
+        Some(context) => context.id.clone(),
+        None => request_id(&replica, request.headers()),
+    };
     let response = next.run(request).await;
     let Some(fault) = response.extensions().get::<Fault>() else {
         return response;
     };
-    let id = context.as_ref().map_or("", |context| &context.id);
     let model = replica.service.name.as_str();
-    let mut rendered = errors::render(fault, &path, model, id);
+    let mut rendered = errors::render(fault, &path, model, &id);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        rendered.headers_mut().insert(headers::REQUEST_ID, id);
+    }
     if fault.error.turns_away() && !context.is_some_and(|c| c.arrival.synthetic) {
         replica.metrics.rejected(fault.error.code());
     }

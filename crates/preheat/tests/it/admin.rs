@@ -322,4 +322,8 @@ async fn an_order_that_cannot_be_read_is_answered_in_the_routes_own_style() {
         .unwrap()
         .to_owned();
     assert!(said.contains("rate"), "{said}");
+    let nowhere = ask(&replica, Method::GET, "/no/such/route").await;
+    let id = nowhere.json()["request_id"].clone();
+    assert_eq!(id, nowhere.header("x-request-id"), "{nowhere:?}");
+    assert_ne!(id, "", "{nowhere:?}");
 }
