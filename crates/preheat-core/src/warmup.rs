@@ -48,13 +48,13 @@ impl RoundPolicy {
     }
 
     fn settled(&self, rounds: &[Duration]) -> bool {
-        // The first round pays for being first; it says nothing about having settled.
-        let later = if rounds.len() > 1 {
-            &rounds[1..]
-        } else {
-            rounds
+        // The first round pays for being first and says nothing about having settled; but where there
+        // are two, the second may not be the slower one.
+        let last = match rounds {
+            [first, second] if second > first => rounds,
+            [_, later @ ..] if !later.is_empty() => &later[later.len().saturating_sub(3)..],
+            _ => rounds,
         };
-        let last = &later[later.len().saturating_sub(3)..];
         spread(last).is_none_or(|spread| {
             spread <= self.slack || spread <= median(last).mul_f64(self.tolerance.max(0.0))
         })
@@ -267,6 +267,10 @@ mod tests {
         let policy = POLICY.for_engine(false);
         assert_eq!(policy.next(&ms(&[12])), Rounds::Again);
         assert_eq!(policy.next(&ms(&[12, 10])), Rounds::Settled);
+        // One that became slower has not settled, whatever its engine says of itself.
+        assert_eq!(policy.next(&ms(&[12, 60])), Rounds::Again);
+        assert_eq!(policy.next(&ms(&[12, 60, 12])), Rounds::Again);
+        assert_eq!(policy.next(&ms(&[12, 60, 12, 12, 12])), Rounds::Settled);
     }
 
     #[test]
