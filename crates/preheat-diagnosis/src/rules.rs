@@ -1,7 +1,7 @@
 //! The rules, as data: what a line says, and what that means.
 //!
-//! A rule holds if one of its phrases is on the line, or one of its pairs, and none of its exceptions
-//! is. ` + ` joins words that must all be there. A pair is a word of one list near a word of another,
+//! A rule holds if one of its phrases is on the line, or one of its pairs, none of its exceptions is,
+//! and what it asks for beside them is. ` + ` joins words that must all be there. A pair is a word of one list near a word of another,
 //! for what every program says in words of its own: whatever is loaded, and however that is called.
 //! Phrases are normalised text ([`super::line::text::normal`]) and begin where a word begins; they may end
 //! inside one, so `compil` is compiles, compiled and compilation.
@@ -9,9 +9,12 @@
 mod failures;
 mod frameworks;
 mod kubernetes;
+mod loads;
 mod marks;
 mod parts;
+mod platforms;
 mod requests;
+mod warmups;
 mod words;
 
 use super::cause::Cause;
@@ -89,6 +92,16 @@ pub enum Mark {
 #[derive(Debug)]
 pub struct Pair(pub &'static [&'static str], pub &'static [&'static str]);
 
+/// What else must be on the line, anywhere.
+#[derive(Debug)]
+pub enum Beside {
+    Anything,
+    /// Words of somebody who reports an error.
+    Error,
+    /// One of these.
+    Words(&'static [&'static str]),
+}
+
 #[derive(Debug)]
 pub struct Rule {
     pub means: Meaning,
@@ -96,6 +109,7 @@ pub struct Rule {
     pub says: &'static [&'static str],
     pub pairs: &'static [Pair],
     pub except: &'static [&'static str],
+    pub beside: Beside,
     /// A line as a real program writes it.
     pub example: &'static str,
     /// A line that looks like it and means something else.
@@ -114,9 +128,12 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         marks::RULES,
         requests::RULES,
         parts::RULES,
+        loads::RULES,
         failures::RULES,
+        warmups::RULES,
         frameworks::RULES,
         kubernetes::RULES,
+        platforms::RULES,
     ]
     .into_iter()
     .flatten()
@@ -151,7 +168,12 @@ mod tests {
                 .pairs
                 .iter()
                 .flat_map(|pair| pair.0.iter().chain(pair.1));
-            for phrase in rule.says.iter().chain(paired).chain(rule.except) {
+            let beside = match rule.beside {
+                Beside::Words(words) => words,
+                Beside::Anything | Beside::Error => &[],
+            };
+            let all = rule.says.iter().chain(paired).chain(rule.except);
+            for phrase in all.chain(beside) {
                 for word in phrase.split(AND) {
                     assert_eq!(normal(word), word, "{phrase}");
                 }

@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use crate::cause::Cause;
-use crate::rules::{self, AND, Mark, Meaning, Pair};
+use crate::rules::{self, AND, Beside, Mark, Meaning, Pair};
+
+use super::wording::tells_an_error;
 
 /// A rule that holds for a line, and the place of its first word.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -147,6 +149,9 @@ struct Compiled {
     says: Vec<Vec<usize>>,
     pairs: Vec<[Vec<usize>; 2]>,
     except: Vec<Vec<usize>>,
+    asks_for_an_error: bool,
+    /// One of them must be there, if there are any.
+    beside: Vec<usize>,
 }
 
 pub(crate) struct Phrases {
@@ -179,6 +184,11 @@ impl Phrases {
                     .iter()
                     .map(|phrase| words.split(phrase))
                     .collect(),
+                asks_for_an_error: matches!(rule.beside, Beside::Error),
+                beside: match rule.beside {
+                    Beside::Words(beside) => words.ids(beside),
+                    Beside::Anything | Beside::Error => Vec::new(),
+                },
             })
             .collect();
         let mut used_by = vec![Vec::new(); words.0.len()];
@@ -248,6 +258,11 @@ impl Phrases {
                 .min()
         };
         let (at, end) = said.or_else(paired)?;
+        let is_beside = |word: &usize| places.is_there[*word];
+        let is_alone = !rule.beside.is_empty() && !rule.beside.iter().any(is_beside);
+        if is_alone || (rule.asks_for_an_error && !tells_an_error(text)) {
+            return None;
+        }
         let confidence = rule.confidence;
         Some(Hit {
             rule: index,

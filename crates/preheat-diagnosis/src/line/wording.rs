@@ -67,6 +67,34 @@ pub(crate) fn telling(text: &str) -> Telling {
     }
 }
 
+/// Whether somebody reports an error: by its level, or by what it is called.
+pub(crate) fn tells_an_error(text: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "error",
+        "exception",
+        "failed",
+        "failure",
+        "fatal",
+        "critical",
+        "panic",
+        "[e]",
+        "[e:",
+        "err=",
+        "err:",
+        "abort",
+        "terminate called",
+        ": e ",
+    ];
+    WORDS.iter().any(|word| text.contains(word)) || is_graded_by_glog(text)
+}
+
+/// `e1120 10:00:31`: an error's level before month and day.
+fn is_graded_by_glog(text: &str) -> bool {
+    let graded = text.strip_prefix('e').unwrap_or_default();
+    let digits = graded.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 4 && graded[4..].starts_with(' ') || text.starts_with("e ")
+}
+
 /// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
 pub(crate) fn says_ready(text: &str) -> bool {
     let is_level = |word: &&str| {

@@ -2,7 +2,7 @@
 
 use super::super::cause::Cause;
 use super::words::OTHER_SERVERS;
-use super::{CONSEQUENCE, Mark, Meaning, Rule};
+use super::{Beside, CONSEQUENCE, Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -17,6 +17,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "Normal  Killing  3m (x3 over 9m)  kubelet  Container embedder failed liveness probe, will be restarted",
         counter: "Warning  Unhealthy  3m  kubelet  Liveness probe failed: HTTP probe failed with statuscode: 500",
     },
@@ -26,6 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &["failed startup probe, will be restarted"],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "Normal  Killing  2m  kubelet  Container embedder failed startup probe, will be restarted",
         counter: "Warning  Unhealthy  2m  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
     },
@@ -43,6 +45,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "Default STARTUP TCP probe failed 1 time consecutively for container \"app\" on port 8080. The instance was not started.",
         counter: "Default STARTUP TCP probe succeeded after 1 attempt for container \"app\" on port 8080.",
     },
@@ -53,6 +56,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &["startup probe failed", "startup probe errored"],
         pairs: &[],
         except: &["connection refused", "connect: "],
+        beside: Beside::Anything,
         example: "Warning  Unhealthy  2m (x30 over 5m)  kubelet  Startup probe failed: HTTP probe failed with statuscode: 503",
         counter: "Warning  Unhealthy  2m  kubelet  Startup probe failed: Get \"http://10.1.1.7:8000/health\": dial tcp 10.1.1.7:8000: connect: connection refused",
     },
@@ -62,6 +66,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &["back off restarting failed container", "crashloopbackoff"],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "Warning  BackOff  14s (x9 over 3m)  kubelet  Back-off restarting failed container embedder in pod embedder-0_ml(0f1d)",
         counter: "Warning  Failed  14s  kubelet  Error: ImagePullBackOff",
     },
@@ -82,6 +87,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["exit code: 137", "exit code: 143"],
+        beside: Beside::Anything,
         example: "      Exit Code:    1",
         counter: "      Exit Code:    143",
     },
@@ -101,6 +107,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: OTHER_SERVERS,
+        beside: Beside::Anything,
         example: "Warning  Unhealthy  2m (x9 over 3m)  kubelet  Readiness probe failed: Get \"http://10.244.0.9:8000/health\": dial tcp 10.244.0.9:8000: connect: connection refused",
         counter: "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
     },
@@ -133,6 +140,7 @@ pub(super) const RULES: &[Rule] = &[
             "oomkilled=false",
             "\"oomkilled\": false",
         ],
+        beside: Beside::Anything,
         example: "    Last State:  Terminated    Reason: OOMKilled",
         counter: "\"OOMKilled\": false,",
     },
@@ -148,6 +156,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "      Exit Code:    137",
         counter: "      Exit Code:    143",
     },
@@ -167,6 +176,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "Warning  Failed  10s  kubelet  Failed to pull image \"registry.example/embedder:v9\": not found",
         counter: "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 1.2s",
     },
@@ -176,6 +186,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &["successfully pulled image"],
         pairs: &[],
         except: &["already present"],
+        beside: Beside::Anything,
         example: "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 41.2s (41.2s including waiting)",
         counter: "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",
     },
@@ -208,6 +219,7 @@ pub(super) const RULES: &[Rule] = &[
             "unschedulable=false",
             "unschedulable: false",
         ],
+        beside: Beside::Anything,
         example: "Warning  FailedScheduling  30s  default-scheduler  0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
         counter: "Normal  Scheduled  30s  default-scheduler  Successfully assigned default/embedder to node-a",
     },
@@ -239,6 +251,7 @@ pub(super) const RULES: &[Rule] = &[
             "none from disk",
             "nothing from disk",
         ],
+        beside: Beside::Anything,
         example: "INFO page cache cold after reschedule: 4.2 GB read from disk in 31 s",
         counter: "INFO page cache warm: weights mapped in 0.2 s",
     },

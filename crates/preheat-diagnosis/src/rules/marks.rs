@@ -1,7 +1,7 @@
 //! Where a process is in its life.
 
 use super::words::OTHER_SERVERS;
-use super::{Mark, Meaning, Rule};
+use super::{Beside, Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -19,6 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "INFO:     Started server process [2112]",
         counter: "INFO:     Finished server process [2112]",
     },
@@ -34,6 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
         counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
     },
@@ -47,6 +49,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "INFO:     Started parent process [1]",
         counter: "INFO:     Started server process [8]",
     },
@@ -67,6 +70,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["waiting"],
+        beside: Beside::Anything,
         example: "INFO:     Application startup complete.",
         counter: "INFO:     Waiting for application startup.",
     },
@@ -100,6 +104,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["metrics", "debug", "not listening"],
+        beside: Beside::Anything,
         example: "INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
         counter: "INFO metrics listening on :9090",
     },
@@ -191,6 +196,7 @@ pub(super) const RULES: &[Rule] = &[
             "almost ready",
             "nearly ready",
         ],
+        beside: Beside::Anything,
         example: "INFO startup: server ready, accepting traffic",
         counter: "INFO waiting until the server is ready",
     },
@@ -200,6 +206,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &["error handling request"],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "[2026-11-27 03:27:16 +0000] [9] [ERROR] Error handling request POST /entities",
         counter: "INFO handling request POST /entities",
     },
@@ -216,6 +223,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: OTHER_SERVERS,
+        beside: Beside::Anything,
         example: "curl: (7) Failed to connect to app port 8000 after 0 ms: Connection refused",
         counter: "redis.exceptions.ConnectionError: Error 111 connecting to cache:6379. Connection refused.",
     },
@@ -238,6 +246,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["container image", "not already"],
+        beside: Beside::Anything,
         example: "INFO text_generation_launcher: Files are already present on the host. Skipping download.",
         counter: "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",
     },
@@ -260,6 +269,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["released", "available for", "upgrade to"],
+        beside: Beside::Anything,
         example: "INFO admin: reload requested, loading model v2",
         counter: "A new version of pip is available for download",
     },
@@ -277,6 +287,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
         counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
     },

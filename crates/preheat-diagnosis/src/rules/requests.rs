@@ -1,6 +1,6 @@
 //! When something happens, and what requests and their figures look like: words that only set the scene.
 
-use super::{Mark, Meaning, Rule};
+use super::{Beside, Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -67,6 +67,7 @@ pub(super) const RULES: &[Rule] = &[
             "in flight",
             "non inference",
         ],
+        beside: Beside::Anything,
         example: "INFO first request received, 1 text",
         counter: "INFO ready before the first request",
     },
@@ -112,6 +113,7 @@ pub(super) const RULES: &[Rule] = &[
             "lazy true",
             "lazy=false",
         ],
+        beside: Beside::Anything,
         example: "DEBUG tokenizer loaded lazily on first use",
         counter: "WARN CUDA lazy loading is not enabled",
     },
@@ -148,6 +150,7 @@ pub(super) const RULES: &[Rule] = &[
             "without warm",
             "enforce eager",
         ],
+        beside: Beside::Anything,
         example: "INFO weights loaded at startup in 1.8 s",
         counter: "INFO no warm-up configured",
     },
@@ -204,6 +207,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "loading tokenizer",
         counter: "weights are heavy",
     },
@@ -222,6 +226,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["page cache"],
+        beside: Beside::Anything,
         example: "Normal  Scheduled  2m  default-scheduler  Successfully assigned default/embedder-0 to node-b",
         counter: "Warning  FailedScheduling  2m  default-scheduler  0/3 nodes are available",
     },
@@ -253,6 +258,7 @@ pub(super) const RULES: &[Rule] = &[
             "max model len",
             "token indices sequence length",
         ],
+        beside: Beside::Anything,
         example: "DEBUG encode: sequence length 512",
         counter: "WARN Token indices sequence length is longer than the specified maximum (531 > 512)",
     },
@@ -270,6 +276,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "INFO warm-up: 3 rounds at sequence length 128",
         counter: "INFO swarm joined",
     },
@@ -287,6 +294,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["target", "objective", "slo p", "slo:", "goal", "limit"],
+        beside: Beside::Anything,
         example: "WARN metrics: p95=1450ms over the last minute",
         counter: "INFO slo: target p95 200 ms",
     },
@@ -349,6 +357,7 @@ pub(super) const RULES: &[Rule] = &[
             "deadline",
             "limit",
         ],
+        beside: Beside::Anything,
         example: "INFO request 1 took 5234 ms",
         counter: "INFO request timeout set to 30 s",
     },
@@ -373,6 +382,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[],
+        beside: Beside::Anything,
         example: "INFO:     127.0.0.1:51234 - \"POST /embed HTTP/1.1\" 200 OK",
         counter: "Warning  Unhealthy  kubelet  Readiness probe failed: Get \"http://10.1.2.3:8000/ready\": dial tcp",
     },

@@ -1,6 +1,6 @@
 //! A device gets ready.
 
-use super::super::{Meaning, Part, Rule};
+use super::super::{Beside, Meaning, Part, Rule};
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Context),
@@ -62,6 +62,7 @@ pub(super) const RULE: Rule = Rule {
         "kernel + jit",
         "xla service",
     ],
+    beside: Beside::Anything,
     example: "INFO cuda: context init took 2.3 s (cuda context)",
     counter: "RuntimeError: Cannot re-initialize CUDA in forked subprocess",
 };

@@ -1,6 +1,6 @@
 //! Weights are fetched from elsewhere.
 
-use super::super::{Meaning, Pair, Part, Rule};
+use super::super::{Beside, Meaning, Pair, Part, Rule};
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Download),
@@ -66,6 +66,7 @@ pub(super) const RULE: Rule = Rule {
         ".avro",
         "mirror",
     ],
+    beside: Beside::Anything,
     example: "model.safetensors: downloading 90.9 MB, took 3.2 s",
     counter: "INFO model found in the cache, not downloading",
 };

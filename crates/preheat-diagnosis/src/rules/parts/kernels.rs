@@ -1,6 +1,6 @@
 //! Kernels, graphs or engines are compiled, tuned or captured.
 
-use super::super::{Meaning, Pair, Part, Rule};
+use super::super::{Beside, Meaning, Pair, Part, Rule};
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Kernels),
@@ -85,6 +85,7 @@ pub(super) const RULE: Rule = Rule {
         "enforce eager",
         "retrying",
     ],
+    beside: Beside::Anything,
     example: "DEBUG nvrtc: compiling 14 kernels, 1.2 s",
     counter: "This TensorFlow binary is optimized; rebuild TensorFlow with the appropriate compiler flags.",
 };

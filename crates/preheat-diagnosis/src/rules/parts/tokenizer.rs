@@ -1,6 +1,6 @@
 //! A tokenizer is loaded, or used.
 
-use super::super::{Meaning, Part, Rule};
+use super::super::{Beside, Meaning, Part, Rule};
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Tokenizer),
@@ -32,6 +32,7 @@ pub(super) const RULE: Rule = Rule {
         "tokenizer config",
         "download",
     ],
+    beside: Beside::Anything,
     example: "INFO tokenizer init 0.7s",
     counter: "huggingface/tokenizers: The current process just got forked, after parallelism has already been used.",
 };

@@ -1,6 +1,6 @@
 //! Weights are loaded, by whatever name.
 
-use super::super::{Meaning, Pair, Part, Rule};
+use super::super::{Beside, Meaning, Pair, Part, Rule};
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Weights),
@@ -74,6 +74,7 @@ pub(super) const RULE: Rule = Rule {
         "not loaded",
         "unable",
     ],
+    beside: Beside::Anything,
     example: "INFO loader: weights loaded in 1.8 s",
     counter: "Some weights of BertModel were not initialized from the model checkpoint",
 };
