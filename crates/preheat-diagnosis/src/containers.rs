@@ -36,6 +36,8 @@ pub struct Container {
     pub has_lasting_volume: bool,
     /// Somebody has computed the probes from a measured start.
     pub is_measured: bool,
+    /// What its author remarks that a start takes, in seconds.
+    pub start_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +112,7 @@ const CHECKS: &[Check] = &[
 impl Container {
     pub(super) fn check(&self, start_s: Option<f64>) -> Vec<Found> {
         let found = |check: &Check| {
-            let (line, what, confidence) = (check.look)(self, start_s)?;
+            let (line, what, confidence) = (check.look)(self, start_s.or(self.start_s))?;
             let kind = if self.is_init { "init " } else { "" };
             let evidence = Evidence {
                 source: self.source.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Evidence;
-use super::line::amount::Amount;
+use super::line::amount::{Amount, amounts};
 
 /// Latencies that are kept after the first of a path; enough for a median.
 const KEPT: usize = 4096;
@@ -39,22 +39,43 @@ const SPANS: [&str; 9] = [
     "for", "over", "within", "window", "last", "after", "during", "uptime", "past",
 ];
 
+/// What a line tells of one request or of many.
+#[derive(Debug, Clone)]
+struct Figure {
+    ms: f64,
+    evidence: Evidence,
+    /// Who wrote the line, by number.
+    stream: u32,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Latency {
-    first: Option<(f64, Evidence)>,
+    /// Who writes the lines that come in.
+    pub(super) stream: u32,
+    first: Option<Figure>,
     steady: Option<f64>,
     /// A median, which says nothing of a percentile beside it.
     typical: Option<f64>,
-    high: Option<(f64, Evidence)>,
+    high: Option<Figure>,
     /// The newest percentile, when no line says which one is steady.
     newest: Option<f64>,
+    /// A table is being read: its columns, and the one with the percentile.
+    table: Option<Table>,
     /// By what was asked for: one path says nothing of what another takes.
     series: BTreeMap<String, Series>,
 }
 
+/// A summary with one row for each interval, as load generators print it.
+#[derive(Debug, Clone, Copy)]
+struct Table {
+    columns: usize,
+    percentile: usize,
+    stream: u32,
+}
+
 #[derive(Debug)]
 struct Series {
-    first: (f64, Evidence),
+    first: Figure,
     rest: Vec<f64>,
 }
 
@@ -64,6 +85,7 @@ pub(super) struct Slow {
     pub(super) cost_ms: f64,
     pub(super) confidence: f64,
     pub(super) evidence: Evidence,
+    pub(super) stream: u32,
 }
 
 impl Latency {
@@ -84,10 +106,7 @@ impl Latency {
                 self.steady(amount.ms);
                 continue;
             }
-            self.newest = Some(amount.ms);
-            if self.high.as_ref().is_none_or(|(high, _)| amount.ms > *high) {
-                self.high = Some((amount.ms, evidence.clone()));
-            }
+            self.high(amount.ms, evidence);
         }
     }
 
@@ -106,8 +125,68 @@ impl Latency {
             if is_steady(text, after, amounts, index) {
                 self.steady(amount.ms);
             } else if self.first.is_none() {
-                self.first = Some((amount.ms, evidence.clone()));
+                self.first = Some(self.figure(amount.ms, evidence));
             }
+        }
+    }
+
+    /// The head of a table, with several columns of figures; true if it is one.
+    pub(super) fn head(&mut self, text: &str) {
+        let columns: Vec<&str> = text.split_whitespace().collect();
+        let figures = [
+            "p50", "p90", "p95", "p99", "50%", "90%", "95%", "99%", "avg", "mean", "max",
+        ];
+        let named = columns
+            .iter()
+            .filter(|column| figures.iter().any(|f| column.starts_with(f)));
+        let percentile = ["p95", "95%", "p99", "99%"]
+            .iter()
+            .find_map(|name| columns.iter().position(|column| column.starts_with(name)));
+        self.table = percentile
+            .filter(|_| named.count() >= 2)
+            .map(|percentile| Table {
+                columns: columns.len(),
+                percentile,
+                stream: self.stream,
+            });
+    }
+
+    /// Whether rows of a table are expected from whoever writes.
+    pub(super) fn expects_a_row(&self) -> bool {
+        self.table.is_some_and(|table| table.stream == self.stream)
+    }
+
+    /// A row of a table, which ends with the first line that is none.
+    pub(super) fn row(&mut self, text: &str, evidence: &Evidence) {
+        let Some(table) = self.table.filter(|table| table.stream == self.stream) else {
+            return;
+        };
+        let columns: Vec<&str> = text.split_whitespace().collect();
+        let told = columns
+            .get(table.percentile)
+            .filter(|_| columns.len() == table.columns);
+        let told = told.and_then(|column| {
+            let amount = amounts(column).first().map(|amount| amount.ms);
+            amount.or_else(|| column.parse().ok())
+        });
+        match told {
+            Some(ms) => self.high(ms, evidence),
+            None => self.table = None,
+        }
+    }
+
+    fn high(&mut self, ms: f64, evidence: &Evidence) {
+        self.newest = Some(ms);
+        if self.high.as_ref().is_none_or(|high| ms > high.ms) {
+            self.high = Some(self.figure(ms, evidence));
+        }
+    }
+
+    fn figure(&self, ms: f64, evidence: &Evidence) -> Figure {
+        Figure {
+            ms,
+            evidence: evidence.clone(),
+            stream: self.stream,
         }
     }
 
@@ -118,7 +197,7 @@ impl Latency {
                 series.rest.push(ms);
             }
         } else if self.series.len() < PATHS {
-            let first = (ms, evidence.clone());
+            let first = self.figure(ms, evidence);
             let rest = Vec::new();
             self.series.insert(path.to_owned(), Series { first, rest });
         }
@@ -132,12 +211,8 @@ impl Latency {
 
     pub(super) fn measured(&mut self, first_ms: f64, steady_ms: f64, evidence: &Evidence) {
         self.steady(steady_ms);
-        if self
-            .first
-            .as_ref()
-            .is_none_or(|(known, _)| first_ms > *known)
-        {
-            self.first = Some((first_ms, evidence.clone()));
+        if self.first.as_ref().is_none_or(|known| first_ms > known.ms) {
+            self.first = Some(self.figure(first_ms, evidence));
         }
     }
 
@@ -152,13 +227,13 @@ impl Latency {
     pub(super) fn first_ms(&self) -> Option<f64> {
         let slow = self.followed().filter(|series| series.rest.len() >= 3);
         let slow = slow.map(|series| &series.first);
-        self.first.as_ref().or(slow).map(|(ms, _)| *ms)
+        self.first.as_ref().or(slow).map(|figure| figure.ms)
     }
 
     pub(super) fn steady_ms(&self) -> Option<f64> {
         let fallen = || {
             self.newest
-                .filter(|newest| self.high.as_ref().is_some_and(|(high, _)| newest < high))
+                .filter(|newest| self.high.as_ref().is_some_and(|high| *newest < high.ms))
         };
         let median = || self.followed().and_then(Series::median);
         self.steady.or_else(fallen).or_else(median)
@@ -168,25 +243,25 @@ impl Latency {
     pub(super) fn slow(&self) -> Vec<Slow> {
         let mut all = Vec::new();
         let steady = self.steady_ms();
-        let mut judge =
-            |what: &Option<(f64, Evidence)>, ratio: f64, slack: f64, confidence: f64| {
-                let first = self.typical.filter(|_| confidence == FIRST);
-                if let Some((ms, evidence)) = what
-                    && let Some(steady) = steady.or(first)
-                    && *ms >= ratio * steady
-                    && ms - steady >= slack
-                {
-                    all.push(Slow {
-                        cost_ms: ms - steady,
-                        confidence,
-                        evidence: evidence.clone(),
-                    });
-                }
-            };
-        judge(&self.first, 2.0, 5.0, FIRST);
-        judge(&self.high, 2.0, 50.0, 0.85);
-        let followed = self.followed().map(|series| series.first.clone());
-        judge(&followed, 3.0, 100.0, 0.75);
+        let mut judge = |what: Option<&Figure>, ratio: f64, slack: f64, confidence: f64| {
+            let first = self.typical.filter(|_| confidence == FIRST);
+            if let Some(figure) = what
+                && let Some(steady) = steady.or(first)
+                && figure.ms >= ratio * steady
+                && figure.ms - steady >= slack
+            {
+                all.push(Slow {
+                    cost_ms: figure.ms - steady,
+                    confidence,
+                    evidence: figure.evidence.clone(),
+                    stream: figure.stream,
+                });
+            }
+        };
+        judge(self.first.as_ref(), 2.0, 5.0, FIRST);
+        judge(self.high.as_ref(), 2.0, 50.0, 0.85);
+        let followed = self.followed().map(|series| &series.first);
+        judge(followed, 3.0, 100.0, 0.75);
         all
     }
 }

@@ -9,7 +9,7 @@
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`] and [`access`]: what a line says, beside those around it.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
-//!   [`reads`], [`refusals`], [`restarts`]: what is known whoever wrote it.
+//!   [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
 //! - [`containers`]: what is wrong with a manifest.
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
@@ -28,6 +28,7 @@ mod lengths;
 mod reads;
 mod refusals;
 mod restarts;
+mod threads;
 mod timeline;
 
 mod containers;
@@ -53,10 +54,14 @@ use refusals::Refusals;
 use restarts::Restarts;
 use rules::Part;
 use sighting::Sighting;
-use timeline::Stream;
+use threads::Threads;
+use timeline::{Stream, Traced};
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;
+
+/// Confidence in a load that failed, where only the code that raised says what it did.
+const RAISED: f64 = 0.7;
 
 /// One line as it was read. The text may hold anything.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +91,10 @@ pub struct Evidence {
 pub struct Diagnosis {
     streams: BTreeMap<String, Stream>,
     seen: BTreeMap<Cause, Sighting>,
-    at_start: BTreeMap<Part, Sighting>,
+    /// Parts of starts, by the stream that tells of them.
+    at_start: BTreeMap<(Part, u32), Sighting>,
+    /// The stream that a line is being taken in from; 0 if it is none.
+    stream: u32,
     latency: Latency,
     lengths: Lengths,
     containers: Vec<Container>,
@@ -95,6 +103,9 @@ pub struct Diagnosis {
     reads: Reads,
     refusals: Refusals,
     restarts: Restarts,
+    threads: Threads,
+    /// Where processes ended by themselves.
+    died: Vec<Evidence>,
 }
 
 impl Diagnosis {
@@ -116,31 +127,50 @@ impl Diagnosis {
         let key = self.key(line.source, name);
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
-        let stream = streams.entry(key).or_default();
+        let next = u32::try_from(streams.len())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
+        (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
-        if !stream.is_code(&plain.text) && !plain.hits.is_empty() {
-            let evidence = Evidence {
-                source: line.source.to_owned(),
-                line: line.number,
-                pod: line.pod.map(str::to_owned),
-                text: text::shown(&plain.shown),
-            };
-            self.said(
-                stream,
-                &Parsed {
+        let traced = stream.traced(&plain.text);
+        let is_row = self.latency.expects_a_row();
+        let is_raised = traced == Traced::LoadRaised;
+        if traced != Traced::Code && (is_row || is_raised || !plain.hits.is_empty()) {
+            let amounts = amount::amounts(&plain.text);
+            if is_row || is_raised || plain.matters(!amounts.is_empty()) {
+                let evidence = Evidence {
+                    source: line.source.to_owned(),
+                    line: line.number,
+                    pod: line.pod.map(str::to_owned),
+                    text: text::shown(&plain.shown),
+                };
+                let parsed = Parsed {
                     text: &plain.text,
                     hits: &plain.hits,
-                    amounts: amount::amounts(&plain.text),
+                    amounts,
                     at,
                     evidence,
-                },
-            );
+                };
+                self.said(stream, &parsed, traced);
+            }
         }
         stream.done(at);
         self.streams = streams;
+        (self.stream, self.latency.stream) = (0, 0);
     }
 
-    fn said(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+    fn said(&mut self, stream: &mut Stream, line: &Parsed<'_>, traced: Traced) {
+        if traced == Traced::LoadRaised && !line.names_a_cause() {
+            stream.failures.add(&line.evidence);
+            self.see(
+                Cause::LoadFailure,
+                RAISED,
+                line.evidence.clone(),
+                None,
+                None,
+            );
+        }
         match is_access(line) && !line.names_a_cause() {
             true => self.access(stream, line),
             false => self.statement(stream, line),
@@ -193,9 +223,8 @@ impl Diagnosis {
         told: Option<f64>,
         seen: Option<f64>,
     ) {
-        self.seen
-            .entry(cause)
-            .or_default()
-            .add(evidence, confidence, told, seen);
+        let sighting = self.seen.entry(cause).or_default();
+        sighting.add(evidence, confidence, told, seen);
+        sighting.seen_in(self.stream);
     }
 }

@@ -17,7 +17,7 @@ use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
-use wording::{fetches, is_denied, is_help, says_killed, says_ready, skips_warmup};
+use wording::{fetches, is_denied, is_help, is_of_tools, says_killed, says_ready, skips_warmup};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -32,10 +32,20 @@ pub(crate) struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
+    /// Whether anything follows from the line by itself: words that only set the scene for others say
+    /// nothing, and a call says nothing without its time.
+    pub(crate) fn matters(&self, has_times: bool) -> bool {
+        self.hits.iter().any(|hit| match hit.means {
+            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest) => false,
+            Meaning::Marks(Mark::Call) => has_times,
+            _ => true,
+        })
+    }
+
     /// None if there is nothing on the line that could have happened.
     pub(crate) fn of(raw: &'a str) -> Option<Self> {
         let shown = text::clean(raw);
-        if shown.is_empty() || is_help(&shown) {
+        if shown.is_empty() || is_help(&shown) || is_of_tools(&shown) {
             return None;
         }
         let Unwrapped { stream, at, said } = wrapped::unwrap(&shown);
@@ -55,6 +65,10 @@ impl<'a> Plain<'a> {
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit.at, hit.end));
+    let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
+    if has(Part::Weights) && are_of_another(has(Part::Download), has(Part::Tokenizer), text) {
+        hits.retain(|hit| hit.part() != Some(Part::Weights));
+    }
     if says_ready(text) {
         hits.push(Hit::mark(Mark::Ready));
     }
@@ -68,6 +82,26 @@ fn hits(text: &str) -> Vec<Hit> {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
     }
     hits
+}
+
+/// Whether weights are named on a line that is about their download, that says that they are not there,
+/// or whose tokenizer is what is loaded.
+fn are_of_another(has_download: bool, has_tokenizer: bool, text: &str) -> bool {
+    const THEMSELVES: [&str; 6] = [
+        " weights",
+        " model",
+        " checkpoint",
+        " session",
+        " engine",
+        " shard",
+    ];
+    let are_named = || {
+        let mut words = THEMSELVES.iter();
+        words.any(|word| text.contains(word) || text.starts_with(word.trim_start()))
+    };
+    let are_absent =
+        || text.contains("not loaded") && !text.contains("loading") && !text.contains("reading");
+    has_download || are_absent() || (has_tokenizer && !are_named())
 }
 
 /// One line, taken apart.

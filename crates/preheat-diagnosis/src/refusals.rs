@@ -67,11 +67,8 @@ impl Refusals {
     }
 
     /// The first one that is for a load in one of these inputs.
-    fn beside(&self, loads: &[Evidence]) -> Option<&Evidence> {
-        let is_near = |refused: &Refusal| {
-            let mut sources = loads.iter().map(|load| &load.source);
-            sources.any(|source| *source == refused.evidence.source)
-        };
+    fn beside(&self, sources: &BTreeSet<&str>) -> Option<&Evidence> {
+        let is_near = |refused: &Refusal| sources.contains(refused.evidence.source.as_str());
         let is_ours = |refused: &Refusal| {
             refused.is_asked || refused.ports.iter().any(|port| self.ports.contains(port))
         };
@@ -97,8 +94,12 @@ fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
 
 impl Diagnosis {
     pub(super) fn refused_while_loading(&mut self) {
-        let loads = self.at_start.get(&Part::Weights);
-        let refused = loads.and_then(|loads| self.refusals.beside(&loads.evidence));
+        let loads = self
+            .at_start
+            .iter()
+            .filter(|((part, _), _)| *part == Part::Weights);
+        let sources = loads.flat_map(|(_, load)| load.evidence.iter().map(|e| e.source.as_str()));
+        let refused = self.refusals.beside(&sources.collect());
         if let Some(evidence) = refused.cloned()
             && !self.seen.contains_key(&Cause::ConnectionRefused)
         {

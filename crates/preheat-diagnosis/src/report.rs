@@ -3,6 +3,8 @@
 mod combined;
 mod dropped;
 
+use std::collections::BTreeSet;
+
 use super::cause::{Cause, Paid};
 use super::rules::Part;
 use super::sighting::Sighting;
@@ -60,23 +62,29 @@ impl Diagnosis {
     pub fn report(mut self) -> Report {
         let mut streams = std::mem::take(&mut self.streams);
         for stream in streams.values_mut() {
+            self.stream = stream.number;
             for work in stream.rest() {
                 self.settle(work);
             }
         }
+        self.stream = 0;
         for stream in streams.values() {
             self.drop_overcome(stream);
             self.too_early(stream);
             self.loaded_twice(stream);
+            self.died_loading(stream);
         }
         self.refused_while_loading();
         self.uncovered();
         self.slow_requests();
+        self.ready_unwarmed(&streams);
+        self.outnumbered();
         self.cold_cache();
         self.containers();
         self.ended_by_its_probe();
         self.drop_explained();
         self.drop_consequences();
+        self.keep_the_payers(&streams);
         self.add_start();
         let first_request = self.first_request();
         Report {
@@ -147,7 +155,7 @@ impl Diagnosis {
             };
         }
         let at_request = |cause: Cause| self.seen.get(&cause).and_then(Sighting::cost_ms);
-        let at_start = |part: Part| self.at_start.get(&part).and_then(|stage| stage.longest_ms);
+        let at_start = |part: Part| self.stage(part).and_then(|stage| stage.longest_ms);
         let whole = |part, cause| at_start(part).or(at_request(cause));
         let loads = [
             whole(Part::Weights, Cause::LazyModel),
@@ -167,6 +175,17 @@ impl Diagnosis {
         Plan { start_ms, lengths }
     }
 
+    /// A part of the start: the longest of those who tell of it.
+    fn stage(&self, part: Part) -> Option<&Sighting> {
+        let all = self
+            .at_start
+            .iter()
+            .filter(|((known, _), _)| *known == part);
+        let took = |stage: &Sighting| stage.longest_ms.unwrap_or(0.0);
+        all.map(|(_, stage)| stage)
+            .reduce(|a, b| if took(b) > took(a) { b } else { a })
+    }
+
     fn stages(&self) -> Vec<Stage> {
         let name = |part: &Part| match part {
             Part::Weights => "weights",
@@ -175,10 +194,11 @@ impl Diagnosis {
             Part::Kernels => "kernels",
             Part::Download => "download",
         };
-        let stages = self.at_start.iter().filter_map(|(part, seen)| {
+        let parts: BTreeSet<Part> = self.at_start.keys().map(|(part, _)| *part).collect();
+        let stages = parts.iter().filter_map(|part| {
             Some(Stage {
                 name: name(part),
-                ms: seen.longest_ms?,
+                ms: self.stage(*part)?.longest_ms?,
             })
         });
         stages.collect()

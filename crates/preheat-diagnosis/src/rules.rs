@@ -6,6 +6,7 @@
 //! Phrases are normalised text ([`super::line::text::normal`]) and begin where a word begins; they may end
 //! inside one, so `compil` is compiles, compiled and compilation.
 
+mod downloads;
 mod failures;
 mod frameworks;
 mod kubernetes;
@@ -61,6 +62,8 @@ pub enum Mark {
     HeldBack,
     /// A container ended by itself.
     Crashed,
+    /// A process ended, and not because somebody wanted it to.
+    Died,
     /// A request was cut off because its worker was killed.
     Interrupted,
     /// What would be downloaded is there already.
@@ -86,6 +89,10 @@ pub enum Mark {
     Latency,
     /// A line of an access log.
     Access,
+    /// Threads, or processors that somebody limits.
+    Processors,
+    /// Something is asked for, and takes its time.
+    Call,
 }
 
 /// A word of the one list near a word of the other, in any order.
@@ -129,6 +136,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         requests::RULES,
         parts::RULES,
         loads::RULES,
+        downloads::RULES,
         failures::RULES,
         warmups::RULES,
         frameworks::RULES,

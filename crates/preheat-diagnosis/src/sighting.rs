@@ -15,6 +15,8 @@ pub(super) struct Sighting {
     pub(super) longest_ms: Option<f64>,
     pub(super) is_told: bool,
     pub(super) confidence: f64,
+    /// Where it was seen, by number; 0 for what no line tells.
+    pub(super) streams: Vec<u32>,
 }
 
 impl Sighting {
@@ -41,6 +43,12 @@ impl Sighting {
         let counted = told.or(seen.filter(|_| !self.is_told));
         let both = [self.longest_ms, counted].into_iter().flatten();
         self.longest_ms = both.reduce(f64::max);
+    }
+
+    pub(super) fn seen_in(&mut self, stream: u32) {
+        if !self.streams.contains(&stream) {
+            self.streams.push(stream);
+        }
     }
 
     /// Only what may follow from it was seen.

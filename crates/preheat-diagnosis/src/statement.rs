@@ -11,6 +11,9 @@ use super::rules::{Mark, Meaning, Part};
 use super::timeline::{Place, Stream, Work};
 use super::{Diagnosis, Evidence};
 
+/// Ends of processes that are kept.
+const DEATHS: usize = 16;
+
 /// Pulling an image is worth a word from here on.
 const SLOW_PULL_MS: f64 = 10_000.0;
 
@@ -23,6 +26,9 @@ const SLOW_DOWNLOAD_MS: f64 = 500.0;
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         self.named(line);
+        if line.has(Mark::Processors) {
+            self.threads.take(line.text, &line.evidence);
+        }
         let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
@@ -30,7 +36,9 @@ impl Diagnosis {
             stream.failures.goes_on();
         }
         self.parts(stream, line);
-        let at_request = line.has(Mark::AtRequest)
+        let is_timed = line.has(Mark::Latency) && !line.has(Mark::Warm);
+        let at_request = is_timed
+            || line.has(Mark::AtRequest)
             || line.has(Mark::Request)
             || matches!(
                 stream.place(Part::Kernels, ""),
@@ -74,7 +82,9 @@ impl Diagnosis {
             let is_timed = line.cost(hit).is_some();
             let is_work = is_timed || line.has(Mark::Action);
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
-            let is_told = !names_a_cause || is_timed || is_explicit;
+            // What is compiled once more is a cause of its own.
+            let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
+            let is_told = !names_a_cause || ((is_timed || is_explicit) && !is_again);
             if is_work && is_told && !(part == Part::Weights && line.has(Mark::Replaced)) {
                 self.part(stream, line, hit, part);
             }
@@ -84,7 +94,11 @@ impl Diagnosis {
     fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
         let told_ms = line.cost(hit);
         let (same, telling) = (without_numbers(line.text), telling(line.text));
-        let told = line.place(hit).or_else(|| stream.begun(part));
+        let asked = || line.has(Mark::Request).then_some(Place::AtRequest);
+        let told = line
+            .place(hit)
+            .or_else(|| stream.begun(part))
+            .or_else(asked);
         let place = told.or_else(|| stream.place(part, &same));
         if part == Part::Weights && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));
@@ -142,7 +156,7 @@ impl Diagnosis {
             (Place::AtStart, _) | (_, None) => {
                 let confidence = if told_ms.is_some() { 0.9 } else { 0.7 };
                 self.at_start
-                    .entry(part)
+                    .entry((part, self.stream))
                     .or_default()
                     .add(evidence, confidence, told_ms, seen_ms);
             }
@@ -191,7 +205,13 @@ impl Diagnosis {
     }
 
     fn latencies(&mut self, line: &Parsed<'_>) {
+        if self.latency.expects_a_row() {
+            self.latency.row(line.text, &line.evidence);
+        }
         if line.amounts.is_empty() {
+            if line.has(Mark::Percentile) {
+                self.latency.head(line.text);
+            }
             return;
         }
         for median in ["median", "p50"] {
@@ -207,6 +227,7 @@ impl Diagnosis {
             return;
         }
         let Some(latency) = line.first(Mark::Latency) else {
+            self.called(line);
             return;
         };
         if line.parts().next().is_some()
@@ -236,6 +257,26 @@ impl Diagnosis {
         }
     }
 
+    /// One of several calls that a program tells alike, but for the figures.
+    fn called(&mut self, line: &Parsed<'_>) {
+        let is_plain = line.parts().next().is_none() && !line.names_a_cause();
+        if let [took] | [took, _] | [took, _, _] = line.amounts[..]
+            && is_plain
+            && line.has(Mark::Call)
+        {
+            // Some say of the first that it was cold.
+            let shape = without_numbers(&line.text.replace("cold ", ""));
+            let shape = ["\u{1}", &shape].concat();
+            self.latency.request(&shape, took.ms, &line.evidence);
+        }
+    }
+
+    fn died(&mut self, evidence: &Evidence) {
+        if self.died.len() < DEATHS {
+            self.died.push(evidence.clone());
+        }
+    }
+
     fn marks(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         for hit in line.hits {
             let Meaning::Marks(mark) = hit.means else {
@@ -248,6 +289,7 @@ impl Diagnosis {
                 Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request => stream.request(line.at, None),
                 Mark::Interrupted => stream.interrupted(),
+                Mark::Died => self.died(&line.evidence),
                 Mark::Refused => self.refusals.refused(line.text, &line.evidence),
                 Mark::Unstarted => self.restarts.unstarted(&line.evidence),
                 Mark::HeldBack => self.restarts.held_back(&line.evidence),

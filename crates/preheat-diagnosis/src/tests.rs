@@ -5,6 +5,7 @@ mod failures;
 mod loads;
 mod processes;
 mod requests;
+mod streams;
 
 use super::sighting::EVIDENCE;
 use super::*;

@@ -4,14 +4,17 @@
 mod failures;
 mod loads;
 mod processes;
+mod traces;
 
 use super::Evidence;
-use super::line::wording::{Telling, is_frame, is_raised};
+use super::line::wording::Telling;
 use super::rules::Part;
 
 use failures::Failures;
 use loads::Loads;
 use processes::Processes;
+pub(super) use traces::Traced;
+use traces::Traces;
 
 /// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
 const HELD: usize = 64;
@@ -69,6 +72,10 @@ pub(super) struct Work {
 
 #[derive(Debug, Default)]
 pub(super) struct Stream {
+    /// From 1, in the order in which streams were met.
+    pub(super) number: u32,
+    /// Parts of a start were done in it: no proxy, and no client.
+    pub(super) works: bool,
     phase: Phase,
     held: Vec<Work>,
     /// When the last line was written.
@@ -88,8 +95,7 @@ pub(super) struct Stream {
     compiled: Vec<(String, String)>,
     /// What would be downloaded was found to be there.
     is_cached: bool,
-    /// The newest line was a frame of a traceback.
-    follows_frame: bool,
+    traces: Traces,
     is_listening: bool,
     /// A request was turned away before any was served: what is done meanwhile is the start's.
     is_refusing: bool,
@@ -104,9 +110,18 @@ pub(super) struct Stream {
     is_replacing: bool,
     /// Weights were loaded before the start was over.
     is_loaded: bool,
+    /// Weights are being loaded since this line, as far as lines tell.
+    pub(super) loading: Option<Evidence>,
 }
 
 impl Stream {
+    pub(super) fn new(number: u32) -> Self {
+        Stream {
+            number,
+            ..Stream::default()
+        }
+    }
+
     /// A line was written: what was under way has ended by now.
     pub(super) fn tick(&mut self, at: Option<f64>) {
         self.closed = None;
@@ -131,12 +146,12 @@ impl Stream {
         self.processes.are_several() || self.loads.are_at_once()
     }
 
-    /// Whether a line is a frame of a traceback, or the code below one.
-    pub(super) fn is_code(&mut self, text: &str) -> bool {
-        let is_frame = is_frame(text);
-        let is_code = is_frame || (self.follows_frame && !is_raised(text));
-        self.follows_frame = is_frame;
-        is_code
+    /// What a line is of a traceback. One through a request is that request's.
+    pub(super) fn traced(&mut self, text: &str) -> Traced {
+        match self.traces.take(text) {
+            Traced::LoadRaised if self.phase == Phase::Serving => Traced::Statement,
+            traced => traced,
+        }
     }
 
     /// After everything else about a line.
@@ -195,6 +210,7 @@ impl Stream {
         at: Option<f64>,
         telling: Telling,
     ) -> Option<Work> {
+        self.works = true;
         if work.told_ms.is_none() {
             match (telling, at, self.last) {
                 (Telling::Beginning, Some(at), _) => self.since = Some(at),
@@ -209,6 +225,9 @@ impl Stream {
             if self.is_cached {
                 return None;
             }
+        }
+        if work.part == Part::Weights {
+            self.loading = (telling != Telling::End).then(|| work.evidence.clone());
         }
         match telling {
             Telling::Beginning => {
@@ -307,6 +326,7 @@ impl Stream {
 
     pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
         self.failures.overcome();
+        self.loading = None;
         self.ready.get_or_insert_with(|| evidence.clone());
     }
 
@@ -314,6 +334,7 @@ impl Stream {
     pub(super) fn request(&mut self, at: Option<f64>, took_ms: Option<f64>) {
         self.phase = Phase::Serving;
         self.requests += 1;
+        self.loading = None;
         self.weigh(at, took_ms);
         let was_refusing = std::mem::take(&mut self.is_refusing);
         self.reopen(match was_refusing {
@@ -363,7 +384,7 @@ impl Stream {
     /// Everything that is still held. What was done after readiness was claimed counts as a
     /// request's; otherwise the start was not over, whatever one part of it said.
     pub(super) fn rest(&mut self) -> Vec<Work> {
-        self.reopen(if self.ready.is_some() {
+        self.reopen(if self.ready.is_some() && !self.is_refusing {
             Place::AtRequest
         } else {
             Place::AtStart

@@ -31,13 +31,12 @@ const THREAD_OPTIONS: [&str; 7] = [
 const WAITING: [&str; 5] = ["gunicorn", "waitress", "uwsgi", "granian", "hypercorn"];
 
 /// What images of servers are called whose libraries size their pools by the machine.
-const POOLED: [&str; 12] = [
+const POOLED: [&str; 11] = [
     "pytorch",
     "torch",
     "tensorflow",
     "onnxruntime",
     "transformers",
-    "huggingface",
     "sentence-transformers",
     "tritonserver",
     "vllm",

@@ -37,7 +37,12 @@ pub(super) fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
     ]
     .into_iter()
     .find_map(|var| container.env(var));
-    let model = named.or_else(positional).or(by_env)?;
+    let Some(model) = named.or_else(positional).or(by_env) else {
+        let fetched = fetches(container).filter(|_| is_about_models(container))?;
+        let text =
+            format!("{fetched} is fetched, and no volume keeps it from one start to the next");
+        return Some((container.line, text, 0.7));
+    };
     let text =
         format!("{model} is a name on a hub, and no volume keeps it from one start to the next");
     is_hub_name(model).then_some((container.line, text, 0.7))
@@ -51,6 +56,22 @@ fn names_model(switch: &str) -> bool {
     let is_name = matches!(last, "model" | "id" | "path" | "name" | "repo" | "dir");
     is_name
         && (last == "model" || last == "repo" || parts.any(|part| matches!(part, "model" | "repo")))
+}
+
+/// Whether what is fetched are models, rather than anything else.
+fn is_about_models(container: &Container) -> bool {
+    const WORDS: [&str; 8] = [
+        "model",
+        "weights",
+        ".onnx",
+        ".gguf",
+        ".safetensors",
+        "ckpt",
+        "ollama pull",
+        "hf download",
+    ];
+    let command = container.command.join(" ");
+    WORDS.iter().any(|word| command.contains(word))
 }
 
 /// What a command brings from elsewhere: an address beside a program that fetches.
@@ -72,9 +93,18 @@ fn fetches(container: &Container) -> Option<&str> {
     const SCHEMES: [&str; 6] = ["https://", "http://", "s3://", "gs://", "az://", "abfs://"];
     let is_program = |word: &str| PROGRAMS.contains(&word.rsplit('/').next().unwrap_or_default());
     let bare = |word: &str| word.trim_matches(['"', '\'', ';', '(', ')']).to_owned();
+    let all: Vec<&str> = container.words().collect();
+    let pulled = all
+        .windows(3)
+        .find(|words| words[0].ends_with("ollama") && words[1] == "pull");
+    if let Some(words) = pulled {
+        return Some(words[2]);
+    }
     container.words().find(|word| is_program(&bare(word)))?;
     let mut words = container.words();
-    let by_address = words.find(|word| SCHEMES.iter().any(|scheme| bare(word).starts_with(scheme)));
+    let is_here = |word: &str| word.contains("localhost") || word.contains("127.0.0.1");
+    let by_address = words
+        .find(|word| SCHEMES.iter().any(|scheme| bare(word).starts_with(scheme)) && !is_here(word));
     let on_hub = || container.words().find(|word| is_hub_name(&bare(word)));
     by_address.or_else(on_hub)
 }

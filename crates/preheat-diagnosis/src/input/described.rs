@@ -52,6 +52,7 @@ impl Pods {
 pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
     let mut all: Vec<Container> = Vec::new();
     let (mut inside, mut part) = (false, Part::None);
+    let mut is_running = false;
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
             continue;
@@ -66,6 +67,8 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
         let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
         if indent == 2 && words.ends_with(':') {
             part = Part::None;
+            unless_it_runs(all.last_mut(), is_running);
+            is_running = false;
             all.push(Container {
                 name: words.trim_end_matches(':').to_owned(),
                 pod: pods.at(number).map(str::to_owned),
@@ -76,10 +79,19 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
                 ..Container::default()
             });
         } else if let Some(container) = all.last_mut() {
+            is_running |= words.starts_with("State:") && words.ends_with("Running");
             part = take(container, part, number, indent, words);
         }
     }
+    unless_it_runs(all.last_mut(), is_running);
     all
+}
+
+/// What does not run claims nothing, and a description without any probe may have been cut.
+fn unless_it_runs(container: Option<&mut Container>, is_running: bool) {
+    if let Some(container) = container.filter(|_| !is_running) {
+        container.is_served &= container.readiness.is_some() || container.liveness.is_some();
+    }
 }
 
 fn take(container: &mut Container, part: Part, number: u64, indent: usize, words: &str) -> Part {

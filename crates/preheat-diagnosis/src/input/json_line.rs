@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 const FIELDS: usize = 40;
 
 const MESSAGES: [&str; 5] = ["message", "msg", "log", "text", "MESSAGE"];
-const TIMES: [&str; 6] = [
+const TIMES: [&str; 8] = [
+    "t",
+    "@t",
     "timestamp",
     "time",
     "ts",
@@ -50,7 +52,7 @@ pub fn flatten(line: &str) -> Option<Flat> {
         }
     }
     let mut left = FIELDS;
-    fields(&object, &mut text, &mut left, 0);
+    fields(&object, "", &mut text, &mut left, 0);
     Some(Flat { at, text })
 }
 
@@ -81,7 +83,13 @@ fn seconds(epoch: f64) -> f64 {
     }
 }
 
-fn fields(object: &Map<String, Value>, text: &mut String, left: &mut usize, depth: usize) {
+fn fields(
+    object: &Map<String, Value>,
+    of: &str,
+    text: &mut String,
+    left: &mut usize,
+    depth: usize,
+) {
     for (name, value) in object {
         let told =
             depth == 0 && (MESSAGES.contains(&name.as_str()) || TIMES.contains(&name.as_str()));
@@ -89,17 +97,20 @@ fn fields(object: &Map<String, Value>, text: &mut String, left: &mut usize, dept
             continue;
         }
         match value {
-            Value::Object(inner) if depth < 3 => fields(inner, text, left, depth + 1),
-            Value::String(value) => push(text, left, name, value),
-            Value::Number(_) | Value::Bool(_) => push(text, left, name, &value.to_string()),
+            Value::Object(inner) if depth < 3 => fields(inner, name, text, left, depth + 1),
+            Value::String(value) => push(text, left, "", name, value),
+            Value::Number(_) => push(text, left, "", name, &value.to_string()),
+            // A switch is called by what it switches: `warmup.enabled=false`.
+            Value::Bool(_) => push(text, left, of, name, &value.to_string()),
             _ => {}
         }
     }
 }
 
-fn push(text: &mut String, left: &mut usize, name: &str, value: &str) {
+fn push(text: &mut String, left: &mut usize, of: &str, name: &str, value: &str) {
     *left -= 1;
-    text.extend([" ", name, "=", value]);
+    let dot = if of.is_empty() { "" } else { "." };
+    text.extend([" ", of, dot, name, "=", value]);
 }
 
 #[cfg(test)]
@@ -112,6 +123,11 @@ mod tests {
         let flat = flatten(line).expect("read");
         assert_eq!(flat.text, "loaded took_ms=12 level=info");
         assert_eq!(flat.at, Some(1_700_000_000.123));
+        let switch = flatten(r#"{"msg":"config","warmup":{"enabled":false,"rounds":3}}"#);
+        assert_eq!(
+            switch.map(|flat| flat.text).as_deref(),
+            Some("config warmup.enabled=false rounds=3")
+        );
         assert!(flatten("{not json}").is_none() && flatten("[1]").is_none());
     }
 }

@@ -1,5 +1,8 @@
 //! Kubernetes manifests and Compose files → containers.
 
+mod remarks;
+mod values;
+
 use crate::containers::{cpus, is_accelerator};
 use crate::{Container, Probe, ProbeKind};
 use serde_json::Value;
@@ -31,11 +34,12 @@ pub fn is_one(source: &str, text: &str) -> bool {
         .filter(|line| !line.trim_start().starts_with('#'))
         .take(40)
         .any(key);
-    keyed
-        && (named
-            || text
-                .lines()
-                .any(|line| line.starts_with("kind:") || line.starts_with("services:")))
+    (named && values::may_be(text))
+        || keyed
+            && (named
+                || text
+                    .lines()
+                    .any(|line| line.starts_with("kind:") || line.starts_with("services:")))
 }
 
 /// Every container in a file. What is not YAML, or not a manifest, has none.
@@ -50,8 +54,16 @@ pub fn containers(source: &str, text: &str) -> Vec<Container> {
             document: &document,
             first_line,
         };
+        let known = all.len();
         kubernetes(&value, &place, &mut all);
         compose(&value, &place, &mut all);
+        if value["kind"].is_null() && value["services"].is_null() {
+            values::containers(&value, &place, 0, &mut all);
+        }
+        let start_s = remarks::start_s(&document);
+        for container in &mut all[known..] {
+            container.start_s = start_s;
+        }
     }
     all
 }
@@ -131,7 +143,7 @@ fn kubernetes(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
             .as_array()
             .is_some_and(|ports| !ports.is_empty());
         let mut read = container_of(container, place);
-        read.is_served = serving && (alone || has_ports);
+        read.is_served = serving && (alone || has_ports) && value["status"]["phase"] != "Pending";
         read.has_lasting_volume = has_lasting_volume(spec, container);
         read.is_measured = [metadata, &value["metadata"]]
             .iter()
@@ -193,7 +205,8 @@ fn container_of(container: &Value, place: &Place<'_>) -> Container {
 
 /// Defaults as Kubernetes has them: every 10 s, three failures.
 fn probe_of(probe: &Value, line: u64) -> Option<Probe> {
-    probe.as_object()?;
+    // Values of charts leave a probe out so.
+    probe.as_object().filter(|probe| !probe.is_empty())?;
     let number = |key: &str, default: f64| probe[key].as_f64().unwrap_or(default);
     let kind = match (&probe["httpGet"], &probe["tcpSocket"]) {
         (Value::Object(get), _) => {

@@ -203,7 +203,9 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
     };
     let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || c == '%' || c == '/');
     let before = before.trim_end_matches([' ', ':', '=']);
-    let told = TOLD.iter().any(|word| before.ends_with(word));
+    // Others write milliseconds there.
+    let is_short = before.ends_with("latency") && number.parse().is_ok_and(|s: f64| s < 30.0);
+    let told = is_short || TOLD.iter().any(|word| before.ends_with(word));
     (told && number.contains('.') && !goes_on).then_some(1e3)
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use crate::cause::Cause;
-use crate::rules::{self, AND, Beside, Mark, Meaning, Pair};
+use crate::rules::{self, AND, Beside, Mark, Meaning, Pair, Part, Rule};
 
 use super::wording::tells_an_error;
 
@@ -34,6 +34,13 @@ impl Hit {
         matches!(self.means, Meaning::Names(_))
     }
 
+    pub(crate) fn part(&self) -> Option<Part> {
+        match self.means {
+            Meaning::Does(part) => Some(part),
+            _ => None,
+        }
+    }
+
     fn whole(means: Meaning, confidence: f64) -> Self {
         Hit {
             rule: usize::MAX,
@@ -60,7 +67,7 @@ struct Place {
     word: usize,
     start: usize,
     end: usize,
-    /// A folder is called so, which says nothing of what is done.
+    /// A folder or a service is called so, which says nothing of what is done.
     in_path: bool,
 }
 
@@ -79,12 +86,13 @@ impl Place {
 /// known that a word is among them. Most words that rules ask for are not.
 struct Places {
     all: Vec<Place>,
-    is_there: Vec<bool>,
+    /// Most that rules ask for are not.
+    there: Marked,
 }
 
 impl Places {
     fn add(&mut self, place: Place) {
-        self.is_there[place.word] = true;
+        self.there.mark(place.word);
         self.all.push(place);
     }
 
@@ -93,31 +101,59 @@ impl Places {
     }
 
     fn has_all(&self, phrase: &[usize]) -> bool {
-        phrase.iter().all(|word| self.is_there[*word])
+        phrase.iter().all(|word| self.has(*word))
+    }
+
+    fn has(&self, word: usize) -> bool {
+        self.there.has(word)
     }
 
     fn count(&self, word: usize) -> usize {
-        match self.is_there[word] {
+        match self.has(word) {
             true => self.all.iter().filter(|place| place.word == word).count(),
             false => 0,
         }
     }
 
-    fn of<'a>(&'a self, words: &'a [usize]) -> impl Iterator<Item = &'a Place> {
-        self.all.iter().filter(|place| words.contains(&place.word))
+    fn spoken<'a>(&'a self, words: &'a Marked) -> impl Iterator<Item = &'a Place> {
+        let all = self.all.iter();
+        all.filter(|place| words.has(place.word) && !place.in_path)
     }
 
-    fn spoken<'a>(&'a self, words: &'a [usize]) -> impl Iterator<Item = &'a Place> {
-        self.of(words).filter(|place| !place.in_path)
-    }
-
-    fn pair(&self, [one, other]: &[Vec<usize>; 2], text: &str) -> Option<(usize, usize)> {
+    fn pair(&self, [one, other]: &[Marked; 2], text: &str) -> Option<Span> {
         self.spoken(one).find_map(|first| {
             let second = self
                 .spoken(other)
                 .find(|second| first.is_near(second, text))?;
             Some((first.start.min(second.start), first.end.max(second.end)))
         })
+    }
+}
+
+/// Some of all words, one bit for each.
+struct Marked(Vec<u64>);
+
+impl Marked {
+    fn none_of(count: usize) -> Self {
+        Marked(vec![0; count.div_ceil(64)])
+    }
+
+    fn of(words: &[usize], count: usize) -> Self {
+        let mut marked = Marked::none_of(count);
+        words.iter().for_each(|word| marked.mark(*word));
+        marked
+    }
+
+    fn mark(&mut self, word: usize) {
+        self.0[word / 64] |= 1 << (word % 64);
+    }
+
+    fn has(&self, word: usize) -> bool {
+        self.0[word / 64] >> (word % 64) & 1 == 1
+    }
+
+    fn meets(&self, other: &Marked) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 }
 
@@ -143,21 +179,59 @@ impl Words {
     }
 }
 
+/// Where something begins and ends.
+type Span = (usize, usize);
+
 struct Compiled {
     means: Meaning,
     confidence: f64,
-    says: Vec<Vec<usize>>,
-    pairs: Vec<[Vec<usize>; 2]>,
+    /// Which words are of either list, by their number.
+    pairs: Vec<[Marked; 2]>,
     except: Vec<Vec<usize>>,
     asks_for_an_error: bool,
     /// One of them must be there, if there are any.
     beside: Vec<usize>,
 }
 
+impl Compiled {
+    fn of(rule: &Rule, words: &mut Words) -> Self {
+        Compiled {
+            means: rule.means,
+            confidence: rule.confidence,
+            pairs: Vec::new(),
+            except: rule
+                .except
+                .iter()
+                .map(|phrase| words.split(phrase))
+                .collect(),
+            asks_for_an_error: matches!(rule.beside, Beside::Error),
+            beside: match rule.beside {
+                Beside::Words(beside) => words.ids(beside),
+                Beside::Anything | Beside::Error => Vec::new(),
+            },
+        }
+    }
+
+    /// Whether nothing on the line speaks against it.
+    fn stands(&self, places: &Places, text: &str) -> bool {
+        let is_beside = |word: &usize| places.has(*word);
+        let is_alone = !self.beside.is_empty() && !self.beside.iter().any(is_beside);
+        !is_alone
+            && !self.except.iter().any(|phrase| places.has_all(phrase))
+            && (!self.asks_for_an_error || tells_an_error(text))
+    }
+}
+
+/// What a word may begin: phrases of rules, and pairs.
+#[derive(Default, Clone)]
+struct Begins {
+    phrases: Vec<(usize, Vec<usize>)>,
+    pairs: Vec<(usize, usize)>,
+}
+
 pub(crate) struct Phrases {
     words: AhoCorasick,
-    /// Rules in which a word is the first of a phrase, or of a pair: without it they do not hold.
-    used_by: Vec<Vec<usize>>,
+    begins: Vec<Begins>,
     rules: Vec<Compiled>,
 }
 
@@ -169,42 +243,44 @@ impl Phrases {
 
     fn compile() -> Self {
         let mut words = Words::default();
-        let rules: Vec<Compiled> = rules::all()
-            .map(|rule| Compiled {
-                means: rule.means,
-                confidence: rule.confidence,
-                says: rule.says.iter().map(|phrase| words.split(phrase)).collect(),
-                pairs: rule
-                    .pairs
-                    .iter()
+        let mut rules: Vec<Compiled> = rules::all()
+            .map(|rule| Compiled::of(rule, &mut words))
+            .collect();
+        let said: Vec<Vec<Vec<usize>>> = rules::all()
+            .map(|rule| rule.says.iter().map(|phrase| words.split(phrase)).collect())
+            .collect();
+        let paired: Vec<Vec<[Vec<usize>; 2]>> = rules::all()
+            .map(|rule| {
+                let lists = rule.pairs.iter();
+                lists
                     .map(|Pair(one, other)| [words.ids(one), words.ids(other)])
-                    .collect(),
-                except: rule
-                    .except
-                    .iter()
-                    .map(|phrase| words.split(phrase))
-                    .collect(),
-                asks_for_an_error: matches!(rule.beside, Beside::Error),
-                beside: match rule.beside {
-                    Beside::Words(beside) => words.ids(beside),
-                    Beside::Anything | Beside::Error => Vec::new(),
-                },
+                    .collect()
             })
             .collect();
-        let mut used_by = vec![Vec::new(); words.0.len()];
-        for (index, rule) in rules.iter().enumerate() {
-            let paired = rule.pairs.iter().flat_map(|pair| &pair[0]);
-            let first = rule.says.iter().filter_map(|phrase| phrase.first());
-            for word in first.chain(paired) {
-                if used_by[*word].last() != Some(&index) {
-                    used_by[*word].push(index);
-                }
+        let count = words.0.len();
+        let mut begins = vec![Begins::default(); count];
+        for (rule, phrases) in said.into_iter().enumerate() {
+            for phrase in phrases {
+                begins[phrase[0]].phrases.push((rule, phrase));
             }
         }
-        let words = AhoCorasick::new(words.0).expect("a few hundred short words make an automaton");
+        for (rule, pairs) in paired.into_iter().enumerate() {
+            for (index, pair) in pairs.iter().enumerate() {
+                for word in &pair[0] {
+                    begins[*word].pairs.push((rule, index));
+                }
+                rules[rule]
+                    .pairs
+                    .push(pair.each_ref().map(|list| Marked::of(list, count)));
+            }
+        }
+        let words = AhoCorasick::builder()
+            .dense_depth(4)
+            .build(words.0)
+            .expect("some thousand short words make an automaton");
         Phrases {
             words,
-            used_by,
+            begins,
             rules,
         }
     }
@@ -213,9 +289,9 @@ impl Phrases {
     pub(crate) fn holding(&self, text: &str) -> Vec<Hit> {
         let mut places = Places {
             all: Vec::new(),
-            is_there: vec![false; self.used_by.len()],
+            there: Marked::none_of(self.begins.len()),
         };
-        let mut candidates: Vec<usize> = Vec::new();
+        let mut found_words: Vec<usize> = Vec::new();
         for found in self.words.find_overlapping_iter(text) {
             let (start, end) = (found.start(), found.end());
             if !begins_a_word(text.as_bytes(), start) {
@@ -223,7 +299,7 @@ impl Phrases {
             }
             let word = found.pattern().as_usize();
             match places.count(word) {
-                0 => candidates.extend(&self.used_by[word]),
+                0 => found_words.push(word),
                 REPEATED.. => continue,
                 _ => {}
             }
@@ -232,46 +308,93 @@ impl Phrases {
                 word,
                 start,
                 end,
-                in_path: before == Some(b'/'),
+                in_path: before == Some(b'/') || (before == Some(b'=') && is_named(text, start)),
             });
         }
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates
+        if found_words.is_empty() {
+            return Vec::new();
+        }
+        let said = self.said(&found_words, &places);
+        let paired = self.paired(&found_words, &places, &said, text);
+        let mut hits: Vec<Hit> = said
             .into_iter()
-            .filter_map(|index| self.hit(index, &places, text))
-            .collect()
+            .chain(paired)
+            .filter(|(rule, _)| self.rules[*rule].stands(&places, text))
+            .map(|(rule, (at, end))| Hit {
+                rule,
+                means: self.rules[rule].means,
+                confidence: self.rules[rule].confidence,
+                at,
+                end,
+            })
+            .collect();
+        hits.sort_unstable_by_key(|hit| hit.rule);
+        hits
     }
 
-    fn hit(&self, index: usize, places: &Places, text: &str) -> Option<Hit> {
-        let rule = &self.rules[index];
-        if rule.except.iter().any(|phrase| places.has_all(phrase)) {
-            return None;
-        }
-        let held = rule.says.iter().filter(|phrase| places.has_all(phrase));
-        let said = held.flatten().filter_map(|word| places.first(*word));
-        let said = said.map(|place| (place.start, place.end)).min();
-        let paired = || {
-            rule.pairs
-                .iter()
-                .filter_map(|pair| places.pair(pair, text))
-                .min()
-        };
-        let (at, end) = said.or_else(paired)?;
-        let is_beside = |word: &usize| places.is_there[*word];
-        let is_alone = !rule.beside.is_empty() && !rule.beside.iter().any(is_beside);
-        if is_alone || (rule.asks_for_an_error && !tells_an_error(text)) {
-            return None;
-        }
-        let confidence = rule.confidence;
-        Some(Hit {
-            rule: index,
-            means: rule.means,
-            confidence,
-            at,
-            end,
-        })
+    /// Rules of which a phrase is on the line, and where its first word is.
+    fn said(&self, words: &[usize], places: &Places) -> Vec<(usize, Span)> {
+        let phrases = words.iter().flat_map(|word| &self.begins[*word].phrases);
+        let held = phrases.filter(|(_, phrase)| places.has_all(phrase));
+        let mut said: Vec<(usize, Span)> = held
+            .filter_map(|(rule, phrase)| {
+                let words = phrase.iter().filter_map(|word| places.first(*word));
+                let first = words.map(|place| (place.start, place.end)).min()?;
+                Some((*rule, first))
+            })
+            .collect();
+        first_of_each(&mut said);
+        said
     }
+
+    /// Rules of which only a pair is there, and where it is.
+    fn paired(
+        &self,
+        words: &[usize],
+        places: &Places,
+        said: &[(usize, Span)],
+        text: &str,
+    ) -> Vec<(usize, Span)> {
+        let pairs = words.iter().flat_map(|word| &self.begins[*word].pairs);
+        let may_hold = |(rule, pair): &(usize, usize)| {
+            let [_, other] = &self.rules[*rule].pairs[*pair];
+            other.meets(&places.there)
+        };
+        let mut pairs: Vec<(usize, usize)> = pairs.copied().filter(may_hold).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let is_said = |rule: usize| said.binary_search_by_key(&rule, |(rule, _)| *rule).is_ok();
+        let mut paired: Vec<(usize, Span)> = pairs
+            .into_iter()
+            .filter(|(rule, _)| !is_said(*rule))
+            .filter_map(|(rule, pair)| {
+                Some((rule, places.pair(&self.rules[rule].pairs[pair], text)?))
+            })
+            .collect();
+        first_of_each(&mut paired);
+        paired
+    }
+}
+
+/// The first place for each rule.
+fn first_of_each(found: &mut Vec<(usize, Span)>) {
+    found.sort_unstable();
+    found.dedup_by_key(|(rule, _)| *rule);
+}
+
+/// `svc=reranker`: what a service is called.
+fn is_named(text: &str, at: usize) -> bool {
+    const NAMES: [&str; 8] = [
+        "svc=",
+        "service=",
+        "app=",
+        "name=",
+        "logger=",
+        "component=",
+        "container=",
+        "job=",
+    ];
+    NAMES.iter().any(|name| text[..at].ends_with(name))
 }
 
 fn begins_a_word(text: &[u8], at: usize) -> bool {

@@ -69,7 +69,7 @@ pub(crate) fn telling(text: &str) -> Telling {
 
 /// Whether somebody reports an error: by its level, or by what it is called.
 pub(crate) fn tells_an_error(text: &str) -> bool {
-    const WORDS: [&str; 14] = [
+    const WORDS: [&str; 15] = [
         "error",
         "exception",
         "failed",
@@ -83,16 +83,25 @@ pub(crate) fn tells_an_error(text: &str) -> bool {
         "err:",
         "abort",
         "terminate called",
+        "unavailable:",
         ": e ",
     ];
-    WORDS.iter().any(|word| text.contains(word)) || is_graded_by_glog(text)
+    let said = text.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+    let is_warning = ["w", "i"].iter().any(|level| is_graded(text, level))
+        || ["debug", "trace", "warn"]
+            .iter()
+            .any(|level| said.starts_with(level))
+        || ["level=debug", "level=warn"]
+            .iter()
+            .any(|level| text.contains(level));
+    !is_warning && (is_graded(text, "e") || WORDS.iter().any(|word| text.contains(word)))
 }
 
-/// `e1120 10:00:31`: an error's level before month and day.
-fn is_graded_by_glog(text: &str) -> bool {
-    let graded = text.strip_prefix('e').unwrap_or_default();
+/// `e1120 10:00:31`: its level before month and day, as glog has it, or alone.
+fn is_graded(text: &str, level: &str) -> bool {
+    let graded = text.strip_prefix(level).unwrap_or_default();
     let digits = graded.bytes().take_while(u8::is_ascii_digit).count();
-    digits == 4 && graded[4..].starts_with(' ') || text.starts_with("e ")
+    graded.starts_with(' ') || (digits == 4 && graded[4..].starts_with(' '))
 }
 
 /// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
@@ -107,7 +116,36 @@ pub(crate) fn says_ready(text: &str) -> bool {
     let mut words = text.split_whitespace().skip_while(is_level);
     let first = words.next().map(|word| word.trim_end_matches(['.', '!']));
     let is_all = first == Some("ready") && words.all(|word| word.contains('='));
-    is_all || ends_ready(text)
+    is_all || ends_ready(text) || begins_ready(text)
+}
+
+/// `INFO app: ready, listening on :80`, `boot | ready on :80`: what is said begins so, and of no part.
+fn begins_ready(text: &str) -> bool {
+    const PARTS: [&str; 8] = [
+        "tokenizer",
+        "session",
+        "engine",
+        "backend",
+        "weights",
+        "device",
+        "context",
+        "shard",
+    ];
+    // To tell that it is not there is cheaper than to look for its places.
+    if !text.contains("ready") {
+        return false;
+    }
+    text.match_indices("ready").any(|(at, word)| {
+        let (before, behind) = (&text[..at], &text[at + word.len()..]);
+        let said = before.trim_end();
+        let begins = said.is_empty() || said.ends_with([':', ']', '|', '>']);
+        let of = said.trim_end_matches([':', ']', '|', '>']);
+        let goes_on = [",", ";", ".", "!", " on ", " in ", " at ", " after ", " ("]
+            .iter()
+            .any(|sign| behind.starts_with(sign));
+        let is_parts = PARTS.iter().any(|part| of.ends_with(part));
+        begins && (goes_on || behind.is_empty()) && !is_parts
+    })
 }
 
 /// `server::http: Ready`, `http/server.rs:1853: Ready`: behind a place in code stands nothing else.
@@ -138,20 +176,49 @@ pub(crate) fn fetches(text: &str) -> bool {
         && !OTHERS.iter().any(|other| text.contains(other))
 }
 
+/// Whether a line tells of no process that serves: a test's result, or a step of an image's build
+/// (`#6 4.011 …`).
+pub(crate) fn is_of_tools(text: &str) -> bool {
+    let is_test = || {
+        let mut tests = text
+            .match_indices("::test")
+            .map(|(at, test)| &text[at + test.len()..]);
+        tests.any(|rest| rest.starts_with(['_', ' ']))
+    };
+    let step = text.strip_prefix('#').unwrap_or_default();
+    let rest = step.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_step = rest.len() < step.len()
+        && rest.strip_prefix(' ').is_some_and(|said| {
+            said.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'D' | 'C' | 'e'))
+        });
+    is_step || (text.contains("::test") && is_test()) || counts_none(text)
+}
+
+/// `oom_kills_total 0`: a counter that has counted nothing.
+fn counts_none(text: &str) -> bool {
+    let counted = text
+        .strip_suffix(" 0")
+        .or_else(|| text.strip_suffix(" 0.0"));
+    counted.is_some_and(|name| name.contains('_') && !name.contains(' '))
+}
+
 /// Whether a line explains how a program is called: `usage: …`, `--skip-warmup      do not warm up`.
 pub(crate) fn is_help(text: &str) -> bool {
     let is_option = text.starts_with('-')
         && text[1..].starts_with(|c: char| c == '-' || c.is_ascii_alphabetic());
+    let is_metric = text.starts_with("# HELP ") || text.starts_with("# TYPE ");
     let is_usage = text
         .get(..6)
         .is_some_and(|start| start.eq_ignore_ascii_case("usage:"));
-    is_usage || (is_option && text.contains("   "))
+    is_usage || is_metric || (is_option && text.contains("   "))
 }
 
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
 /// `W-9000`, `worker[7]`.
 pub(crate) fn process(text: &str) -> Option<u64> {
-    const BEFORE: [&str; 7] = ["[", "pid=", "pid: ", "pid:", "pid\": ", "worker ", "] w "];
+    const BEFORE: [&str; 8] = [
+        "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "] w ",
+    ];
     let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
     let told = places.into_iter().find_map(|(at, open)| {
         let (number, rest) = digits(&text[at + open.len()..]);
@@ -237,31 +304,53 @@ pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
     let is_none = count.strip_prefix('0').is_some_and(|rest| {
         !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':'))
     });
+    let said = before.trim_start_matches([' ', ']', ':', '-']);
+    let is_nothing = said == "no " || before.ends_with(" no ") || before.ends_with(" without ");
     DENYING.iter().any(|word| before.contains(word))
+        || is_nothing
+        || is_conditional(text, at)
         || within.contains(" no longer ")
         || (has_value && is_none)
+}
+
+/// Whether the sentence so far is a condition, advice, or one of release notes: `if the pod is
+/// OOMKilled, …`.
+fn is_conditional(text: &str, at: usize) -> bool {
+    const BEGINNINGS: [&str; 6] = ["if ", "add ", "added ", "fix ", "fixed ", "removed "];
+    const WITHIN: [&str; 2] = [" look for ", " check for "];
+    let sentence = text[..at].rsplit(". ").next().unwrap_or_default();
+    let said = sentence.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+    BEGINNINGS.iter().any(|word| said.starts_with(word))
+        || (said.starts_with("when ") && text.contains(" you "))
+        || WITHIN.iter().any(|word| sentence.contains(word))
 }
 
 /// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,
 /// `--no-model-warmup`.
 pub(crate) fn skips_warmup(text: &str) -> bool {
-    const WORD: &str = "warmup";
-    let is_off = |(at, _)| is_set_off(&text[..at], &text[at + WORD.len()..]);
-    text.contains(WORD) && text.match_indices(WORD).any(is_off)
+    const WORDS: [&str; 3] = ["warmup", "warm up=", "warm up:"];
+    let is_set_off = |word: &str| {
+        let name = word.trim_end_matches(['=', ':']).len();
+        let mut places = text.match_indices(word);
+        places.any(|(at, _)| is_set_off(&text[..at], &text[at + name..]))
+    };
+    let is_advice = || text.contains("to skip ") || text.contains("to disable");
+    // To tell that a word is not there is cheaper than to look for its places.
+    let mut words = WORDS.into_iter().filter(|word| text.contains(word));
+    words.any(is_set_off) && !is_advice()
 }
 
 /// Whether a name is negated and its value affirms it, or the other way round.
 fn is_set_off(before: &str, after: &str) -> bool {
-    let name = before
-        .rsplit(['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'])
-        .next();
-    let name = name.unwrap_or_default();
-    let after = after.trim_start_matches(['"', '\'', ' ']);
-    let value = after.strip_prefix(['=', ':']).map(|value| {
-        let value = value.trim_start_matches(['"', '\'', ' ']);
-        let end = value.find(|c: char| !c.is_ascii_alphanumeric());
-        &value[..end.unwrap_or(value.len())]
-    });
+    let after = behind_name(after).trim_start_matches(['"', '\'', ' ']);
+    let Some(value) = after.strip_prefix(['=', ':']) else {
+        return false;
+    };
+    let value = value.trim_start_matches(['"', '\'', ' ']);
+    let end = value.find(|c: char| !c.is_ascii_alphanumeric());
+    let value = &value[..end.unwrap_or(value.len())];
+    let signs = ['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'];
+    let name = before.rsplit(signs).next().unwrap_or_default();
     let is_negated = ["skip", "disable", "no"].iter().any(|word| {
         name.split(' ')
             .rev()
@@ -269,13 +358,40 @@ fn is_set_off(before: &str, after: &str) -> bool {
             .any(|part| part.trim_start_matches('-') == *word)
     });
     match (is_negated, value) {
-        (true, Some(value)) => matches!(value, "true" | "1" | "yes" | "on"),
-        (false, Some("0")) => ["run ", "enable ", "do ", "use ", "with "]
+        (true, value) => matches!(value, "true" | "1" | "yes" | "on"),
+        (false, "0" | "no") => ["run ", "enable ", "do ", "use ", "with "]
             .iter()
             .any(|verb| name.ends_with(verb)),
-        (false, Some(value)) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
-        _ => false,
+        (false, value) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
     }
+}
+
+/// What follows the words that may end the name of a setting: `warmup_enabled`, `warmup-on-start`.
+fn behind_name(after: &str) -> &str {
+    if !after.starts_with([' ', '.']) {
+        return after;
+    }
+    const ENDS: [&str; 10] = [
+        ".enabled",
+        ".enable",
+        " enabled",
+        " enable",
+        " active",
+        " on start",
+        " on startup",
+        " at start",
+        " at startup",
+        " run",
+    ];
+    let is_name = |rest: &str| {
+        rest.trim_start_matches(['"', '\'', ' '])
+            .starts_with(['=', ':'])
+    };
+    let rests = ENDS.iter().filter_map(|end| after.strip_prefix(end));
+    rests
+        .into_iter()
+        .find(|rest| is_name(rest))
+        .unwrap_or(after)
 }
 
 /// Whether threads are told that do not outnumber the processors told beside them.
@@ -284,7 +400,8 @@ pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
         let at = words.iter().find_map(|word| text.find(word))?;
         numbers.iter().min_by_key(|(place, _)| place.abs_diff(at))
     };
-    let pair = near(&["thread"]).zip(near(&["cpu", "core"]));
+    let limit = near(&["quota", "limit", "cgroup"]).or_else(|| near(&["cpu", "core"]));
+    let pair = near(&["thread"]).zip(limit);
     pair.is_some_and(|(threads, processors)| threads.0 != processors.0 && threads.1 <= processors.1)
 }
 

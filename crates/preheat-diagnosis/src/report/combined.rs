@@ -1,10 +1,13 @@
 //! Causes that no line names by itself: what several lines, containers and measurements show together.
 
-use crate::Diagnosis;
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::cause::{Cause, Paid};
+use crate::rules::CONSEQUENCE;
 use crate::rules::Part;
 use crate::sighting::Sighting;
 use crate::timeline::Stream;
+use crate::{Diagnosis, Evidence};
 
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
@@ -21,7 +24,20 @@ impl Diagnosis {
             Cause::LazyTokenizer,
         ];
         if lazily.iter().any(|cause| self.seen.contains_key(cause)) {
+            self.stream = stream.number;
             self.see(Cause::ReadyTooEarly, 0.85, ready.clone(), None, None);
+            self.stream = 0;
+        }
+    }
+
+    /// Readiness was claimed, nothing had been run, and the first requests show it.
+    pub(super) fn ready_unwarmed(&mut self, streams: &BTreeMap<String, Stream>) {
+        let both = [Cause::WarmupSkipped, Cause::WarmedByTraffic];
+        let ready = streams.values().find_map(|stream| stream.ready.clone());
+        if let Some(ready) =
+            ready.filter(|_| both.iter().all(|cause| self.seen.contains_key(cause)))
+        {
+            self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
         }
     }
 
@@ -33,10 +49,18 @@ impl Diagnosis {
             reloader.add(load.clone(), 0.95, None, None);
         } else if stream.is_of_several() {
             let once = self
-                .at_start
-                .get(&Part::Weights)
+                .stage(Part::Weights)
                 .and_then(|weights| weights.longest_ms);
             self.see(Cause::DoubleLoadWorkers, 0.9, load.clone(), once, None);
+        }
+    }
+
+    /// A load had begun and a process ended: most likely that one, and for that.
+    pub(super) fn died_loading(&mut self, stream: &Stream) {
+        let Some(load) = &stream.loading else { return };
+        let is_its = |died: &&Evidence| died.source == load.source && died.line > load.line;
+        if let Some(died) = self.died.iter().find(is_its).cloned() {
+            self.see(Cause::LoadFailure, CONSEQUENCE, died, None, None);
         }
     }
 
@@ -61,6 +85,7 @@ impl Diagnosis {
                 .told_ms
                 .map_or(slow.cost_ms, |known| known.max(slow.cost_ms));
             sighting.add(slow.evidence, slow.confidence, None, None);
+            sighting.seen_in(slow.stream);
             sighting.told_ms = Some(cost);
         }
     }
@@ -78,31 +103,43 @@ impl Diagnosis {
         }
     }
 
+    /// Where several write into one text, the start that matters is that of those whose requests pay:
+    /// all of them do if it is told by somebody who starts nothing, such as a proxy.
+    pub(super) fn keep_the_payers(&mut self, streams: &BTreeMap<String, Stream>) {
+        let paid = self.seen.iter().filter(|(cause, _)| is_paid(cause));
+        let payers: BTreeSet<u32> = paid.flat_map(|(_, s)| s.streams.iter().copied()).collect();
+        let works = |payer: &u32| {
+            let mut all = streams.values();
+            all.any(|stream| stream.number == *payer && stream.works)
+        };
+        if !payers.is_empty() && payers.iter().all(works) {
+            self.at_start
+                .retain(|(_, stream), _| payers.contains(stream));
+        }
+    }
+
     /// The start's own parts are worth a word where the first request is slow: moving work before
     /// readiness adds to them.
     pub(super) fn add_start(&mut self) {
-        let paid =
-            |cause: &Cause| cause.about().paid == Paid::ByFirstRequest && *cause != Cause::CpuLimit;
-        if !self.seen.keys().any(paid) {
+        if !self.seen.keys().any(is_paid) {
             return;
         }
         for (part, cause) in [
             (Part::Weights, Cause::WeightsAtStart),
             (Part::Tokenizer, Cause::TokenizerAtStart),
         ] {
-            let Some(stage) = self.at_start.get(&part) else {
+            let Some(stage) = self.stage(part).cloned() else {
                 continue;
             };
             if stage.told_ms.is_some() && stage.longest_ms.is_some_and(|ms| ms >= LONG_STAGE_MS) {
                 let told_ms = stage.longest_ms;
-                self.seen.insert(
-                    cause,
-                    Sighting {
-                        told_ms,
-                        ..stage.clone()
-                    },
-                );
+                self.seen.insert(cause, Sighting { told_ms, ..stage });
             }
         }
     }
+}
+
+/// Whether a request pays for what could be done before it.
+fn is_paid(cause: &Cause) -> bool {
+    cause.about().paid == Paid::ByFirstRequest && *cause != Cause::CpuLimit
 }

@@ -27,8 +27,9 @@ const EXPLAINED: &[(Cause, &[Cause])] = &[
     ),
 ];
 
-/// What sends SIGKILL by itself: exit code 137 then says nothing of memory.
-const KILLS: [Cause; 3] = [
+/// What sends SIGKILL by itself, or is followed by it: exit code 137 then says nothing of memory.
+const KILLS: [Cause; 4] = [
+    Cause::WarmupFailed,
     Cause::WorkerTimeout,
     Cause::LivenessKills,
     Cause::ProbeWindow,

@@ -196,6 +196,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &[
             "failedscheduling",
             "nodes are available: + insufficient",
+            "nodes available: + insufficient",
             "unschedulable",
             "didn't match pod's node affinity",
             "had untolerated taint",

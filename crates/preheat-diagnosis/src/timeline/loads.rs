@@ -14,6 +14,8 @@ pub(crate) struct Loads {
     /// Processes whose load has begun and not ended, by the number that they write.
     under_way: Vec<(u64, String)>,
     are_at_once: bool,
+    /// The newest of which only the end was told, and whose it was.
+    ended: Option<(u64, String, u64)>,
     /// The newest that was not the first.
     again: Option<Evidence>,
 }
@@ -43,9 +45,13 @@ impl Loads {
         evidence: &Evidence,
     ) {
         let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
+            if let Some(process) = process.filter(|_| self.under_way.is_empty()) {
+                self.ended(process, line, evidence);
+            }
             self.under_way.clear();
             return;
         };
+        self.ended = None;
         let mut others = self.under_way.iter();
         if others.any(|(other, said)| *other != process && *said == line) {
             self.are_at_once = true;
@@ -54,6 +60,18 @@ impl Loads {
         if self.under_way.len() < KEPT {
             self.under_way.push((process, line));
         }
+    }
+
+    /// Several tell on neighbouring lines that they have loaded the same, and none that it began.
+    fn ended(&mut self, process: u64, line: String, evidence: &Evidence) {
+        let is_at_once = self.ended.as_ref().is_some_and(|(other, said, at)| {
+            *other != process && *said == line && evidence.line.abs_diff(*at) <= 2
+        });
+        if is_at_once {
+            self.are_at_once = true;
+            self.again = Some(evidence.clone());
+        }
+        self.ended = Some((process, line, evidence.line));
     }
 
     pub(crate) fn are_at_once(&self) -> bool {

@@ -1,6 +1,6 @@
 //! A device gets ready.
 
-use super::super::{Beside, Meaning, Part, Rule};
+use super::super::{Beside, Meaning, Pair, Part, Rule};
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Context),
@@ -41,9 +41,19 @@ pub(super) const RULE: Rule = Rule {
         "model.to(cuda",
         "context creation",
     ],
-    pairs: &[],
+    pairs: &[Pair(
+        &[
+            "device 0",
+            "device 1",
+            "device:0",
+            "gpu 0",
+            "gpu:0",
+            "cuda:0",
+            "primary context",
+        ],
+        &["initiali", "creat", "opening", "opened", "attach", "waking"],
+    )],
     except: &[
-        "::test ",
         "fork",
         "fail",
         "error",

@@ -31,7 +31,6 @@ pub(super) const RULE: Rule = Rule {
     ],
     pairs: &[Pair(FETCHED, FETCHING), Pair(ELSEWHERE, BROUGHT)],
     except: &[
-        "::test ",
         "ignoring following patterns",
         "download hub",
         "please download",
@@ -65,6 +64,8 @@ pub(super) const RULE: Rule = Rule {
         ".csv",
         ".avro",
         "mirror",
+        "report",
+        "artifact(s)",
     ],
     beside: Beside::Anything,
     example: "model.safetensors: downloading 90.9 MB, took 3.2 s",
@@ -108,6 +109,10 @@ const FETCHING: &[&str] = &[
     "retrieved",
     "syncing",
     "synced",
+    "transferring",
+    "transferred",
+    "transfer started",
+    "transfer finished",
 ];
 
 /// Where it comes from, if it is not called a download.

@@ -50,7 +50,6 @@ pub(super) const RULE: Rule = Rule {
     ],
     pairs: &[Pair(COMPILED, COMPILING)],
     except: &[
-        "::test ",
         "monitor activated",
         "recompil",
         "limit",
@@ -78,6 +77,13 @@ pub(super) const RULE: Rule = Rule {
         "kernel version",
         "retrac",
         "c++ compil",
+        "compiling /",
+        "compiled /",
+        "modules)",
+        "webpack",
+        "typescript",
+        "next.js",
+        "crate",
         "gcc",
         "skip",
         "disable",
@@ -112,6 +118,7 @@ const COMPILED: &[&str] = &[
 
 const COMPILING: &[&str] = &[
     "compil",
+    "jit",
     "captur",
     "autotun",
     "tuning",

@@ -11,10 +11,12 @@ pub(super) const RULE: Rule = Rule {
         "vocab + load",
         "vocabulary + load",
         "sentencepiece",
+        "wordpiece",
+        "bpe merges",
+        "merges.txt",
     ],
     pairs: &[],
     except: &[
-        "::test ",
         "parallelism",
         "special tokens",
         "fork",

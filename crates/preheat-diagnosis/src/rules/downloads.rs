@@ -1,0 +1,132 @@
+//! What is to be served has to be fetched first.
+
+use super::super::cause::Cause;
+use super::words::{ADDRESSES, BROUGHT_FROM, NEEDED, UNFETCHED};
+use super::{Beside, Meaning, Pair, Rule};
+
+pub(super) const RULES: &[Rule] = &[
+    // Whoever fails at it needed it.
+    Rule {
+        means: Meaning::Names(Cause::DownloadAtStart),
+        confidence: 0.8,
+        says: &[
+            "could not download model",
+            "failed to download + model",
+            "failed to download + weights",
+            "failed to download + artifacts",
+            "download artifacts + failed",
+            "gatedrepo",
+            "gated repo",
+            "repositorynotfound",
+            "localentrynotfound",
+            "couldn't connect to 'https://",
+        ],
+        pairs: &[],
+        except: &["image", "optional", "retrying"],
+        beside: Beside::Anything,
+        example: "Error: Could not download model artifacts",
+        counter: "WARN failed to download the image of the request",
+    },
+    // A progress bar of a file of weights, which may never have come to its end.
+    Rule {
+        means: Meaning::Names(Cause::DownloadAtStart),
+        confidence: 0.7,
+        says: &[
+            ".safetensors: + /s]",
+            ".bin: + /s]",
+            ".gguf: + /s]",
+            ".onnx: + /s]",
+        ],
+        pairs: &[],
+        except: &["100%", "[00:00<"],
+        beside: Beside::Anything,
+        example: "model-00001-of-00002.safetensors:  41%|####      | 2.05G/4.97G [01:40<02:24, 20.2MB/s]",
+        counter: "Loading safetensors checkpoint shards:  50% Completed | 1/2 [00:03<00:03,  3.71s/it]",
+    },
+    // A shell that shows what it runs, and bars of programs that fetch.
+    Rule {
+        means: Meaning::Names(Cause::DownloadAtStart),
+        confidence: 0.7,
+        says: &[
+            "wget + .onnx",
+            "wget + .safetensors",
+            "wget + .gguf",
+            "wget + /models/",
+            "curl + .onnx",
+            "curl + .safetensors",
+            "curl + .gguf",
+            "curl + o /models/",
+            "aria2c",
+            "aws s3 cp s3://",
+            "aws s3 sync s3://",
+            "gsutil cp gs://",
+            "gcloud storage cp + gs://",
+            "huggingface cli download",
+            "hf download",
+            "modelscope download",
+            "git lfs pull",
+            "dvc pull",
+            "spacy download",
+            "load package via spacy.load",
+            "oras pull",
+            "filtering content + mib/s",
+            "cloning into '/models",
+            "nltk data] downloading",
+            "mb/s eta + /models/",
+        ],
+        pairs: &[],
+        except: &[
+            "usage",
+            ".csv",
+            ".parquet",
+            "dataset",
+            "upload",
+            "wheel",
+            "install",
+            "not found",
+        ],
+        beside: Beside::Anything,
+        example: "+ wget -q https://models.example/detector.onnx -O /models/detector.onnx",
+        counter: "+ curl -sSf http://127.0.0.1:8000/healthz",
+    },
+    // Whoever fails at it needed it, whatever it is called.
+    Rule {
+        means: Meaning::Names(Cause::DownloadAtStart),
+        confidence: 0.75,
+        says: &["download encountered an error", "downloaderror"],
+        pairs: &[Pair(NEEDED, UNFETCHED)],
+        except: &[
+            "image", "optional", "retry", "lora", "adapter", "dataset", "metric",
+        ],
+        beside: Beside::Error,
+        example: "ERROR fetch: the weights could not be downloaded: 503 from the bucket",
+        counter: "ERROR the image of the request could not be downloaded",
+    },
+    // An address, and that something comes from there, where models are spoken of.
+    Rule {
+        means: Meaning::Names(Cause::DownloadAtStart),
+        confidence: 0.7,
+        says: &["status=download + .onnx", "status=progress + .onnx"],
+        pairs: &[Pair(ADDRESSES, BROUGHT_FROM)],
+        except: &[
+            "image", "404", "upload", "dataset", ".csv", ".parquet", ".whl", "metric", "package",
+            "already", "cached", "skip", "metadata", "config", "request ", "requests", "http/1",
+        ],
+        beside: Beside::Words(&[
+            "model",
+            "models",
+            "weights",
+            "checkpoint",
+            ".onnx",
+            ".safetensors",
+            ".gguf",
+            ".pt",
+            ".tar.zst",
+            "bundle",
+            "artifact",
+            ".tar.gz",
+        ]),
+        example: "fetch: https://models.example/e5-large.tar.zst -> /models (1.3 GB)",
+        counter: "INFO fetched https://config.example/flags.json",
+    },
+];

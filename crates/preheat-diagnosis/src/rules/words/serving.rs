@@ -1,0 +1,123 @@
+//! Workers that are late, requests that come, and servers beside the one that is diagnosed.
+
+/// Servers beside the one that is diagnosed: nobody's model is loaded by them.
+pub(in crate::rules) const OTHER_SERVERS: &[&str] = &[
+    "redis",
+    "postgres",
+    "mysql",
+    "kafka",
+    "broker",
+    ":5432",
+    ":6379",
+    ":3306",
+    ":5672",
+    ":27017",
+    "port: 5432",
+    "port: 6379",
+    "port: 3306",
+    "sqlstate",
+    "rabbit",
+    "mongo",
+    "otel",
+    "collector",
+    "4317",
+    "4318",
+    "telemetry",
+    "exporter",
+    "statsd",
+    "jaeger",
+    "zipkin",
+    "pushgateway",
+    "elasticsearch",
+    "consul",
+    "etcd",
+    "amqp",
+    "celery",
+    "memcached",
+    "database",
+];
+
+/// One of those that serve, and that whoever manages it waited in vain.
+pub(in crate::rules) const WORKERS: &[&str] = &[
+    "worker",
+    "replica",
+    "runner",
+    "engine",
+    "shard",
+    "child process",
+    "process",
+    "instance",
+    "backend",
+    "model server",
+    "app",
+];
+
+pub(in crate::rules) const LATE: &[&str] = &[
+    "not up after",
+    "not ready after",
+    "not ready within",
+    "did not come up",
+    "not started after",
+    "did not start in",
+    "did not start within",
+    "did not respond",
+    "didn't respond",
+    "no heartbeat",
+    "missed heartbeat",
+    "not responding",
+    "unresponsive",
+    "took too long",
+    "start deadline",
+    "startup deadline",
+    "still not up",
+    "still loading after",
+    "did not finish",
+];
+
+/// And that it is ended for that.
+pub(in crate::rules) const ENDED: &[&str] = &[
+    "kill",
+    "killing",
+    "killed",
+    "stopping it",
+    "restarting",
+    "terminate",
+    "terminating",
+    "respawn",
+    "abort",
+    "replacing it",
+    "sigterm",
+    "sigkill",
+    "sigabrt",
+];
+
+/// What somebody may ask for, or who asks, and that it came in.
+pub(in crate::rules) const ASKED_FOR: &[&str] = &[
+    "call",
+    "job",
+    "frame",
+    "utterance",
+    "query",
+    "message",
+    "prompt",
+    "image",
+    "clip",
+    "document",
+    "rpc",
+    "payload",
+    "caller",
+    "task",
+];
+
+pub(in crate::rules) const CAME: &[&str] = &[
+    "arrived",
+    "arrives",
+    "received",
+    "taken",
+    "got ",
+    "accepted",
+    "incoming",
+    "picked up",
+    "begins",
+    "submitted",
+];

@@ -1,0 +1,173 @@
+//! Warm-ups, and the shapes that they cover or do not.
+
+pub(in crate::rules) const WARMUP: &[&str] = &[
+    "warm up",
+    "warmup",
+    "warming up",
+    "warming",
+    "warm up request",
+    "warmup request",
+    "priming",
+    "self test",
+    "selftest",
+    "dry run",
+    "dry runs",
+    "smoke test",
+    "golden",
+];
+
+/// That somebody left it out.
+pub(in crate::rules) const LEFT_OUT: &[&str] = &[
+    "disabled",
+    "turned off",
+    "switched off",
+    "skipped",
+    "skipping",
+    "bypassed",
+    "omitted",
+    "left out",
+    "suppressed",
+    "is off",
+    "deactivated",
+    "not enabled",
+    "not configured",
+    "not performed",
+    "not requested",
+    "not done",
+    "list is empty",
+    "is empty",
+];
+
+/// That something was not done.
+pub(in crate::rules) const NOT: &[&str] = &[
+    "no bucket",
+    "no shape",
+    "no case",
+    "no profile",
+    "no graph",
+    "no warm",
+    "no precompiled",
+    "no compiled",
+    "no captured",
+    "never",
+    "was not",
+    "were not",
+    "has not",
+    "is not",
+    "not been",
+    "not among",
+    "not one of",
+    "none of",
+];
+
+pub(in crate::rules) const WARMED: &[&str] = &[
+    "warmed",
+    "exercised",
+    "precompiled",
+    "captured",
+    "pre captured",
+    "covered by warm",
+    "seen during warm",
+    "seen in warm",
+    "part of warm",
+    "in warm up",
+    "in warmup",
+    "run before",
+    "ran before",
+    "tried before",
+];
+
+/// Words of a length or another shape.
+pub(in crate::rules) const SHAPED: &[&str] = &[
+    "length",
+    "lengths",
+    "len",
+    "tokens",
+    "shape",
+    "shapes",
+    "bucket",
+    "buckets",
+    "batch",
+    "size",
+    "resolution",
+    "seq",
+    "configuration:",
+    "profile",
+    "cover",
+    "clip",
+    "clips",
+    "audio",
+    "image",
+    "images",
+    "px",
+    "input",
+    "inputs",
+    "document",
+    "prompt",
+];
+
+pub(in crate::rules) const BROKEN: &[&str] = &[
+    "failed",
+    "failure",
+    "error:",
+    "error",
+    "exception",
+    "raised",
+    "aborted",
+    "timed out",
+    "did not end",
+    "did not pass",
+    "did not succeed",
+    "has not settled",
+    "not settled",
+    "giving up",
+    "unsuccessful",
+    "did not finish",
+    "crashed",
+    "invalid",
+];
+
+/// A shape that was not met before, and that something is made for it.
+pub(in crate::rules) const NEW_SHAPE: &[&str] = &[
+    "new shape",
+    "new shapes",
+    "new length",
+    "new batch",
+    "new resolution",
+    "new input",
+    "new size",
+    "new sequence length",
+    "never traced",
+    "not seen before",
+    "unseen",
+    "different shape",
+    "shape changed",
+    "size changed",
+    "first of its shape",
+];
+
+pub(in crate::rules) const MADE_AGAIN: &[&str] = &[
+    "compil",
+    "tracing",
+    "retrac",
+    "rebuild",
+    "rebuilt",
+    "re trac",
+    "lowering",
+    "building",
+    "autotun",
+    "capturing",
+];
+
+/// Beyond what.
+pub(in crate::rules) const BEYOND: &[&str] = &[
+    "outside",
+    "beyond",
+    "exceed",
+    "larger than",
+    "longer than",
+    "bigger than",
+    "above",
+    "more than",
+    "greater than",
+];

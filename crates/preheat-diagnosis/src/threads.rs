@@ -1,0 +1,140 @@
+//! How many threads compute and how many processors they may use, told on lines of their own.
+
+use super::cause::Cause;
+use super::line::amount;
+use super::line::text::digits;
+use super::{Diagnosis, Evidence};
+
+/// Words of threads that compute. Others wait most of the time.
+const COMPUTING: [&str; 13] = [
+    "intra",
+    "omp",
+    "mkl",
+    "openblas",
+    "blas",
+    "torch",
+    "compute",
+    "inference",
+    "n threads",
+    "rayon",
+    "onnx",
+    "ort ",
+    "numexpr",
+];
+
+/// Words of a limit that somebody else sets.
+const LIMITING: [&str; 5] = ["cgroup", "quota", "cpu limit", "limits.cpu", "cpu.max"];
+
+/// Nobody runs more.
+const MOST: f64 = 4096.0;
+
+/// So many times more threads than processors are too many.
+const RATIO: f64 = 1.5;
+
+const CONFIDENCE: f64 = 0.7;
+
+#[derive(Debug, Default)]
+pub(super) struct Threads {
+    most: Option<(f64, Evidence)>,
+    limit: Option<(f64, Evidence)>,
+}
+
+impl Threads {
+    pub(super) fn take(&mut self, text: &str, evidence: &Evidence) {
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if text.contains("thread") && has(&COMPUTING) {
+            let told = beside(text, "thread").filter(|threads| *threads <= MOST);
+            note(&mut self.most, told, evidence, f64::max);
+        }
+        if has(&LIMITING) && text.contains("cpu") {
+            let told = of_cgroup(text).or_else(|| limit(text));
+            note(&mut self.limit, told, evidence, f64::min);
+        }
+    }
+}
+
+fn note(
+    known: &mut Option<(f64, Evidence)>,
+    told: Option<f64>,
+    evidence: &Evidence,
+    choose: fn(f64, f64) -> f64,
+) {
+    let Some(told) = told.filter(|told| *told > 0.0) else {
+        return;
+    };
+    let is_news = known
+        .as_ref()
+        .is_none_or(|(old, _)| choose(*old, told) != *old);
+    if is_news {
+        *known = Some((told, evidence.clone()));
+    }
+}
+
+/// `cpu.max is 200000 100000`, `cpu.max=200000 100000`: of so many microseconds, so many.
+fn of_cgroup(text: &str) -> Option<f64> {
+    let (_, behind) = text.split_once("cpu.max")?;
+    let mut numbers = behind
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|word| word.parse::<f64>().ok());
+    let (quota, period) = (numbers.next()?, numbers.next()?);
+    (period >= 1e3).then_some(quota / period)
+}
+
+/// `cpu limit 2`, `cpu limit: 500m`, `quota allows 2 cpus`, `(quota 1.5)`.
+fn limit(text: &str) -> Option<f64> {
+    let at = LIMITING.iter().filter_map(|word| {
+        let at = text.find(word)?;
+        Some(at + word.len())
+    });
+    let behind = &text[at.max()?..];
+    let from = behind
+        .find(|c: char| c.is_ascii_digit())
+        .filter(|from| *from <= 24)?;
+    let number: String = behind[from..]
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || *c == '.')
+        .collect();
+    let rest = &behind[from + number.len()..];
+    let value: f64 = number.trim_end_matches('.').parse().ok()?;
+    let period = rest.strip_prefix('/').map(|period| digits(period).0);
+    if let Some(period) = period.and_then(|period| period.parse::<f64>().ok()) {
+        return (period >= 1e3).then_some(value / period);
+    }
+    let value = if rest.starts_with('m') {
+        value / 1e3
+    } else {
+        value
+    };
+    (value <= MOST).then_some(value)
+}
+
+/// The number next to a word: before it or behind.
+fn beside(text: &str, word: &str) -> Option<f64> {
+    let numbers = amount::integers(text, &amount::amounts(text));
+    let near = |at: usize| {
+        let by = |(place, _): &&(usize, u64)| place.abs_diff(at);
+        numbers
+            .iter()
+            .min_by_key(by)
+            .filter(|(place, _)| place.abs_diff(at) <= 24)
+    };
+    let told = text.match_indices(word).filter_map(|(at, _)| near(at));
+    told.map(|(_, number)| *number as f64).reduce(f64::max)
+}
+
+impl Diagnosis {
+    /// Threads on one line outnumber the processors on another.
+    pub(super) fn outnumbered(&mut self) {
+        let (Some((threads, told)), Some((limit, limited))) =
+            (&self.threads.most, &self.threads.limit)
+        else {
+            return;
+        };
+        if *threads < RATIO * limit || told.source != limited.source {
+            return;
+        }
+        for evidence in [told.clone(), limited.clone()] {
+            self.see(Cause::CpuLimit, CONFIDENCE, evidence, None, None);
+        }
+    }
+}

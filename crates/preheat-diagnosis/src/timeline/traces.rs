@@ -1,0 +1,103 @@
+//! Tracebacks: their frames say nothing by themselves, and what is raised below one that loads a
+//! model ends the load, whatever it is called.
+
+use crate::line::wording::{is_frame, is_raised};
+
+/// Lines of code that may follow a frame before something is raised.
+const LONGEST: u32 = 40;
+
+/// What loads a model, in code.
+const LOADERS: [&str; 24] = [
+    "load model",
+    "model loader",
+    "loader.load",
+    "from pretrained",
+    "inferencesession(",
+    "torch.load",
+    "joblib.load",
+    "pickle.load",
+    "unpickle",
+    "load state dict",
+    "load weights",
+    "load checkpoint",
+    "load file(",
+    "safe open",
+    "spacy.load",
+    "nlp.load",
+    "load tokenizer",
+    "load pipeline",
+    "sentencetransformer(",
+    "crossencoder(",
+    "models.load",
+    "saved model.load",
+    "load learner",
+    "init model",
+];
+
+/// What one line is of a traceback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Traced {
+    /// A frame, or the code below one.
+    Code,
+    /// What was raised, and the load of a model with it.
+    LoadRaised,
+    /// Something else.
+    Statement,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    follows_frame: bool,
+    /// Frames went through what loads a model.
+    loads: bool,
+    /// Lines since the newest frame, while nothing was raised.
+    since: Option<u32>,
+}
+
+impl Traces {
+    pub(super) fn take(&mut self, text: &str) -> Traced {
+        let is_frame = is_frame(text);
+        let is_code = is_frame || (self.follows_frame && !is_raised(text));
+        self.follows_frame = is_frame;
+        if is_frame {
+            self.since = Some(0);
+        }
+        let Some(since) = self.since else {
+            return Traced::Statement;
+        };
+        if is_code {
+            self.loads |= LOADERS.iter().any(|loader| text.contains(loader));
+            return Traced::Code;
+        }
+        if since > LONGEST {
+            *self = Traces::default();
+        } else if names_an_error(text) {
+            let loads = self.loads;
+            *self = Traces::default();
+            if loads {
+                return Traced::LoadRaised;
+            }
+        } else {
+            self.since = Some(since + 1);
+        }
+        Traced::Statement
+    }
+}
+
+/// `ValueError: …`, `x.y.InvalidHeader: …` or `AssertionError`, whatever stands in front.
+fn names_an_error(text: &str) -> bool {
+    const OTHERS: [&str; 4] = ["keyboardinterrupt", "systemexit", "cancelled", "warning:"];
+    if !text.contains("error") && !text.contains("exception") {
+        return false;
+    }
+    let is_error = ["error:", "exception:"]
+        .iter()
+        .any(|word| text.match_indices(word).any(|(at, _)| is_named(text, at)));
+    let is_bare = text.ends_with("error") && !text.contains(' ');
+    (is_error || is_bare) && !OTHERS.iter().any(|other| text.contains(other))
+}
+
+/// The word goes on in front: it is a name, and no level.
+fn is_named(text: &str, at: usize) -> bool {
+    text[..at].ends_with(|c: char| c.is_ascii_alphanumeric())
+}
