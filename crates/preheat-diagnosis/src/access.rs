@@ -10,6 +10,7 @@ use super::timeline::Stream;
 impl Diagnosis {
     /// A line of an access log: a request, a probe that was answered, what it took.
     pub(super) fn access(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        self.answered_for_state(stream, line);
         let Some(path) = path(line.text) else { return };
         let status = status(line.text);
         let is_answered = status.is_some_and(|status| (200..300).contains(&status));
@@ -17,8 +18,9 @@ impl Diagnosis {
             stream.listening();
         }
         if is_probe(path) {
-            if status == Some(200) && path.contains("ready") {
-                stream.claims_ready(&line.evidence);
+            let is_claim = path.contains("ready") || line.has(Mark::Ready);
+            if status == Some(200) && is_claim {
+                self.claims_ready(stream, &line.evidence);
                 let _ = stream.complete(line.at);
             }
             return;
@@ -47,6 +49,20 @@ impl Diagnosis {
         if let Some(took) = took.filter(|_| is_answered && !is_explained) {
             self.latency
                 .request(&without_numbers(path), took, &line.evidence);
+        }
+    }
+
+    /// A question for the state and its answer, on lines of their own that bear the request's name.
+    pub(super) fn answered_for_state(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        let Some(id) = request_id(line.text) else {
+            return;
+        };
+        let status = status(line.text);
+        if status == Some(200) && stream.answers_for_state(id) {
+            self.claims_ready(stream, &line.evidence);
+            let _ = stream.complete(line.at);
+        } else if status.is_none() && path(line.text).is_some_and(|path| path.contains("ready")) {
+            stream.asks_for_state(id);
         }
     }
 
@@ -184,6 +200,33 @@ fn path(text: &str) -> Option<&str> {
     };
     let at = starts.iter().chain(&FIELDS).find_map(|start| of(start))?;
     text[at..].split([' ', '"', '?', '\'', ',']).next()
+}
+
+/// Whether a line tells of somebody who asks for the state, and for no answer of a model.
+pub(super) fn asks_for_state(text: &str) -> bool {
+    path(text).is_some_and(is_probe)
+}
+
+/// How a request is called: `reqid=req-1`.
+fn request_id(text: &str) -> Option<&str> {
+    // Hardly any line names one, and to tell that is cheaper than to look for each.
+    if !text.contains("id=") {
+        return None;
+    }
+    const NAMES: [&str; 5] = ["reqid=", "requestid=", "request id=", "req id=", "traceid="];
+    let behind = NAMES
+        .iter()
+        .find_map(|name| text.split_once(name).map(|(_, behind)| behind))?;
+    // Blanks stand for dashes too, so that a name may have parts.
+    let id = behind.split([' ', '"', ',']).take(2).collect::<Vec<_>>();
+    let length = match id.as_slice() {
+        [first, second] if second.bytes().all(|b| b.is_ascii_digit()) => {
+            first.len() + 1 + second.len()
+        }
+        [first, ..] => first.len(),
+        [] => 0,
+    };
+    behind.get(..length).filter(|id| !id.is_empty())
 }
 
 /// Whether a path is asked by machines that watch rather than by users.

@@ -38,6 +38,8 @@ pub struct Container {
     pub is_measured: bool,
     /// What its author remarks that a start takes, in seconds.
     pub start_s: Option<f64>,
+    /// How long whoever starts it waits for it, where that is told apart from the command.
+    pub manager_timeout_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +54,8 @@ pub struct Probe {
 pub enum ProbeKind {
     Http(String),
     Tcp,
-    /// A command or gRPC: what it asks is not seen from here.
+    Exec(String),
+    /// gRPC: what it asks is not seen from here.
     Other,
 }
 
@@ -96,6 +99,10 @@ const CHECKS: &[Check] = &[
         look: processes::workers,
     },
     Check {
+        cause: Cause::WorkerTimeout,
+        look: processes::timeout,
+    },
+    Check {
         cause: Cause::WarmupSkipped,
         look: processes::skips_warmup,
     },
@@ -128,6 +135,47 @@ impl Container {
         };
         CHECKS.iter().filter_map(found).collect()
     }
+}
+
+/// What images are called of programs that serve no model.
+const OTHERS: [&str; 30] = [
+    "redis",
+    "valkey",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "mongo",
+    "mongodb",
+    "rabbitmq",
+    "kafka",
+    "nats",
+    "memcached",
+    "etcd",
+    "minio",
+    "nginx",
+    "envoy",
+    "haproxy",
+    "traefik",
+    "caddy",
+    "httpd",
+    "prometheus",
+    "grafana",
+    "loki",
+    "jaeger",
+    "elasticsearch",
+    "opensearch",
+    "clickhouse",
+    "zookeeper",
+    "consul",
+    "vault",
+];
+
+/// Whether an image is known to serve no model.
+pub(super) fn is_other(image: &str) -> bool {
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let name = name.split([':', '@']).next().unwrap_or_default();
+    OTHERS.contains(&name)
 }
 
 /// Whether a resource is a device: `nvidia.com/gpu`, `amd.com/gpu`, `google.com/tpu`,

@@ -1,5 +1,6 @@
 //! Inputs as they are found: logs of any length, plain or as JSON; manifests; descriptions.
 
+mod commands;
 mod described;
 mod json_line;
 mod lines;
@@ -37,6 +38,7 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
         for container in described::containers(source, text, &pods)
             .into_iter()
             .chain(written)
+            .chain(commands::containers(source, text))
         {
             diagnosis.container(container);
         }

@@ -15,7 +15,7 @@ const PATHS: usize = 32;
 const FIRST: f64 = 0.9;
 
 /// Words between two figures that make the second the steady one.
-const STEADY: [&str; 16] = [
+const STEADY: [&str; 22] = [
     "steady",
     "against",
     " vs",
@@ -31,6 +31,12 @@ const STEADY: [&str; 16] = [
     "later",
     "following",
     "thereafter",
+    " then",
+    " next",
+    "2nd",
+    "second:",
+    "afterwards",
+    "since then",
     "warm",
 ];
 
@@ -59,6 +65,10 @@ pub(super) struct Latency {
     high: Option<Figure>,
     /// The newest percentile, when no line says which one is steady.
     newest: Option<f64>,
+    /// A client was told to print what each of its requests takes: who.
+    client: Option<u32>,
+    /// Rows of a table with commas are expected from somebody, with a time in one column.
+    csv: Option<(u32, Column)>,
     /// A table is being read: its columns, and the one with the percentile.
     table: Option<Table>,
     /// By what was asked for: one path says nothing of what another takes.
@@ -71,6 +81,43 @@ struct Table {
     columns: usize,
     percentile: usize,
     stream: u32,
+}
+
+/// Where a table with commas has the times, from the right, as time stamps to the left may be taken off.
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    from_end: usize,
+    factor_ms: f64,
+}
+
+/// `timestamp,code,latency_ms`: names only, and one of them of a time.
+fn column_of_times(head: &str) -> Option<Column> {
+    const TIMES: [&str; 6] = [
+        "latency",
+        "duration",
+        "elapsed",
+        "response time",
+        "total time",
+        "took",
+    ];
+    let names: Vec<&str> = head.rsplit(',').map(str::trim).collect();
+    let is_name = |name: &&str| {
+        !name.is_empty() && name.len() <= 24 && !name.contains(|c: char| c.is_ascii_digit())
+    };
+    let from_end = names
+        .iter()
+        .position(|name| TIMES.iter().any(|time| name.starts_with(time)))?;
+    if names.len() < 2 || !names.iter().all(is_name) {
+        return None;
+    }
+    let is_seconds = [" s", " sec", " seconds", "(s)"]
+        .iter()
+        .any(|unit| names[from_end].ends_with(unit));
+    let factor_ms = if is_seconds { 1e3 } else { 1.0 };
+    Some(Column {
+        from_end,
+        factor_ms,
+    })
 }
 
 #[derive(Debug)]
@@ -154,10 +201,47 @@ impl Latency {
     /// Whether rows of a table are expected from whoever writes.
     pub(super) fn expects_a_row(&self) -> bool {
         self.table.is_some_and(|table| table.stream == self.stream)
+            || self.client == Some(self.stream)
+            || self.csv.is_some_and(|(stream, _)| stream == self.stream)
+    }
+
+    /// `curl -w "%{time_total}"`, or the head of a table: what follows are times of requests, one a line.
+    pub(super) fn asks(&mut self, text: &str) {
+        if text.contains('%') && text.contains("%{time total}") {
+            self.client = Some(self.stream);
+        }
+        let is_head = || !text.bytes().any(|byte| byte.is_ascii_digit());
+        if text.contains(',')
+            && is_head()
+            && let Some(column) = column_of_times(text)
+        {
+            self.csv = Some((self.stream, column));
+        }
+    }
+
+    /// A line of nothing but figures, one of which is the seconds that a request took.
+    fn printed(&mut self, text: &str, evidence: &Evidence) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_seconds = |word: &&str| {
+            let fraction = word.split_once('.').map(|(_, fraction)| fraction);
+            fraction.is_some_and(|f| f.len() >= 3 && f.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let told = words.iter().rev().copied().find(is_seconds);
+        let seconds = told.and_then(|told| told.parse::<f64>().ok());
+        match seconds.filter(|_| words.len() <= 4) {
+            Some(seconds) => self.request("\u{2}", seconds * 1e3, evidence),
+            None => self.client = None,
+        }
     }
 
     /// A row of a table, which ends with the first line that is none.
     pub(super) fn row(&mut self, text: &str, evidence: &Evidence) {
+        if self.client == Some(self.stream) {
+            self.printed(text, evidence);
+        }
+        if let Some((_, column)) = self.csv.filter(|(stream, _)| *stream == self.stream) {
+            self.of_csv(text, column, evidence);
+        }
         let Some(table) = self.table.filter(|table| table.stream == self.stream) else {
             return;
         };
@@ -172,6 +256,15 @@ impl Latency {
         match told {
             Some(ms) => self.high(ms, evidence),
             None => self.table = None,
+        }
+    }
+
+    fn of_csv(&mut self, text: &str, column: Column, evidence: &Evidence) {
+        let told = text.rsplit(',').nth(column.from_end);
+        let is_row = text.matches(',').count() >= column.from_end;
+        match told.and_then(|told| told.trim().parse::<f64>().ok()) {
+            Some(number) if is_row => self.request("\u{3}", number * column.factor_ms, evidence),
+            _ => self.csv = None,
         }
     }
 
@@ -278,7 +371,14 @@ impl Series {
 
 fn is_span(text: &str, amount: &Amount) -> bool {
     let before = text[..amount.start].trim_end();
+    const ANSWERED: [&str; 4] = [
+        "answer after",
+        "answered after",
+        "response after",
+        "reply after",
+    ];
     SPANS.iter().any(|word| before.ends_with(word))
+        && !ANSWERED.iter().any(|word| before.ends_with(word))
 }
 
 /// Whether the words between a figure and the one before it, or right behind it, say so.
@@ -294,7 +394,8 @@ fn is_steady(text: &str, at: usize, amounts: &[Amount], index: usize) -> bool {
     // `120 ms steady`, but not `first=2810ms steady=96ms`.
     let named = behind.strip_prefix("steady").is_some_and(|rest| {
         let value = rest.trim_start();
-        !value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '=' | ':'))
+        let next = value.split(' ').next().unwrap_or_default();
+        !value.starts_with(|c: char| c.is_ascii_digit()) && !next.contains(['=', ':'])
     });
     told || named
 }

@@ -25,6 +25,9 @@ const CONTRAST: &[&str] = &[
     "unseen",
     "instead",
     "larger",
+    "longest",
+    "largest",
+    "biggest",
     "longer",
     "greater",
     "new shape",
@@ -113,6 +116,11 @@ impl Lengths {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// Whether some lengths were run before anybody asked.
+    pub(super) fn is_warmed(&self) -> bool {
+        !self.warmed.is_empty()
     }
 
     /// The longest request, if no warm-up reached it.

@@ -14,6 +14,7 @@
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
 mod cause;
+mod meaning;
 
 pub mod input;
 
@@ -48,6 +49,7 @@ pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 use access::is_access;
 use latency::Latency;
 use lengths::Lengths;
+use line::phrases::Hit;
 use line::{Parsed, Plain, amount, text};
 use reads::Reads;
 use refusals::Refusals;
@@ -106,6 +108,10 @@ pub struct Diagnosis {
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
+    /// A request waited until there was a replica at all.
+    is_waited_for: bool,
+    /// The first claim of readiness, whoever made it.
+    claimed: Option<Evidence>,
 }
 
 impl Diagnosis {
@@ -136,7 +142,9 @@ impl Diagnosis {
         let traced = stream.traced(&plain.text);
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;
-        if traced != Traced::Code && (is_row || is_raised || !plain.hits.is_empty()) {
+        if traced != Traced::Code
+            && (is_row || is_raised || plain.hits.iter().any(Hit::may_matter_alone))
+        {
             let amounts = amount::amounts(&plain.text);
             if is_row || is_raised || plain.matters(!amounts.is_empty()) {
                 let evidence = Evidence {
@@ -155,7 +163,10 @@ impl Diagnosis {
                 self.said(stream, &parsed, traced);
             }
         }
-        stream.done(at);
+        if !plain.hits.is_empty() {
+            self.latency.asks(&plain.text);
+        }
+        stream.done(at, &plain.text);
         self.streams = streams;
         (self.stream, self.latency.stream) = (0, 0);
     }

@@ -77,7 +77,7 @@ impl Diagnosis {
         self.refused_while_loading();
         self.uncovered();
         self.slow_requests();
-        self.ready_unwarmed(&streams);
+        self.ready_unwarmed();
         self.outnumbered();
         self.cold_cache();
         self.containers();

@@ -82,9 +82,8 @@ impl Diagnosis {
     pub(super) fn ended_by_its_probe(&mut self) {
         let another = self.seen.iter().any(|(cause, sighting)| match cause {
             Cause::ConnectionRefused => false,
-            // Exit code 137 alone says that somebody killed it.
-            Cause::OutOfMemory => !sighting.is_guess(),
-            cause => cause.about().paid == Paid::Otherwise,
+            // Exit code 137 alone says that somebody killed it, and a crash loop that it keeps ending.
+            cause => cause.about().paid == Paid::Otherwise && !sighting.is_guess(),
         });
         let Some(evidence) = self.restarts.of_one_pod() else {
             return;

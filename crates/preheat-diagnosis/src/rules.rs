@@ -13,6 +13,7 @@ mod kubernetes;
 mod loads;
 mod marks;
 mod parts;
+mod plain;
 mod platforms;
 mod requests;
 mod warmups;
@@ -93,6 +94,14 @@ pub enum Mark {
     Processors,
     /// Something is asked for, and takes its time.
     Call,
+    /// A request waits until there is a replica at all.
+    Held,
+    /// A request is answered that what it asks for is not there yet.
+    TurnedAway,
+    /// Something is loaded, whatever it is.
+    Brings,
+    /// An image begins to be pulled.
+    Pulling,
 }
 
 /// A word of the one list near a word of the other, in any order.
@@ -142,6 +151,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         frameworks::RULES,
         kubernetes::RULES,
         platforms::RULES,
+        plain::loads::RULES,
+        plain::requests::RULES,
+        plain::resources::RULES,
+        plain::warmups::RULES,
     ]
     .into_iter()
     .flatten()

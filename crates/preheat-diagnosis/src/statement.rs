@@ -1,11 +1,13 @@
 //! What one line says beside the lines around it: causes that it names, parts of a start, lengths,
 //! latencies, and where in its life the process is.
 
-use super::access::DELAYED;
+use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
 use super::lengths::Told;
 use super::line::phrases::Hit;
-use super::line::wording::{fits, is_shard, process, telling, without_numbers};
+use super::line::wording::{
+    Telling, fits, is_shard, is_unfinished, process, shape, telling, warns, without_numbers,
+};
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
 use super::timeline::{Place, Stream, Work};
@@ -25,17 +27,26 @@ const SLOW_DOWNLOAD_MS: f64 = 500.0;
 
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        self.named(line);
+        self.named(stream, line);
         if line.has(Mark::Processors) {
             self.threads.take(line.text, &line.evidence);
         }
         let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
+            if warns(line.text) {
+                stream.failures.goes_on();
+            }
         } else if is_loading || line.has(Mark::Warm) {
             stream.failures.goes_on();
         }
         self.parts(stream, line);
+        stream.is_warmed |= line.has(Mark::Warm)
+            && !line.has(Mark::AtRequest)
+            && line.text.contains(|c: char| c.is_ascii_digit());
+        if !is_loading && line.has(Mark::Brings) && !line.names_a_cause() {
+            brings(stream, line);
+        }
         let is_timed = line.has(Mark::Latency) && !line.has(Mark::Warm);
         let at_request = is_timed
             || line.has(Mark::AtRequest)
@@ -46,6 +57,10 @@ impl Diagnosis {
             );
         self.lengths(line, at_request);
         self.latencies(line);
+        self.answered_for_state(stream, line);
+        if stream.may_serve() && is_a_call(line) {
+            stream.request(line.at, line.amounts.last().map(|took| took.ms));
+        }
         if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
             self.asked(stream, line);
         }
@@ -53,7 +68,7 @@ impl Diagnosis {
     }
 
     /// Causes that the line names.
-    fn named(&mut self, line: &Parsed<'_>) {
+    fn named(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         for hit in line.hits {
             let Meaning::Names(cause) = hit.means else {
                 continue;
@@ -64,6 +79,10 @@ impl Diagnosis {
                 | Cause::ColdPageCache
                 | Cause::ImagePullTime => line.cost(hit),
                 _ => None,
+            };
+            let cost = match cause {
+                Cause::ImagePullTime => cost.or_else(|| stream.pulled(line.at, age(line))),
+                _ => cost,
             };
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
@@ -78,7 +97,13 @@ impl Diagnosis {
 
     fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         let names_a_cause = line.names_a_cause();
+        let mut done = Vec::new();
         for (hit, part) in line.parts() {
+            // Several rules may hold for one thing that is said.
+            if done.contains(&part) {
+                continue;
+            }
+            done.push(part);
             let is_timed = line.cost(hit).is_some();
             let is_work = is_timed || line.has(Mark::Action);
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
@@ -100,13 +125,14 @@ impl Diagnosis {
             .or_else(|| stream.begun(part))
             .or_else(asked);
         let place = told.or_else(|| stream.place(part, &same));
-        if part == Part::Weights && (place.is_some() || stream.loads.has(&same)) {
+        let is_counted = part == Part::Weights && !is_unfinished(line.text);
+        if is_counted && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));
             let loaded = without_numbers(&line.text[hit.at..]);
             stream.loads.add(same.clone(), &line.evidence);
             stream
                 .loads
-                .add_of(process, loaded, telling, &line.evidence);
+                .add_of(process, loaded, telling, line.at, &line.evidence);
         }
         let Some(place) = place else {
             self.weigh(part, told_ms, &line.evidence);
@@ -115,6 +141,14 @@ impl Diagnosis {
         let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
         if part == Part::Kernels && is_shaped && stream.compiles(same, line.text) {
             self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
+        }
+        // Where others were run before, the shape is what it is compiled for, and not the first request.
+        if part == Part::Kernels && place != Place::AtStart && stream.is_warmed && told.is_none() {
+            let is_its_end = stream.compiles_for_shape && telling == Telling::End;
+            stream.compiles_for_shape = is_shaped && telling != Telling::End;
+            if is_shaped || is_its_end {
+                return;
+            }
         }
         // What takes no time is not what somebody waits for.
         if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
@@ -126,7 +160,9 @@ impl Diagnosis {
             told_ms,
             seen_ms: None,
             until: line.at,
-            is_placed: told.is_some(),
+            // What began at start may have gone on for a request all the same.
+            is_placed: told
+                .is_some_and(|place| place == Place::AtRequest || line.place(hit).is_some()),
             evidence: line.evidence.clone(),
         };
         if let Some(settled) = stream.work(work, line.at, telling) {
@@ -174,7 +210,11 @@ impl Diagnosis {
     }
 
     fn lengths(&mut self, line: &Parsed<'_>, at_request: bool) {
-        let Some(hit) = line.first(Mark::Length) else {
+        // A warm-up that fails says which shape it failed with.
+        let Some(hit) = line
+            .first(Mark::Length)
+            .filter(|_| !line.names(Cause::WarmupFailed))
+        else {
             return;
         };
         let words: Vec<(usize, usize)> = line
@@ -238,8 +278,16 @@ impl Diagnosis {
         }
         let is_first = line.text.contains("first") || line.text.contains("request 1 ");
         let asked = line.first(Mark::Request).filter(|_| is_first);
-        let is_of_users = line.text.contains("steady") && !line.has(Mark::Warm);
-        let compared = line.text.find("first").filter(|_| is_of_users);
+        let is_compared = ["steady", " next ", " then ", "since then", " later", "2nd"]
+            .iter()
+            .any(|word| line.text.contains(word));
+        let is_of_users = is_compared && !line.has(Mark::Warm);
+        let is_cold = line.text.contains("cold") && line.amounts.len() == 2;
+        let compared = ["first", "1st"]
+            .iter()
+            .find_map(|word| line.text.find(word))
+            .filter(|_| is_of_users)
+            .or_else(|| line.text.find("cold").filter(|_| is_cold));
         match asked.map(|hit| hit.at).or(compared) {
             Some(at) => self
                 .latency
@@ -260,12 +308,18 @@ impl Diagnosis {
     /// One of several calls that a program tells alike, but for the figures.
     fn called(&mut self, line: &Parsed<'_>) {
         let is_plain = line.parts().next().is_none() && !line.names_a_cause();
-        if let [took] | [took, _] | [took, _, _] = line.amounts[..]
+        let told = line.amounts.iter().find(|amount| {
+            line.text[..amount.start]
+                .trim_end_matches([' ', '=', ':', '"'])
+                .ends_with("took")
+        });
+        if let Some(took) = told.or(line.amounts.first())
+            && line.amounts.len() <= 3
             && is_plain
             && line.has(Mark::Call)
         {
             // Some say of the first that it was cold.
-            let shape = without_numbers(&line.text.replace("cold ", ""));
+            let shape = shape(&line.text.replace("cold ", ""));
             let shape = ["\u{1}", &shape].concat();
             self.latency.request(&shape, took.ms, &line.evidence);
         }
@@ -274,6 +328,20 @@ impl Diagnosis {
     fn died(&mut self, evidence: &Evidence) {
         if self.died.len() < DEATHS {
             self.died.push(evidence.clone());
+        }
+    }
+
+    pub(super) fn claims_ready(&mut self, stream: &mut Stream, evidence: &Evidence) {
+        stream.claims_ready(evidence);
+        self.claimed.get_or_insert_with(|| evidence.clone());
+    }
+
+    /// What a request asked for is not there: a claim before it came too early.
+    fn turned_away(&mut self, stream: &mut Stream) {
+        if stream.turned_away()
+            && let Some(claim) = self.claimed.clone()
+        {
+            self.see(Cause::ReadyTooEarly, 0.7, claim, None, None);
         }
     }
 
@@ -287,7 +355,11 @@ impl Diagnosis {
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
                 Mark::Ended => stream.ended(process(line.text)),
+                Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
+                Mark::Held => self.is_waited_for = true,
+                Mark::TurnedAway => self.turned_away(stream),
+                Mark::Pulling => stream.pulls(line.at, age(line)),
                 Mark::Interrupted => stream.interrupted(),
                 Mark::Died => self.died(&line.evidence),
                 Mark::Refused => self.refusals.refused(line.text, &line.evidence),
@@ -303,7 +375,7 @@ impl Diagnosis {
                 Mark::Moved => self.reads.moved(&line.evidence),
                 Mark::Complete | Mark::Ready => {
                     if mark == Mark::Ready {
-                        stream.claims_ready(&line.evidence);
+                        self.claims_ready(stream, &line.evidence);
                     }
                     let told = line
                         .amounts
@@ -320,6 +392,41 @@ impl Diagnosis {
             }
         }
     }
+}
+
+/// Something is loaded of which nobody knows what it is: several workers that say the same of it load a
+/// model, as little else takes long enough to be told.
+fn brings(stream: &mut Stream, line: &Parsed<'_>) {
+    let process = process(line.text).or_else(|| stream.process_of(line.text));
+    let Some(process) = process.filter(|_| !is_shard(line.text)) else {
+        return;
+    };
+    if stream.place(Part::Weights, "") != Some(Place::AtRequest) {
+        let same = without_numbers(line.text);
+        let telling = telling(line.text);
+        stream
+            .loads
+            .add_of(Some(process), same, telling, line.at, &line.evidence);
+    }
+}
+
+/// Whether a line tells what one call took, and of nothing else.
+fn is_a_call(line: &Parsed<'_>) -> bool {
+    line.has(Mark::Call)
+        && (1..=3).contains(&line.amounts.len())
+        && line.parts().next().is_none()
+        && !line.names_a_cause()
+        && !line.has(Mark::Access)
+        && !line.has(Mark::Percentile)
+        && !["timeout", "died", "exit"]
+            .iter()
+            .any(|word| line.text.contains(word))
+}
+
+/// How long ago it was, where a line of events begins with that.
+fn age(line: &Parsed<'_>) -> Option<f64> {
+    let first = line.amounts.first().filter(|age| age.start == 0);
+    first.map(|age| age.ms)
 }
 
 /// What it is when a part of the start is left to the first request.

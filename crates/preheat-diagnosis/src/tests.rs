@@ -128,7 +128,7 @@ fn what_many_programs_write_is_understood() {
         ),
         (
             "[server] ready\n[req] id=1 seq_len=512 latency=1450ms\n[req] id=2 latency=130ms\n[req] id=3 latency=121ms",
-            &["warmed-by-traffic"],
+            &["readiness-too-early", "warmed-by-traffic"],
         ),
         (
             "[warmup] seq_len=128 ok 40ms\n[server] ready\nhandling request seq_len=512",

@@ -28,11 +28,17 @@ const YOUNG: u64 = 20;
 /// A start that is silent for so long, with nothing under way, is over.
 const IDLE_S: f64 = 30.0;
 
+/// A stamp below tells the hour and no date.
+const DAY_S: f64 = 86_400.0;
+
 /// Lines of one moment bear stamps that differ by so much: some are of whole seconds.
 const CLOCKS_S: f64 = 1.5;
 
 /// A request that takes so long may have waited for a part of the start.
 const LONG_MS: f64 = 300.0;
+
+/// Questions for the state that wait for their answer.
+const ASKED_FOR_STATE: usize = 8;
 
 /// Longest time between two lines that is taken for the time of what the first one tells.
 const LONGEST_STEP_MS: f64 = 3_600_000.0;
@@ -99,6 +105,12 @@ pub(super) struct Stream {
     is_listening: bool,
     /// A request was turned away before any was served: what is done meanwhile is the start's.
     is_refusing: bool,
+    /// Bars without stamps moved since the last line that had one.
+    is_busy: bool,
+    /// Some shapes were run before anybody asked for one.
+    pub(super) is_warmed: bool,
+    /// What is compiled is compiled for a shape that was not run before.
+    pub(super) compiles_for_shape: bool,
     /// Something was said to begin, and not that it is over.
     is_under_way: bool,
     /// Nothing happened for long: only a request can have asked for what comes then, even if it
@@ -112,6 +124,10 @@ pub(super) struct Stream {
     is_loaded: bool,
     /// Weights are being loaded since this line, as far as lines tell.
     pub(super) loading: Option<Evidence>,
+    /// An image is being pulled: since when, or since how long.
+    pulls: Option<(Option<f64>, Option<f64>)>,
+    /// Requests whose answers have lines of their own: those that ask for the state.
+    asked_for_state: Vec<String>,
 }
 
 impl Stream {
@@ -127,9 +143,10 @@ impl Stream {
         self.closed = None;
         let Some(at) = at else { return };
         self.began.get_or_insert(at);
-        let gap = self.last.map_or(0.0, |last| at - last);
+        let gap = self.last.map_or(0.0, |last| between(last, at));
         let may_be_over = self.is_listening || self.phase != Phase::Starting;
-        if gap >= IDLE_S && may_be_over && !self.is_under_way {
+        let was_busy = std::mem::take(&mut self.is_busy);
+        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way {
             self.is_asleep = true;
         }
         if let Some(since) = self.since.take()
@@ -139,6 +156,17 @@ impl Stream {
             work.until = Some(at);
             self.closed = Some(work.part);
         }
+    }
+
+    /// Which process writes a line, if it begins with the bare number of one that was told of.
+    pub(super) fn process_of(&self, text: &str) -> Option<u64> {
+        let first = text.split(' ').next()?.parse().ok();
+        first.filter(|number| self.processes.is_numbered(*number))
+    }
+
+    /// Its start is over, or its port open, so that somebody may ask.
+    pub(super) fn may_serve(&self) -> bool {
+        self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
     }
 
     /// Whether more than one process does what is done.
@@ -155,7 +183,8 @@ impl Stream {
     }
 
     /// After everything else about a line.
-    pub(super) fn done(&mut self, at: Option<f64>) {
+    pub(super) fn done(&mut self, at: Option<f64>, text: &str) {
+        self.is_busy |= at.is_none() && text.contains('%') && text.contains("%|");
         self.last = at.or(self.last);
     }
 
@@ -232,8 +261,8 @@ impl Stream {
         match telling {
             Telling::Beginning => {
                 self.is_under_way = true;
-                let is_asked = work.place == Place::AtRequest;
-                self.begun = is_asked.then_some((work.part, work.place));
+                let is_known = work.place != Place::Open;
+                self.begun = is_known.then_some((work.part, work.place));
             }
             Telling::End => (self.is_under_way, self.begun) = (false, None),
             Telling::Neither => {}
@@ -302,6 +331,7 @@ impl Stream {
 
     pub(super) fn ended(&mut self, process: Option<u64>) {
         self.processes.ended(process);
+        self.loads.forget(process);
         if self.processes.are_gone() {
             // What comes next is another start.
             self.phase = Phase::Starting;
@@ -327,6 +357,7 @@ impl Stream {
     pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
         self.failures.overcome();
         self.loading = None;
+        self.loads.forget_unstamped();
         self.ready.get_or_insert_with(|| evidence.clone());
     }
 
@@ -368,7 +399,50 @@ impl Stream {
             return None;
         }
         self.is_refusing = true;
+        self.is_asleep = false;
         self.ready.clone()
+    }
+
+    /// What a request asked for is not there yet, so no request was served; whether one was taken for
+    /// served, or none yet.
+    pub(super) fn turned_away(&mut self) -> bool {
+        let was_young = self.requests <= YOUNG;
+        if was_young {
+            self.requests = 0;
+            self.is_asleep = false;
+            if self.phase == Phase::Serving {
+                self.phase = Phase::Ready;
+            }
+            self.is_refusing = true;
+        }
+        was_young
+    }
+
+    /// Somebody asks for the state; a later line tells what was answered.
+    pub(super) fn asks_for_state(&mut self, id: &str) {
+        if self.asked_for_state.len() < ASKED_FOR_STATE {
+            self.asked_for_state.push(id.to_owned());
+        }
+    }
+
+    /// Whether this answers whoever asked for the state.
+    pub(super) fn answers_for_state(&mut self, id: &str) -> bool {
+        let known = self.asked_for_state.iter().position(|known| known == id);
+        known
+            .map(|at| self.asked_for_state.swap_remove(at))
+            .is_some()
+    }
+
+    /// An image is being pulled since then, or since so long.
+    pub(super) fn pulls(&mut self, at: Option<f64>, age_ms: Option<f64>) {
+        self.pulls = Some((at, age_ms));
+    }
+
+    /// It was pulled: how long that took, where stamps or ages tell it.
+    pub(super) fn pulled(&mut self, at: Option<f64>, age_ms: Option<f64>) -> Option<f64> {
+        let (since, age) = self.pulls.take()?;
+        let by_ages = age.zip(age_ms).map(|(then, now)| then - now);
+        by_ages.or_else(|| step(since?, at?))
     }
 
     fn reopen(&mut self, place: Place) {
@@ -390,6 +464,14 @@ impl Stream {
             Place::AtStart
         });
         std::mem::take(&mut self.held)
+    }
+}
+
+/// From one stamp to the next, of which one may tell no date.
+fn between(from: f64, to: f64) -> f64 {
+    match (from < DAY_S) == (to < DAY_S) {
+        true => to - from,
+        false => to % DAY_S - from % DAY_S,
     }
 }
 

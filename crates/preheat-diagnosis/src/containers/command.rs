@@ -10,6 +10,17 @@ impl Container {
             .map(|(_, value)| value.as_str())
     }
 
+    /// What follows an option within a variable that holds several.
+    pub(super) fn within(&self, variable: &str, option: &str) -> Option<&str> {
+        let mut words = self.env(variable)?.split_whitespace();
+        let word = words.find(|word| word.starts_with(option))?;
+        match word[option.len()..].strip_prefix('=') {
+            Some(value) => Some(value),
+            None if word == option => words.next(),
+            None => None,
+        }
+    }
+
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
         self.command.iter().flat_map(|part| part.split_whitespace())
     }

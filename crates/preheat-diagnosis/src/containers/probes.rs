@@ -1,7 +1,7 @@
 //! Probes: how long they wait, and what they ask.
 
 use super::weights::downloads;
-use super::{Container, ProbeKind, Seen};
+use super::{Container, ProbeKind, Seen, is_other};
 
 /// A liveness window shorter than this, with no startup probe before it, is short for any model.
 const SHORT_WINDOW_S: f64 = 60.0;
@@ -67,6 +67,7 @@ pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<S
         return container.is_served.then_some((container.line, text, 0.8));
     };
     let (what, confidence) = match &readiness.kind {
+        ProbeKind::Tcp if is_other(&container.image) => return None,
         ProbeKind::Tcp => (
             "readiness asks only whether the port is open".to_owned(),
             0.75,
@@ -75,9 +76,32 @@ pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<S
             format!("readiness asks {path}, which answers while the model loads"),
             0.8,
         ),
+        ProbeKind::Exec(command) if is_blind(command) => (
+            format!("readiness runs `{command}`, which tells nothing of the model"),
+            0.75,
+        ),
         _ => return None,
     };
     Some((readiness.line, what, confidence))
+}
+
+/// Whether a command succeeds while the model loads: it looks for a process or a port, or for nothing.
+fn is_blind(command: &str) -> bool {
+    const LOOKS: [&str; 9] = [
+        "pgrep",
+        "pidof",
+        "ps ",
+        "kill -0",
+        "nc -z",
+        "/dev/tcp/",
+        "ss -",
+        "netstat",
+        "lsof",
+    ];
+    let last = command.rsplit(['/', ' ']).next().unwrap_or_default();
+    matches!(last, "true" | ":")
+        || command.ends_with("exit 0")
+        || LOOKS.iter().any(|look| command.contains(look))
 }
 
 /// Paths that say the process lives, not that the model is warm.

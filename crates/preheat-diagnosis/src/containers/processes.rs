@@ -46,19 +46,28 @@ const POOLED: [&str; 11] = [
 ];
 
 /// Programs that start another one again when a file changes.
-const RELOADERS: [&str; 6] = [
+const RELOADERS: [&str; 14] = [
     "fastapi dev",
     "watchmedo",
     "nodemon",
     "watchexec",
     "hupper",
     "jurigged",
+    "tsx watch",
+    "node --watch",
+    "bun --watch",
+    "bun --hot",
+    "cargo watch",
+    "ts-node-dev",
+    "air -c",
+    "reflex -r",
 ];
 
 pub(super) fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
     let program = container.program();
     let told = container.says("--reload")
         || RELOADERS.iter().any(|reloader| program.contains(reloader))
+        || program.contains("manage.py runserver") && !container.says("--noreload")
         || container.says("--debug") && container.program().contains("flask")
         || container.env("FLASK_DEBUG").is_some_and(is_on)
         || container.env("UVICORN_RELOAD").is_some_and(is_on);
@@ -73,12 +82,23 @@ pub(super) fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
 
 pub(super) fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
     let program = container.program();
-    let manager = ["uvicorn", "gunicorn", "hypercorn", "fastapi"]
-        .into_iter()
-        .find(|name| program.contains(name))?;
+    let manager = [
+        "uvicorn",
+        "gunicorn",
+        "hypercorn",
+        "fastapi",
+        "granian",
+        "sanic",
+        "uwsgi",
+    ]
+    .into_iter()
+    .find(|name| program.contains(name))?;
     let told = container
         .option("--workers")
         .or_else(|| container.option("-w"))
+        .or_else(|| container.option("--processes"))
+        .or_else(|| container.within("GUNICORN_CMD_ARGS", "--workers"))
+        .or_else(|| container.within("GUNICORN_CMD_ARGS", "-w"))
         .or_else(|| container.env("WEB_CONCURRENCY"));
     let count: u32 = told?.parse().ok()?;
     let shared = manager == "gunicorn" && container.says("--preload");
@@ -97,11 +117,67 @@ const SWITCHES: [&str; 2] = ["SKIP_WARMUP", "DISABLE_WARMUP"];
 pub(super) fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen> {
     let by_env = container.env.iter().find_map(|(name, value)| {
         let is_switch = SWITCHES.iter().any(|switch| name.ends_with(switch));
-        (is_switch && is_on(value)).then_some(name.as_str())
+        let is_none = name.contains("WARMUP") && counts(name) && value.trim() == "0";
+        (is_none || (is_switch && is_on(value))).then_some(name.as_str())
     });
-    let by_flag = container.words().find(|word| is_switch_of_warmup(word));
+    let by_flag = container
+        .words()
+        .find(|word| is_switch_of_warmup(word))
+        .or_else(|| {
+            let mut switches = container.switches();
+            let none = switches.find(|(switch, value)| {
+                let switch = switch.replace('-', "_").to_ascii_uppercase();
+                switch.contains("WARMUP") && counts(&switch) && *value == Some("0")
+            });
+            none.map(|(switch, _)| switch)
+        });
     let what = by_env.or(by_flag)?;
     Some((container.line, format!("{what} is set"), 0.9))
+}
+
+/// Whether a setting tells how much is run: `WARMUP_REQUESTS`.
+fn counts(name: &str) -> bool {
+    const COUNTED: [&str; 12] = [
+        "REQUEST",
+        "REQUESTS",
+        "ITERATIONS",
+        "ITERS",
+        "RUNS",
+        "ROUNDS",
+        "STEPS",
+        "SAMPLES",
+        "COUNT",
+        "PROMPTS",
+        "CALLS",
+        "CASES",
+    ];
+    let last = name.rsplit('_').next().unwrap_or_default();
+    COUNTED.contains(&last)
+}
+
+/// gunicorn kills a worker that is silent for so long, if nobody says otherwise.
+const GUNICORN_TIMEOUT_S: f64 = 30.0;
+
+/// A manager's patience against a start that is known.
+pub(super) fn timeout(container: &Container, start_s: Option<f64>) -> Option<Seen> {
+    let start = start_s.or(container.start_s)?;
+    let program = container.program();
+    let shared = container.says("--preload");
+    let patience = match container.manager_timeout_s {
+        None if program.contains("gunicorn") && !shared => ["--timeout", "-t"]
+            .into_iter()
+            .find_map(|name| container.option(name))
+            .map_or(Some(GUNICORN_TIMEOUT_S), |told| told.parse().ok())?,
+        told => told?,
+    };
+    let is_short = patience > 0.0 && start > patience;
+    is_short.then(|| {
+        (
+            container.line,
+            format!("the manager gives up after {patience} s, the start takes {start:.1} s"),
+            0.8,
+        )
+    })
 }
 
 /// `--no-model-warmup`, `--skip-server-warmup`, `--disable-warmup`.

@@ -17,6 +17,11 @@ pub(super) fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
         let text = format!("{fetched} is fetched into every new pod");
         return Some((container.line, text, 0.7));
     }
+    if let Some(address) = address(container) {
+        let text =
+            format!("{address} is an address, and no volume keeps it from one start to the next");
+        return Some((container.line, text, 0.7));
+    }
     let named = container.switches().find_map(|(switch, value)| {
         value.filter(|value| names_model(switch) && is_hub_name(value))
     });
@@ -46,6 +51,41 @@ pub(super) fn downloads(container: &Container, _: Option<f64>) -> Option<Seen> {
     let text =
         format!("{model} is a name on a hub, and no volume keeps it from one start to the next");
     is_hub_name(model).then_some((container.line, text, 0.7))
+}
+
+/// Where the model is fetched from, as a setting tells: `MODEL_URL`, `--model-repository=s3://…`.
+fn address(container: &Container) -> Option<&str> {
+    const SCHEMES: [&str; 8] = [
+        "https://", "http://", "s3://", "gs://", "az://", "abfs://", "hf://", "oci://",
+    ];
+    let is_far = |value: &str| {
+        SCHEMES.iter().any(|scheme| value.starts_with(scheme))
+            && !["localhost", "127.0.0.1"]
+                .iter()
+                .any(|here| value.contains(here))
+    };
+    let is_models = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["model", "weights", "checkpoint"]
+            .iter()
+            .any(|word| name.contains(word))
+    };
+    // A server that is asked for answers is no place to fetch from.
+    let is_file = |value: &str| {
+        !value.starts_with("http") || {
+            let last = value.rsplit('/').next().unwrap_or_default();
+            last.contains('.') && value.matches('/').count() > 2
+        }
+    };
+    let by_env = container.env.iter().find_map(|(name, value)| {
+        (is_models(name) && is_far(value) && is_file(value)).then_some(value.as_str())
+    });
+    by_env.or_else(|| {
+        let mut switches = container.switches();
+        switches.find_map(|(switch, value)| {
+            value.filter(|value| is_models(switch) && is_far(value) && is_file(value))
+        })
+    })
 }
 
 /// Whether a switch tells which model is served: `--model`, `--model-path`, `--hf-repo`.

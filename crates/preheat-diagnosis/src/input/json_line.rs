@@ -52,8 +52,21 @@ pub fn flatten(line: &str) -> Option<Flat> {
         }
     }
     let mut left = FIELDS;
+    if let Some(event) = event(&object) {
+        text += &event;
+    }
     fields(&object, "", &mut text, &mut left, 0);
     Some(Flat { at, text })
+}
+
+/// `model.load.start`, of a program that names events instead of telling them.
+fn event(object: &Map<String, Value>) -> Option<String> {
+    if MESSAGES.iter().any(|name| object.contains_key(*name)) {
+        return None;
+    }
+    let named = object.get("event")?.as_str()?;
+    let is_name = named.contains(['.', '_', '-', ':']) && !named.contains(' ');
+    is_name.then(|| named.replace(['.', '_', '-', ':'], " "))
 }
 
 /// Loguru writes the line as text and once more as a record, most of which tells of the logger:

@@ -3,7 +3,9 @@
 mod remarks;
 mod values;
 
-use crate::containers::{cpus, is_accelerator};
+pub(super) use remarks::start_s;
+
+use crate::containers::{cpus, is_accelerator, is_other};
 use crate::{Container, Probe, ProbeKind};
 use serde_json::Value;
 
@@ -143,7 +145,10 @@ fn kubernetes(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
             .as_array()
             .is_some_and(|ports| !ports.is_empty());
         let mut read = container_of(container, place);
-        read.is_served = serving && (alone || has_ports) && value["status"]["phase"] != "Pending";
+        read.is_served = serving
+            && (alone || has_ports)
+            && !is_other(&read.image)
+            && value["status"]["phase"] != "Pending";
         read.has_lasting_volume = has_lasting_volume(spec, container);
         read.is_measured = [metadata, &value["metadata"]]
             .iter()
@@ -213,6 +218,9 @@ fn probe_of(probe: &Value, line: u64) -> Option<Probe> {
             ProbeKind::Http(get.get("path").map(text).unwrap_or_else(|| "/".into()))
         }
         (_, Value::Object(_)) => ProbeKind::Tcp,
+        _ if probe["exec"].is_object() => {
+            ProbeKind::Exec(words(&probe["exec"]["command"]).join(" "))
+        }
         _ => ProbeKind::Other,
     };
     let window_s = number("initialDelaySeconds", 0.0)

@@ -96,7 +96,7 @@ fn one(text: &str, start: usize) -> Option<Amount> {
         parts += 1;
         at = end;
         let next = at + usize::from(bytes.get(at) == Some(&b' '));
-        if part < 60_000.0 || !bytes.get(next).is_some_and(u8::is_ascii_digit) {
+        if (part > 0.0 && part < 60_000.0) || !bytes.get(next).is_some_and(u8::is_ascii_digit) {
             break;
         }
         at = next;
@@ -182,7 +182,7 @@ fn unit_within(word: &str) -> Option<f64> {
 }
 
 /// What stands before a number of seconds that has no unit.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 10] = [
     "took",
     "elapsed",
     "elapsed time",
@@ -191,6 +191,7 @@ const TOLD: [&str; 9] = [
     "response time",
     "process time",
     " rt",
+    "dur",
     " urt",
 ];
 
@@ -205,6 +206,10 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
     let before = before.trim_end_matches([' ', ':', '=']);
     // Others write milliseconds there.
     let is_short = before.ends_with("latency") && number.parse().is_ok_and(|s: f64| s < 30.0);
+    // Nanoseconds, of programs that print what Go counts in.
+    if before.ends_with("duration") && number.len() >= 7 && !number.contains('.') && !goes_on {
+        return Some(1e-6);
+    }
     let told = is_short || TOLD.iter().any(|word| before.ends_with(word));
     (told && number.contains('.') && !goes_on).then_some(1e3)
 }

@@ -30,6 +30,15 @@ impl Hit {
         Hit::whole(Meaning::Names(cause), confidence)
     }
 
+    /// Whether it says something by itself. Other words only tell of those that do when something happens,
+    /// or that it does.
+    pub(crate) fn may_matter_alone(&self) -> bool {
+        !matches!(
+            self.means,
+            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest)
+        )
+    }
+
     pub(crate) fn names_a_cause(&self) -> bool {
         matches!(self.means, Meaning::Names(_))
     }
@@ -60,6 +69,9 @@ const NAME: usize = 200;
 
 /// Places of one word that are kept of a line.
 const REPEATED: usize = 4;
+
+/// So many words of a line are known, most often.
+const USUAL: usize = 16;
 
 /// Where a word stands.
 #[derive(Clone, Copy)]
@@ -92,6 +104,9 @@ struct Places {
 
 impl Places {
     fn add(&mut self, place: Place) {
+        if self.all.is_empty() {
+            self.all.reserve(USUAL);
+        }
         self.there.mark(place.word);
         self.all.push(place);
     }
@@ -131,15 +146,18 @@ impl Places {
 }
 
 /// Some of all words, one bit for each.
-struct Marked(Vec<u64>);
+struct Marked([u64; MARKED]);
+
+/// There is room for so many words, sixty-four times.
+const MARKED: usize = 64;
 
 impl Marked {
-    fn none_of(count: usize) -> Self {
-        Marked(vec![0; count.div_ceil(64)])
+    fn none() -> Self {
+        Marked([0; MARKED])
     }
 
-    fn of(words: &[usize], count: usize) -> Self {
-        let mut marked = Marked::none_of(count);
+    fn of(words: &[usize]) -> Self {
+        let mut marked = Marked::none();
         words.iter().for_each(|word| marked.mark(*word));
         marked
     }
@@ -153,7 +171,9 @@ impl Marked {
     }
 
     fn meets(&self, other: &Marked) -> bool {
-        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+        // Without a branch for each, several are held against each other at once.
+        let both = self.0.iter().zip(&other.0);
+        both.fold(0, |met, (a, b)| met | (a & b)) != 0
     }
 }
 
@@ -271,7 +291,7 @@ impl Phrases {
                 }
                 rules[rule]
                     .pairs
-                    .push(pair.each_ref().map(|list| Marked::of(list, count)));
+                    .push(pair.each_ref().map(|list| Marked::of(list)));
             }
         }
         let words = AhoCorasick::builder()
@@ -289,7 +309,7 @@ impl Phrases {
     pub(crate) fn holding(&self, text: &str) -> Vec<Hit> {
         let mut places = Places {
             all: Vec::new(),
-            there: Marked::none_of(self.begins.len()),
+            there: Marked::none(),
         };
         let mut found_words: Vec<usize> = Vec::new();
         for found in self.words.find_overlapping_iter(text) {

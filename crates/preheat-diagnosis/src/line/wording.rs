@@ -1,5 +1,9 @@
 //! What the words of a line say about the work it names, and who writes it.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::text::digits;
 
 /// What a line says of the work that it names.
@@ -11,7 +15,12 @@ pub(crate) enum Telling {
 }
 
 /// Words for work that is over, and for work that begins.
-const ENDS: [&str; 16] = [
+const ENDS: [&str; 21] = [
+    "mapped",
+    "constructed",
+    " end ",
+    "materialised",
+    "materialized",
     "loaded",
     "done",
     "finished",
@@ -29,7 +38,9 @@ const ENDS: [&str; 16] = [
     "load weight end",
     " ready",
 ];
-const BEGINS: [&str; 16] = [
+const BEGINS: [&str; 18] = [
+    " start ",
+    "materialising",
     "loading",
     "initializing",
     "initialising",
@@ -50,18 +61,26 @@ const BEGINS: [&str; 16] = [
 
 /// Whether a line tells that something begins, or that it is over.
 pub(crate) fn telling(text: &str) -> Telling {
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        let words = ENDS.iter().chain(&BEGINS);
+        AhoCorasick::new(words).expect("a few words make an automaton")
+    });
     // "not in memory, reading it" is no end.
     let is_meant = |at: usize| {
         !["not", "not yet"]
             .iter()
             .any(|no| text[..at].trim_end().ends_with(no))
     };
-    let ends = ENDS
-        .iter()
-        .any(|word| text.match_indices(word).any(|(at, _)| is_meant(at)));
-    match (text.ends_with("...") || has(&BEGINS), ends) {
-        (_, true) if !text.ends_with("...") => Telling::End,
+    let goes_on = text.ends_with("...");
+    let (mut begins, mut ends) = (goes_on, false);
+    for found in WORDS.find_overlapping_iter(text) {
+        match found.pattern().as_usize() < ENDS.len() {
+            true => ends = ends || is_meant(found.start()),
+            false => begins = true,
+        }
+    }
+    match (begins, ends) {
+        (_, true) if !goes_on => Telling::End,
         (true, _) => Telling::Beginning,
         (false, _) => Telling::Neither,
     }
@@ -97,6 +116,13 @@ pub(crate) fn tells_an_error(text: &str) -> bool {
     !is_warning && (is_graded(text, "e") || WORDS.iter().any(|word| text.contains(word)))
 }
 
+/// Whether somebody warns who goes on.
+pub(crate) fn warns(text: &str) -> bool {
+    let front = &text[..text.floor_char_boundary(64)];
+    let is_level = |at: usize| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+    is_graded(text, "w") || front.match_indices("warn").any(|(at, _)| is_level(at))
+}
+
 /// `e1120 10:00:31`: its level before month and day, as glog has it, or alone.
 fn is_graded(text: &str, level: &str) -> bool {
     let graded = text.strip_prefix(level).unwrap_or_default();
@@ -106,17 +132,79 @@ fn is_graded(text: &str, level: &str) -> bool {
 
 /// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
 pub(crate) fn says_ready(text: &str) -> bool {
+    // Hardly any line has the word, and to tell that is cheaper than to look at each of its words.
+    if !text.contains("ready") {
+        return false;
+    }
     let is_level = |word: &&str| {
         let word = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
         matches!(
             word,
-            "" | "info" | "notice" | "debug" | "startup" | "server" | "main" | "app"
+            "" | "info"
+                | "notice"
+                | "debug"
+                | "startup"
+                | "server"
+                | "main"
+                | "app"
+                | "health"
+                | "http"
+                | "boot"
+                | "lifecycle"
+                | "readiness"
+                | "serve"
         )
     };
     let mut words = text.split_whitespace().skip_while(is_level);
     let first = words.next().map(|word| word.trim_end_matches(['.', '!']));
     let is_all = first == Some("ready") && words.all(|word| word.contains('='));
-    is_all || ends_ready(text) || begins_ready(text)
+    is_all || ends_ready(text) || begins_ready(text) || is_last_word(text)
+}
+
+/// `depth INFO READY`: behind names and a level stands nothing else.
+fn is_last_word(text: &str) -> bool {
+    // Parts of a server are ready before it is, and what is said of it may be a wish.
+    const OTHERS: [&str; 24] = [
+        "not",
+        "never",
+        "until",
+        "when",
+        "once",
+        "if",
+        "getting",
+        "almost",
+        "nearly",
+        "shard",
+        "engine",
+        "backend",
+        "tokenizer",
+        "session",
+        "database",
+        "redis",
+        "dataset",
+        "weights",
+        "worker",
+        "isn't",
+        "pod",
+        "be",
+        "get",
+        "cache",
+    ];
+    let said = text.trim_end_matches(['.', '!']);
+    let Some(before) = said.strip_suffix("ready") else {
+        return false;
+    };
+    let mut names = before.split_whitespace();
+    let is_apart = before.ends_with([' ', ']', ':']);
+    let of = |name: &str| {
+        name.trim_matches(|c: char| !c.is_ascii_alphabetic())
+            .to_owned()
+    };
+    is_apart
+        && names.clone().count() <= 4
+        && names.all(|name| {
+            !name.starts_with(|c: char| c.is_ascii_digit()) && !OTHERS.contains(&of(name).as_str())
+        })
 }
 
 /// `INFO app: ready, listening on :80`, `boot | ready on :80`: what is said begins so, and of no part.
@@ -191,7 +279,8 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
         && rest.strip_prefix(' ').is_some_and(|said| {
             said.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'D' | 'C' | 'e'))
         });
-    is_step || (text.contains("::test") && is_test()) || counts_none(text)
+    let is_test = || (text.contains("::test") && is_test()) || is_of_rust(text);
+    is_step || is_of_cargo(text) || is_test() || counts_none(text)
 }
 
 /// `oom_kills_total 0`: a counter that has counted nothing.
@@ -200,6 +289,33 @@ fn counts_none(text: &str) -> bool {
         .strip_suffix(" 0")
         .or_else(|| text.strip_suffix(" 0.0"));
     counted.is_some_and(|name| name.contains('_') && !name.contains(' '))
+}
+
+/// `test loads::a_file ... ok`
+fn is_of_rust(text: &str) -> bool {
+    text.starts_with("test ") && text.contains(" ... ")
+}
+
+/// `Compiling serde v1.0.2`, `Downloaded safetensors v0.8.0`.
+fn is_of_cargo(text: &str) -> bool {
+    if !text.starts_with(['C', 'D', 'F']) {
+        return false;
+    }
+    let mut words = text.split(' ');
+    let does = [
+        "Compiling",
+        "Downloaded",
+        "Downloading",
+        "Checking",
+        "Fetching",
+    ];
+    words.next().is_some_and(|word| does.contains(&word))
+        && words.next().is_some()
+        && words.next().is_some_and(|version| {
+            version.strip_prefix('v').is_some_and(|number| {
+                number.starts_with(|c: char| c.is_ascii_digit()) && number.contains('.')
+            })
+        })
 }
 
 /// Whether a line explains how a program is called: `usage: …`, `--skip-warmup      do not warm up`.
@@ -213,15 +329,34 @@ pub(crate) fn is_help(text: &str) -> bool {
     is_usage || is_metric || (is_option && text.contains("   "))
 }
 
+/// Whether a line is a progress bar that has not come to its end: `25% Completed | 1/4`.
+pub(crate) fn is_unfinished(text: &str) -> bool {
+    let Some((before, behind)) = text.split_once('%') else {
+        return false;
+    };
+    let is_bar = behind.starts_with('|') || behind.starts_with(" completed");
+    is_bar && !before.ends_with("100")
+}
+
+/// What stands in front of such a number.
+const BEFORE: [&str; 12] = [
+    "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "worker#", "process ", "child ",
+    "[w", "] w ",
+];
+
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
 /// `W-9000`, `worker[7]`.
 pub(crate) fn process(text: &str) -> Option<u64> {
-    const BEFORE: [&str; 8] = [
-        "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "] w ",
-    ];
-    let places = BEFORE.iter().flat_map(|open| text.match_indices(open));
-    let told = places.into_iter().find_map(|(at, open)| {
-        let (number, rest) = digits(&text[at + open.len()..]);
+    static WORDS: LazyLock<AhoCorasick> =
+        LazyLock::new(|| AhoCorasick::new(BEFORE).expect("a few words make an automaton"));
+    let mut places: Vec<(usize, usize)> = WORDS
+        .find_overlapping_iter(text)
+        .map(|found| (found.pattern().as_usize(), found.end()))
+        .collect();
+    places.sort_unstable();
+    let told = places.into_iter().find_map(|(open, end)| {
+        let open = BEFORE[open];
+        let (number, rest) = digits(&text[end..]);
         // `[00:03<00:02` is a progress bar's clock.
         let is_closed = open != "[" || rest.starts_with(']');
         number.parse().ok().filter(|_| is_closed)
@@ -270,7 +405,7 @@ pub(crate) fn is_raised(text: &str) -> bool {
 }
 
 /// Words in front of what is named that make it a thing of the past, of others or of advice.
-const DENYING: [&str; 15] = [
+const DENYING: [&str; 18] = [
     "fixed:",
     "fixes:",
     "fix:",
@@ -286,6 +421,9 @@ const DENYING: [&str; 15] = [
     "no longer ",
     "instead of ",
     "in case of ",
+    "do not ",
+    "don't ",
+    "never ",
 ];
 
 /// So far in front of what is named, and into it.
@@ -302,11 +440,15 @@ pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
     // A blank alone may part the columns of a table.
     let has_value = text[end..text.len() - count.len()].contains(['=', ':']);
     let is_none = count.strip_prefix('0').is_some_and(|rest| {
-        !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':'))
+        !rest
+            .starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':' | '\''))
     });
     let said = before.trim_start_matches([' ', ']', ':', '-']);
     let is_nothing = said == "no " || before.ends_with(" no ") || before.ends_with(" without ");
-    DENYING.iter().any(|word| before.contains(word))
+    let is_total = text.ends_with(" total 0");
+    is_total
+        || text.starts_with("fix ")
+        || DENYING.iter().any(|word| before.contains(word))
         || is_nothing
         || is_conditional(text, at)
         || within.contains(" no longer ")
@@ -316,7 +458,18 @@ pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
 /// Whether the sentence so far is a condition, advice, or one of release notes: `if the pod is
 /// OOMKilled, …`.
 fn is_conditional(text: &str, at: usize) -> bool {
-    const BEGINNINGS: [&str; 6] = ["if ", "add ", "added ", "fix ", "fixed ", "removed "];
+    const BEGINNINGS: [&str; 10] = [
+        "if ",
+        "add ",
+        "added ",
+        "fix ",
+        "fixed ",
+        "removed ",
+        "use ",
+        "try ",
+        "pass ",
+        "run with ",
+    ];
     const WITHIN: [&str; 2] = [" look for ", " check for "];
     let sentence = text[..at].rsplit(". ").next().unwrap_or_default();
     let said = sentence.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
@@ -328,11 +481,15 @@ fn is_conditional(text: &str, at: usize) -> bool {
 /// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,
 /// `--no-model-warmup`.
 pub(crate) fn skips_warmup(text: &str) -> bool {
+    if !text.contains("warm") {
+        return false;
+    }
     const WORDS: [&str; 3] = ["warmup", "warm up=", "warm up:"];
     let is_set_off = |word: &str| {
         let name = word.trim_end_matches(['=', ':']).len();
         let mut places = text.match_indices(word);
-        places.any(|(at, _)| is_set_off(&text[..at], &text[at + name..]))
+        places
+            .any(|(at, _)| is_set_off(&text[..at], &text[at + name..]) && !is_conditional(text, at))
     };
     let is_advice = || text.contains("to skip ") || text.contains("to disable");
     // To tell that a word is not there is cheaper than to look for its places.
@@ -410,4 +567,29 @@ pub(crate) fn without_numbers(text: &str) -> String {
         .filter(|c| !c.is_ascii_digit())
         .take(160)
         .collect()
+}
+
+/// What lines of one kind have in common: neither numbers nor names of requests.
+pub(crate) fn shape(text: &str) -> String {
+    const NAMES: [&str; 7] = [
+        "id=",
+        "rid=",
+        "reqid=",
+        "requestid=",
+        "traceid=",
+        "requestid:",
+        "id:",
+    ];
+    let mut shape = String::new();
+    let mut is_name = false;
+    for word in text.split(' ').take(48) {
+        let is_named = NAMES.iter().any(|name| word.starts_with(name));
+        let (before, _) = word.split_once('[').unwrap_or((word, ""));
+        if !is_name && !is_named {
+            shape.extend(before.chars().filter(|c| !c.is_ascii_digit()));
+            shape.push(' ');
+        }
+        is_name = is_named && word.ends_with(':');
+    }
+    shape
 }

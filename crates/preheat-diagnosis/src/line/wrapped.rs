@@ -84,6 +84,7 @@ fn behind_zone(text: &str) -> &str {
 /// `kubectl logs --prefix` and `stern` do.
 pub(crate) fn stream(text: &str) -> Option<(&str, &str)> {
     bracketed(text)
+        .or_else(|| named(text))
         .or_else(|| piped(text))
         .or_else(|| pod(text))
         .or_else(|| behind_time(text))
@@ -101,6 +102,14 @@ pub(crate) fn behind_time(text: &str) -> Option<(&str, &str)> {
 /// `[pod/name/container] text`
 fn bracketed(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("[pod/")?.split_once("] ")
+}
+
+/// `[web-0] 10:00:01 text`: a name with a number or of several words, and a time behind it.
+fn named(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.strip_prefix('[')?.split_once("] ")?;
+    let is_one = name.contains('-') && is_name(name) && !name.starts_with("pool-");
+    let is_timed = rest.starts_with(|c: char| c.is_ascii_digit()) && leading(rest).is_some();
+    (is_one && is_timed).then_some((name, rest))
 }
 
 /// `web-1  | text`

@@ -30,14 +30,18 @@ impl Diagnosis {
         }
     }
 
-    /// Readiness was claimed, nothing had been run, and the first requests show it.
-    pub(super) fn ready_unwarmed(&mut self, streams: &BTreeMap<String, Stream>) {
-        let both = [Cause::WarmupSkipped, Cause::WarmedByTraffic];
-        let ready = streams.values().find_map(|stream| stream.ready.clone());
-        if let Some(ready) =
-            ready.filter(|_| both.iter().all(|cause| self.seen.contains_key(cause)))
-        {
-            self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
+    /// Readiness was claimed, and the first requests after that show that nothing was warm.
+    pub(super) fn ready_unwarmed(&mut self) {
+        let Some((claim, slow)) = self
+            .claimed
+            .as_ref()
+            .zip(self.seen.get(&Cause::WarmedByTraffic))
+        else {
+            return;
+        };
+        let is_behind = |slow: &Evidence| slow.source == claim.source && slow.line > claim.line;
+        if slow.evidence.iter().any(is_behind) {
+            self.see(Cause::ReadyTooEarly, 0.7, claim.clone(), None, None);
         }
     }
 
@@ -121,7 +125,7 @@ impl Diagnosis {
     /// The start's own parts are worth a word where the first request is slow: moving work before
     /// readiness adds to them.
     pub(super) fn add_start(&mut self) {
-        if !self.seen.keys().any(is_paid) {
+        if !self.is_waited_for && !self.seen.keys().any(is_paid) {
             return;
         }
         for (part, cause) in [

@@ -23,6 +23,7 @@ const EXPLAINED: &[(Cause, &[Cause])] = &[
             Cause::WarmupFailed,
             Cause::ForkAfterCuda,
             Cause::DeviceFallback,
+            Cause::WorkerTimeout,
         ],
     ),
 ];
@@ -70,8 +71,14 @@ impl Diagnosis {
     /// What merely follows from a cause that is named is none of its own.
     pub(super) fn drop_consequences(&mut self) {
         let is_told = |cause: &Cause| self.seen.get(cause).is_some_and(|seen| !seen.is_guess());
-        if KILLS.iter().any(is_told) {
+        let is_killed = KILLS.iter().any(is_told);
+        // That a shape was not warmed says nothing more where none was.
+        let is_unwarmed = is_told(&Cause::WarmupSkipped) && !self.lengths.is_warmed();
+        if is_killed {
             self.drop_guess(Cause::OutOfMemory);
+        }
+        if is_unwarmed {
+            self.seen.remove(&Cause::UncoveredLength);
         }
         let stops =
             |cause: &Cause| cause.about().paid == Paid::Otherwise && *cause != Cause::LoadFailure;

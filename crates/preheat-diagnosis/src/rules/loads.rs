@@ -103,6 +103,8 @@ pub(super) const RULES: &[Rule] = &[
             "failed to stat file",
             "no model config",
             "loadmodel failed",
+            "unable to open file (",
+            "truncated file",
             "no versions of servable",
             "didn't find op for",
             "failed finding kernel",

@@ -1,7 +1,7 @@
 //! Where a process is in its life.
 
 use super::words::OTHER_SERVERS;
-use super::{Beside, Mark, Meaning, Rule};
+use super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -18,7 +18,8 @@ pub(super) const RULES: &[Rule] = &[
             "event=phase + phase=starting",
         ],
         pairs: &[],
-        except: &[],
+        // The same process opens its port.
+        except: &["api server 0 on http", "server on http"],
         beside: Beside::Anything,
         example: "INFO:     Started server process [2112]",
         counter: "INFO:     Finished server process [2112]",
@@ -67,6 +68,8 @@ pub(super) const RULES: &[Rule] = &[
             "entering event loop",
             "server is listening on",
             "model server started",
+            "seconds (process running for",
+            "seconds (jvm running for",
         ],
         pairs: &[],
         except: &["waiting"],
@@ -107,6 +110,15 @@ pub(super) const RULES: &[Rule] = &[
             "open at ",
             "started httpservice",
             "starting production http",
+            "grpc on ",
+            "http on :",
+            "http on 0",
+            "bound to :",
+            "bound to 0.0.0.0",
+            "bound to [::]",
+            "on 0.0.0.0:",
+            "on [::]:",
+            "accepting on",
         ],
         pairs: &[],
         except: &["metrics", "debug", "not listening"],
@@ -153,7 +165,7 @@ pub(super) const RULES: &[Rule] = &[
             "state: ready",
             "loading > ready",
             "warming > ready",
-            "not serving > serving",
+            "not serving + > serving",
             "set to serving",
             "status: serving",
             "health: serving",
@@ -163,11 +175,14 @@ pub(super) const RULES: &[Rule] = &[
             "readiness check: ok",
             "readiness check passed",
             "readiness=true",
+            "readiness=1",
             "readiness set",
             "readiness > true",
             "readiness → true",
             "marking ready",
             "reports ready",
+            "says ready",
+            "say ready",
             "reported ready",
             "is ready",
             "is up and ready",
@@ -190,6 +205,7 @@ pub(super) const RULES: &[Rule] = &[
             "taking traffic",
             "taking requests",
             "now live",
+            "text generation router::server: connected",
             "in rotation",
             "ready > 200",
             "readyz > 200",
@@ -202,7 +218,7 @@ pub(super) const RULES: &[Rule] = &[
             "readiness on",
             "ready → 200",
         ],
-        pairs: &[],
+        pairs: &[Pair(READINESS, AFFIRMED), Pair(HEALTH, &["serving"])],
         except: &[
             "not ready",
             "isn't ready",
@@ -228,6 +244,13 @@ pub(super) const RULES: &[Rule] = &[
             "getting ready",
             "almost ready",
             "nearly ready",
+            "not serving",
+            "readiness=false",
+            "readiness > false",
+            "readiness probe failed",
+            "readyz 503",
+            "isn't serving",
+            "path:",
         ],
         beside: Beside::Anything,
         example: "INFO startup: server ready, accepting traffic",
@@ -281,6 +304,8 @@ pub(super) const RULES: &[Rule] = &[
             "could not connect to server",
             "actively refused",
             "refused connection",
+            "cannot connect to host",
+            "connect call failed",
         ],
         pairs: &[],
         except: OTHER_SERVERS,
@@ -352,4 +377,38 @@ pub(super) const RULES: &[Rule] = &[
         example: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
         counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Booting worker with pid: 9",
     },
+];
+
+/// Where readiness is asked for, or what it is called.
+const READINESS: &[&str] = &[
+    "readiness",
+    "/readyz",
+    "/ready",
+    "/health/ready",
+    "/healthz/ready",
+    "ready endpoint",
+];
+
+/// That it is there.
+const AFFIRMED: &[&str] = &[
+    "200",
+    "ok",
+    "accepting",
+    "passing",
+    "passed",
+    "healthy",
+    "green",
+    "state=up",
+    "> up",
+];
+
+const HEALTH: &[&str] = &[
+    "health",
+    "grpc health",
+    "health status",
+    "health state",
+    "serving status",
+    "service status",
+    "overall status",
+    "status",
 ];

@@ -11,6 +11,7 @@ use super::Rule;
 
 pub(super) const RULES: &[Rule] = &[
     weights::RULE,
+    weights::AT_REQUEST,
     tokenizer::RULE,
     context::RULE,
     kernels::RULE,

@@ -29,6 +29,8 @@ pub(super) const RULES: &[Rule] = &[
         says: &[
             "failed container health checks",
             "failed elb health checks",
+            "health check + will be stopped",
+            "health check + stopped and replaced",
             "unhealthy + will be restarted",
             "unhealthy + restarting",
             "unhealthy + being replaced",
@@ -64,6 +66,9 @@ pub(super) const RULES: &[Rule] = &[
         confidence: 0.9,
         says: &[
             "pull access denied",
+            "response from daemon: get",
+            "response from daemon + unauthorized",
+            "manifests/ + unauthorized",
             "unauthorized: authentication required",
             "initializing source docker",
             "manifest for + not found",

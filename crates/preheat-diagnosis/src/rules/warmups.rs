@@ -85,6 +85,8 @@ pub(super) const RULES: &[Rule] = &[
             "without a dry run",
             "no dry run",
             "not warming up",
+            "=0, not warming",
+            "not warming,",
         ],
         pairs: &[],
         except: &[

@@ -7,15 +7,18 @@ use crate::line::wording::Telling;
 /// Lines and processes that are kept.
 const KEPT: usize = 64;
 
+/// What ends within so many seconds of each other was done at once.
+const AT_ONCE_S: f64 = 60.0;
+
 #[derive(Debug, Default)]
 pub(crate) struct Loads {
     /// Lines of loading, without their numbers.
     all: Vec<String>,
     /// Processes whose load has begun and not ended, by the number that they write.
     under_way: Vec<(u64, String)>,
+    /// Processes whose load has ended, and when.
+    over: Vec<(u64, String, Option<f64>)>,
     are_at_once: bool,
-    /// The newest of which only the end was told, and whose it was.
-    ended: Option<(u64, String, u64)>,
     /// The newest that was not the first.
     again: Option<Evidence>,
 }
@@ -42,16 +45,20 @@ impl Loads {
         process: Option<u64>,
         line: String,
         telling: Telling,
+        at: Option<f64>,
         evidence: &Evidence,
     ) {
+        if let Some(process) = process.filter(|_| telling != Telling::Beginning) {
+            self.end_of(process, &line, at, evidence);
+        }
         let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
-            if let Some(process) = process.filter(|_| self.under_way.is_empty()) {
-                self.ended(process, line, evidence);
-            }
             self.under_way.clear();
             return;
         };
-        self.ended = None;
+        if self.under_way.is_empty() {
+            // One after the other is not at once.
+            self.over.clear();
+        }
         let mut others = self.under_way.iter();
         if others.any(|(other, said)| *other != process && *said == line) {
             self.are_at_once = true;
@@ -62,16 +69,31 @@ impl Loads {
         }
     }
 
-    /// Several tell on neighbouring lines that they have loaded the same, and none that it began.
-    fn ended(&mut self, process: u64, line: String, evidence: &Evidence) {
-        let is_at_once = self.ended.as_ref().is_some_and(|(other, said, at)| {
-            *other != process && *said == line && evidence.line.abs_diff(*at) <= 2
-        });
-        if is_at_once {
+    /// Another process has just said the same of its own load.
+    fn end_of(&mut self, process: u64, line: &str, at: Option<f64>, evidence: &Evidence) {
+        let is_recent = |then: Option<f64>| match (then, at) {
+            (Some(then), Some(at)) => at - then <= AT_ONCE_S,
+            _ => true,
+        };
+        let mut others = self.over.iter();
+        if others.any(|(other, said, then)| *other != process && said == line && is_recent(*then)) {
             self.are_at_once = true;
             self.again = Some(evidence.clone());
         }
-        self.ended = Some((process, line, evidence.line));
+        if self.over.len() < KEPT {
+            self.over.push((process, line.to_owned(), at));
+        }
+    }
+
+    /// Somebody is ready: what is loaded next, at no time that is told, is no part of the same start.
+    pub(crate) fn forget_unstamped(&mut self) {
+        self.over.retain(|(.., at)| at.is_some());
+    }
+
+    /// A process has ended: what another one loads takes its place.
+    pub(crate) fn forget(&mut self, process: Option<u64>) {
+        self.over
+            .retain(|(known, ..)| process.is_some_and(|process| *known != process));
     }
 
     pub(crate) fn are_at_once(&self) -> bool {

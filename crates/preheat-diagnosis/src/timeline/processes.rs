@@ -29,6 +29,10 @@ impl Processes {
         self.running == 0
     }
 
+    pub(super) fn is_numbered(&self, number: u64) -> bool {
+        self.numbers.contains(&number)
+    }
+
     /// A manager tells of each that begins.
     pub(super) fn are_managed(&self) -> bool {
         self.are_managed

@@ -28,7 +28,7 @@ const OTHERS: [&str; 14] = [
 ];
 
 /// The longest start that a comment tells, in seconds.
-pub(super) fn start_s(document: &str) -> Option<f64> {
+pub(in crate::input) fn start_s(document: &str) -> Option<f64> {
     let told = document.lines().filter_map(|line| {
         let (_, remark) = line.split_once('#')?;
         let remark = text::normal(remark);

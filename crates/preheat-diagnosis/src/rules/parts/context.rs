@@ -40,6 +40,16 @@ pub(super) const RULE: Rule = Rule {
         "moving model to cuda",
         "model.to(cuda",
         "context creation",
+        "primary context",
+        "driver + context came up",
+        "context came up",
+        "cuda: + context up",
+        "cudasetdevice",
+        "hipsetdevice",
+        "cuinit",
+        "device + initialising on demand",
+        "device + initializing on demand",
+        "cuda device + initiali",
     ],
     pairs: &[Pair(
         &[

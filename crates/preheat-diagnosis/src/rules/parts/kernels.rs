@@ -47,8 +47,20 @@ pub(super) const RULE: Rule = Rule {
         "loading extension module",
         "miopen + find",
         "tunableop",
+        "nvcc:",
+        "ptxas",
+        "time to load + op:",
+        "bin/nvcc",
+        "ninja: build",
+        "numba + compil",
     ],
-    pairs: &[Pair(COMPILED, COMPILING)],
+    pairs: &[
+        Pair(COMPILED, COMPILING),
+        Pair(
+            TRACED,
+            &["compiled", "compiles", "traced", "jitted", "lowered"],
+        ),
+    ],
     except: &[
         "monitor activated",
         "recompil",
@@ -114,6 +126,21 @@ const COMPILED: &[&str] = &[
     "shader",
     "shaders",
     "extension",
+];
+
+/// What is compiled as a whole.
+const TRACED: &[&str] = &[
+    "model",
+    "encoder",
+    "decoder",
+    "network",
+    "forward",
+    "function",
+    "predict fn",
+    "train step",
+    "step",
+    "unet",
+    "backbone",
 ];
 
 const COMPILING: &[&str] = &[

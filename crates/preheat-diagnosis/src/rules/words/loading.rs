@@ -266,6 +266,9 @@ pub(in crate::rules) const ADDRESSES: &[&str] = &[
     "artifact store",
     "model server",
     "bucket",
+    "registry",
+    "object store",
+    "remote store",
 ];
 
 pub(in crate::rules) const BROUGHT_FROM: &[&str] = &[
@@ -294,4 +297,5 @@ pub(in crate::rules) const BROUGHT_FROM: &[&str] = &[
     "requesting",
     "transferring",
     "transferred",
+    "getting",
 ];

@@ -131,4 +131,5 @@ pub(in crate::rules) const TOO_LITTLE: &[&str] = &[
     "limit exceeded",
     "heap out of",
     "heap space",
+    "ran short",
 ];

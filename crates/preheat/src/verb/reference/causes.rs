@@ -35,6 +35,9 @@ fn section(cause: Cause) -> String {
         about.id,
         about.change
     );
+    if !cause.counts().is_empty() {
+        text += &format!("\n{}\n", cause.counts());
+    }
     let named: Vec<_> = all()
         .filter(|rule| rule.means == Meaning::Names(cause))
         .map(|rule| rule.example)

@@ -1,0 +1,118 @@
+//! What starts a program outside of a manifest: units of systemd and Dockerfiles.
+
+use crate::Container;
+use crate::line::{amount, text};
+
+use super::manifest::start_s;
+
+/// The container, or what is as good as one, that a text starts.
+pub(super) fn containers(source: &str, text: &str) -> Option<Container> {
+    unit(source, text).or_else(|| dockerfile(source, text))
+}
+
+/// `ExecStart=` of a `[Service]`.
+fn unit(source: &str, text: &str) -> Option<Container> {
+    let is_unit = text.lines().any(|line| line.trim() == "[Service]");
+    let (line, command) = last(text, "ExecStart=").filter(|_| is_unit)?;
+    let env = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Environment="))
+        .filter_map(|pair| pair.trim_matches('"').split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect();
+    let timeout = last(text, "TimeoutStartSec=").or_else(|| last(text, "TimeoutSec="));
+    Some(Container {
+        name: "unit".to_owned(),
+        source: source.to_owned(),
+        line,
+        command: command.split_whitespace().map(str::to_owned).collect(),
+        env,
+        start_s: start_s(text),
+        manager_timeout_s: timeout.and_then(|(_, told)| seconds(told)),
+        // What a unit starts lies on a disk that outlives it.
+        has_lasting_volume: true,
+        ..Container::default()
+    })
+}
+
+/// `CMD` or `ENTRYPOINT` behind a `FROM`.
+fn dockerfile(source: &str, text: &str) -> Option<Container> {
+    let mut first = text.lines().map(str::trim);
+    let is_one = first
+        .find(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("ARG "))
+        .is_some_and(|line| line.starts_with("FROM "));
+    let started = ["CMD ", "ENTRYPOINT "]
+        .into_iter()
+        .filter_map(|word| last(text, word));
+    let (line, command) = started.max_by_key(|(line, _)| *line).filter(|_| is_one)?;
+    let is_sign = |c: char| matches!(c, '[' | ']' | '"' | ',');
+    let command = command.split(|c: char| c.is_whitespace() || is_sign(c));
+    let env = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("ENV "))
+        .flat_map(str::split_whitespace)
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect();
+    Some(Container {
+        name: "image".to_owned(),
+        source: source.to_owned(),
+        line,
+        command: command
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        env,
+        // An image carries what its build has put there.
+        has_lasting_volume: true,
+        ..Container::default()
+    })
+}
+
+/// The newest line that begins so, and what follows.
+fn last<'a>(text: &'a str, begin: &str) -> Option<(u64, &'a str)> {
+    let numbered = (1..).zip(text.lines());
+    let told =
+        numbered.filter_map(|(number, line)| Some((number, line.trim().strip_prefix(begin)?)));
+    told.last()
+}
+
+/// `90`, `90s`, `2min`; endless has no number.
+fn seconds(told: &str) -> Option<f64> {
+    told.trim().parse().ok().or_else(|| {
+        let amounts = amount::amounts(&text::normal(told));
+        amounts.first().map(|amount| amount.ms / 1e3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_and_a_dockerfile_are_read() {
+        let unit = "[Service]\n# loading takes 3 minutes\nEnvironment=A=1\nTimeoutStartSec=1min\nExecStart=/bin/serve --reload\n";
+        let read = containers("a.service", unit).unwrap();
+        assert_eq!(read.command, ["/bin/serve", "--reload"]);
+        assert_eq!((read.line, read.manager_timeout_s), (5, Some(60.0)));
+        assert_eq!(read.start_s, Some(180.0));
+        assert_eq!(read.env, [("A".to_owned(), "1".to_owned())]);
+        let image = "# x\nFROM a:1\nENV B=2\nCMD [\"gunicorn\", \"-w\", \"4\", \"a:b\"]\n";
+        let read = containers("Dockerfile", image).unwrap();
+        assert_eq!(read.command, ["gunicorn", "-w", "4", "a:b"]);
+        assert_eq!(read.env, [("B".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
+    fn other_texts_start_nothing() {
+        for text in [
+            "",
+            "INFO ExecStart=/a",
+            "FROM a",
+            "CMD x",
+            "[Service]\nType=simple",
+        ] {
+            assert_eq!(containers("x.log", text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What counts as a cause and what does not, where its title leaves that open.
+
+use super::Cause;
+
+impl Cause {
+    /// In a sentence or two, for people; empty where the title says all.
+    #[must_use]
+    pub const fn counts(self) -> &'static str {
+        match self {
+            Cause::LoadFailure => {
+                "Where a more exact reason is told (memory, a warm-up that fails, a time-out, a device), only that reason counts. A part that may be absent, and a failure after which the server is ready all the same, are none."
+            }
+            Cause::OutOfMemory => {
+                "Memory of the device, the process or the container. If a request had asked for the load, that the model is loaded by it counts too."
+            }
+            Cause::WarmupFailed => {
+                "Also checks by other names that are run before readiness: self-tests, dry runs, known answers."
+            }
+            Cause::WorkerTimeout => {
+                "Whatever manages processes: gunicorn's time-out, uWSGI's harakiri, TorchServe's worker that does not respond in time, systemd's start limit."
+            }
+            Cause::LivenessKills => {
+                "Also where somebody else restarts or replaces what is unhealthy: health checks of ECS and of load balancers, autoheal for Docker."
+            }
+            Cause::ProbeWindow => {
+                "Also start limits of platforms that ask a port. The deadline of a whole rollout (`ProgressDeadlineExceeded`) names no reason and does not count by itself."
+            }
+            Cause::ConnectionRefused => {
+                "Stands beside the probe that ends the container where both are told: one says who waits in vain, the other who ends it."
+            }
+            Cause::Unschedulable => "A scale-up that was triggered and brought a node is none.",
+            Cause::DeviceFallback => "A device that nobody asked for is not missed.",
+            Cause::ReadyTooEarly => {
+                "A claim is a message that says ready or serving, or a readiness probe that was answered 200; an open port (`listening on`, `running on`) is none. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there."
+            }
+            Cause::WarmupSkipped => {
+                "Lines that a shape was not warmed follow from it and are no finding of their own."
+            }
+            Cause::Kernels => {
+                "Whatever is compiled or captured for the device or the processor: CUDA and Triton kernels, graphs, XLA, TensorRT engines, numba."
+            }
+            Cause::UncoveredLength => {
+                "Only where something was warmed, and the request lies outside of it."
+            }
+            Cause::WarmedByTraffic => {
+                "Needs times of steady requests to hold the first ones against; it then stands beside the causes that say where the time went."
+            }
+            Cause::ImagePullTime => "From ten seconds on.",
+            Cause::DoubleLoadWorkers => {
+                "Several processes of one server; parts of one model on several devices are one load."
+            }
+            Cause::WeightsAtStart | Cause::TokenizerAtStart => {
+                "Only where somebody pays for it: a request that waited until there was a replica, or a first request that is slow for another cause; from half a second on. A start that is timed and well is none."
+            }
+            _ => "",
+        }
+    }
+}
