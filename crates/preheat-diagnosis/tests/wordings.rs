@@ -18,7 +18,20 @@ const WANTED: f64 = 0.95;
 
 #[test]
 fn what_servers_say_is_understood() {
-    for file in ["servers", "starts", "platforms", "timelines", "words"] {
+    for file in [
+        "servers",
+        "starts",
+        "platforms",
+        "timelines",
+        "words",
+        "waiting",
+        "plain",
+        "terse",
+        "manifests",
+        "scenarios",
+        "latencies",
+        "meanings",
+    ] {
         judge(file);
     }
 }
@@ -26,6 +39,7 @@ fn what_servers_say_is_understood() {
 #[test]
 fn what_other_programs_say_yields_nothing() {
     judge("healthy");
+    judge("quiet");
 }
 
 fn judge(file: &str) {
