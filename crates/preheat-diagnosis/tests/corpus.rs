@@ -5,8 +5,8 @@
 //! been scored on them, and the last ones not at all. Of those that came then, half was tuned for and
 //! half set aside by lot; on more of them rules were practised. Then the parts that had been kept back
 //! and set aside were opened, and so were sixty foreign texts once they had been scored: rules were
-//! changed for all of them. Two parts by another hand came last, and were learnt from as well. A part that
-//! nobody has looked at stands in `MEASURES`.
+//! changed for all of them. Two parts by others came last, and were learnt from as well; two more of these
+//! writers are kept apart, and sealed. Parts that nobody has looked at stand in `MEASURES`.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 18] = [
     "seen",
     "held-out",
     "unseen",
@@ -37,13 +37,18 @@ const PARTS: [&str; 16] = [
     "foreign",
     "drilled",
     "rehearsed",
+    "apart",
+    "sealed",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 1] = ["last"];
+const MEASURES: [&str; 3] = ["last", "apart", "sealed"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
+/// What the rules reach on texts that nothing was changed for.
+const APART: f64 = 0.88;
+const SEALED: f64 = 0.84;
 
 struct Counted {
     right: usize,
@@ -69,6 +74,17 @@ fn the_part_that_came_after_the_rules_is_understood() {
 #[test]
 fn what_was_learnt_from_later_is_understood() {
     judge("learnt", WANTED);
+}
+
+/// Nothing was changed for this part and the next, so what they were seen to give is all that is asked.
+#[test]
+fn what_was_kept_apart_is_understood_as_well_as_it_was() {
+    judge("apart", APART);
+}
+
+#[test]
+fn what_was_sealed_is_understood_as_well_as_it_was() {
+    judge("sealed", SEALED);
 }
 
 #[test]
