@@ -3,6 +3,7 @@
 
 pub(crate) mod amount;
 pub(crate) mod phrases;
+mod readiness;
 mod stamp;
 pub(crate) mod text;
 pub(crate) mod wording;
@@ -17,7 +18,8 @@ use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
-use wording::{fetches, is_denied, is_help, is_of_tools, says_killed, says_ready, skips_warmup};
+use readiness::says_ready;
+use wording::{fetches, is_denied, is_help, is_of_tools, says_killed, skips_warmup};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
