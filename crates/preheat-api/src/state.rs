@@ -37,6 +37,9 @@ pub struct RolloutState {
     pub reason: String,
     pub allow_other_shape: bool,
     pub blue_p95_ms: f64,
+    /// Whether users have met green; a way back is told by it.
+    #[serde(default)]
+    pub had_served: bool,
 }
 
 /// One replica, in its folder.

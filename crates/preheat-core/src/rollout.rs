@@ -403,7 +403,7 @@ impl Rollout {
 }
 
 /// Among the grounds of a way back: how long users had met green.
-pub const HAD_SERVED: &str = "green had served for";
+const HAD_SERVED: &str = "green had served for";
 
 impl RolloutStage {
     #[must_use]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use preheat_api::state::{RolloutState, ServiceState};
 use preheat_core::pool::{PoolPolicy, PoolSize};
-use preheat_core::rollout::{HAD_SERVED, Rollout, RolloutStage};
+use preheat_core::rollout::{Rollout, RolloutStage};
 use preheat_core::{Because, Moment, Revision};
 
 use super::replica::{HEARD, Replica};
@@ -136,11 +136,6 @@ impl Fleet {
             "discarding" => RolloutStage::Discarding(because()),
             _ => return None,
         };
-        let had_served = match stage {
-            RolloutStage::Proving | RolloutStage::Loading => false,
-            RolloutStage::Discarding(_) => state.reason.contains(HAD_SERVED),
-            _ => true,
-        };
         let (blue, green) = (Blueprint::new(state.from), Blueprint::new(state.to));
         let rollout = Rollout {
             policy: self.settings.rollout,
@@ -150,7 +145,7 @@ impl Fleet {
             missed: 0,
             stage,
             since: now,
-            served_since: had_served.then_some(now),
+            served_since: state.had_served.then_some(now),
         };
         let (rollout, _) = rollout.resumed(now);
         let mut change = Changeover::new(rollout, blue, green, state.allow_other_shape);
@@ -183,6 +178,7 @@ impl Changeover {
             reason: self.why.clone(),
             allow_other_shape: self.allow_other_shape,
             blue_p95_ms: millis(self.blue_p95),
+            had_served: self.rollout.served_since.is_some(),
         }
     }
 }

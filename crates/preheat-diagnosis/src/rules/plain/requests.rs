@@ -90,7 +90,6 @@ const ASKED: &[&str] = &[
     "client",
     "job",
     "prompt",
-    "calls",
     "invocation",
     "user",
 ];
