@@ -5,6 +5,7 @@ mod checksum;
 mod config;
 mod error;
 mod files;
+mod rows;
 mod state;
 mod texts;
 mod weights;
@@ -21,6 +22,7 @@ pub use error::LoadError;
 
 pub(crate) use config::{Activation, Distances, EncoderConfig, Family, Pooling};
 pub(crate) use files::WEIGHTS;
+pub(crate) use rows::Rows;
 pub(crate) use texts::TextConfig;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};
 

@@ -4,7 +4,9 @@
 #![expect(unsafe_code, reason = "mapping a file has no safe form")]
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +16,9 @@ use safetensors::{Dtype, SafeTensors};
 use super::LoadError;
 use super::state::{self, Element, Fault, StateDict, View};
 use crate::ahead;
+
+/// What is read by one call, on the stack.
+const PIECE: usize = 4096;
 
 /// The bytes of one weights file.
 #[derive(Debug)]
@@ -221,6 +226,16 @@ impl Float {
             Float::F16 | Float::Bf16 => 2,
         }
     }
+
+    fn decode(self, bytes: &[u8], out: &mut [f32]) {
+        match self {
+            Float::F32 => convert(bytes, out, f32::from_le_bytes),
+            Float::F16 => convert(bytes, out, |bytes| half(u16::from_le_bytes(bytes))),
+            Float::Bf16 => convert(bytes, out, |[low, high]| {
+                f32::from_le_bytes([0, 0, low, high])
+            }),
+        }
+    }
 }
 
 /// A matrix of the weights file (a vector is one row), converted to f32 as it is read.
@@ -241,22 +256,36 @@ impl Tensor {
             "row {row} of {} rows",
             self.rows
         );
-        match self.float {
-            Float::F32 => self.convert(row, out, f32::from_le_bytes),
-            Float::F16 => self.convert(row, out, |bytes| half(u16::from_le_bytes(bytes))),
-            Float::Bf16 => self.convert(row, out, |[low, high]| {
-                f32::from_le_bytes([0, 0, low, high])
-            }),
+        let start = self.start + row * self.row_bytes();
+        let bytes = &self.file.bytes()[start..start + self.row_bytes()];
+        self.float.decode(bytes, out);
+    }
+
+    /// The same by calls of the system, so that what is not mapped stays so.
+    pub(super) fn call_row(&self, row: usize, out: &mut [f32]) -> io::Result<()> {
+        let mut piece = [0; PIECE];
+        let mut at = (self.start + row * self.row_bytes()) as u64;
+        for out in out.chunks_mut(PIECE / self.float.bytes()) {
+            let bytes = &mut piece[..out.len() * self.float.bytes()];
+            self.file.file.read_exact_at(bytes, at)?;
+            self.float.decode(bytes, out);
+            at += bytes.len() as u64;
         }
+        Ok(())
+    }
+
+    /// How many bytes of the file one row is.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.cols * self.float.bytes()
     }
 
     /// Whether all of it is in memory.
-    pub(crate) fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         ahead::is_there(&self.file.file, self.range())
     }
 
     /// Reads it from the disk.
-    pub(crate) fn bring(&self) -> Result<(), LoadError> {
+    pub(super) fn bring(&self) -> Result<(), LoadError> {
         let read = |source| LoadError::Read {
             path: self.file.path.clone(),
             source,
@@ -264,16 +293,15 @@ impl Tensor {
         ahead::bring(&self.file.map, &self.file.file, self.range()).map_err(read)
     }
 
-    fn range(&self) -> Range<usize> {
-        self.start..self.start + self.rows * self.cols * self.float.bytes()
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start..self.start + self.rows * self.row_bytes()
     }
+}
 
-    fn convert<const N: usize>(&self, row: usize, out: &mut [f32], to_f32: fn([u8; N]) -> f32) {
-        let start = self.start + row * self.cols * N;
-        let (values, _) = self.file.bytes()[start..start + self.cols * N].as_chunks::<N>();
-        for (out, bytes) in out.iter_mut().zip(values) {
-            *out = to_f32(*bytes);
-        }
+fn convert<const N: usize>(bytes: &[u8], out: &mut [f32], to_f32: fn([u8; N]) -> f32) {
+    let (values, _) = bytes.as_chunks::<N>();
+    for (out, bytes) in out.iter_mut().zip(values) {
+        *out = to_f32(*bytes);
     }
 }
 

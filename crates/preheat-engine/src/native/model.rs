@@ -12,8 +12,8 @@ use super::names::Names;
 use super::ops::{Dense, Norm};
 use super::pack::Checkpoint;
 use crate::load::{
-    Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Tensor, WeightsFile,
-    join, spawn,
+    Activation, ArtefactState, Dtype, EncoderConfig, LoadError, LoadSpec, Rows, WeightsFile, join,
+    spawn,
 };
 use crate::store::{Identity, Kind, Places};
 
@@ -22,7 +22,7 @@ pub(super) struct Model {
     pub(super) kernels: Kernels,
     pub(super) dtype: Dtype,
     /// In the file of the checkpoint: a request reads a few rows of them.
-    pub(super) words: Tensor,
+    pub(super) words: Rows,
     pub(super) identity: Identity,
     layout: Layout,
     image: Image,
@@ -39,7 +39,7 @@ impl Model {
     ) -> Result<(Self, ArtefactState), LoadError> {
         let kernels = Isa::choose(spec.isa)?;
         let checkpoint = Checkpoint::open(&config, weights)?;
-        let words = checkpoint.words()?;
+        let words = Rows::new(checkpoint.words()?);
         let layout = Layout::of(&config, kernels.panel, spec.dtype);
         let (known, isa) = (sha256.unwrap_or("unknown"), kernels.isa);
         let identity = Identity {

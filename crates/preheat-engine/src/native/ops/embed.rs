@@ -2,7 +2,7 @@
 
 use super::{Norm, Rounded, Shared};
 use crate::engine::SECOND;
-use crate::load::Tensor;
+use crate::load::Rows;
 use crate::native::math;
 use crate::native::simd::Simd;
 
@@ -10,7 +10,7 @@ pub(in crate::native) struct Embed<'a> {
     pub(in crate::native) ids: &'a [u32],
     /// Where each sequence begins and ends in `ids`.
     pub(in crate::native) spans: &'a [(usize, usize)],
-    pub(in crate::native) words: &'a Tensor,
+    pub(in crate::native) words: &'a Rows,
     /// One row for each position in a sequence.
     pub(in crate::native) positions: &'a [f32],
     /// For tokens of the second text of a pair.
@@ -35,7 +35,7 @@ impl Embed<'_> {
             // SAFETY: each token belongs to one sequence.
             let row = unsafe { self.out.piece(token, 0..cols) };
             let id = self.ids[token];
-            self.words.read_row((id & !SECOND) as usize, row);
+            self.words.read((id & !SECOND) as usize, row);
             math::add(s, row, &self.positions[(token - start) * cols..][..cols]);
             if let Some(second) = self.second.filter(|_| id & SECOND != 0) {
                 math::add(s, row, second);
