@@ -47,13 +47,18 @@ pub fn share_heaps() {
     }
 }
 
-/// Hands free pages of this process's heaps back to the system: for the end of work that took much
-/// more than what follows it. Elsewhere than on GNU's C library they stay.
+/// What stays at the top of the heap: what a few more connections take at once. Their first bytes would
+/// meet a page fault each.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const AT_HAND: usize = 128 << 10;
+
+/// Hands free pages of this process's heaps back to the system, all but a few: for the end of work that
+/// took much more than what follows it. Elsewhere than on GNU's C library they stay.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "no safe wrapper gives pages back")]
     // SAFETY: only pages that hold nothing are given back, under the allocator's own locks.
-    let _ = unsafe { libc::malloc_trim(0) };
+    let _ = unsafe { libc::malloc_trim(AT_HAND) };
 }
 
 /// This process now. `None` where the system does not say.
