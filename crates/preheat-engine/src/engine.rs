@@ -34,6 +34,20 @@ pub trait Instance: Send {
         ))
     }
 
+    /// The same, and gives up where nobody waits for the answer any more: work that is thrown away
+    /// keeps others waiting. An engine that cannot stop in the middle never asks.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run), and [`RunError::Abandoned`].
+    fn run_while(
+        &mut self,
+        batch: &TokenBatch,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Matrix, RunError> {
+        let _ = is_wanted;
+        self.run(batch)
+    }
+
     /// Runs the declared inputs, and returns the declared outputs in the order of the declaration.
     ///
     /// # Errors
@@ -61,13 +75,17 @@ pub enum Output {
 }
 
 impl Batch {
-    /// Runs this on an instance.
+    /// Runs this on an instance, as long as it is wanted.
     ///
     /// # Errors
     /// Those of the instance.
-    pub fn run_on(&self, instance: &mut dyn Instance) -> Result<Output, RunError> {
+    pub fn run_on(
+        &self,
+        instance: &mut dyn Instance,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Output, RunError> {
         match self {
-            Batch::Tokens(batch) => instance.run(batch).map(Output::Rows),
+            Batch::Tokens(batch) => instance.run_while(batch, is_wanted).map(Output::Rows),
             Batch::Tensors(tensors) => instance.infer(tensors).map(Output::Tensors),
         }
     }
@@ -261,4 +279,7 @@ pub enum RunError {
     /// The engine's fault.
     #[error("the engine failed: {0}")]
     Engine(String),
+    /// Nobody waits for the answer, so it was not computed to its end.
+    #[error("nobody waits for the answer any more")]
+    Abandoned,
 }

@@ -187,6 +187,14 @@ struct NativeInstance {
 
 impl Instance for NativeInstance {
     fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
+        self.run_while(batch, &|| true)
+    }
+
+    fn run_while(
+        &mut self,
+        batch: &TokenBatch,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Matrix, RunError> {
         let config = &self.model.config;
         batch.check(config.vocab, config.max_tokens)?;
         let (rows, cols) = (batch.rows(), config.width());
@@ -198,12 +206,16 @@ impl Instance for NativeInstance {
         let mut rest = &mut data[..];
         for group in groups(batch, self.arena.tokens()) {
             let (out, behind) = rest.split_at_mut(group.rows() * cols);
-            Pass::over(&group, &self.model, &mut self.arena, &mut self.pool)
-                .run(out)
-                .map_err(|PartPanicked| RunError::Engine("a kernel panicked".to_owned()))?;
+            Pass::over(&group, &self.model, &mut self.arena, &mut self.pool).run(out, is_wanted)?;
             rest = behind;
         }
         Ok(Matrix { rows, cols, data })
+    }
+}
+
+impl From<PartPanicked> for RunError {
+    fn from(PartPanicked: PartPanicked) -> Self {
+        RunError::Engine("a kernel panicked".to_owned())
     }
 }
 

@@ -65,6 +65,9 @@ const VOCAB: u32 = 30_000;
 /// Longest hang: nothing waits for ever, not even on purpose.
 const HANG: Duration = Duration::from_secs(3_600);
 
+/// Where a run can be given up.
+const STEP: Duration = Duration::from_millis(5);
+
 /// Loads nothing, for as long as the spec says, tokenizer and weights side by side.
 ///
 /// # Errors
@@ -157,6 +160,14 @@ struct SimInstance {
 
 impl Instance for SimInstance {
     fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
+        self.run_while(batch, &|| true)
+    }
+
+    fn run_while(
+        &mut self,
+        batch: &TokenBatch,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Matrix, RunError> {
         let fault = self.fault();
         self.runs += 1;
         match fault {
@@ -170,8 +181,17 @@ impl Instance for SimInstance {
             }
             _ => {}
         }
-        thread::sleep(self.cost(batch));
-        Ok(self.answer(batch, fault))
+        let done = Instant::now() + self.cost(batch);
+        loop {
+            let left = done.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(self.answer(batch, fault));
+            }
+            if !is_wanted() {
+                return Err(RunError::Abandoned);
+            }
+            thread::sleep(left.min(STEP));
+        }
     }
 }
 

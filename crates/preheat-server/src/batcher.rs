@@ -8,8 +8,8 @@ mod queue;
 mod warmth;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use preheat_core::admission::TokenCost;
@@ -57,6 +57,8 @@ struct Submission {
     synthetic: bool,
     deadline: Instant,
     reply: oneshot::Sender<Result<Answer, RunError>>,
+    /// Held by whoever waits for the reply.
+    waits: Weak<()>,
 }
 
 /// One request's output and where its time went.
@@ -193,7 +195,8 @@ impl Batcher {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
-    /// Runs the rows of one request. Dropping the future gives up their places.
+    /// Runs the rows of one request. Dropping the future gives up their places, and a batch that
+    /// nobody waits for any more.
     ///
     /// # Errors
     /// [`BatchError`]; a failing batch fails every request that had a row in it.
@@ -205,13 +208,16 @@ impl Batcher {
         arriving: Arriving,
     ) -> Result<Answer, BatchError> {
         let (reply, answer) = oneshot::channel();
+        let waiting = Arc::new(());
         let submission = Submission {
             items: items.into(),
             synthetic,
             deadline,
             reply,
+            waits: Arc::downgrade(&waiting),
         };
         let whole = async {
+            let _waiting = waiting;
             let place = self.inbox.reserve().await.map_err(|_| BatchError::Gone)?;
             // Arrived before it is seen: the task must not wait for the very row that it got.
             drop(arriving);
@@ -362,10 +368,12 @@ impl Task {
             self.metrics.batch(rows, met, chosen.real_requests);
         }
         let done = self.done.clone();
-        self.instances.start(instance, batch, move |ran| {
-            // Each instance runs one of the task's batches at a time and has a place of its own.
-            let _ = done.try_send((ran, chosen));
-        });
+        let is_wanted = chosen.is_wanted();
+        self.instances
+            .start(instance, batch, is_wanted, move |ran| {
+                // Each instance runs one of the task's batches at a time and has a place of its own.
+                let _ = done.try_send((ran, chosen));
+            });
     }
 
     fn finish(&mut self, ran: Ran, chosen: Chosen) {
@@ -373,7 +381,7 @@ impl Task {
         if ran.result.is_ok() {
             self.cost.learn(chosen.size(), ran.took);
         }
-        if chosen.real_requests > 0 {
+        if chosen.real_requests > 0 && ran.result != Err(RunError::Abandoned) {
             self.metrics.inference(ran.took);
         }
         self.queue.deliver(chosen, ran);

@@ -31,6 +31,7 @@ pub struct Ran {
 
 struct Job {
     batch: Batch,
+    is_wanted: Box<dyn Fn() -> bool + Send>,
     done: Box<dyn FnOnce(Ran) + Send>,
 }
 
@@ -75,16 +76,19 @@ impl Instances {
         self.jobs.len()
     }
 
-    /// Hands a batch to one instance; `done` is called on its thread. An instance that is gone, or
+    /// Hands a batch to one instance, which may give up once it is not wanted any more; both are
+    /// asked and told on its thread. An instance that is gone, or
     /// has as much waiting as it may, says so through `done`, at once.
     pub fn start(
         &self,
         instance: usize,
         batch: impl Into<Batch>,
+        is_wanted: impl Fn() -> bool + Send + 'static,
         done: impl FnOnce(Ran) + Send + 'static,
     ) {
         let job = Job {
             batch: batch.into(),
+            is_wanted: Box::new(is_wanted),
             done: Box::new(done),
         };
         let refused = match self.jobs.get(instance) {
@@ -101,10 +105,15 @@ impl Instances {
     /// Runs a batch on one instance and waits for it.
     pub async fn run(&self, instance: usize, batch: impl Into<Batch>) -> Ran {
         let (done, ran) = oneshot::channel();
-        self.start(instance, batch, move |r| {
-            // Whoever asked may have left: nobody misses the answer then.
-            let _ = done.send(r);
-        });
+        self.start(
+            instance,
+            batch,
+            || true,
+            move |r| {
+                // Whoever asked may have left: nobody misses the answer then.
+                let _ = done.send(r);
+            },
+        );
         ran.await
             .unwrap_or_else(|_| Ran::failed(instance, "the instance ended"))
     }
@@ -126,10 +135,17 @@ fn run_all(
     signature: &Signature,
     inbox: &Receiver<Job>,
 ) {
-    while let Ok(Job { batch, done }) = inbox.recv() {
+    while let Ok(job) = inbox.recv() {
+        let Job {
+            batch,
+            is_wanted,
+            done,
+        } = job;
         let began = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| batch.run_on(&mut *instance)))
-            .unwrap_or_else(|_| Err(RunError::Engine("the engine panicked".into())));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            batch.run_on(&mut *instance, &*is_wanted)
+        }))
+        .unwrap_or_else(|_| Err(RunError::Engine("the engine panicked".into())));
         let result = result.and_then(|output| check(&batch, output, signature));
         done(Ran {
             instance: index,

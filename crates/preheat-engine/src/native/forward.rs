@@ -6,6 +6,7 @@ use super::layout;
 use super::model::Model;
 use super::ops::{AddNorm, Attention, Embed, Input, Linear, Op, Pooled, Round, Rows, Shared};
 use super::pool::{PartPanicked, Pool};
+use crate::engine::RunError;
 use crate::load::Activation;
 
 /// One group of sequences on its way through the model.
@@ -36,18 +37,25 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Writes one row of `out` for each sequence.
-    pub(super) fn run(mut self, out: &mut [f32]) -> Done {
+    /// Writes one row of `out` for each sequence, if that is wanted to the end.
+    pub(super) fn run(
+        mut self,
+        out: &mut [f32],
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<(), RunError> {
+        let check = || is_wanted().then_some(()).ok_or(RunError::Abandoned);
         self.arena.arrange(self.group);
         self.pool.settle();
         self.embed()?;
         for layer in self.model.layers() {
+            check()?;
             self.attend(layer)?;
             self.add_norm(&layer.attention_norm)?;
+            check()?;
             self.feed_forward(layer)?;
             self.add_norm(&layer.output_norm)?;
         }
-        self.sum_up(out)
+        Ok(self.sum_up(out)?)
     }
 
     fn embed(&mut self) -> Done {

@@ -1,5 +1,6 @@
 //! What shares a batch with a text must not change its answer, and no batch may panic.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
@@ -7,7 +8,7 @@ use preheat_engine::{Dtype, Instance, LoadSpec, RunError, TokenBatch, load};
 use proptest::prelude::*;
 
 use crate::model::{self, isas_and_dtypes, run};
-use crate::tiny::{POSITIONS, Tiny, WORDS};
+use crate::tiny::{LAYERS, POSITIONS, Tiny, WORDS};
 
 #[test]
 fn an_answer_is_the_same_to_the_bit_in_every_batch() {
@@ -91,6 +92,25 @@ proptest! {
             other => prop_assert!(false, "{:?}", other),
         }
         prop_assert_eq!(run(&mut *engine, &[good]).rows, 1);
+    }
+}
+
+#[test]
+fn what_nobody_waits_for_is_given_up_at_any_step_and_leaves_the_engine_usable() {
+    let mut engine = tiny_engine();
+    let sequences = vec![vec![2, 5, 6, 3], vec![2, 7, 3]];
+    let whole = run(&mut *engine, &sequences);
+    let batch: TokenBatch = sequences.iter().map(Vec::as_slice).collect();
+    // It is asked before each half of a layer.
+    for patience in 0..=2 * LAYERS {
+        let left = Cell::new(patience);
+        let is_wanted = || left.replace(left.get().saturating_sub(1)) > 0;
+        let outcome = engine.run_while(&batch, &is_wanted);
+        match patience < 2 * LAYERS {
+            true => assert_eq!(outcome, Err(RunError::Abandoned), "{patience}"),
+            false => assert_eq!(outcome.as_ref(), Ok(&whole)),
+        }
+        assert_eq!(run(&mut *engine, &sequences), whole);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rows that wait, and the requests that they belong to.
 
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::time::Duration;
 
 use preheat_core::Moment;
@@ -70,6 +71,8 @@ pub(super) struct Chosen {
     rows: Vec<Row>,
     /// Requests in it that are not part of a warm-up.
     pub(super) real_requests: usize,
+    /// Who waits for each of its requests.
+    waits: Vec<Weak<()>>,
 }
 
 impl Chosen {
@@ -98,6 +101,12 @@ impl Chosen {
 
     pub(super) fn size(&self) -> usize {
         self.rows.iter().map(|row| row.item.size()).sum()
+    }
+
+    /// Tells at any later time whether somebody still waits for any of it.
+    pub(super) fn is_wanted(&self) -> impl Fn() -> bool + Send + 'static {
+        let waits = self.waits.clone();
+        move || waits.iter().any(|waits| waits.strong_count() > 0)
     }
 }
 
@@ -174,18 +183,20 @@ impl Queue {
     pub(super) fn take(&mut self, places: &[usize], now: Moment) -> Chosen {
         let rows = extract(&mut self.rows, places);
         extract(&mut self.waiting, places);
-        let mut real: Vec<u64> = Vec::new();
+        let (mut last, mut real_requests, mut waits) = (None, 0, Vec::new());
         for row in &rows {
             if let Some(request) = self.requests.get_mut(&row.request) {
                 request.answer.queued = now.since(request.since);
-                if !request.submission.synthetic && real.last() != Some(&row.request) {
-                    real.push(row.request);
+                if last.replace(row.request) != Some(row.request) {
+                    real_requests += usize::from(!request.submission.synthetic);
+                    waits.push(Weak::clone(&request.submission.waits));
                 }
             }
         }
         Chosen {
             rows,
-            real_requests: real.len(),
+            real_requests,
+            waits,
         }
     }
 

@@ -19,9 +19,12 @@ struct Bench {
 }
 
 fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
-    let buckets = Buckets::new(&[1, 4], &[4, 16], 8, 64);
+    bench_of(spec(run, fault), max_rows)
+}
+
+fn spec(run: Duration, fault: Option<FaultKind>) -> SimSpec {
     let none = Duration::ZERO;
-    let spec = SimSpec {
+    SimSpec {
         weights: none,
         tokenizer: none,
         engine: none,
@@ -29,7 +32,7 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
         run,
         per_token: none,
         shapes: BTreeMap::new(),
-        buckets: buckets.clone(),
+        buckets: Buckets::new(&[1, 4], &[4, 16], 8, 64),
         dim: 3,
         max_tokens: 64,
         memory: 0,
@@ -37,7 +40,11 @@ fn bench(run: Duration, fault: Option<FaultKind>, max_rows: usize) -> Bench {
             kind,
             after_runs: 0,
         }),
-    };
+    }
+}
+
+fn bench_of(spec: SimSpec, max_rows: usize) -> Bench {
+    let buckets = spec.buckets.clone();
     let engine = sim::load(spec).unwrap().engine;
     let instances = Instances::open(&engine, 1).unwrap();
     let metrics = Arc::new(Metrics::new("m", "0"));
@@ -158,6 +165,29 @@ async fn who_has_left_is_not_run() {
     bench.ask(&[&[6]], SOON).await.unwrap();
     // One of the leaver's rows may have been running when it left; the others never ran.
     assert!(bench.batches() <= 3, "{} batches", bench.batches());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_ends_when_all_who_waited_for_it_have_left() {
+    let mut spec = spec(Duration::ZERO, None);
+    let long = spec.buckets.of(1, 10);
+    spec.shapes.insert(long, Duration::from_secs(3_600));
+    let bench = bench_of(spec, 8);
+    let leaver = bench.ask(&[&[1; 10]], Duration::from_millis(50)).await;
+    assert_eq!(leaver, Err(BatchError::Deadline));
+    // The one instance is free again.
+    bench.ask(&[&[1]], SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_for_those_who_stay() {
+    let bench = bench(Duration::from_millis(300), None, 8);
+    let busy = bench.ask(&[&[9]], SOON);
+    let leaver = bench.ask(&[&[1]], Duration::from_millis(400));
+    let stayer = bench.ask(&[&[2]], SOON);
+    let (_, leaver, stayer) = tokio::join!(busy, leaver, stayer);
+    assert_eq!(leaver, Err(BatchError::Deadline));
+    assert_eq!(matrix(stayer.unwrap().output).data, bench.alone(&[2]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ impl Parts {
 fn no_instance(error: RunError) -> Failure {
     let kind = match error {
         RunError::OutOfMemory(_) => FailureKind::Memory,
-        RunError::Input(_) | RunError::Engine(_) => FailureKind::Load,
+        RunError::Input(_) | RunError::Engine(_) | RunError::Abandoned => FailureKind::Load,
     };
     let remedy = "lower instances or max_tokens, or raise the memory limit";
     Failure::new(kind, &Phase::Loading, error.to_string(), remedy)
