@@ -6,6 +6,7 @@
 //! awaited is asked within milliseconds, others much later: so each rest is twice as long as the last.
 
 use std::iter;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub fn until_first_user(doors: &Doors, sample: Sample, takes: Duration, service:
     doors.tasks.spawn("rehearsal", async move {
         let (own, sample) = (&own, &sample);
         let ask = || async move { own.first(Path::Http, sample).await.is_ok() };
-        let rehearsals = rehearse(takes, || service.has_visitor(), ask).await;
+        let rehearsals = rehearse(takes, service.first_user(), ask).await;
         tracing::debug!(
             event = "rehearsed",
             rehearsals,
@@ -46,15 +47,22 @@ pub fn until_first_user(doors: &Doors, sample: Sample, takes: Duration, service:
 /// How many there were.
 async fn rehearse<A: Future<Output = bool>>(
     takes: Duration,
-    is_visited: impl Fn() -> bool,
+    first_user: impl Future<Output = ()>,
     ask: impl Fn() -> A,
 ) -> usize {
+    let mut first_user = pin!(first_user);
     let mut rehearsals = 0;
-    // The proof has just ended with the very same: a rest comes first.
+    // The proof has just ended with the very same: a rest comes first. The user ends it and what
+    // follows it at once: both would take a CPU from the user's request.
     for rest in rests(takes) {
-        sleep(rest).await;
-        if is_visited() || !ask().await {
-            break;
+        let rehearsal = async {
+            sleep(rest).await;
+            ask().await
+        };
+        tokio::select! {
+            biased;
+            () = &mut first_user => break,
+            is_answered = rehearsal => if !is_answered { break },
         }
         rehearsals += 1;
     }
@@ -70,7 +78,9 @@ fn rests(takes: Duration) -> impl Iterator<Item = Duration> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::future::ready;
+    use std::future::{pending, ready};
+
+    use tokio::time::{Instant, sleep_until};
 
     use super::*;
 
@@ -87,16 +97,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_user_ends_them_and_so_does_a_refusal() {
+    async fn a_refusal_ends_them() {
         let takes = Duration::from_millis(1);
         let asked = Cell::new(0);
         let ask = || {
             asked.set(asked.get() + 1);
-            ready(asked.get() != 10)
+            ready(asked.get() != 6)
         };
-        assert_eq!(rehearse(takes, || false, ask).await, 4);
-        assert_eq!(rehearse(takes, || asked.get() == 6, ask).await, 2);
-        assert_eq!(rehearse(takes, || asked.get() == 6, ask).await, 0);
-        assert_eq!(rehearse(takes, || false, ask).await, 3, "the tenth fails");
+        assert_eq!(rehearse(takes, pending(), ask).await, 4);
+        assert_eq!(rehearse(takes, pending(), ask).await, 1, "the sixth fails");
+    }
+
+    /// After rests of two, four and eight, and rehearsals of one each.
+    #[tokio::test(start_paused = true)]
+    async fn the_first_user_ends_them_at_once() {
+        let millis = Duration::from_millis;
+        for (comes, ended) in [(1, 0), (2, 0), (5, 1), (7, 1), (8, 2), (50, 4)] {
+            let began = Instant::now();
+            let ask = || async {
+                sleep(millis(1)).await;
+                true
+            };
+            // In between two milliseconds, as the timer knows nothing finer.
+            let user = sleep_until(began + millis(comes) + Duration::from_micros(1));
+            assert_eq!(rehearse(millis(1), user, ask).await, ended, "{comes} ms");
+            let took = began.elapsed();
+            assert!(took <= millis(comes + 2), "{comes} ms: {took:?}");
+        }
     }
 }

@@ -46,8 +46,8 @@ pub struct Service {
     places: Arc<Semaphore>,
     inside: AtomicUsize,
     lazy: Lazy,
-    /// A user has come in.
-    visited: AtomicBool,
+    /// Opened by the first user who comes in.
+    visited: Latch<()>,
     /// A user has been answered.
     met_user: AtomicBool,
     /// When a user was last answered, in milliseconds; 0: never.
@@ -84,7 +84,7 @@ impl Service {
                 limits.concurrency.min(Semaphore::MAX_PERMITS),
             )),
             inside: AtomicUsize::new(0),
-            visited: AtomicBool::new(false),
+            visited: Latch::new(),
             met_user: AtomicBool::new(false),
             last_user: AtomicU64::new(0),
             lazy: Lazy {
@@ -127,10 +127,11 @@ impl Service {
         self.gate.get().map(|pass| pass.warmth())
     }
 
-    /// Whether any user has come in yet.
-    #[must_use]
-    pub fn has_visitor(&self) -> bool {
-        self.visited.load(Ordering::Relaxed)
+    /// Ends when any user has come in.
+    pub async fn first_user(&self) {
+        let mut visited = self.visited.watch();
+        // It cannot be closed as long as this service is there.
+        let _ = visited.wait_for(Option::is_some).await;
     }
 
     /// When a user was last answered.

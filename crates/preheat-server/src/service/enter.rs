@@ -43,7 +43,7 @@ impl Service {
             _working: (!arrival.synthetic).then(|| self.metrics.working()),
         };
         if !arrival.synthetic {
-            self.visited.store(true, Ordering::Relaxed);
+            self.note_user();
         }
         Ok(visit)
     }
@@ -62,9 +62,15 @@ impl Service {
         }
         let loaded = self.loaded().ok_or_else(|| self.not_ready())?;
         if !arrival.synthetic {
-            self.visited.store(true, Ordering::Relaxed);
+            self.note_user();
         }
         Ok((loaded, inside))
+    }
+
+    fn note_user(&self) {
+        if !self.visited.is_open() {
+            self.visited.open(());
+        }
     }
 
     /// The first request to a lazy model starts it and waits for it.
