@@ -104,16 +104,20 @@ impl Instances {
 
     /// Runs a batch on one instance and waits for it.
     pub async fn run(&self, instance: usize, batch: impl Into<Batch>) -> Ran {
+        self.run_while(instance, batch, || true).await
+    }
+
+    /// The same, as long as it is wanted.
+    pub async fn run_while(
+        &self,
+        instance: usize,
+        batch: impl Into<Batch>,
+        is_wanted: impl Fn() -> bool + Send + 'static,
+    ) -> Ran {
         let (done, ran) = oneshot::channel();
-        self.start(
-            instance,
-            batch,
-            || true,
-            move |r| {
-                // Whoever asked may have left: nobody misses the answer then.
-                let _ = done.send(r);
-            },
-        );
+        // Whoever asked may have left: nobody misses the answer then.
+        let answer = move |ran| drop(done.send(ran));
+        self.start(instance, batch, is_wanted, answer);
         ran.await
             .unwrap_or_else(|_| Ran::failed(instance, "the instance ended"))
     }

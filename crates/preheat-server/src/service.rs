@@ -121,6 +121,12 @@ impl Service {
         async move { draining.reached(Stage::Settling).await }
     }
 
+    /// Whether no request is here, not even a waiting one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inside.load(Ordering::Relaxed) == 0
+    }
+
     /// How warm this replica is known to be; none while it serves nobody.
     #[must_use]
     pub fn warmth(&self) -> Option<Warmth> {

@@ -180,6 +180,14 @@ async fn a_batch_ends_when_all_who_waited_for_it_have_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_our_own_gives_way() {
+    let bench = bench(Duration::from_secs(3_600), None, 8);
+    let batch: TokenBatch = [&[1u32][..]].into_iter().collect();
+    let ran = bench.instances.run_while(0, batch, || false).await;
+    assert_eq!(ran.result, Err(RunError::Abandoned));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_goes_on_for_those_who_stay() {
     let bench = bench(Duration::from_millis(300), None, 8);
     let busy = bench.ask(&[&[9]], SOON);

@@ -19,6 +19,7 @@ use super::model_work::ModelWork;
 use crate::lifecycle::Command;
 use crate::model::Loaded;
 use crate::plan::{self, Ready};
+use crate::service::Service;
 use crate::warm;
 
 /// Starts it, to go on as long as the replica lives.
@@ -88,7 +89,8 @@ impl Upkeep {
                 let Some(steady) = self.steady(&ready, instance) else {
                     continue;
                 };
-                let Some(took) = runs(&ready, instance, loaded).await else {
+                let service = &self.work.replica.service;
+                let Some(took) = runs(&ready, instance, loaded, service).await else {
                     continue;
                 };
                 let compared = (took, steady);
@@ -162,11 +164,21 @@ impl Upkeep {
     }
 }
 
-/// The middle one of some runs; none where the instance has no time or fails.
-async fn runs(ready: &Ready, instance: usize, loaded: &Loaded) -> Option<Duration> {
+/// The middle one of some runs; none where the instance has no time or fails, or a request comes, which
+/// is not to wait for them.
+async fn runs(
+    ready: &Ready,
+    instance: usize,
+    loaded: &Loaded,
+    service: &Arc<Service>,
+) -> Option<Duration> {
     let mut took = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        let ran = loaded.instances.run(instance, ready.batch()).await;
+        let (instances, service) = (&loaded.instances, Arc::clone(service));
+        let is_wanted = move || service.is_empty();
+        let ran = instances
+            .run_while(instance, ready.batch(), is_wanted)
+            .await;
         ran.result.ok()?;
         took.push(ran.took);
     }
