@@ -73,8 +73,11 @@ impl Driver {
     pub(crate) async fn drive<C: GracefulConnection>(mut self, connection: C) -> End {
         let mut connection = pin!(connection);
         // A timer that is due at once would wake a thread in the middle of the first request.
-        let first_look = Instant::now() + self.idle;
-        let mut timer = pin!(sleep_until(first_look));
+        let first_look = match self.born >= Stage::Refusing {
+            true => QUIET,
+            false => self.idle,
+        };
+        let mut timer = pin!(sleep_until(Instant::now() + first_look));
         let (mut stage, mut goodbye) = (self.draining.clone(), self.goodbye.changes());
         loop {
             tokio::select! {
