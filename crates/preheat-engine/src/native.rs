@@ -186,10 +186,6 @@ struct NativeInstance {
 }
 
 impl Instance for NativeInstance {
-    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
-        self.run_while(batch, &|| true)
-    }
-
     fn run_while(
         &mut self,
         batch: &TokenBatch,

@@ -159,10 +159,6 @@ struct SimInstance {
 }
 
 impl Instance for SimInstance {
-    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
-        self.run_while(batch, &|| true)
-    }
-
     fn run_while(
         &mut self,
         batch: &TokenBatch,

@@ -158,7 +158,11 @@ struct TextInstance {
 }
 
 impl Instance for TextInstance {
-    fn run(&mut self, batch: &TokenBatch) -> Result<Matrix, RunError> {
+    fn run_while(
+        &mut self,
+        batch: &TokenBatch,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Matrix, RunError> {
         batch.check(self.config.vocab, self.config.max_tokens)?;
         let rows: Vec<&[u32]> = batch.iter().collect();
         let cols = self.way.dim();
@@ -166,6 +170,9 @@ impl Instance for TextInstance {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&row| std::cmp::Reverse(rows[row].len()));
         for range in rectangles(&order, &rows, self.at_once) {
+            if !is_wanted() {
+                return Err(RunError::Abandoned);
+            }
             let members = &order[range];
             let sequences: Vec<&[u32]> = members.iter().map(|&row| rows[row]).collect();
             let answers = self.rectangle(&sequences)?;
