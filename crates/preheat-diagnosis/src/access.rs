@@ -22,6 +22,8 @@ impl Diagnosis {
             if status == Some(200) && is_claim {
                 self.claims_ready(stream, &line.evidence);
                 let _ = stream.complete(line.at);
+            } else if status == Some(503) && path.contains("ready") {
+                self.shut(stream, &line.evidence);
             }
             return;
         }
@@ -44,6 +46,9 @@ impl Diagnosis {
             .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text));
         stream.request(line.at, took);
+        if status.is_some_and(|status| (200..300).contains(&status)) {
+            stream.gate.opens();
+        }
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         let is_explained = DELAYED.iter().any(|word| line.text.contains(word));
         if let Some(took) = took.filter(|_| is_answered && !is_explained) {

@@ -73,6 +73,7 @@ impl Diagnosis {
             self.too_early(stream);
             self.loaded_twice(stream);
             self.died_loading(stream);
+            self.never_opened(stream);
         }
         self.refused_while_loading();
         self.uncovered();

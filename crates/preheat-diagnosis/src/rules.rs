@@ -102,6 +102,12 @@ pub enum Mark {
     Brings,
     /// An image begins to be pulled.
     Pulling,
+    /// A server tries itself out before it opens.
+    Checks,
+    /// An answer is not what it should be.
+    Deviates,
+    /// The door stays shut.
+    Withheld,
 }
 
 /// A word of the one list near a word of the other, in any order.
@@ -116,6 +122,8 @@ pub enum Beside {
     Error,
     /// One of these.
     Words(&'static [&'static str]),
+    /// One of each of these lists: several things that a sentence must speak of, in any order and words.
+    All(&'static [&'static [&'static str]]),
 }
 
 #[derive(Debug)]
@@ -153,6 +161,10 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         platforms::RULES,
         plain::loads::RULES,
         plain::requests::RULES,
+        plain::checks::RULES,
+        plain::endings::RULES,
+        plain::placing::RULES,
+        plain::processes::RULES,
         plain::resources::RULES,
         plain::warmups::RULES,
     ]
@@ -189,12 +201,13 @@ mod tests {
                 .pairs
                 .iter()
                 .flat_map(|pair| pair.0.iter().chain(pair.1));
-            let beside = match rule.beside {
-                Beside::Words(words) => words,
+            let beside: &[&[&str]] = match rule.beside {
+                Beside::Words(words) => &[words],
+                Beside::All(lists) => lists,
                 Beside::Anything | Beside::Error => &[],
             };
             let all = rule.says.iter().chain(paired).chain(rule.except);
-            for phrase in all.chain(beside) {
+            for phrase in all.chain(beside.iter().copied().flatten()) {
                 for word in phrase.split(AND) {
                     assert_eq!(normal(word), word, "{phrase}");
                 }

@@ -28,6 +28,7 @@ const SLOW_DOWNLOAD_MS: f64 = 500.0;
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         self.named(stream, line);
+        self.tried(stream, line);
         if line.has(Mark::Processors) {
             self.threads.take(line.text, &line.evidence);
         }

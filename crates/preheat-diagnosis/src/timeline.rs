@@ -7,6 +7,7 @@ mod processes;
 mod traces;
 
 use super::Evidence;
+use super::gate::Gate;
 use super::line::wording::Telling;
 use super::rules::Part;
 
@@ -98,6 +99,7 @@ pub(super) struct Stream {
     closed: Option<Part>,
     pub(super) loads: Loads,
     pub(super) failures: Failures,
+    pub(super) gate: Gate,
     compiled: Vec<(String, String)>,
     /// What would be downloaded was found to be there.
     is_cached: bool,
@@ -324,6 +326,7 @@ impl Stream {
     /// What came before was the work of a start.
     pub(super) fn parent(&mut self) {
         self.phase = Phase::Starting;
+        self.gate.begins();
         (self.is_asleep, self.is_replacing) = (false, false);
         self.begun = None;
         self.reopen(Place::AtStart);
@@ -356,6 +359,7 @@ impl Stream {
 
     pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
         self.failures.overcome();
+        self.gate.opens();
         self.loading = None;
         self.loads.forget_unstamped();
         self.ready.get_or_insert_with(|| evidence.clone());

@@ -149,7 +149,7 @@ impl Places {
 struct Marked([u64; MARKED]);
 
 /// There is room for so many words, sixty-four times.
-const MARKED: usize = 64;
+const MARKED: usize = 96;
 
 impl Marked {
     fn none() -> Self {
@@ -209,8 +209,8 @@ struct Compiled {
     pairs: Vec<[Marked; 2]>,
     except: Vec<Vec<usize>>,
     asks_for_an_error: bool,
-    /// One of them must be there, if there are any.
-    beside: Vec<usize>,
+    /// One of each must be there, if there are any.
+    beside: Vec<Marked>,
 }
 
 impl Compiled {
@@ -226,7 +226,11 @@ impl Compiled {
                 .collect(),
             asks_for_an_error: matches!(rule.beside, Beside::Error),
             beside: match rule.beside {
-                Beside::Words(beside) => words.ids(beside),
+                Beside::Words(beside) => vec![Marked::of(&words.ids(beside))],
+                Beside::All(lists) => lists
+                    .iter()
+                    .map(|list| Marked::of(&words.ids(list)))
+                    .collect(),
                 Beside::Anything | Beside::Error => Vec::new(),
             },
         }
@@ -234,9 +238,8 @@ impl Compiled {
 
     /// Whether nothing on the line speaks against it.
     fn stands(&self, places: &Places, text: &str) -> bool {
-        let is_beside = |word: &usize| places.has(*word);
-        let is_alone = !self.beside.is_empty() && !self.beside.iter().any(is_beside);
-        !is_alone
+        let is_beside = |list: &Marked| list.meets(&places.there);
+        self.beside.iter().all(is_beside)
             && !self.except.iter().any(|phrase| places.has_all(phrase))
             && (!self.asks_for_an_error || tells_an_error(text))
     }
@@ -278,6 +281,7 @@ impl Phrases {
             })
             .collect();
         let count = words.0.len();
+        assert!(count <= MARKED * 64, "{count} words, and room for fewer");
         let mut begins = vec![Begins::default(); count];
         for (rule, phrases) in said.into_iter().enumerate() {
             for phrase in phrases {

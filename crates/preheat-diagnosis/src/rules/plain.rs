@@ -1,7 +1,11 @@
 //! What programs say in plain words of their own: no server's sentence, and understood by the kinds of
 //! words that stand together.
 
+pub(super) mod checks;
+pub(super) mod endings;
 pub(super) mod loads;
+pub(super) mod placing;
+pub(super) mod processes;
 pub(super) mod requests;
 pub(super) mod resources;
 pub(super) mod warmups;

@@ -1,0 +1,119 @@
+//! A server that tries itself out before it opens, and does not open: whatever it calls the try and what
+//! was wrong with it. No single line needs to say all of that.
+
+use super::cause::Cause;
+use super::line::Parsed;
+use super::line::wording::tells_an_error;
+use super::rules::Mark;
+use super::timeline::Stream;
+use super::{Diagnosis, Evidence};
+
+/// So many lines behind the last word of a try, an error is still that try's.
+const NEARBY: u64 = 40;
+
+/// Confidence where the door is said, or seen, to stay shut for it.
+const SHUT: f64 = 0.75;
+
+/// And where nothing follows but silence.
+const SILENT: f64 = 0.65;
+
+/// Counts of what went wrong, and nothing did.
+const NONE: [&str; 19] = [
+    "failed=0",
+    "failed: 0",
+    "0 failed",
+    "failures=0",
+    "failures: 0",
+    "0 failures",
+    "errors=0",
+    "errors: 0",
+    "0 errors",
+    "error=0",
+    "error rate",
+    "no error",
+    "without error",
+    "0 differ",
+    "none differ",
+    "nothing differs",
+    "0 mismatch",
+    "mismatches=0",
+    "retry",
+];
+
+/// What is known of the try of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// The line that last told of a try.
+    tried: Option<u64>,
+    /// An answer was wrong, or did not come.
+    failed: Option<Evidence>,
+    /// It was said to be that of a try.
+    is_of_try: bool,
+    is_over: bool,
+}
+
+impl Gate {
+    fn is_trying(&self, line: u64) -> bool {
+        let near = |tried: u64| line.saturating_sub(tried) <= NEARBY;
+        self.tried.is_some_and(near)
+    }
+
+    /// It opens, or serves: whatever went wrong did not keep it from that.
+    pub(crate) fn opens(&mut self) {
+        (self.failed, self.is_over) = (None, true);
+    }
+
+    /// Another process begins.
+    pub(crate) fn begins(&mut self) {
+        (self.tried, self.is_over) = (None, false);
+    }
+}
+
+impl Diagnosis {
+    /// What a line tells of a try.
+    pub(super) fn tried(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        let gate = &mut stream.gate;
+        if gate.is_over || line.names(Cause::WarmupSkipped) {
+            return;
+        }
+        let number = line.evidence.line;
+        let is_shut = line.has(Mark::Withheld);
+        if line.has(Mark::Checks) {
+            gate.tried = Some(number);
+        }
+        let is_trying = gate.is_trying(number);
+        let is_named = line.names_a_cause() && !line.names(Cause::LoadFailure);
+        let is_none = NONE.iter().any(|none| line.text.contains(none));
+        let is_named = is_named || is_none;
+        let is_wrong = line.has(Mark::Deviates) || (is_trying && tells_an_error(line.text));
+        let is_raised = is_trying && line.names(Cause::LoadFailure);
+        if is_wrong && !is_named && !is_raised && (gate.failed.is_none() || is_trying) {
+            gate.is_of_try |= is_trying;
+            gate.failed.get_or_insert_with(|| line.evidence.clone());
+        }
+        if is_shut || line.has(Mark::Died) {
+            self.shut(stream, &line.evidence);
+        }
+    }
+
+    /// The door is shut; whether a try that failed is why.
+    pub(super) fn shut(&mut self, stream: &mut Stream, evidence: &Evidence) {
+        let gate = &mut stream.gate;
+        if gate.is_over || !gate.is_of_try {
+            return;
+        }
+        if let Some(failed) = gate.failed.take() {
+            gate.is_over = true;
+            self.see(Cause::WarmupFailed, SHUT, failed, None, None);
+            self.see(Cause::WarmupFailed, SHUT, evidence.clone(), None, None);
+        }
+    }
+
+    /// The text ends, and it never opened.
+    pub(super) fn never_opened(&mut self, stream: &Stream) {
+        let gate = &stream.gate;
+        if let Some(failed) = gate.failed.clone().filter(|_| gate.is_of_try) {
+            self.see(Cause::WarmupFailed, SILENT, failed, None, None);
+        }
+    }
+}
