@@ -47,7 +47,7 @@ impl Diagnosis {
             .or_else(|| proxied_ms(line.text));
         stream.request(line.at, took);
         if status.is_some_and(|status| (200..300).contains(&status)) {
-            stream.gate.opens();
+            stream.answers();
         }
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         let is_explained = DELAYED.iter().any(|word| line.text.contains(word));

@@ -23,6 +23,7 @@ pub mod rules;
 
 mod access;
 mod gate;
+mod lives;
 mod statement;
 
 mod latency;
@@ -53,6 +54,7 @@ use lengths::Lengths;
 use line::phrases::Hit;
 use line::{Parsed, Plain, amount, text};
 use reads::Reads;
+use lives::{Lives, Statuses};
 use refusals::Refusals;
 use restarts::Restarts;
 use rules::Part;
@@ -105,6 +107,9 @@ pub struct Diagnosis {
     start: Option<(f64, Evidence)>,
     reads: Reads,
     refusals: Refusals,
+    lives: Lives,
+    /// By the text that they stand in.
+    statuses: (String, Statuses),
     restarts: Restarts,
     threads: Threads,
     /// Where processes ended by themselves.
@@ -131,6 +136,9 @@ impl Diagnosis {
             "" => line.pod.unwrap_or_default(),
             name => name,
         };
+        if Statuses::may_be(line.text) {
+            self.status(line, at);
+        }
         let key = self.key(line.source, name);
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
@@ -170,6 +178,16 @@ impl Diagnosis {
         stream.done(at, &plain.text);
         self.streams = streams;
         (self.stream, self.latency.stream) = (0, 0);
+    }
+
+    fn status(&mut self, line: &Line<'_>, at: Option<f64>) {
+        let (source, statuses) = &mut self.statuses;
+        if source != line.source {
+            (*source, *statuses) = (line.source.to_owned(), Statuses::default());
+        }
+        if statuses.take(line.number, line.text, at) {
+            self.lived_long(line.source, line.pod);
+        }
     }
 
     fn said(&mut self, stream: &mut Stream, line: &Parsed<'_>, traced: Traced) {

@@ -108,6 +108,8 @@ pub enum Mark {
     Deviates,
     /// The door stays shut.
     Withheld,
+    /// Somebody had served for days.
+    LongLived,
 }
 
 /// A word of the one list near a word of the other, in any order.

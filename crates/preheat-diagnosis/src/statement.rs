@@ -87,6 +87,8 @@ impl Diagnosis {
             };
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
+                // What a request uses up, once others were served, is not the start's.
+                Cause::OutOfMemory => stream.is_steady(),
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
@@ -372,6 +374,9 @@ impl Diagnosis {
                 Mark::Listening => {
                     self.refusals.listening(line.text);
                     stream.listening();
+                }
+                Mark::LongLived => {
+                    self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }
                 Mark::Moved => self.reads.moved(&line.evidence),
                 Mark::Complete | Mark::Ready => {

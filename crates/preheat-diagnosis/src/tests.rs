@@ -2,6 +2,7 @@
 
 mod containers;
 mod failures;
+mod lives;
 mod loads;
 mod processes;
 mod requests;

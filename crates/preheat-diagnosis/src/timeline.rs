@@ -95,6 +95,8 @@ pub(super) struct Stream {
     pub(super) ready: Option<Evidence>,
     pub(super) ready_then_cold: bool,
     requests: u64,
+    /// Those that were answered well since the newest part of a start.
+    answered: u64,
     /// What this line put an end to.
     closed: Option<Part>,
     pub(super) loads: Loads,
@@ -176,6 +178,18 @@ impl Stream {
         self.processes.are_several() || self.loads.are_at_once()
     }
 
+    /// Requests were served, and nothing is loaded for the newest of them.
+    pub(super) fn is_steady(&self) -> bool {
+        let is_at_work = self.loading.is_some() || self.is_under_way;
+        self.phase == Phase::Serving && !is_at_work && self.answered >= if self.works { 3 } else { 1 }
+    }
+
+    /// A request was answered, and well.
+    pub(super) fn answers(&mut self) {
+        self.gate.opens();
+        self.answered += 1;
+    }
+
     /// What a line is of a traceback. One through a request is that request's.
     pub(super) fn traced(&mut self, text: &str) -> Traced {
         match self.traces.take(text) {
@@ -242,6 +256,7 @@ impl Stream {
         telling: Telling,
     ) -> Option<Work> {
         self.works = true;
+        self.answered = 0;
         if work.told_ms.is_none() {
             match (telling, at, self.last) {
                 (Telling::Beginning, Some(at), _) => self.since = Some(at),

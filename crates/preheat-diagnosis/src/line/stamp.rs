@@ -61,12 +61,13 @@ fn date(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
     gap.then(|| (days(2000, first, second), start + 6))
 }
 
-/// `27/Nov/2026:`
+/// `27/Nov/2026:`, `27 Nov 2026 `
 fn common_log(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
-    let day = digits(bytes, start, 2).filter(|_| bytes.get(start + 2) == Some(&b'/'))?;
+    let is_gap = |at: usize| matches!(bytes.get(at), Some(b'/' | b' '));
+    let day = digits(bytes, start, 2).filter(|_| is_gap(start + 2))?;
     let name = bytes.get(start + 3..start + 6)?;
     let month = MONTHS.iter().position(|month| month.as_bytes() == name)?;
-    let year = digits(bytes, start + 7, 4).filter(|_| bytes.get(start + 6) == Some(&b'/'))?;
+    let year = digits(bytes, start + 7, 4).filter(|_| is_gap(start + 6))?;
     let ends = matches!(bytes.get(start + 11), Some(b':' | b' '));
     let month = i64::try_from(month).ok()? + 1;
     ends.then(|| (days(year, month, day), start + 12))

@@ -161,6 +161,28 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "mod_wsgi (pid=12): Application startup timed out (startup-timeout=15), process is being shut down",
         counter: "mod_wsgi (pid=12): application started",
     },
+    Rule {
+        means: Meaning::Marks(Mark::LongLived),
+        confidence: 1.0,
+        says: &[
+            "been up for",
+            "up for",
+            "been running for",
+            "running for",
+            "been serving for",
+            "served for",
+            "healthy for",
+            "been healthy",
+            "uptime",
+            "in service for",
+            "after an uptime of",
+        ],
+        pairs: &[],
+        except: &["running for)", "process running for", "jvm running for"],
+        beside: Beside::All(&[&["day", "days", "week", "weeks", "month", "months", "hours"]]),
+        example: "# the server has been up for four days when this happened",
+        counter: "# the server has been up for four seconds when this happened",
+    },
     // Nobody listens, in other words.
     Rule {
         means: Meaning::Marks(Mark::Refused),
