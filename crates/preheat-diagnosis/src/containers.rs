@@ -171,11 +171,39 @@ const OTHERS: [&str; 30] = [
     "vault",
 ];
 
+/// What containers are called that stand beside one that serves.
+const BESIDE: [&str; 24] = [
+    "fluent-bit",
+    "fluentbit",
+    "fluentd",
+    "istio-proxy",
+    "istio-init",
+    "linkerd-proxy",
+    "proxyv2",
+    "vector",
+    "filebeat",
+    "promtail",
+    "alloy",
+    "otel-collector",
+    "opentelemetry-collector",
+    "datadog-agent",
+    "log-shipper",
+    "logshipper",
+    "cloudsql-proxy",
+    "cloud-sql-proxy",
+    "vault-agent",
+    "oauth2-proxy",
+    "pgbouncer",
+    "node-exporter",
+    "dcgm-exporter",
+    "log-router",
+];
+
 /// Whether an image is known to serve no model.
 pub(super) fn is_other(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or_default();
     let name = name.split([':', '@']).next().unwrap_or_default();
-    OTHERS.contains(&name)
+    OTHERS.contains(&name) || BESIDE.contains(&name)
 }
 
 /// Whether a resource is a device: `nvidia.com/gpu`, `amd.com/gpu`, `google.com/tpu`,

@@ -48,6 +48,9 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
         if is_manifest && text.trim_start().starts_with('#') {
             return;
         }
+        if pods.is_of_another(number) {
+            return;
+        }
         let flat = json_line::flatten(text);
         diagnosis.line(&Line {
             source,

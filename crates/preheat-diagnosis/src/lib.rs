@@ -28,6 +28,7 @@ mod statement;
 
 mod latency;
 mod lengths;
+mod placement;
 mod reads;
 mod refusals;
 mod restarts;
@@ -53,6 +54,7 @@ use latency::Latency;
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::{Parsed, Plain, amount, text};
+use placement::Placement;
 use reads::Reads;
 use lives::{Lives, Statuses};
 use refusals::Refusals;
@@ -108,6 +110,7 @@ pub struct Diagnosis {
     reads: Reads,
     refusals: Refusals,
     lives: Lives,
+    placement: Placement,
     /// By the text that they stand in.
     statuses: (String, Statuses),
     restarts: Restarts,

@@ -83,6 +83,7 @@ impl Diagnosis {
         self.cold_cache();
         self.containers();
         self.ended_by_its_probe();
+        self.drop_the_placed();
         self.drop_ends_of_long_lives();
         self.drop_explained();
         self.drop_consequences();

@@ -16,6 +16,9 @@ pub(super) struct Restarts {
     held_back: Vec<Seen>,
     /// Ended by itself.
     crashed: Vec<Seen>,
+    unalive: Vec<Seen>,
+    /// Ended from outside.
+    stopped: Vec<Seen>,
 }
 
 #[derive(Debug)]
@@ -37,21 +40,40 @@ impl Restarts {
         note(&mut self.crashed, evidence);
     }
 
+    pub(super) fn unalive(&mut self, evidence: &Evidence) {
+        note(&mut self.unalive, evidence);
+    }
+
+    pub(super) fn stopped(&mut self, evidence: &Evidence) {
+        note(&mut self.stopped, evidence);
+    }
+
+    /// What is said of one pod: its liveness probe failed, and it was ended from outside.
+    fn ended_unalive(&self) -> Option<[&Evidence; 2]> {
+        self.unalive.iter().find_map(|failed| {
+            let mut ended = self.stopped.iter();
+            let ended = ended.find(|ended| failed.is_of_one_with(ended))?;
+            Some([&failed.evidence, &ended.evidence])
+        })
+    }
+
     /// What is said of one pod: its startup probe failed, and it is kept from starting again.
     fn of_one_pod(&self) -> Option<[&Evidence; 2]> {
         let crashed = |seen: &Seen| self.crashed.iter().any(|other| seen.may_be_one_with(other));
         let mut failed = self.unstarted.iter().filter(|failed| !crashed(failed));
         failed.find_map(|failed| {
             let mut held = self.held_back.iter().filter(|held| !crashed(held));
-            let held = held.find(|held| {
-                failed.may_be_one_with(held) && failed.evidence.source == held.evidence.source
-            })?;
+            let held = held.find(|held| failed.is_of_one_with(held))?;
             Some([&failed.evidence, &held.evidence])
         })
     }
 }
 
 impl Seen {
+    fn is_of_one_with(&self, other: &Seen) -> bool {
+        self.may_be_one_with(other) && self.evidence.source == other.evidence.source
+    }
+
     fn may_be_one_with(&self, other: &Seen) -> bool {
         match (&self.pod, &other.pod) {
             (Some(one), Some(other)) => one == other,
@@ -85,14 +107,18 @@ impl Diagnosis {
             // Exit code 137 alone says that somebody killed it, and a crash loop that it keeps ending.
             cause => cause.about().paid == Paid::Otherwise && !sighting.is_guess(),
         });
-        let Some(evidence) = self.restarts.of_one_pod() else {
-            return;
-        };
         if another {
             return;
         }
-        for evidence in evidence.map(Clone::clone) {
-            self.see(Cause::ProbeWindow, CONFIDENCE, evidence, None, None);
+        let startup = self.restarts.of_one_pod();
+        let ended = startup.map(|seen| (Cause::ProbeWindow, seen));
+        let ended = ended.or_else(|| {
+            let seen = self.restarts.ended_unalive()?;
+            Some((Cause::LivenessKills, seen))
+        });
+        let Some((cause, seen)) = ended else { return };
+        for evidence in seen.map(Clone::clone) {
+            self.see(cause, CONFIDENCE, evidence, None, None);
         }
     }
 }

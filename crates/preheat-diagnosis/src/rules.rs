@@ -108,6 +108,16 @@ pub enum Mark {
     Deviates,
     /// The door stays shut.
     Withheld,
+    /// A program that stands beside, and serves no model.
+    Another,
+    /// A scale-up begins that is to bring a node.
+    ScaledUp,
+    /// A replica got a place.
+    Placed,
+    /// A liveness probe was not answered well.
+    Unalive,
+    /// A container is ended from outside.
+    Stopped,
     /// Somebody had served for days.
     LongLived,
 }

@@ -88,7 +88,8 @@ impl Diagnosis {
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
                 // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => stream.is_steady(),
+                Cause::OutOfMemory => stream.is_steady() || line.has(Mark::Another),
+                Cause::LivenessKills => line.has(Mark::Another),
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
@@ -375,6 +376,10 @@ impl Diagnosis {
                     self.refusals.listening(line.text);
                     stream.listening();
                 }
+                Mark::ScaledUp => self.placement.scaled_up(&line.evidence),
+                Mark::Placed => self.placement.placed(&line.evidence),
+                Mark::Unalive => self.restarts.unalive(&line.evidence),
+                Mark::Stopped => self.restarts.stopped(&line.evidence),
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }

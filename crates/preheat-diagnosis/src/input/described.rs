@@ -1,6 +1,6 @@
 //! `kubectl describe pod` → containers: probes, limits, command and environment, as text has them.
 
-use crate::containers::{cpus, is_accelerator};
+use crate::containers::{cpus, is_accelerator, is_other};
 use crate::line::text::digits;
 use crate::{Container, Probe, ProbeKind};
 
@@ -18,6 +18,8 @@ enum Part {
 pub struct Pods {
     /// Where each description begins, and the name if it is a pod's.
     all: Vec<(u64, Option<String>)>,
+    /// First and last lines of containers that serve no model.
+    others: Vec<(u64, u64)>,
 }
 
 impl Pods {
@@ -35,10 +37,17 @@ impl Pods {
             }
         }
         let pods = all.iter().filter(|(_, pod)| pod.is_some()).count();
-        match pods {
-            0 | 1 => Pods::default(),
-            _ => Pods { all },
+        Pods {
+            all: if pods > 1 { all } else { Vec::new() },
+            others: others(text),
         }
+    }
+
+    /// Whether a line is about a container that serves no model.
+    pub fn is_of_another(&self, line: u64) -> bool {
+        let behind = self.others.partition_point(|(begin, _)| *begin <= line);
+        let last = behind.checked_sub(1).and_then(|at| self.others.get(at));
+        last.is_some_and(|(_, end)| line <= *end)
     }
 
     pub fn at(&self, line: u64) -> Option<&str> {
@@ -46,6 +55,33 @@ impl Pods {
         let (_, pod) = self.all.get(behind.checked_sub(1)?)?;
         pod.as_deref()
     }
+}
+
+/// Where containers stand that serve no model, by their name or their image.
+fn others(text: &str) -> Vec<(u64, u64)> {
+    let mut all = Vec::new();
+    let mut current: Option<(u64, bool)> = None;
+    let (mut inside, mut last) = (false, 0);
+    for (number, line) in (1..).zip(text.lines()) {
+        let is_top = !line.starts_with(' ') && !line.trim().is_empty();
+        let is_head = inside && line.starts_with("  ") && !line.starts_with("   ");
+        if is_top || is_head {
+            all.extend(current.take().filter(|(_, is)| *is).map(|(from, _)| (from, last)));
+        }
+        if is_top {
+            inside = line.trim_end() == "Containers:";
+        } else if is_head {
+            let name = line.trim().trim_end_matches(':');
+            current = Some((number, is_other(name)));
+        } else if let Some((_, is)) = &mut current
+            && let Some(image) = line.trim().strip_prefix("Image:")
+        {
+            *is |= is_other(image.trim());
+        }
+        last = number;
+    }
+    all.extend(current.filter(|(_, is)| *is).map(|(from, _)| (from, last)));
+    all
 }
 
 /// Every container of every pod described in a text.
@@ -170,6 +206,14 @@ mod tests {
         assert_eq!(one.liveness, Some(liveness));
         let odd = "Containers:\n\n  :\n    Liveness: é\n";
         assert_eq!(containers("x", odd, &Pods::of(odd)).len(), 1);
+    }
+
+    #[test]
+    fn containers_beside_the_one_that_serves_are_known() {
+        let text = "Containers:\n  a:\n    Image: e:1\n  fluent-bit:\n    Reason: OOMKilled\n  b:\n    Image: docker.io/redis:7\n    Reason: OOMKilled\nEvents:\n  x\n";
+        let pods = Pods::of(text);
+        let of_others: Vec<u64> = (1..12).filter(|line| pods.is_of_another(*line)).collect();
+        assert_eq!(of_others, [4, 5, 6, 7, 8]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Somebody ends what is still starting, or waits for it in vain: in plain words.
 
 use super::super::super::cause::Cause;
-use super::super::words::OTHER_SERVERS;
+use super::super::words::{BESIDE, OTHER_SERVERS};
 use super::super::{Beside, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -160,6 +160,41 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "mod_wsgi (pid=12): Application startup timed out (startup-timeout=15), process is being shut down",
         counter: "mod_wsgi (pid=12): application started",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Another),
+        confidence: 1.0,
+        says: BESIDE,
+        pairs: &[],
+        except: &[],
+        beside: Beside::Anything,
+        example: "last=OOMKilled name=fluent-bit ready=true restartCount=9",
+        counter: "last=OOMKilled name=caption ready=true restartCount=9",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Unalive),
+        confidence: 1.0,
+        says: &["liveness probe failed", "liveness probe errored"],
+        pairs: &[],
+        except: &["restart", "kill"],
+        beside: Beside::Anything,
+        example: "Warning  Unhealthy  2m (x9 over 5m)  kubelet  Liveness probe failed: HTTP probe failed with statuscode: 503",
+        counter: "Normal  Killing  2m  kubelet  Container a failed liveness probe, will be restarted",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Stopped),
+        confidence: 1.0,
+        says: &[
+            "stopping container",
+            "killing container",
+            "exit code: 137",
+            "exit code: 143",
+        ],
+        pairs: &[],
+        except: &[],
+        beside: Beside::Anything,
+        example: "9m  Normal  Killing  pod/tts-0  Stopping container tts",
+        counter: "9m  Normal  Started  pod/tts-0  Started container tts",
     },
     Rule {
         means: Meaning::Marks(Mark::LongLived),

@@ -1,0 +1,66 @@
+//! A replica that found no place at first, and got one on a node that a scale-up brought: a wait, and no
+//! want of nodes.
+
+use super::cause::Cause;
+use super::{Diagnosis, Evidence};
+
+/// Replicas and scale-ups that are kept.
+const KEPT: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Placement {
+    /// Texts that tell of a scale-up.
+    scaled_up: Vec<String>,
+    /// Text and replica, if that is told.
+    placed: Vec<(String, Option<String>)>,
+}
+
+impl Placement {
+    pub(super) fn scaled_up(&mut self, evidence: &Evidence) {
+        if self.scaled_up.len() < KEPT && !self.scaled_up.contains(&evidence.source) {
+            self.scaled_up.push(evidence.source.clone());
+        }
+    }
+
+    pub(super) fn placed(&mut self, evidence: &Evidence) {
+        if self.placed.len() < KEPT {
+            let placed = (evidence.source.clone(), replica(evidence));
+            self.placed.push(placed);
+        }
+    }
+
+    /// Whether a replica that had no place has one now, thanks to a scale-up.
+    fn is_overcome(&self, unplaced: &Evidence) -> bool {
+        let unplaced_name = replica(unplaced);
+        self.scaled_up.contains(&unplaced.source)
+            && self.placed.iter().any(|(source, name)| {
+                let is_its = match (name, &unplaced_name) {
+                    (Some(one), Some(other)) => one == other,
+                    _ => true,
+                };
+                *source == unplaced.source && is_its
+            })
+    }
+}
+
+/// `pod/NAME` in a column, `Successfully assigned NAMESPACE/NAME to NODE`, or whose description it is.
+fn replica(evidence: &Evidence) -> Option<String> {
+    let mut words = evidence.text.split_whitespace();
+    let in_column = words.find_map(|word| word.strip_prefix("pod/"));
+    let assigned = || {
+        let (_, behind) = evidence.text.split_once("assigned ")?;
+        let place = behind.split_whitespace().next()?;
+        Some(place.rsplit('/').next().unwrap_or(place))
+    };
+    let known = evidence.pod.as_deref().or(in_column);
+    known.or_else(assigned).map(str::to_owned)
+}
+
+impl Diagnosis {
+    pub(super) fn drop_the_placed(&mut self) {
+        let placement = std::mem::take(&mut self.placement);
+        self.drop_evidence(Cause::Unschedulable, |evidence| {
+            placement.is_overcome(evidence)
+        });
+    }
+}
