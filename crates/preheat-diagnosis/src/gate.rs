@@ -94,6 +94,10 @@ impl Diagnosis {
         if is_shut || line.has(Mark::Died) {
             self.shut(stream, &line.evidence);
         }
+        // What was under way did not come to its end.
+        if is_shut && stream.loading.is_some() {
+            self.died(&line.evidence);
+        }
     }
 
     /// The door is shut; whether a try that failed is why.

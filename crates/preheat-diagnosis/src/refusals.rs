@@ -40,6 +40,8 @@ pub(super) struct Refusals {
     all: Vec<Refusal>,
     /// Where somebody listens, sooner or later.
     ports: BTreeSet<u16>,
+    /// Texts that tell of a load.
+    loads: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,13 @@ impl Refusals {
                 is_asked: ASKING.iter().any(|word| text.contains(word)),
                 evidence: evidence.clone(),
             });
+        }
+    }
+
+    /// Something is loaded in this text.
+    pub(super) fn loads(&mut self, evidence: &Evidence) {
+        if self.loads.len() < PORTS && !self.loads.contains(&evidence.source) {
+            self.loads.insert(evidence.source.clone());
         }
     }
 
@@ -99,7 +108,8 @@ impl Diagnosis {
             .iter()
             .filter(|((part, _), _)| *part == Part::Weights);
         let sources = loads.flat_map(|(_, load)| load.evidence.iter().map(|e| e.source.as_str()));
-        let refused = self.refusals.beside(&sources.collect());
+        let told = self.refusals.loads.iter().map(String::as_str);
+        let refused = self.refusals.beside(&sources.chain(told).collect());
         if let Some(evidence) = refused.cloned()
             && !self.seen.contains_key(&Cause::ConnectionRefused)
         {

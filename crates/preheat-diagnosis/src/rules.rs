@@ -110,6 +110,8 @@ pub enum Mark {
     Withheld,
     /// A program that stands beside, and serves no model.
     Another,
+    /// Something is loaded, and somebody may wait for it.
+    Loads,
     /// A scale-up begins that is to bring a node.
     ScaledUp,
     /// A replica got a place.
@@ -173,6 +175,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         platforms::RULES,
         plain::loads::RULES,
         plain::requests::RULES,
+        plain::broken::RULES,
         plain::checks::RULES,
         plain::endings::RULES,
         plain::placing::RULES,

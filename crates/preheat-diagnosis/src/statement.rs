@@ -19,6 +19,18 @@ const DEATHS: usize = 16;
 /// Pulling an image is worth a word from here on.
 const SLOW_PULL_MS: f64 = 10_000.0;
 
+/// Somebody serves all the same.
+const KEEPS: [&str; 8] = [
+    "keeps serving",
+    "keep serving",
+    "still serving",
+    "still serves",
+    "continues to serve",
+    "continue to serve",
+    "stays in service",
+    "rolled back to",
+];
+
 /// A part of a start that takes less is none, as the use of a tokenizer is not.
 const TRIFLE_MS: f64 = 20.0;
 
@@ -90,6 +102,8 @@ impl Diagnosis {
                 // What a request uses up, once others were served, is not the start's.
                 Cause::OutOfMemory => stream.is_steady() || line.has(Mark::Another),
                 Cause::LivenessKills => line.has(Mark::Another),
+                // One that was to take the place of another, which stays.
+                Cause::LoadFailure => KEEPS.iter().any(|word| line.text.contains(word)),
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
@@ -329,7 +343,7 @@ impl Diagnosis {
         }
     }
 
-    fn died(&mut self, evidence: &Evidence) {
+    pub(super) fn died(&mut self, evidence: &Evidence) {
         if self.died.len() < DEATHS {
             self.died.push(evidence.clone());
         }
@@ -376,6 +390,7 @@ impl Diagnosis {
                     self.refusals.listening(line.text);
                     stream.listening();
                 }
+                Mark::Loads => self.refusals.loads(&line.evidence),
                 Mark::ScaledUp => self.placement.scaled_up(&line.evidence),
                 Mark::Placed => self.placement.placed(&line.evidence),
                 Mark::Unalive => self.restarts.unalive(&line.evidence),

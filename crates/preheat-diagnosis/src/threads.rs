@@ -6,7 +6,7 @@ use super::line::text::digits;
 use super::{Diagnosis, Evidence};
 
 /// Words of threads that compute. Others wait most of the time.
-const COMPUTING: [&str; 13] = [
+const COMPUTING: [&str; 22] = [
     "intra",
     "omp",
     "mkl",
@@ -19,11 +19,54 @@ const COMPUTING: [&str; 13] = [
     "rayon",
     "onnx",
     "ort ",
+    "ort:",
     "numexpr",
+    "nd4j",
+    "ggml",
+    "eigen",
+    "openvino",
+    "using ",
+    "cores",
+    "starts ",
+    "pool of",
+];
+
+/// What a runtime calls the processors that it sees, or the threads that it makes of them.
+const COUNTED: [&str; 12] = [
+    "gomaxprocs",
+    "availableprocessors",
+    "nproc",
+    "omp takes",
+    "omp uses",
+    "omp num threads",
+    "get num threads",
+    "intra op num threads",
+    "logical cores",
+    "nd4j pool",
+    "threads:",
+    "threads=",
 ];
 
 /// Words of a limit that somebody else sets.
-const LIMITING: [&str; 5] = ["cgroup", "quota", "cpu limit", "limits.cpu", "cpu.max"];
+const LIMITING: [&str; 17] = [
+    "cgroup",
+    "quota",
+    "cpu limit",
+    "limits.cpu",
+    "cpu.max",
+    "kubernetes limit",
+    "container has",
+    "container may",
+    "pod has",
+    "pod may use",
+    "may use",
+    "container limit",
+    "pod limit",
+    "limit:",
+    "limit=",
+    "docker cpus",
+    " cpus=",
+];
 
 /// Nobody runs more.
 const MOST: f64 = 4096.0;
@@ -42,14 +85,14 @@ pub(super) struct Threads {
 impl Threads {
     pub(super) fn take(&mut self, text: &str, evidence: &Evidence) {
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if text.contains("thread") && has(&COMPUTING) {
-            let told = beside(text, "thread").filter(|threads| *threads <= MOST);
-            note(&mut self.most, told, evidence, f64::max);
-        }
-        if has(&LIMITING) && text.contains("cpu") {
-            let told = of_cgroup(text).or_else(|| limit(text));
-            note(&mut self.limit, told, evidence, f64::min);
-        }
+        let limits = has(&LIMITING) && (text.contains("cpu") || text.contains("core"));
+        let limited = limits.then(|| of_cgroup(text).or_else(|| limit(text))).flatten();
+        let is_of_threads = text.contains("thread") && (has(&COMPUTING) || limited.is_some());
+        let by_thread = || beside(text, "thread", limited);
+        let told = counted(text, limited).or_else(|| by_thread().filter(|_| is_of_threads));
+        let told = told.filter(|threads| *threads <= MOST);
+        note(&mut self.most, told, evidence, f64::max);
+        note(&mut self.limit, limited, evidence, f64::min);
     }
 }
 
@@ -80,13 +123,17 @@ fn of_cgroup(text: &str) -> Option<f64> {
     (period >= 1e3).then_some(quota / period)
 }
 
-/// `cpu limit 2`, `cpu limit: 500m`, `quota allows 2 cpus`, `(quota 1.5)`.
+/// `cpu limit 2`, `cpu limit: 500m`, `quota allows 2 cpus`, `(quota 1.5)`, `cgroup of 8 cpus`.
 fn limit(text: &str) -> Option<f64> {
-    let at = LIMITING.iter().filter_map(|word| {
-        let at = text.find(word)?;
-        Some(at + word.len())
-    });
-    let behind = &text[at.max()?..];
+    let mut ends: Vec<usize> = LIMITING
+        .iter()
+        .filter_map(|word| Some(text.find(word)? + word.len()))
+        .collect();
+    ends.sort_unstable();
+    ends.into_iter().rev().find_map(|end| limit_behind(&text[end..]))
+}
+
+fn limit_behind(behind: &str) -> Option<f64> {
     let from = behind
         .find(|c: char| c.is_ascii_digit())
         .filter(|from| *from <= 24)?;
@@ -100,21 +147,41 @@ fn limit(text: &str) -> Option<f64> {
     if let Some(period) = period.and_then(|period| period.parse::<f64>().ok()) {
         return (period >= 1e3).then_some(value / period);
     }
+    // Memory has limits as well.
+    let is_memory = rest.trim_start().starts_with(['g', 'k']) || rest.starts_with("mi");
     let value = if rest.starts_with('m') {
         value / 1e3
     } else {
         value
     };
-    (value <= MOST).then_some(value)
+    (value <= MOST && !is_memory).then_some(value)
 }
 
-/// The number next to a word: before it or behind.
-fn beside(text: &str, word: &str) -> Option<f64> {
+/// The number behind what a runtime calls its processors or threads, unless it is the limit.
+fn counted(text: &str, limit: Option<f64>) -> Option<f64> {
+    let numbers = amount::integers(text, &amount::amounts(text));
+    let told = COUNTED.iter().filter_map(|word| {
+        let at = text.find(word)?;
+        // A number of cores stands before them.
+        let is_before = *word == "logical cores";
+        let near = |(place, _): &&(usize, u64)| match is_before {
+            true => *place < at && at - place <= 8,
+            false => *place >= at && place - at <= word.len() + 12,
+        };
+        let (_, number) = numbers.iter().find(near)?;
+        Some(*number as f64)
+    });
+    told.filter(|number| Some(*number) != limit).reduce(f64::max)
+}
+
+/// The number next to a word: before it or behind, and not the limit.
+fn beside(text: &str, word: &str, limit: Option<f64>) -> Option<f64> {
     let numbers = amount::integers(text, &amount::amounts(text));
     let near = |at: usize| {
         let by = |(place, _): &&(usize, u64)| place.abs_diff(at);
         numbers
             .iter()
+            .filter(|(_, number)| Some(*number as f64) != limit)
             .min_by_key(by)
             .filter(|(place, _)| place.abs_diff(at) <= 24)
     };

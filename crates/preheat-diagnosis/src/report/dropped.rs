@@ -24,6 +24,9 @@ const EXPLAINED: &[(Cause, &[Cause])] = &[
             Cause::ForkAfterCuda,
             Cause::DeviceFallback,
             Cause::WorkerTimeout,
+            Cause::TokenizerFork,
+            Cause::AddressInUse,
+            Cause::ImagePull,
         ],
     ),
 ];

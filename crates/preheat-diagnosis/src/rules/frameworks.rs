@@ -99,6 +99,9 @@ pub(super) const RULES: &[Rule] = &[
         pairs: &[],
         except: &[
             "container name",
+            "email",
+            "username",
+            "nickname",
             "session",
             "endpoint is",
             "api path",

@@ -1,6 +1,7 @@
 //! What programs say in plain words of their own: no server's sentence, and understood by the kinds of
 //! words that stand together.
 
+pub(super) mod broken;
 pub(super) mod checks;
 pub(super) mod endings;
 pub(super) mod loads;

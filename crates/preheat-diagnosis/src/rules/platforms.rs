@@ -39,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
             "restart triggered + healthcheck",
         ],
         pairs: &[],
-        except: &["startup probe", "readiness"],
+        except: &["startup probe", "readiness", "stub process"],
         beside: Beside::Anything,
         example: "(service embed) (task 0c1f) failed container health checks.",
         counter: "(service embed) has reached a steady state.",

@@ -336,6 +336,11 @@ const SHUT: &[&str] = &[
     "(exit ",
     "giving up",
     "gave up",
+    "gives up",
+    "cannot go on",
+    "cannot continue",
+    "cannot proceed",
+    "nothing to serve",
     "quarantin",
 ];
 

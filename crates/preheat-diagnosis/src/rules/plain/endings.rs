@@ -218,6 +218,30 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "# the server has been up for four days when this happened",
         counter: "# the server has been up for four seconds when this happened",
     },
+    Rule {
+        means: Meaning::Marks(Mark::Loads),
+        confidence: 1.0,
+        says: &[
+            "loading",
+            "loaded",
+            "reading",
+            "restoring",
+            "mapping",
+            "weights",
+            "checkpoint",
+            "tensors",
+            "deserializing",
+            "in memory",
+        ],
+        pairs: &[],
+        except: &["config", "settings", "page ", "plugin", "user ", "css"],
+        beside: Beside::All(&[&[
+            "%", "weights", "model", "checkpoint", "tensor", "layer", "shard", "memory", "loading",
+            "gb", "gib", "repository", ".bin", ".pt", ".onnx", ".gguf", "encoder",
+        ]]),
+        example: "embed: loading, 61 %",
+        counter: "user 7: loading the page",
+    },
     // Nobody listens, in other words.
     Rule {
         means: Meaning::Marks(Mark::Refused),
@@ -226,6 +250,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "layer4 connection problem",
             "layer 4 connection problem",
             "is not available after",
+            "not available after + seconds",
             "not reachable yet",
             "nobody listens",
             "nothing listens",
