@@ -40,6 +40,23 @@ const NONE: [&str; 19] = [
     "retry",
 ];
 
+/// Whoever leaves may do so for any reason.
+const LEAVING: [&str; 6] = ["exit", "giving up", "gave up", "gives up", "sigterm", "cannot"];
+
+/// `12 of 12`, `9/9`: nothing is missing.
+fn counts_all(text: &str) -> bool {
+    let number = |word: &str| word.parse::<u64>().ok();
+    let words: Vec<&str> = text.split([' ', ',', ':', ';', '(', ')']).collect();
+    let in_words = words.windows(3).any(|three| {
+        three[1] == "of" && number(three[0]).is_some() && number(three[0]) == number(three[2])
+    });
+    in_words
+        || words.iter().any(|word| {
+            let both = word.split_once('/');
+            both.is_some_and(|(one, all)| number(one).is_some() && number(one) == number(all))
+        })
+}
+
 /// What is known of the try of one process.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
@@ -83,13 +100,19 @@ impl Diagnosis {
         }
         let is_trying = gate.is_trying(number);
         let is_named = line.names_a_cause() && !line.names(Cause::LoadFailure);
-        let is_none = NONE.iter().any(|none| line.text.contains(none));
+        let is_none = NONE.iter().any(|none| line.text.contains(none)) || counts_all(line.text);
         let is_named = is_named || is_none;
         let is_wrong = line.has(Mark::Deviates) || (is_trying && tells_an_error(line.text));
         let is_raised = is_trying && line.names(Cause::LoadFailure);
         if is_wrong && !is_named && !is_raised && (gate.failed.is_none() || is_trying) {
             gate.is_of_try |= is_trying;
             gate.failed.get_or_insert_with(|| line.evidence.clone());
+        }
+        // Said of the door in so many words, right behind a try, and no other reason given.
+        let is_said = is_shut && is_trying && !is_named && !LEAVING.iter().any(|word| line.text.contains(word));
+        if is_said && gate.failed.is_none() {
+            gate.is_of_try = true;
+            gate.failed = Some(line.evidence.clone());
         }
         if is_shut || line.has(Mark::Died) {
             self.shut(stream, &line.evidence);

@@ -427,13 +427,11 @@ fn brings(stream: &mut Stream, line: &Parsed<'_>) {
     let Some(process) = process.filter(|_| !is_shard(line.text)) else {
         return;
     };
-    if stream.place(Part::Weights, "") != Some(Place::AtRequest) {
-        let same = without_numbers(line.text);
-        let telling = telling(line.text);
-        stream
-            .loads
-            .add_of(Some(process), same, telling, line.at, &line.evidence);
-    }
+    let same = without_numbers(line.text);
+    let telling = telling(line.text);
+    stream
+        .loads
+        .add_of(Some(process), same, telling, line.at, &line.evidence);
 }
 
 /// Whether a line tells what one call took, and of nothing else.

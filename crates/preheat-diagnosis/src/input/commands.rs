@@ -1,4 +1,5 @@
-//! What starts a program outside of a manifest: units of systemd and Dockerfiles.
+//! What starts a program outside of a manifest: units of systemd, Dockerfiles, Procfiles, and commands
+//! that somebody typed.
 
 use crate::Container;
 use crate::line::{amount, text};
@@ -6,8 +7,66 @@ use crate::line::{amount, text};
 use super::manifest::start_s;
 
 /// The container, or what is as good as one, that a text starts.
-pub(super) fn containers(source: &str, text: &str) -> Option<Container> {
-    unit(source, text).or_else(|| dockerfile(source, text))
+pub(super) fn containers(source: &str, text: &str) -> Vec<Container> {
+    let one = unit(source, text).or_else(|| dockerfile(source, text));
+    one.map_or_else(|| typed(source, text), |one| vec![one])
+}
+
+/// Commands of one text that are looked at.
+const COMMANDS: usize = 16;
+
+/// What stands in front of a command: a prompt, a shell that tells what it runs, a process's name.
+const PROMPTS: [&str; 10] = [
+    "$ ", "+ ", "# ", "> ", "web: ", "release: ", "worker: ", "api: ", "command=", "CMD ",
+];
+
+/// Programs that start servers, by their names.
+const SERVERS: [&str; 14] = [
+    "uvicorn",
+    "gunicorn",
+    "hypercorn",
+    "granian",
+    "uwsgi",
+    "fastapi",
+    "flask",
+    "litestar",
+    "sanic",
+    "vllm",
+    "sglang",
+    "text-generation-launcher",
+    "text-embeddings-router",
+    "llama-server",
+];
+
+/// Lines on which somebody starts a server: `$ gunicorn app:app -w 4`, `+ exec uvicorn app:app --reload`.
+fn typed(source: &str, text: &str) -> Vec<Container> {
+    let commands = (1..).zip(text.lines()).filter_map(|(number, line)| {
+        let line = line.trim_start();
+        let prompted = PROMPTS.iter().find_map(|prompt| line.strip_prefix(prompt));
+        let words: Vec<&str> = prompted?.split_whitespace().collect();
+        let is_server = |word: &&str| SERVERS.contains(&word.rsplit('/').next().unwrap_or_default());
+        // Behind variables, `exec`, `python -m` and the like.
+        let at = words.iter().take(8).position(|word| is_server(&word))?;
+        let is_of_shell = |word: &&str| {
+            word.contains('=')
+                || matches!(*word, "exec" | "sudo" | "nohup" | "time" | "uv" | "run" | "poetry" | "-m")
+                || word.rsplit('/').next().is_some_and(|name| name.starts_with("python"))
+        };
+        if !words[..at].iter().all(|word| is_of_shell(&word)) {
+            return None;
+        }
+        let env = words[..at].iter().filter_map(|word| word.split_once('='));
+        Some(Container {
+            name: "command".to_owned(),
+            source: source.to_owned(),
+            line: number,
+            command: words[at..].iter().map(|word| (*word).to_owned()).collect(),
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            has_lasting_volume: true,
+            ..Container::default()
+        })
+    });
+    commands.take(COMMANDS).collect()
 }
 
 /// `ExecStart=` of a `[Service]`.
@@ -92,27 +151,44 @@ mod tests {
     #[test]
     fn a_unit_and_a_dockerfile_are_read() {
         let unit = "[Service]\n# loading takes 3 minutes\nEnvironment=A=1\nTimeoutStartSec=1min\nExecStart=/bin/serve --reload\n";
-        let read = containers("a.service", unit).unwrap();
+        let read = containers("a.service", unit).remove(0);
         assert_eq!(read.command, ["/bin/serve", "--reload"]);
         assert_eq!((read.line, read.manager_timeout_s), (5, Some(60.0)));
         assert_eq!(read.start_s, Some(180.0));
         assert_eq!(read.env, [("A".to_owned(), "1".to_owned())]);
         let image = "# x\nFROM a:1\nENV B=2\nCMD [\"gunicorn\", \"-w\", \"4\", \"a:b\"]\n";
-        let read = containers("Dockerfile", image).unwrap();
+        let read = containers("Dockerfile", image).remove(0);
         assert_eq!(read.command, ["gunicorn", "-w", "4", "a:b"]);
         assert_eq!(read.env, [("B".to_owned(), "2".to_owned())]);
     }
 
     #[test]
+    fn a_command_is_read_where_somebody_typed_it() {
+        for (line, command) in [
+            ("$ gunicorn a:b -w 4", "gunicorn a:b -w 4"),
+            ("+ exec uvicorn a:b --reload", "uvicorn a:b --reload"),
+            ("web: X=1 python -m uvicorn a:b", "uvicorn a:b"),
+            ("command=/venv/bin/gunicorn a:b", "/venv/bin/gunicorn a:b"),
+        ] {
+            let read = containers("x.log", line).remove(0);
+            assert_eq!(read.command.join(" "), command, "{line}");
+        }
+    }
+
+    #[test]
     fn other_texts_start_nothing() {
         for text in [
+            "gunicorn -w 4 is what we run",
+            "$ pip install gunicorn",
+            "# we tried uvicorn with four workers",
+            "$ journalctl -u gunicorn",
             "",
             "INFO ExecStart=/a",
             "FROM a",
             "CMD x",
             "[Service]\nType=simple",
         ] {
-            assert_eq!(containers("x.log", text), None, "{text}");
+            assert_eq!(containers("x.log", text), [], "{text}");
         }
     }
 }

@@ -223,9 +223,9 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
 }
 
 /// What stands in front of such a number.
-const BEFORE: [&str; 12] = [
+const BEFORE: [&str; 16] = [
     "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "worker#", "process ", "child ",
-    "[w", "] w ",
+    "[w", "] w ", "child(", "worker(", "process(", "pid(",
 ];
 
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
@@ -245,7 +245,16 @@ pub(crate) fn process(text: &str) -> Option<u64> {
         let is_closed = open != "[" || rest.starts_with(']');
         number.parse().ok().filter(|_| is_closed)
     });
-    told.or_else(|| instance(text))
+    told.or_else(|| instance(text)).or_else(|| leading(text))
+}
+
+/// `p31 reading …`, `w2: …`, `worker3 | …`: the first word is a short name and a number.
+fn leading(text: &str) -> Option<u64> {
+    const NAMES: [&str; 8] = ["p", "w", "pid", "worker", "proc", "child", "wrk", "rank"];
+    let first = text.split([' ', ':', '|', ']', ')']).next()?;
+    let name = first.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = first[name.len()..].parse().ok()?;
+    NAMES.contains(&name).then_some(number)
 }
 
 /// `[entry:service:2]`: one of several that a server runs of one kind.
@@ -437,12 +446,15 @@ fn behind_name(after: &str) -> &str {
 
 /// Whether threads are told that do not outnumber the processors told beside them.
 pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
-    let near = |words: &[&str]| {
+    let beside = |words: &[&str], is_behind: bool| {
         let at = words.iter().find_map(|word| text.find(word))?;
-        numbers.iter().min_by_key(|(place, _)| place.abs_diff(at))
+        let by = |(place, _): &&(usize, u64)| (is_behind && *place < at, place.abs_diff(at));
+        numbers.iter().filter(|(_, number)| *number > 0).min_by_key(by)
     };
-    let limit = near(&["quota", "limit", "cgroup"]).or_else(|| near(&["cpu", "core"]));
-    let pair = near(&["thread"]).zip(limit);
+    // A limit is told behind its name.
+    let near = |words: &[&str]| beside(words, true);
+    let limit = near(&["quota", "limit", "cgroup", "container has", "pod has", "may use"]).or_else(|| near(&["cpu", "core"]));
+    let pair = beside(&["thread"], false).zip(limit);
     pair.is_some_and(|(threads, processors)| threads.0 != processors.0 && threads.1 <= processors.1)
 }
 

@@ -203,7 +203,6 @@ pub(super) const RULES: &[Rule] = &[
         means: Meaning::Names(Cause::DeviceFallback),
         confidence: 0.75,
         says: &[
-            "library=cpu + inference compute",
             "no cuda gpus are available",
             "could not select device driver",
             "not compiled with cuda support",

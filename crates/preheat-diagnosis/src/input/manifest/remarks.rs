@@ -30,7 +30,7 @@ const OTHERS: [&str; 14] = [
 /// The longest start that a comment tells, in seconds.
 pub(in crate::input) fn start_s(document: &str) -> Option<f64> {
     let told = document.lines().filter_map(|line| {
-        let (_, remark) = line.split_once('#')?;
+        let (_, remark) = line.split_once('#').or_else(|| annotation(line))?;
         let remark = text::normal(remark);
         let has = |words: &[&str]| words.iter().any(|word| remark.contains(word));
         let is_start = has(&STARTING) && !has(&OTHERS);
@@ -41,6 +41,18 @@ pub(in crate::input) fn start_s(document: &str) -> Option<f64> {
         longest.filter(|_| is_start)
     });
     told.reduce(f64::max).map(|ms| ms / 1e3)
+}
+
+/// `example.org/measured-start: "p95 210s"`: a note of somebody who measured, as key and value.
+fn annotation(line: &str) -> Option<(&str, &str)> {
+    const MEASURED: [&str; 8] = [
+        "measured", "observed", "typical", "cold-start", "cold_start", "coldStart", "start-time",
+        "load-time",
+    ];
+    let (key, value) = line.split_once(':')?;
+    let is_note = value.contains(['"', '\'']) || key.contains('/');
+    let is_measured = MEASURED.iter().any(|word| key.contains(word));
+    (is_note && is_measured).then(|| ("", line.trim()))
 }
 
 #[cfg(test)]
@@ -59,6 +71,8 @@ mod tests {
                 Some(110.0),
             ),
             ("# ready after 40 s\n# with warm-up 1m30s", Some(90.0)),
+            ("  a.io/measured-start: \"p95 210s (n=12)\"", Some(210.0)),
+            ("  a.io/startup-timeout: \"210s\"", None),
             ("# keep-alive 75 s, ready or not", None),
             ("# wait 30 s before a stop", None),
             ("periodSeconds: 30", None),

@@ -36,6 +36,16 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "huggingface_hub.errors.HfHubHTTPError: 401 Client Error: Unauthorized for url: https://huggingface.co/acme/ner/resolve/main/config.json",
         counter: "INFO HEAD https://huggingface.co/acme/ner/resolve/main/adapter_config.json 404 Not Found",
     },
+    Rule {
+        means: Meaning::Names(Cause::LoadFailure),
+        confidence: 0.8,
+        says: &["s3://", "gs://", "az://", "abfs://", "minio", "bucket"],
+        pairs: &[],
+        except: &["image", "post /", "request ", "adapter", "dataset", "retrying in", "upload", "fallback", "photo"],
+        beside: Beside::All(&[REFUSED, REPORTED, THINGS]),
+        example: "ERROR fetching s3://acme-ml/ranker/31/model.bin: An error occurred (403): Forbidden",
+        counter: "ERROR thumbnail of s3://photos/1.jpg: access denied",
+    },
     // What it consists of is not as it must be, and somebody ends for that.
     Rule {
         means: Meaning::Names(Cause::LoadFailure),
@@ -92,10 +102,6 @@ const FROM: &[&str] = &[
     "from hub",
     "on hub",
     "hub:",
-    "s3://",
-    "gs://",
-    "az://",
-    "abfs://",
     "headobject",
     "getobject",
     "model registry",

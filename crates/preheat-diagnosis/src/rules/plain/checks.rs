@@ -195,7 +195,10 @@ const SHOULD_BE: &[&str] = &[
 const IS_NOT: &[&str] = &[
     "differs",
     "differ ",
-    "deviat",
+    "deviates",
+    "deviate ",
+    "deviated",
+    "deviating",
     "mismatch",
     "wrong",
     "got ",

@@ -18,6 +18,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "stub process",
             "not restart",
             "dependency failed",
+            "is off",
             "redis",
             "postgres",
             "mysql",
@@ -73,6 +74,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         confidence: 0.8,
         says: &[
             "startup probe + exhausted",
+            "failed configured startup probe",
             "startup probe + sigterm",
             "startup probe + used up",
             "startup probe + ran out",

@@ -95,7 +95,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "cargo watch",
         ],
         pairs: &[],
-        except: &["is off", "disabled", "hot reload of model", "model", "config", "tls", "certificate"],
+        except: &["is off", "disabled", "hot reload of model", "reloading model", "config", "tls", "certificate"],
         beside: Beside::Anything,
         example: "WARNING: Running with reload enabled: watching /app",
         counter: "INFO auto-reload: disabled",
