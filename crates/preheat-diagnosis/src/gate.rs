@@ -11,6 +11,9 @@ use super::{Diagnosis, Evidence};
 /// So many lines behind the last word of a try, an error is still that try's.
 const NEARBY: u64 = 40;
 
+/// The same where the word may be one of something else.
+const CLOSE: u64 = 3;
+
 /// Confidence where the door is said, or seen, to stay shut for it.
 const SHUT: f64 = 0.75;
 
@@ -64,8 +67,11 @@ pub(crate) struct Gate {
     tried: Option<u64>,
     /// An answer was wrong, or did not come.
     failed: Option<Evidence>,
+    /// The line that last may have.
+    may_try: Option<u64>,
     /// It was said to be that of a try.
     is_of_try: bool,
+    may_be_of_try: bool,
     is_over: bool,
 }
 
@@ -75,6 +81,11 @@ impl Gate {
         self.tried.is_some_and(near)
     }
 
+    fn may_be_trying(&self, line: u64) -> bool {
+        let near = |tried: u64| line.saturating_sub(tried) <= CLOSE;
+        self.is_trying(line) || self.may_try.is_some_and(near)
+    }
+
     /// It opens, or serves: whatever went wrong did not keep it from that.
     pub(crate) fn opens(&mut self) {
         (self.failed, self.is_over) = (None, true);
@@ -82,7 +93,7 @@ impl Gate {
 
     /// Another process begins.
     pub(crate) fn begins(&mut self) {
-        (self.tried, self.is_over) = (None, false);
+        (self.tried, self.may_try, self.is_over) = (None, None, false);
     }
 }
 
@@ -98,14 +109,18 @@ impl Diagnosis {
         if line.has(Mark::Checks) {
             gate.tried = Some(number);
         }
-        let is_trying = gate.is_trying(number);
+        if line.has(Mark::MayCheck) {
+            gate.may_try = Some(number);
+        }
+        let (is_trying, may_be) = (gate.is_trying(number), gate.may_be_trying(number));
         let is_named = line.names_a_cause() && !line.names(Cause::LoadFailure);
         let is_none = NONE.iter().any(|none| line.text.contains(none)) || counts_all(line.text);
         let is_named = is_named || is_none;
-        let is_wrong = line.has(Mark::Deviates) || (is_trying && tells_an_error(line.text));
-        let is_raised = is_trying && line.names(Cause::LoadFailure);
+        let is_wrong = line.has(Mark::Deviates) || (may_be && tells_an_error(line.text));
+        let is_raised = line.names(Cause::LoadFailure);
         if is_wrong && !is_named && !is_raised && (gate.failed.is_none() || is_trying) {
             gate.is_of_try |= is_trying;
+            gate.may_be_of_try |= may_be;
             gate.failed.get_or_insert_with(|| line.evidence.clone());
         }
         // Said of the door in so many words, right behind a try, and no other reason given.
@@ -114,7 +129,8 @@ impl Diagnosis {
             gate.is_of_try = true;
             gate.failed = Some(line.evidence.clone());
         }
-        if is_shut || line.has(Mark::Died) {
+        let is_of_try = gate.is_of_try;
+        if is_shut || (line.has(Mark::Died) && is_of_try) {
             self.shut(stream, &line.evidence);
         }
         // What was under way did not come to its end.
@@ -125,8 +141,10 @@ impl Diagnosis {
 
     /// The door is shut; whether a try that failed is why.
     pub(super) fn shut(&mut self, stream: &mut Stream, evidence: &Evidence) {
+        let is_loads = !stream.failures.are_none();
         let gate = &mut stream.gate;
-        if gate.is_over || !gate.is_of_try {
+        let is_tries = gate.is_of_try || (gate.may_be_of_try && !is_loads);
+        if gate.is_over || !is_tries {
             return;
         }
         if let Some(failed) = gate.failed.take() {

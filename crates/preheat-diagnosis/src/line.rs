@@ -19,7 +19,9 @@ use crate::timeline::Place;
 use amount::Amount;
 use phrases::{Hit, Phrases};
 use readiness::says_ready;
-use wording::{fetches, is_denied, is_help, is_of_tools, says_killed, skips_warmup};
+use wording::{
+    fetches, is_denied, is_help, is_of_tools, multiplies, says_killed, skips_warmup,
+};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -66,7 +68,7 @@ impl<'a> Plain<'a> {
 /// Every rule that holds for a line, and what only a line as a whole tells.
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
-    hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit.at, hit.end));
+    hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
     if has(Part::Weights) && are_of_another(has(Part::Download), has(Part::Tokenizer), text) {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
@@ -79,6 +81,9 @@ fn hits(text: &str) -> Vec<Hit> {
     }
     if skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    if multiplies(text) {
+        hits.push(Hit::names(Cause::DoubleLoadWorkers, 0.75));
     }
     if fetches(text) {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));

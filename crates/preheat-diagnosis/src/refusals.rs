@@ -12,7 +12,8 @@ use super::{Diagnosis, Evidence};
 const PORTS: usize = 32;
 
 /// Words of whoever waits for a server, or watches it.
-const ASKING: [&str; 20] = [
+const ASKING: [&str; 21] = [
+    "client",
     "retries",
     "establish",
     "connect to",

@@ -104,6 +104,8 @@ pub enum Mark {
     Pulling,
     /// A server tries itself out before it opens.
     Checks,
+    /// The same, or something else.
+    MayCheck,
     /// An answer is not what it should be.
     Deviates,
     /// The door stays shut.

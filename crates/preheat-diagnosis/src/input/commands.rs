@@ -16,7 +16,8 @@ pub(super) fn containers(source: &str, text: &str) -> Vec<Container> {
 const COMMANDS: usize = 16;
 
 /// What stands in front of a command: a prompt, a shell that tells what it runs, a process's name.
-const PROMPTS: [&str; 10] = [
+const PROMPTS: [&str; 15] = [
+    "command: ", "cmd: ", "entrypoint: ", "exec: ", "run: ",
     "$ ", "+ ", "# ", "> ", "web: ", "release: ", "worker: ", "api: ", "command=", "CMD ",
 ];
 

@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
+use super::phrases::Hit;
 use super::text::digits;
+use crate::cause::Cause;
+use crate::rules::Meaning;
 
 /// What a line says of the work that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +226,8 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
 }
 
 /// What stands in front of such a number.
-const BEFORE: [&str; 16] = [
+const BEFORE: [&str; 18] = [
+    "proc ", "child#",
     "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "worker#", "process ", "child ",
     "[w", "] w ", "child(", "worker(", "process(", "pid(",
 ];
@@ -241,11 +245,40 @@ pub(crate) fn process(text: &str) -> Option<u64> {
     let told = places.into_iter().find_map(|(open, end)| {
         let open = BEFORE[open];
         let (number, rest) = digits(&text[end..]);
+        // `worker-a`, `worker-b`
+        if open == "worker "
+            && let Some(letter) = lone_letter(&text[end..])
+        {
+            return Some(letter);
+        }
         // `[00:03<00:02` is a progress bar's clock.
         let is_closed = open != "[" || rest.starts_with(']');
         number.parse().ok().filter(|_| is_closed)
     });
     told.or_else(|| instance(text)).or_else(|| leading(text))
+}
+
+/// A letter that stands alone, as the number that it has among others.
+fn lone_letter(text: &str) -> Option<u64> {
+    let mut bytes = text.bytes();
+    let letter = bytes.next().filter(u8::is_ascii_lowercase)?;
+    let is_alone = bytes.next().is_some_and(|next| matches!(next, b']' | b':' | b'|' | b')'));
+    is_alone.then(|| u64::from(letter))
+}
+
+/// Whether a size is told several times over, once for each process: `8 workers x 2.2 gb`.
+pub(crate) fn multiplies(text: &str) -> bool {
+    const PROCESSES: [&str; 4] = ["worker", "process", "children", "forks"];
+    let Some((before, behind)) = text.split_once(" x ").or_else(|| text.split_once(" × ")) else {
+        return false;
+    };
+    let is_size = {
+        let number = behind.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let unit = number.trim_start();
+        number.len() < behind.len() && ["gb", "gib", "mb", "mib"].iter().any(|u| unit.starts_with(u))
+    };
+    let is_counted = before.contains(|c: char| c.is_ascii_digit());
+    is_size && is_counted && PROCESSES.iter().any(|word| text.contains(word))
 }
 
 /// `p31 reading …`, `w2: …`, `worker3 | …`: the first word is a short name and a number.
@@ -324,7 +357,10 @@ const DENIED_WITHIN: usize = 48;
 
 /// Whether what a line names at a place did not happen: it is counted and the count is zero
 /// (`failed=0`), or the words before it are those of release notes and advice.
-pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
+pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
+    let (at, end) = (hit.at, hit.end);
+    // That there is no device is what this one is about.
+    let is_of_absence = hit.means == Meaning::Names(Cause::DeviceFallback);
     let from = text.floor_char_boundary(at.saturating_sub(DENIED_WITHIN));
     let to = text.floor_char_boundary(at + DENIED_WITHIN);
     let before = text[from..at].rsplit(". ").next().unwrap_or_default();
@@ -342,7 +378,7 @@ pub(crate) fn is_denied(text: &str, at: usize, end: usize) -> bool {
     is_total
         || text.starts_with("fix ")
         || DENYING.iter().any(|word| before.contains(word))
-        || is_nothing
+        || (is_nothing && !is_of_absence)
         || is_conditional(text, at)
         || within.contains(" no longer ")
         || (has_value && is_none)

@@ -34,6 +34,10 @@ impl Failures {
         self.overcome.extend(retried.into_iter().take(room));
     }
 
+    pub(crate) fn are_none(&self) -> bool {
+        self.all.is_empty() && self.retried.is_empty()
+    }
+
     pub(crate) fn is_overcome(&self, failure: &Evidence) -> bool {
         self.overcome.contains(failure)
     }

@@ -223,6 +223,8 @@ const UNSOUND: &[&str] = &[
     "not a valid",
     "cannot be read",
     "bad ",
+    "but no ",
+    "no *.",
 ];
 
 const ENDS: &[&str] = &[

@@ -133,6 +133,32 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "parent: child 12 has been silent for 31 s (limit 30), SIGKILL; it was at \"loading tensor 81\"",
         counter: "parent: child 12 has been silent for 31 s (limit 60), still loading",
     },
+    // It never passed, and is given up for that.
+    Rule {
+        means: Meaning::Names(Cause::ProbeWindow),
+        confidence: 0.75,
+        says: &[
+            "not passing within",
+            "not pass within",
+            "not healthy within",
+            "not become healthy within",
+            "not healthy after",
+            "never became healthy",
+            "never became ready",
+            "never turned healthy",
+            "never went healthy",
+            "failed to become healthy",
+            "did not turn healthy",
+        ],
+        pairs: &[],
+        except: &["worker", "database", "redis", "postgres", "progressdeadlineexceeded"],
+        beside: Beside::All(&[&[
+            "rolling back", "rolled back", "failed", "terminat", "stop", "kill", "deploy", "replicas",
+            "abort", "gave up", "giving up", "cancel",
+        ]]),
+        example: "deployment failed: health check /ready not passing within 300s, rolling back",
+        counter: "health check /ready not passing within 300s counts as an incident",
+    },
     // Managers' own words for a start that took too long.
     Rule {
         means: Meaning::Names(Cause::WorkerTimeout),
@@ -306,6 +332,7 @@ const UNWELL: &[&str] = &[
     "httpok",
     "probefailure",
     "elb health check",
+    "health probe",
 ];
 
 /// It is ended for that, and most often started again.
@@ -391,6 +418,9 @@ const PATIENCE: &[&str] = &[
     "deadline exceeded",
     "exceeded its deadline",
     "too slow to start",
+    "did not become responsive",
+    "did not become ready",
+    "did not get ready",
     "over limit",
     "limit exceeded",
     "patience",
@@ -426,6 +456,8 @@ const LOADS: &[&str] = &[
     "startup",
     "starting",
     "start up",
+    "to start",
+    "start in",
     "spawn",
     "init ",
     "model",

@@ -145,6 +145,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "pullstoppedat",
             "image arrived",
             "image on node after",
+            "finished pulling image",
+            "image + gb in",
+            "image + gib in",
+            "layers of + complete",
         ],
         pairs: &[],
         except: &[
@@ -164,6 +168,27 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "containerd: Pulled image \"registry/x:1\" with image id \"sha256:1\", size \"11839870021\" in 3m47.8s",
         counter: "image pull policy: Always",
+    },
+    // By the address of a registry.
+    Rule {
+        means: Meaning::Names(Cause::ImagePullTime),
+        confidence: 0.7,
+        says: &["pulled "],
+        pairs: &[],
+        except: &["successfully", "already", "failed", "error", "model", "weights", "hf.co", "huggingface", "ollama", "by address"],
+        beside: Beside::All(&[REGISTRIES]),
+        example: "[14:03:55] pulled ghcr.io/acme/e:3",
+        counter: "[14:03:55] pulled 3 rows",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Pulling),
+        confidence: 1.0,
+        says: &["pulling "],
+        pairs: &[],
+        except: &["back off", "failed", "model", "weights", "hf.co", "huggingface", "ollama", "finished", "stop pulling"],
+        beside: Beside::All(&[REGISTRIES]),
+        example: "[14:00:02] pulling ghcr.io/acme/e:3",
+        counter: "[14:00:02] pulling model from s3",
     },
     Rule {
         means: Meaning::Marks(Mark::Pulling),
@@ -203,6 +228,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "socket + in use by",
             "wsaeaddrinuse",
             "hostport + clash",
+            "port + is not free",
+            "port + not free",
             "clash + hostport",
         ],
         pairs: &[],
@@ -211,6 +238,20 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: ":9000 belongs to pid 812 (old replica), new one cannot listen",
         counter: "port 8000 in use by pid 812, taking 8001 instead",
     },
+];
+
+const REGISTRIES: &[&str] = &[
+    "ghcr.io/",
+    "gcr.io/",
+    "quay.io/",
+    "docker.io/",
+    "nvcr.io/",
+    "azurecr.io/",
+    "docker.pkg.dev/",
+    "amazonaws.com/",
+    "registry",
+    ".azurecr.io",
+    ".amazonaws.com",
 ];
 
 const WAITS_FOR_A_PLACE: &[&str] = &[
@@ -231,6 +272,10 @@ const WAITS_FOR_A_PLACE: &[&str] = &[
     "waiting for capacity",
     "queue position",
     "no room for",
+    "cannot schedule",
+    "requeued",
+    "preempted",
+    "kept waiting",
 ];
 
 const NO_ROOM: &[&str] = &[
@@ -255,6 +300,10 @@ const NO_ROOM: &[&str] = &[
     "none free",
     "queue position",
     "taken by",
+    "max size",
+    "maximum size",
+    "at its maximum",
+    "largest free",
     "occupied",
 ];
 
@@ -300,5 +349,12 @@ const DENIED: &[&str] = &[
     "never pushed",
     "not pushed",
     "no such image",
+    "failing to pull",
+    "failed to pull",
+    "garbage collected",
+    "gone from",
+    "deleted from",
+    "no longer in",
+    "was removed",
     "credentials",
 ];

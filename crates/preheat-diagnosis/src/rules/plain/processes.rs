@@ -64,6 +64,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "auto reload: enabled",
             "auto reload: on",
             "auto reload=true",
+            "use reloader=true",
+            "use reloader: true",
             "autoreload: true",
             "autoreload=true",
             "autoreload is on",
@@ -243,6 +245,7 @@ const LOST: &[&str] = &[
     "serial",
     "one thread",
     "blocks forever",
+    "stall",
     "waits forever",
 ];
 
@@ -385,6 +388,9 @@ const ON_PROCESSOR: &[&str] = &[
     "ignored: this build",
     "cpuexecutionprovider",
     "on cores",
+    "to processor",
+    "cpu backend",
+    "cpu active",
     "host cores",
 ];
 
@@ -404,6 +410,8 @@ const IS_ABSENT: &[&str] = &[
     "not supported by",
     "has no cuda",
     "without cuda",
+    "without gpu",
+    "no cuda",
     "is older than",
     "too old",
     "does not see",

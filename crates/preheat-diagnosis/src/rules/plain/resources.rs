@@ -22,6 +22,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "failed to reserve + gib",
             "failed to reserve + mib",
             "could not reserve + gib",
+            "needs + vram + free",
+            "needs + of vram",
+            "container limit + reached",
         ],
         pairs: &[],
         except: &[
