@@ -46,6 +46,33 @@ const NONE: [&str; 19] = [
 /// Whoever leaves may do so for any reason.
 const LEAVING: [&str; 6] = ["exit", "giving up", "gave up", "gives up", "sigterm", "cannot"];
 
+/// Whether a line counts what went wrong, and nothing did.
+pub(super) fn is_well(text: &str) -> bool {
+    NONE.iter().any(|none| text.contains(none)) || counts_all(text) || counts_none(text)
+}
+
+/// `errors 0`, `failed: 0`.
+fn counts_none(text: &str) -> bool {
+    ["errors", "error", "failed", "failures"].iter().any(|word| {
+        text.match_indices(word).any(|(at, _)| {
+            let count = text[at + word.len()..].trim_start_matches([' ', '=', ':', '"']);
+            count
+                .strip_prefix('0')
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'))
+        })
+    })
+}
+
+/// Whether somebody is said to be ready, in whatever sentence.
+fn is_ready(text: &str) -> bool {
+    const NOT: [&str; 11] = [
+        "not ", "un", "until", "before", "when ", "once ", "if ", "never", "ready check", "ready gate",
+        "ready=0",
+    ];
+    text.split(' ').any(|word| word.trim_matches([':', ',', '.', ';', '!', '"']) == "ready")
+        && !NOT.iter().any(|word| text.contains(word))
+}
+
 /// `12 of 12`, `9/9`: nothing is missing.
 fn counts_all(text: &str) -> bool {
     let number = |word: &str| word.parse::<u64>().ok();
@@ -114,7 +141,11 @@ impl Diagnosis {
         }
         let (is_trying, may_be) = (gate.is_trying(number), gate.may_be_trying(number));
         let is_named = line.names_a_cause() && !line.names(Cause::LoadFailure);
-        let is_none = NONE.iter().any(|none| line.text.contains(none)) || counts_all(line.text);
+        let is_none = is_well(line.text);
+        if is_ready(line.text) && !is_shut {
+            gate.opens();
+            return;
+        }
         let is_named = is_named || is_none;
         let is_wrong = line.has(Mark::Deviates) || (may_be && tells_an_error(line.text));
         let is_raised = line.names(Cause::LoadFailure);

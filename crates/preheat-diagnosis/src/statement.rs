@@ -3,6 +3,7 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
+use super::gate::is_well;
 use super::lengths::Told;
 use super::line::phrases::Hit;
 use super::line::wording::{
@@ -18,6 +19,11 @@ const DEATHS: usize = 16;
 
 /// Pulling an image is worth a word from here on.
 const SLOW_PULL_MS: f64 = 10_000.0;
+
+/// Whether somebody warns of a module that is not there, and goes on without it.
+fn is_optional(text: &str) -> bool {
+    warns(text) && ["no module named", "importerror", "could not import"].iter().any(|w| text.contains(w))
+}
 
 /// Somebody serves all the same.
 const KEEPS: [&str; 8] = [
@@ -102,8 +108,11 @@ impl Diagnosis {
                 // What a request uses up, once others were served, is not the start's.
                 Cause::OutOfMemory => stream.is_steady() || line.has(Mark::Another),
                 Cause::LivenessKills => line.has(Mark::Another),
+                Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
-                Cause::LoadFailure => KEEPS.iter().any(|word| line.text.contains(word)),
+                Cause::LoadFailure => {
+                    KEEPS.iter().any(|word| line.text.contains(word)) || is_optional(line.text)
+                }
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };

@@ -1,12 +1,14 @@
 //! What a log comes to, from its lines to its findings.
 
 mod containers;
+mod events;
 mod failures;
 mod lives;
 mod loads;
 mod processes;
 mod requests;
 mod streams;
+mod tries;
 
 use super::sighting::EVIDENCE;
 use super::*;

@@ -370,6 +370,7 @@ pub(super) const RULES: &[Rule] = &[
             "exited with code",
             "worker exited",
             "terminated child process",
+            "died, killed by signal",
         ],
         pairs: &[],
         except: &[],

@@ -57,6 +57,32 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "level=fatal msg=\"model artifact signature invalid\" artifact=ranker:31",
         counter: "level=warn msg=\"model artifact signature missing, not enforced\"",
     },
+    // Links of a chain of errors tell at what somebody was.
+    Rule {
+        means: Meaning::Names(Cause::LoadFailure),
+        confidence: 0.7,
+        says: &[
+            "0: while",
+            "1: while",
+            "2: while",
+            "caused by: while",
+            "caused by: failed to",
+            "caused by: could not",
+            "caused by: cannot",
+            "0: failed to",
+            "0: could not",
+            "1: failed to",
+            "1: could not",
+        ],
+        pairs: &[],
+        except: NOT_ITS_LOAD,
+        beside: Beside::All(&[
+            &["load", "restor", "read", "open", "deserial", "parse", "parsing", "mapping", "map "],
+            MADE_OF,
+        ]),
+        example: "    0: while restoring regressor \"basket-elasticity\"",
+        counter: "    0: while reading the request's body",
+    },
     Rule {
         means: Meaning::Names(Cause::LoadFailure),
         confidence: CONSEQUENCE,
@@ -170,6 +196,7 @@ const THINGS: &[&str] = &[
     "weights",
     "checkpoint",
     "artifact",
+    "artefact",
     "tensor",
     "tensors",
     "safetensors",
@@ -192,6 +219,32 @@ const THINGS: &[&str] = &[
     "classifier",
     "magic",
     "file header",
+];
+
+/// The same, and what a server may call what it serves.
+const MADE_OF: &[&str] = &[
+    "model",
+    "weights",
+    "checkpoint",
+    "artifact",
+    "artefact",
+    "tensor",
+    "safetensors",
+    "tokenizer",
+    "vocab",
+    ".onnx",
+    ".gguf",
+    ".bin",
+    "embedder",
+    "encoder",
+    "classifier",
+    "regressor",
+    "ranker",
+    "predictor",
+    "pipeline",
+    "forest",
+    "booster",
+    "network",
 ];
 
 const UNSOUND: &[&str] = &[
@@ -223,6 +276,9 @@ const UNSOUND: &[&str] = &[
     "not a valid",
     "cannot be read",
     "bad ",
+    "newer than",
+    "older than",
+    "too new",
     "but no ",
     "no *.",
 ];

@@ -102,6 +102,21 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "WARNING: Running with reload enabled: watching /app",
         counter: "INFO auto-reload: disabled",
     },
+    Rule {
+        means: Meaning::Names(Cause::DeviceFallback),
+        confidence: 0.85,
+        says: &[
+            "layers option will be ignored",
+            "not compiled with gpu offload",
+            "compiled without gpu offload",
+            "built without gpu offload",
+        ],
+        pairs: &[],
+        except: &[],
+        beside: Beside::Anything,
+        example: "warning: not compiled with GPU offload support, --gpu-layers option will be ignored",
+        counter: "load_tensors: offloaded 33/33 layers to GPU",
+    },
     // Asked for one device, got the other.
     Rule {
         means: Meaning::Names(Cause::DeviceFallback),
