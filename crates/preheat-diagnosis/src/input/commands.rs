@@ -1,15 +1,53 @@
 //! What starts a program outside of a manifest: units of systemd, Dockerfiles, Procfiles, and commands
 //! that somebody typed.
 
-use crate::Container;
+use crate::{Container, Probe, ProbeKind};
 use crate::line::{amount, text};
 
 use super::manifest::start_s;
 
 /// The container, or what is as good as one, that a text starts.
 pub(super) fn containers(source: &str, text: &str) -> Vec<Container> {
-    let one = unit(source, text).or_else(|| dockerfile(source, text));
+    let one = unit(source, text)
+        .or_else(|| dockerfile(source, text))
+        .or_else(|| deadline(source, text));
     one.map_or_else(|| typed(source, text), |one| vec![one])
+}
+
+/// How long a deployment may take to be healthy: `healthy_deadline` of a job, `grace_period` of a service's
+/// checks. It says something only where the start is known.
+fn deadline(source: &str, text: &str) -> Option<Container> {
+    let start = start_s(text)?;
+    let is_job = text.contains("job \"") && text.contains("task \"");
+    let is_app = text.contains("[http_service]") || text.contains("[[services]]");
+    let key = match (is_job, is_app) {
+        (true, _) => "healthy_deadline",
+        (_, true) => "grace_period",
+        _ => return None,
+    };
+    let numbered = (1..).zip(text.lines());
+    let mut told = numbered.filter_map(|(line, said)| {
+        let (_, behind) = said.split_once(key)?;
+        let value = behind.trim_start_matches([' ', '=', '"']);
+        let value = value.split('"').next()?;
+        let minutes = value.strip_suffix('m').and_then(|told| told.parse::<f64>().ok());
+        let window_s = minutes.map(|minutes| minutes * 60.0).or_else(|| seconds(value))?;
+        Some((line, window_s))
+    });
+    let (line, window_s) = told.next()?;
+    Some(Container {
+        name: key.to_owned(),
+        source: source.to_owned(),
+        line,
+        start_s: Some(start),
+        startup: Some(Probe {
+            kind: ProbeKind::Other,
+            window_s,
+            line,
+        }),
+        has_lasting_volume: true,
+        ..Container::default()
+    })
 }
 
 /// Commands of one text that are looked at.
@@ -161,6 +199,16 @@ mod tests {
         let read = containers("Dockerfile", image).remove(0);
         assert_eq!(read.command, ["gunicorn", "-w", "4", "a:b"]);
         assert_eq!(read.env, [("B".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
+    fn a_deadline_is_held_against_a_start_that_is_told() {
+        let job = "# needs 6 minutes to load\njob \"a\" {\n task \"b\" {}\n update { healthy_deadline = \"2m\" }\n}\n";
+        let read = containers("a.hcl", job).remove(0);
+        assert_eq!((read.line, read.startup.unwrap().window_s), (4, 120.0));
+        assert_eq!(containers("a.hcl", &job.replace("minutes", "files")), []);
+        let app = "# boots in about 140 s\n[http_service]\n[[http_service.checks]]\n grace_period = \"30s\"\n";
+        assert_eq!(containers("fly.toml", app)[0].startup.as_ref().unwrap().window_s, 30.0);
     }
 
     #[test]

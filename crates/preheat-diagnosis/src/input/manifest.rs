@@ -1,6 +1,8 @@
 //! Kubernetes manifests and Compose files → containers.
 
+mod composed;
 mod remarks;
+mod tasks;
 mod values;
 
 pub(super) use remarks::start_s;
@@ -13,8 +15,10 @@ use serde_json::Value;
 const DOCUMENTS: usize = 256;
 
 /// Kinds whose pods serve requests.
-const SERVING: [&str; 7] = [
+const SERVING: [&str; 9] = [
     "Deployment",
+    "Rollout",
+    "CloneSet",
     "StatefulSet",
     "DaemonSet",
     "ReplicaSet",
@@ -37,6 +41,7 @@ pub fn is_one(source: &str, text: &str) -> bool {
         .take(40)
         .any(key);
     (named && values::may_be(text))
+        || tasks::may_be(text)
         || keyed
             && (named
                 || text
@@ -58,7 +63,8 @@ pub fn containers(source: &str, text: &str) -> Vec<Container> {
         };
         let known = all.len();
         kubernetes(&value, &place, &mut all);
-        compose(&value, &place, &mut all);
+        composed::containers(&value, &place, &mut all);
+        tasks::containers(&value, &place, &mut all);
         if value["kind"].is_null() && value["services"].is_null() {
             values::containers(&value, &place, 0, &mut all);
         }
@@ -261,34 +267,6 @@ fn has_lasting_volume(spec: &Value, container: &Value) -> bool {
         || container["volumeMounts"]
             .as_array()
             .is_some_and(|mounts| mounts.iter().any(claimed))
-}
-
-fn compose(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
-    let Some(services) = value["services"].as_object() else {
-        return;
-    };
-    for (name, service) in services.iter().take(64) {
-        let line = place
-            .line(&format!("{name}:"), 0)
-            .unwrap_or(place.first_line);
-        all.push(Container {
-            name: name.clone(),
-            source: place.source.to_owned(),
-            line,
-            image: text(&service["image"]),
-            command: [&service["entrypoint"], &service["command"]]
-                .into_iter()
-                .flat_map(words)
-                .collect(),
-            env: environment(&service["environment"]),
-            cpu_limit: cpus(&text(&service["deploy"]["resources"]["limits"]["cpus"]))
-                .or_else(|| cpus(&text(&service["cpus"]))),
-            has_lasting_volume: service["volumes"]
-                .as_array()
-                .is_some_and(|volumes| !volumes.is_empty()),
-            ..Container::default()
-        });
-    }
 }
 
 /// A command as a list or as one string.

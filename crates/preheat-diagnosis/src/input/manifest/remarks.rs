@@ -4,7 +4,8 @@
 use crate::line::{amount, text};
 
 /// Words of a start.
-const STARTING: [&str; 11] = [
+const STARTING: [&str; 15] = [
+    "to read", "model takes", "model alone takes", "until it answers",
     "start", "cold", "load", "warm", "ready", "until", "up after", "boot", "reading", "captur",
     "come up",
 ];
@@ -49,6 +50,10 @@ fn annotation(line: &str) -> Option<(&str, &str)> {
         "measured", "observed", "typical", "cold-start", "cold_start", "coldStart", "start-time",
         "load-time",
     ];
+    // Of a unit.
+    if let Some(described) = line.trim_start().strip_prefix("Description=") {
+        return Some(("", described));
+    }
     let (key, value) = line.split_once(':')?;
     let is_note = value.contains(['"', '\'']) || key.contains('/');
     let is_measured = MEASURED.iter().any(|word| key.contains(word));
