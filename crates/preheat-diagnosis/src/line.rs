@@ -73,6 +73,7 @@ fn hits(text: &str) -> Vec<Hit> {
     if has(Part::Weights) && are_of_another(has(Part::Download), has(Part::Tokenizer), text) {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
+    keep_the_clearest(&mut hits);
     if says_ready(text) {
         hits.push(Hit::mark(Mark::Ready));
     }
@@ -89,6 +90,22 @@ fn hits(text: &str) -> Vec<Hit> {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
     }
     hits
+}
+
+/// Somebody ends what starts, and a line tells it of one: what a rule for a known sentence says counts more
+/// than what words of many kinds add up to.
+fn keep_the_clearest(hits: &mut Vec<Hit>) {
+    const ENDINGS: [Cause; 3] = [
+        Cause::ProbeWindow,
+        Cause::WorkerTimeout,
+        Cause::LivenessKills,
+    ];
+    let is_ending = |hit: &Hit| ENDINGS.iter().any(|cause| hit.means == Meaning::Names(*cause));
+    let endings = hits.iter().filter(|hit| is_ending(hit));
+    let Some(most) = endings.map(|hit| hit.confidence).reduce(f64::max) else {
+        return;
+    };
+    hits.retain(|hit| !is_ending(hit) || hit.confidence >= most);
 }
 
 /// Whether weights are named on a line that is about their download, that says that they are not there,

@@ -6,7 +6,9 @@ use super::line::text::digits;
 use super::{Diagnosis, Evidence};
 
 /// Words of threads that compute. Others wait most of the time.
-const COMPUTING: [&str; 22] = [
+const COMPUTING: [&str; 24] = [
+    "openmp",
+    "numba",
     "intra",
     "omp",
     "mkl",
@@ -48,7 +50,10 @@ const COUNTED: [&str; 12] = [
 ];
 
 /// Words of a limit that somebody else sets.
-const LIMITING: [&str; 17] = [
+const LIMITING: [&str; 20] = [
+    "fight for",
+    "compete for",
+    "squeezed",
     "cgroup",
     "quota",
     "cpu limit",

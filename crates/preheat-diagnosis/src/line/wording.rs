@@ -226,7 +226,8 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
 }
 
 /// What stands in front of such a number.
-const BEFORE: [&str; 18] = [
+const BEFORE: [&str; 23] = [
+    "[asgi ", "[wsgi ", "[web ", "[app ", "[srv ",
     "proc ", "child#",
     "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "worker#", "process ", "child ",
     "[w", "] w ", "child(", "worker(", "process(", "pid(",

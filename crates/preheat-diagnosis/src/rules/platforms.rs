@@ -66,6 +66,8 @@ pub(super) const RULES: &[Rule] = &[
         confidence: 0.9,
         says: &[
             "pull access denied",
+            "no such image",
+            "does not exist or no pull access",
             "response from daemon: get",
             "response from daemon + unauthorized",
             "manifests/ + unauthorized",

@@ -92,8 +92,9 @@ impl Loads {
 
     /// A process has ended: what another one loads takes its place.
     pub(crate) fn forget(&mut self, process: Option<u64>) {
-        self.over
-            .retain(|(known, ..)| process.is_some_and(|process| *known != process));
+        let is_another = |known: u64| process.is_some_and(|process| known != process);
+        self.over.retain(|(known, ..)| is_another(*known));
+        self.under_way.retain(|(known, _)| is_another(*known));
     }
 
     pub(crate) fn are_at_once(&self) -> bool {

@@ -93,6 +93,26 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "entrypoint: nothing to serve, stopping",
         counter: "entrypoint: nothing to serve until the first model is deployed",
     },
+    Rule {
+        means: Meaning::Names(Cause::LoadFailure),
+        confidence: 0.8,
+        says: &["ort no suchfile", "load: enoent", "model + enoent", "cannot find weights", "no weights for"],
+        pairs: &[],
+        except: &["optional", "fallback", "falling back", "adapter"],
+        beside: Beside::Anything,
+        example: "model.load: ENOENT, open '/m/rank.json'",
+        counter: "config: ENOENT, open '/etc/a.json', defaults used",
+    },
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: 0.8,
+        says: &["shot by kernel", "killed by kernel", "kernel killed", "ended by kernel", "kernel shot"],
+        pairs: &[],
+        except: &["kernel update"],
+        beside: Beside::All(&[&["gib", "gb", "memory", "mib", "mb"]]),
+        example: "process at 5.98 GiB of 6 GiB when it was shot by the kernel",
+        counter: "job killed by the kernel's watchdog",
+    },
     // Killed, and nobody says by whom.
     Rule {
         means: Meaning::Names(Cause::OutOfMemory),
@@ -219,6 +239,7 @@ const THINGS: &[&str] = &[
     "classifier",
     "magic",
     "file header",
+    "pipeline",
 ];
 
 /// The same, and what a server may call what it serves.
@@ -276,6 +297,7 @@ const UNSOUND: &[&str] = &[
     "not a valid",
     "cannot be read",
     "bad ",
+    "failed at",
     "newer than",
     "older than",
     "too new",

@@ -99,6 +99,11 @@ const TRIES: &[&str] = &[
     "warming",
     "prewarm",
     "priming",
+    "before it opens",
+    "check at boot",
+    "check at start",
+    "warm phase",
+    "first forward",
     "before opening",
     "before announcing",
     "before anybody",
@@ -166,6 +171,8 @@ const MAY_TRY: &[&str] = &[
     "probing",
     "exercise",
     "case ",
+    "shape ",
+    "shapes ",
 ];
 
 const NO_TRIES: &[&str] = &[
@@ -183,7 +190,6 @@ const NO_TRIES: &[&str] = &[
     "::test",
     "unit test",
     "load test",
-    "drift",
     "deprecat",
     "as expected",
 ];
@@ -228,6 +234,11 @@ const SHOULD_BE: &[&str] = &[
     "case",
     "clip",
     "query",
+    "bucket",
+    "shape",
+    "graph",
+    "floor",
+    "forward",
 ];
 
 const IS_NOT: &[&str] = &[
@@ -276,6 +287,9 @@ const IS_NOT: &[&str] = &[
     "too far",
     "off by",
     "garbage",
+    "blew up",
+    "blows up",
+    "cos ",
     "could not be",
     "raised",
     "threw",
@@ -378,6 +392,16 @@ const SHUT: &[&str] = &[
     "will not serve",
     "won't serve",
     "bleibt gesperrt",
+    "gate] closed",
+    "gate closed",
+    "gate: closed",
+    "door closed",
+    "readiness off",
+    "readiness: off",
+    "parked",
+    "> abort",
+    "exits 1",
+    "not adding",
     "answers 503",
     "considered broken",
     "leaving with status",

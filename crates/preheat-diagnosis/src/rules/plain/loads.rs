@@ -161,6 +161,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "mapping ",
             "mapped ",
             "created from",
+            "pulled in ",
             "built from",
             "opened ",
             "sentencetransformer ready",
@@ -169,6 +170,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         pairs: &[],
         except: &[
             "port mapping",
+            "log file",
             "connection",
             "socket",
             "pool",
