@@ -273,6 +273,9 @@ pub(crate) fn multiplies(text: &str) -> bool {
     let Some((before, behind)) = text.split_once(" x ").or_else(|| text.split_once(" × ")) else {
         return false;
     };
+    if ["buffer", "batch", "shape"].iter().any(|word| text.contains(word)) {
+        return false;
+    }
     let is_size = {
         let number = behind.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         let unit = number.trim_start();
