@@ -66,10 +66,11 @@ fn counts_none(text: &str) -> bool {
 /// Whether somebody is said to be ready, in whatever sentence.
 fn is_ready(text: &str) -> bool {
     const NOT: [&str; 11] = [
-        "not ", "un", "until", "before", "when ", "once ", "if ", "never", "ready check", "ready gate",
+        "not ", "unready", "until", "before", "when ", "once ", "if ", "never", "ready check", "ready gate",
         "ready=0",
     ];
-    text.split(' ').any(|word| word.trim_matches([':', ',', '.', ';', '!', '"']) == "ready")
+    text.contains("ready")
+        && text.split(' ').any(|word| word.trim_matches([':', ',', '.', ';', '!', '"']) == "ready")
         && !NOT.iter().any(|word| text.contains(word))
 }
 
@@ -113,6 +114,22 @@ impl Gate {
         self.is_trying(line) || self.may_try.is_some_and(near)
     }
 
+    /// Whether a line that reports something tells of the try's failure.
+    fn is_wrong(&mut self, line: &Parsed<'_>, [is_trying, may_be]: [bool; 2]) -> bool {
+        let is_shut = line.has(Mark::Withheld);
+        let is_odd = line.has(Mark::Deviates) || (may_be && tells_an_error(line.text));
+        if is_odd && !line.names(Cause::LoadFailure) && (self.failed.is_none() || is_trying) {
+            self.is_of_try |= is_trying;
+            self.may_be_of_try |= may_be;
+            return true;
+        }
+        // Said of the door in so many words, right behind a try, and no other reason given.
+        let is_leaving = || LEAVING.iter().any(|word| line.text.contains(word));
+        let is_said = is_shut && is_trying && !is_leaving();
+        self.is_of_try |= is_said && self.failed.is_none();
+        is_said
+    }
+
     /// It opens, or serves: whatever went wrong did not keep it from that.
     pub(crate) fn opens(&mut self) {
         (self.failed, self.is_over) = (None, true);
@@ -132,7 +149,6 @@ impl Diagnosis {
             return;
         }
         let number = line.evidence.line;
-        let is_shut = line.has(Mark::Withheld);
         if line.has(Mark::Checks) {
             gate.tried = Some(number);
         }
@@ -140,25 +156,22 @@ impl Diagnosis {
             gate.may_try = Some(number);
         }
         let (is_trying, may_be) = (gate.is_trying(number), gate.may_be_trying(number));
-        let is_named = line.names_a_cause() && !line.names(Cause::LoadFailure);
-        let is_none = is_well(line.text);
-        if is_ready(line.text) && !is_shut {
+        let (is_shut, is_odd) = (line.has(Mark::Withheld), line.has(Mark::Deviates));
+        if !(may_be || is_shut || is_odd || gate.failed.is_some()) {
+            return;
+        }
+        if !is_shut && is_ready(line.text) {
             gate.opens();
             return;
         }
-        let is_named = is_named || is_none;
-        let is_wrong = line.has(Mark::Deviates) || (may_be && tells_an_error(line.text));
-        let is_raised = line.names(Cause::LoadFailure);
-        if is_wrong && !is_named && !is_raised && (gate.failed.is_none() || is_trying) {
-            gate.is_of_try |= is_trying;
-            gate.may_be_of_try |= may_be;
-            gate.failed.get_or_insert_with(|| line.evidence.clone());
-        }
-        // Said of the door in so many words, right behind a try, and no other reason given.
-        let is_said = is_shut && is_trying && !is_named && !LEAVING.iter().any(|word| line.text.contains(word));
-        if is_said && gate.failed.is_none() {
-            gate.is_of_try = true;
-            gate.failed = Some(line.evidence.clone());
+        let is_known = line.names_a_cause() && !line.names(Cause::LoadFailure);
+        if is_shut || is_odd || (may_be && tells_an_error(line.text)) {
+            // Another cause explains it, or nothing is wrong after all.
+            let is_explained = is_known || is_well(line.text);
+            let is_wrong = !is_explained && gate.is_wrong(line, [is_trying, may_be]);
+            if is_wrong && gate.failed.is_none() {
+                gate.failed = Some(line.evidence.clone());
+            }
         }
         let is_of_try = gate.is_of_try;
         if is_shut || (line.has(Mark::Died) && is_of_try) {

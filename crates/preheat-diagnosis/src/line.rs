@@ -40,7 +40,7 @@ impl<'a> Plain<'a> {
     /// nothing, and a call says nothing without its time.
     pub(crate) fn matters(&self, has_times: bool) -> bool {
         self.hits.iter().any(|hit| match hit.means {
-            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest) => false,
+            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several) => false,
             Meaning::Marks(Mark::Call) => has_times,
             _ => true,
         })
@@ -83,7 +83,7 @@ fn hits(text: &str) -> Vec<Hit> {
     if skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
     }
-    if multiplies(text) {
+    if hits.iter().any(|hit| hit.means == Meaning::Marks(Mark::Several)) && multiplies(text) {
         hits.push(Hit::names(Cause::DoubleLoadWorkers, 0.75));
     }
     if fetches(text) {

@@ -114,6 +114,8 @@ pub enum Mark {
     Another,
     /// Something is loaded, and somebody may wait for it.
     Loads,
+    /// Several processes of one kind.
+    Several,
     /// A scale-up begins that is to bring a node.
     ScaledUp,
     /// A replica got a place.

@@ -35,7 +35,7 @@ impl Hit {
     pub(crate) fn may_matter_alone(&self) -> bool {
         !matches!(
             self.means,
-            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest)
+            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several)
         )
     }
 

@@ -269,7 +269,6 @@ fn lone_letter(text: &str) -> Option<u64> {
 
 /// Whether a size is told several times over, once for each process: `8 workers x 2.2 gb`.
 pub(crate) fn multiplies(text: &str) -> bool {
-    const PROCESSES: [&str; 4] = ["worker", "process", "children", "forks"];
     let Some((before, behind)) = text.split_once(" x ").or_else(|| text.split_once(" × ")) else {
         return false;
     };
@@ -282,7 +281,7 @@ pub(crate) fn multiplies(text: &str) -> bool {
         number.len() < behind.len() && ["gb", "gib", "mb", "mib"].iter().any(|u| unit.starts_with(u))
     };
     let is_counted = before.contains(|c: char| c.is_ascii_digit());
-    is_size && is_counted && PROCESSES.iter().any(|word| text.contains(word))
+    is_size && is_counted
 }
 
 /// `p31 reading …`, `w2: …`, `worker3 | …`: the first word is a short name and a number.

@@ -50,10 +50,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::LoadFailure),
         confidence: 0.75,
-        says: THINGS,
+        says: ENDS,
         pairs: &[],
         except: NOT_ITS_LOAD,
-        beside: Beside::All(&[UNSOUND, ENDS]),
+        beside: Beside::All(&[UNSOUND, THINGS]),
         example: "level=fatal msg=\"model artifact signature invalid\" artifact=ranker:31",
         counter: "level=warn msg=\"model artifact signature missing, not enforced\"",
     },

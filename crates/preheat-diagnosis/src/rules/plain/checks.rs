@@ -28,10 +28,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Deviates),
         confidence: 1.0,
-        says: SHOULD_BE,
+        says: IS_NOT,
         pairs: &[],
         except: NO_TRIES,
-        beside: Beside::All(&[IS_NOT]),
+        beside: Beside::All(&[SHOULD_BE]),
         example: "sentence 4: expected class \"refund\", model says \"praise\"",
         counter: "sentence 4: class \"refund\", as expected",
     },

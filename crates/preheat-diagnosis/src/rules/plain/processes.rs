@@ -2,7 +2,7 @@
 //! words.
 
 use super::super::super::cause::Cause;
-use super::super::{Beside, Meaning, Rule};
+use super::super::{Beside, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
@@ -44,6 +44,16 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::All(&[TOKENIZING, LOST]),
         example: "child 31: tokenizer's rayon pool is gone after fork, encoding single-threaded",
         counter: "tokenizer threads made in each child after fork",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Several),
+        confidence: 1.0,
+        says: &["workers", "processes", "children", "forks"],
+        pairs: &[],
+        except: &[],
+        beside: Beside::Anything,
+        example: "4 x 2.9 GB, because of --workers 4",
+        counter: "2.9 GB, one process",
     },
     Rule {
         means: Meaning::Names(Cause::DoubleLoadWorkers),
@@ -141,7 +151,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::DeviceFallback),
         confidence: 0.75,
-        says: DEVICE_NAMES,
+        says: ON_PROCESSOR,
         pairs: &[],
         except: &[
             "as requested",
@@ -167,7 +177,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "on cuda",
             "using cuda",
         ],
-        beside: Beside::All(&[IS_ABSENT, ON_PROCESSOR]),
+        beside: Beside::All(&[IS_ABSENT, DEVICE_NAMES]),
         example: "DEVICE=gpu but /dev/nvidia0 is not there -> cpu",
         counter: "no GPU on this box, as planned; int8 model on CPU",
     },
