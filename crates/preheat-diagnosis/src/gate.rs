@@ -44,7 +44,14 @@ const NONE: [&str; 19] = [
 ];
 
 /// Whoever leaves may do so for any reason.
-const LEAVING: [&str; 6] = ["exit", "giving up", "gave up", "gives up", "sigterm", "cannot"];
+const LEAVING: [&str; 6] = [
+    "exit",
+    "giving up",
+    "gave up",
+    "gives up",
+    "sigterm",
+    "cannot",
+];
 
 /// Whether a line counts what went wrong, and nothing did.
 pub(super) fn is_well(text: &str) -> bool {
@@ -53,24 +60,37 @@ pub(super) fn is_well(text: &str) -> bool {
 
 /// `errors 0`, `failed: 0`.
 fn counts_none(text: &str) -> bool {
-    ["errors", "error", "failed", "failures"].iter().any(|word| {
-        text.match_indices(word).any(|(at, _)| {
-            let count = text[at + word.len()..].trim_start_matches([' ', '=', ':', '"']);
-            count
-                .strip_prefix('0')
-                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'))
+    ["errors", "error", "failed", "failures"]
+        .iter()
+        .any(|word| {
+            text.match_indices(word).any(|(at, _)| {
+                let count = text[at + word.len()..].trim_start_matches([' ', '=', ':', '"']);
+                count.strip_prefix('0').is_some_and(|rest| {
+                    !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
+                })
+            })
         })
-    })
 }
 
 /// Whether somebody is said to be ready, in whatever sentence.
 fn is_ready(text: &str) -> bool {
     const NOT: [&str; 11] = [
-        "not ", "unready", "until", "before", "when ", "once ", "if ", "never", "ready check", "ready gate",
+        "not ",
+        "unready",
+        "until",
+        "before",
+        "when ",
+        "once ",
+        "if ",
+        "never",
+        "ready check",
+        "ready gate",
         "ready=0",
     ];
     text.contains("ready")
-        && text.split(' ').any(|word| word.trim_matches([':', ',', '.', ';', '!', '"']) == "ready")
+        && text
+            .split(' ')
+            .any(|word| word.trim_matches([':', ',', '.', ';', '!', '"']) == "ready")
         && !NOT.iter().any(|word| text.contains(word))
 }
 

@@ -19,9 +19,7 @@ use crate::timeline::Place;
 use amount::Amount;
 use phrases::{Hit, Phrases};
 use readiness::says_ready;
-use wording::{
-    fetches, is_denied, is_help, is_of_tools, multiplies, says_killed, skips_warmup,
-};
+use wording::{fetches, is_denied, is_help, is_of_tools, multiplies, says_killed, skips_warmup};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -40,7 +38,9 @@ impl<'a> Plain<'a> {
     /// nothing, and a call says nothing without its time.
     pub(crate) fn matters(&self, has_times: bool) -> bool {
         self.hits.iter().any(|hit| match hit.means {
-            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several) => false,
+            Meaning::Marks(
+                Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several,
+            ) => false,
             Meaning::Marks(Mark::Call) => has_times,
             _ => true,
         })
@@ -83,7 +83,11 @@ fn hits(text: &str) -> Vec<Hit> {
     if skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
     }
-    if hits.iter().any(|hit| hit.means == Meaning::Marks(Mark::Several)) && multiplies(text) {
+    if hits
+        .iter()
+        .any(|hit| hit.means == Meaning::Marks(Mark::Several))
+        && multiplies(text)
+    {
         hits.push(Hit::names(Cause::DoubleLoadWorkers, 0.75));
     }
     if fetches(text) {
@@ -100,7 +104,11 @@ fn keep_the_clearest(hits: &mut Vec<Hit>) {
         Cause::WorkerTimeout,
         Cause::LivenessKills,
     ];
-    let is_ending = |hit: &Hit| ENDINGS.iter().any(|cause| hit.means == Meaning::Names(*cause));
+    let is_ending = |hit: &Hit| {
+        ENDINGS
+            .iter()
+            .any(|cause| hit.means == Meaning::Names(*cause))
+    };
     let endings = hits.iter().filter(|hit| is_ending(hit));
     let Some(most) = endings.map(|hit| hit.confidence).reduce(f64::max) else {
         return;

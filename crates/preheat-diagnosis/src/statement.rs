@@ -22,7 +22,10 @@ const SLOW_PULL_MS: f64 = 10_000.0;
 
 /// Whether somebody warns of a module that is not there, and goes on without it.
 fn is_optional(text: &str) -> bool {
-    warns(text) && ["no module named", "importerror", "could not import"].iter().any(|w| text.contains(w))
+    warns(text)
+        && ["no module named", "importerror", "could not import"]
+            .iter()
+            .any(|w| text.contains(w))
 }
 
 /// Somebody serves all the same.

@@ -23,7 +23,7 @@ const COMPUTING: [&str; 24] = [
     "ort ",
     "ort:",
     "numexpr",
-    "nd4j",
+    "native",
     "ggml",
     "eigen",
     "openvino",
@@ -44,7 +44,7 @@ const COUNTED: [&str; 12] = [
     "get num threads",
     "intra op num threads",
     "logical cores",
-    "nd4j pool",
+    "native pool",
     "threads:",
     "threads=",
 ];
@@ -91,7 +91,9 @@ impl Threads {
     pub(super) fn take(&mut self, text: &str, evidence: &Evidence) {
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let limits = has(&LIMITING) && (text.contains("cpu") || text.contains("core"));
-        let limited = limits.then(|| of_cgroup(text).or_else(|| limit(text))).flatten();
+        let limited = limits
+            .then(|| of_cgroup(text).or_else(|| limit(text)))
+            .flatten();
         let is_of_threads = text.contains("thread") && (has(&COMPUTING) || limited.is_some());
         let by_thread = || beside(text, "thread", limited);
         let told = counted(text, limited).or_else(|| by_thread().filter(|_| is_of_threads));
@@ -135,7 +137,9 @@ fn limit(text: &str) -> Option<f64> {
         .filter_map(|word| Some(text.find(word)? + word.len()))
         .collect();
     ends.sort_unstable();
-    ends.into_iter().rev().find_map(|end| limit_behind(&text[end..]))
+    ends.into_iter()
+        .rev()
+        .find_map(|end| limit_behind(&text[end..]))
 }
 
 fn limit_behind(behind: &str) -> Option<f64> {
@@ -176,7 +180,8 @@ fn counted(text: &str, limit: Option<f64>) -> Option<f64> {
         let (_, number) = numbers.iter().find(near)?;
         Some(*number as f64)
     });
-    told.filter(|number| Some(*number) != limit).reduce(f64::max)
+    told.filter(|number| Some(*number) != limit)
+        .reduce(f64::max)
 }
 
 /// The number next to a word: before it or behind, and not the limit.

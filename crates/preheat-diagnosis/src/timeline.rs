@@ -181,7 +181,9 @@ impl Stream {
     /// Requests were served, and nothing is loaded for the newest of them.
     pub(super) fn is_steady(&self) -> bool {
         let is_at_work = self.loading.is_some() || self.is_under_way;
-        self.phase == Phase::Serving && !is_at_work && self.answered >= if self.works { 3 } else { 1 }
+        self.phase == Phase::Serving
+            && !is_at_work
+            && self.answered >= if self.works { 3 } else { 1 }
     }
 
     /// A request was answered, and well.

@@ -31,6 +31,13 @@ fn what_servers_say_is_understood() {
         "scenarios",
         "latencies",
         "meanings",
+        "endings",
+        "places",
+        "devices",
+        "tries",
+        "files",
+        "kinds",
+        "beside",
     ] {
         judge(file);
     }

@@ -1,8 +1,8 @@
 //! What starts a program outside of a manifest: units of systemd, Dockerfiles, Procfiles, and commands
 //! that somebody typed.
 
-use crate::{Container, Probe, ProbeKind};
 use crate::line::{amount, text};
+use crate::{Container, Probe, ProbeKind};
 
 use super::manifest::start_s;
 
@@ -30,8 +30,12 @@ fn deadline(source: &str, text: &str) -> Option<Container> {
         let (_, behind) = said.split_once(key)?;
         let value = behind.trim_start_matches([' ', '=', '"']);
         let value = value.split('"').next()?;
-        let minutes = value.strip_suffix('m').and_then(|told| told.parse::<f64>().ok());
-        let window_s = minutes.map(|minutes| minutes * 60.0).or_else(|| seconds(value))?;
+        let minutes = value
+            .strip_suffix('m')
+            .and_then(|told| told.parse::<f64>().ok());
+        let window_s = minutes
+            .map(|minutes| minutes * 60.0)
+            .or_else(|| seconds(value))?;
         Some((line, window_s))
     });
     let (line, window_s) = told.next()?;
@@ -55,8 +59,21 @@ const COMMANDS: usize = 16;
 
 /// What stands in front of a command: a prompt, a shell that tells what it runs, a process's name.
 const PROMPTS: [&str; 15] = [
-    "command: ", "cmd: ", "entrypoint: ", "exec: ", "run: ",
-    "$ ", "+ ", "# ", "> ", "web: ", "release: ", "worker: ", "api: ", "command=", "CMD ",
+    "command: ",
+    "cmd: ",
+    "entrypoint: ",
+    "exec: ",
+    "run: ",
+    "$ ",
+    "+ ",
+    "# ",
+    "> ",
+    "web: ",
+    "release: ",
+    "worker: ",
+    "api: ",
+    "command=",
+    "CMD ",
 ];
 
 /// Programs that start servers, by their names.
@@ -83,15 +100,22 @@ fn typed(source: &str, text: &str) -> Vec<Container> {
         let line = line.trim_start();
         let prompted = PROMPTS.iter().find_map(|prompt| line.strip_prefix(prompt));
         let words: Vec<&str> = prompted?.split_whitespace().collect();
-        let is_server = |word: &&str| SERVERS.contains(&word.rsplit('/').next().unwrap_or_default());
+        let is_server =
+            |word: &&str| SERVERS.contains(&word.rsplit('/').next().unwrap_or_default());
         // Behind variables, `exec`, `python -m` and the like.
-        let at = words.iter().take(8).position(|word| is_server(&word))?;
+        let at = words.iter().take(8).position(is_server)?;
         let is_of_shell = |word: &&str| {
             word.contains('=')
-                || matches!(*word, "exec" | "sudo" | "nohup" | "time" | "uv" | "run" | "poetry" | "-m")
-                || word.rsplit('/').next().is_some_and(|name| name.starts_with("python"))
+                || matches!(
+                    *word,
+                    "exec" | "sudo" | "nohup" | "time" | "uv" | "run" | "poetry" | "-m"
+                )
+                || word
+                    .rsplit('/')
+                    .next()
+                    .is_some_and(|name| name.starts_with("python"))
         };
-        if !words[..at].iter().all(|word| is_of_shell(&word)) {
+        if !words[..at].iter().all(is_of_shell) {
             return None;
         }
         let env = words[..at].iter().filter_map(|word| word.split_once('='));
@@ -100,7 +124,9 @@ fn typed(source: &str, text: &str) -> Vec<Container> {
             source: source.to_owned(),
             line: number,
             command: words[at..].iter().map(|word| (*word).to_owned()).collect(),
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            env: env
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             has_lasting_volume: true,
             ..Container::default()
         })
@@ -208,7 +234,14 @@ mod tests {
         assert_eq!((read.line, read.startup.unwrap().window_s), (4, 120.0));
         assert_eq!(containers("a.hcl", &job.replace("minutes", "files")), []);
         let app = "# boots in about 140 s\n[http_service]\n[[http_service.checks]]\n grace_period = \"30s\"\n";
-        assert_eq!(containers("fly.toml", app)[0].startup.as_ref().unwrap().window_s, 30.0);
+        assert_eq!(
+            containers("fly.toml", app)[0]
+                .startup
+                .as_ref()
+                .unwrap()
+                .window_s,
+            30.0
+        );
     }
 
     #[test]

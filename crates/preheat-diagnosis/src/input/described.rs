@@ -66,7 +66,12 @@ fn others(text: &str) -> Vec<(u64, u64)> {
         let is_top = !line.starts_with(' ') && !line.trim().is_empty();
         let is_head = inside && line.starts_with("  ") && !line.starts_with("   ");
         if is_top || is_head {
-            all.extend(current.take().filter(|(_, is)| *is).map(|(from, _)| (from, last)));
+            all.extend(
+                current
+                    .take()
+                    .filter(|(_, is)| *is)
+                    .map(|(from, _)| (from, last)),
+            );
         }
         if is_top {
             inside = line.trim_end() == "Containers:";

@@ -35,7 +35,9 @@ impl Hit {
     pub(crate) fn may_matter_alone(&self) -> bool {
         !matches!(
             self.means,
-            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several)
+            Meaning::Marks(
+                Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several
+            )
         )
     }
 

@@ -227,10 +227,9 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
 
 /// What stands in front of such a number.
 const BEFORE: [&str; 23] = [
-    "[asgi ", "[wsgi ", "[web ", "[app ", "[srv ",
-    "proc ", "child#",
-    "[", "pid=", "pid: ", "pid:", "pid ", "pid\": ", "worker ", "worker#", "process ", "child ",
-    "[w", "] w ", "child(", "worker(", "process(", "pid(",
+    "[asgi ", "[wsgi ", "[web ", "[app ", "[srv ", "proc ", "child#", "[", "pid=", "pid: ", "pid:",
+    "pid ", "pid\": ", "worker ", "worker#", "process ", "child ", "[w", "] w ", "child(",
+    "worker(", "process(", "pid(",
 ];
 
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
@@ -263,7 +262,9 @@ pub(crate) fn process(text: &str) -> Option<u64> {
 fn lone_letter(text: &str) -> Option<u64> {
     let mut bytes = text.bytes();
     let letter = bytes.next().filter(u8::is_ascii_lowercase)?;
-    let is_alone = bytes.next().is_some_and(|next| matches!(next, b']' | b':' | b'|' | b')'));
+    let is_alone = bytes
+        .next()
+        .is_some_and(|next| matches!(next, b']' | b':' | b'|' | b')'));
     is_alone.then(|| u64::from(letter))
 }
 
@@ -272,13 +273,19 @@ pub(crate) fn multiplies(text: &str) -> bool {
     let Some((before, behind)) = text.split_once(" x ").or_else(|| text.split_once(" × ")) else {
         return false;
     };
-    if ["buffer", "batch", "shape"].iter().any(|word| text.contains(word)) {
+    if ["buffer", "batch", "shape"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
         return false;
     }
     let is_size = {
         let number = behind.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         let unit = number.trim_start();
-        number.len() < behind.len() && ["gb", "gib", "mb", "mib"].iter().any(|u| unit.starts_with(u))
+        number.len() < behind.len()
+            && ["gb", "gib", "mb", "mib"]
+                .iter()
+                .any(|u| unit.starts_with(u))
     };
     let is_counted = before.contains(|c: char| c.is_ascii_digit());
     is_size && is_counted
@@ -286,7 +293,7 @@ pub(crate) fn multiplies(text: &str) -> bool {
 
 /// `p31 reading …`, `w2: …`, `worker3 | …`: the first word is a short name and a number.
 fn leading(text: &str) -> Option<u64> {
-    const NAMES: [&str; 8] = ["p", "w", "pid", "worker", "proc", "child", "wrk", "rank"];
+    const NAMES: [&str; 6] = ["p", "w", "pid", "worker", "proc", "child"];
     let first = text.split([' ', ':', '|', ']', ')']).next()?;
     let name = first.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = first[name.len()..].parse().ok()?;
@@ -488,11 +495,22 @@ pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
     let beside = |words: &[&str], is_behind: bool| {
         let at = words.iter().find_map(|word| text.find(word))?;
         let by = |(place, _): &&(usize, u64)| (is_behind && *place < at, place.abs_diff(at));
-        numbers.iter().filter(|(_, number)| *number > 0).min_by_key(by)
+        numbers
+            .iter()
+            .filter(|(_, number)| *number > 0)
+            .min_by_key(by)
     };
     // A limit is told behind its name.
     let near = |words: &[&str]| beside(words, true);
-    let limit = near(&["quota", "limit", "cgroup", "container has", "pod has", "may use"]).or_else(|| near(&["cpu", "core"]));
+    let limit = near(&[
+        "quota",
+        "limit",
+        "cgroup",
+        "container has",
+        "pod has",
+        "may use",
+    ])
+    .or_else(|| near(&["cpu", "core"]));
     let pair = beside(&["thread"], false).zip(limit);
     pair.is_some_and(|(threads, processors)| threads.0 != processors.0 && threads.1 <= processors.1)
 }

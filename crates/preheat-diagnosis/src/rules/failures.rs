@@ -28,7 +28,12 @@ pub(super) const RULES: &[Rule] = &[
             "cuda runtime error (3)",
         ],
         pairs: &[],
-        except: &["before cuda", "cuda is not initialized", "each child makes", "in each child"],
+        except: &[
+            "before cuda",
+            "cuda is not initialized",
+            "each child makes",
+            "in each child",
+        ],
         beside: Beside::Anything,
         example: "RuntimeError: Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use the 'spawn' start method",
         counter: "INFO workers forked before CUDA was touched",

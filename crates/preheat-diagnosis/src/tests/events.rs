@@ -3,8 +3,7 @@
 use super::ids;
 
 const UNPLACED: &str = "Warning  FailedScheduling  8m  default-scheduler  0/6 nodes are available: 6 Insufficient nvidia.com/gpu.\n";
-const SCALED: &str =
-    "Normal  TriggeredScaleUp  7m  cluster-autoscaler  pod triggered scale-up: [{grp 1->2 (max: 4)}]\n";
+const SCALED: &str = "Normal  TriggeredScaleUp  7m  cluster-autoscaler  pod triggered scale-up: [{grp 1->2 (max: 4)}]\n";
 const PLACED: &str =
     "Normal  Scheduled  6m  default-scheduler  Successfully assigned ml/rank-0 to grp-2\n";
 
@@ -76,7 +75,7 @@ fn threads_are_held_against_the_limit_wherever_both_are_told() {
         "nproc says 64, cpu.max says 200000 100000, OMP takes 64",
         "torch.get_num_threads() = 48; kubernetes limit: 2 cpu",
         "OPENBLAS starts 64 threads although the pod may use 1.5 cores",
-        "availableProcessors()=64 although --cpus=2; ND4J pool 64",
+        "availableProcessors()=64 although --cpus=2; native pool 64",
         "threads: 64\nlimit: 4 CPUs (cgroup v2)",
     ] {
         assert_eq!(ids(log), ["cpu-limit-ignored"], "{log}");

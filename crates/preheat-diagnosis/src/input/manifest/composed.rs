@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_health_check_counts_where_somebody_acts_on_it() {
-        let check = "    healthcheck: {test: [CMD, x], interval: 5s, retries: 4, start_period: 1m}\n";
+        let check =
+            "    healthcheck: {test: [CMD, x], interval: 5s, retries: 4, start_period: 1m}\n";
         let read = |more: &str| {
             let text = format!("services:\n  a:\n    image: b\n{check}{more}");
             let all = containers("compose.yaml", &text);

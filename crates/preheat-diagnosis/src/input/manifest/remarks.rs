@@ -5,8 +5,20 @@ use crate::line::{amount, text};
 
 /// Words of a start.
 const STARTING: [&str; 15] = [
-    "to read", "model takes", "model alone takes", "until it answers",
-    "start", "cold", "load", "warm", "ready", "until", "up after", "boot", "reading", "captur",
+    "to read",
+    "model takes",
+    "model alone takes",
+    "until it answers",
+    "start",
+    "cold",
+    "load",
+    "warm",
+    "ready",
+    "until",
+    "up after",
+    "boot",
+    "reading",
+    "captur",
     "come up",
 ];
 
@@ -47,7 +59,13 @@ pub(in crate::input) fn start_s(document: &str) -> Option<f64> {
 /// `example.org/measured-start: "p95 210s"`: a note of somebody who measured, as key and value.
 fn annotation(line: &str) -> Option<(&str, &str)> {
     const MEASURED: [&str; 8] = [
-        "measured", "observed", "typical", "cold-start", "cold_start", "coldStart", "start-time",
+        "measured",
+        "observed",
+        "typical",
+        "cold-start",
+        "cold_start",
+        "coldStart",
+        "start-time",
         "load-time",
     ];
     // Of a unit.

@@ -41,7 +41,9 @@ pub(super) fn containers(value: &Value, place: &Place<'_>, all: &mut Vec<Contain
                 .flat_map(words)
                 .collect(),
             env: environment(&definition["environment"]),
-            cpu_limit: units.filter(|units| *units > 0.0).map(|units| units / UNITS),
+            cpu_limit: units
+                .filter(|units| *units > 0.0)
+                .map(|units| units / UNITS),
             has_accelerator: keys(&definition["resourceRequirements"]),
             has_lasting_volume: keys(&definition["mountPoints"]),
             liveness,

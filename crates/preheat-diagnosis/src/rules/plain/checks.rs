@@ -190,7 +190,7 @@ const NO_TRIES: &[&str] = &[
     "::test",
     "unit test",
     "load test",
-    "deprecat",
+    "deprecated",
     "as expected",
 ];
 

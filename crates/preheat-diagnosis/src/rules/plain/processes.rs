@@ -60,7 +60,19 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         confidence: 0.8,
         says: COPIES,
         pairs: &[],
-        except: &["instead", "if ", "share one", "shares one", "are shared", "thread", "request", "connection", "pool", "buffer", "cache of"],
+        except: &[
+            "instead",
+            "if ",
+            "share one",
+            "shares one",
+            "are shared",
+            "thread",
+            "request",
+            "connection",
+            "pool",
+            "buffer",
+            "cache of",
+        ],
         beside: Beside::All(&[PROCESSES, OF_WEIGHTS]),
         example: "8 workers x 2.2 GB of weights = 17.6 GB, one copy each",
         counter: "8 workers share one copy of the weights",
@@ -107,7 +119,15 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "cargo watch",
         ],
         pairs: &[],
-        except: &["is off", "disabled", "hot reload of model", "reloading model", "config", "tls", "certificate"],
+        except: &[
+            "is off",
+            "disabled",
+            "hot reload of model",
+            "reloading model",
+            "config",
+            "tls",
+            "certificate",
+        ],
         beside: Beside::Anything,
         example: "WARNING: Running with reload enabled: watching /app",
         counter: "INFO auto-reload: disabled",
@@ -163,7 +183,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "cpu only build",
             "on purpose",
             "offload",
-            "decod",
+            "decode",
+            "decoding",
             "encoder",
             "video",
             "pinned",
@@ -184,13 +205,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
 ];
 
 const FORK: &[&str] = &[
-    "fork",
-    "forked",
-    "forking",
-    "child",
-    "children",
-    "prefork",
-    "pre fork",
+    "fork", "forked", "forking", "child", "children", "prefork", "pre fork",
 ];
 
 const GPU_STATE: &[&str] = &[
@@ -347,22 +362,8 @@ const ASKED_DEVICE: &[&str] = &[
 ];
 
 const ACCELERATORS: &[&str] = &[
-    "cuda",
-    "gpu",
-    "gpus",
-    "rocm",
-    "hip",
-    "mps",
-    "metal",
-    "tensorrt",
-    "neuron",
-    "tpu",
-    "npu",
-    "xpu",
-    "hpu",
-    "vulkan",
-    "directml",
-    "nvidia",
+    "cuda", "gpu", "gpus", "rocm", "hip", "mps", "metal", "tensorrt", "neuron", "tpu", "npu",
+    "xpu", "hpu", "vulkan", "directml", "nvidia",
 ];
 
 const DEVICE_NAMES: &[&str] = &[
