@@ -124,6 +124,16 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// A line tells of a try.
+    pub(crate) fn tries(&mut self, line: u64) {
+        self.tried = Some(line);
+    }
+
+    /// A line has a word that may be one of a try.
+    pub(crate) fn may_try(&mut self, line: u64) {
+        self.may_try = Some(line);
+    }
+
     fn is_trying(&self, line: u64) -> bool {
         let near = |tried: u64| line.saturating_sub(tried) <= NEARBY;
         self.tried.is_some_and(near)
@@ -169,12 +179,6 @@ impl Diagnosis {
             return;
         }
         let number = line.evidence.line;
-        if line.has(Mark::Checks) {
-            gate.tried = Some(number);
-        }
-        if line.has(Mark::MayCheck) {
-            gate.may_try = Some(number);
-        }
         let (is_trying, may_be) = (gate.is_trying(number), gate.may_be_trying(number));
         let (is_shut, is_odd) = (line.has(Mark::Withheld), line.has(Mark::Deviates));
         if !(may_be || is_shut || is_odd || gate.failed.is_some()) {

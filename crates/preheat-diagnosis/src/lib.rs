@@ -59,7 +59,7 @@ use placement::Placement;
 use reads::Reads;
 use refusals::Refusals;
 use restarts::Restarts;
-use rules::Part;
+use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
 use threads::Threads;
 use timeline::{Stream, Traced};
@@ -152,6 +152,14 @@ impl Diagnosis {
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
         let traced = stream.traced(&plain.text);
+        for hit in &plain.hits {
+            match hit.means {
+                Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
+                Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
+                Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
+                _ => {}
+            }
+        }
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;
         if traced != Traced::Code

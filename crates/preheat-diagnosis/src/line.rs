@@ -38,11 +38,8 @@ impl<'a> Plain<'a> {
     /// nothing, and a call says nothing without its time.
     pub(crate) fn matters(&self, has_times: bool) -> bool {
         self.hits.iter().any(|hit| match hit.means {
-            Meaning::Marks(
-                Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several,
-            ) => false,
             Meaning::Marks(Mark::Call) => has_times,
-            _ => true,
+            _ => hit.may_matter_alone(),
         })
     }
 

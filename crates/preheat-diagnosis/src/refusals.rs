@@ -65,9 +65,9 @@ impl Refusals {
     }
 
     /// Something is loaded in this text.
-    pub(super) fn loads(&mut self, evidence: &Evidence) {
-        if self.loads.len() < PORTS && !self.loads.contains(&evidence.source) {
-            self.loads.insert(evidence.source.clone());
+    pub(super) fn loads(&mut self, source: &str) {
+        if self.loads.len() < PORTS && !self.loads.contains(source) {
+            self.loads.insert(source.to_owned());
         }
     }
 

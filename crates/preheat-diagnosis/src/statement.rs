@@ -402,7 +402,6 @@ impl Diagnosis {
                     self.refusals.listening(line.text);
                     stream.listening();
                 }
-                Mark::Loads => self.refusals.loads(&line.evidence),
                 Mark::ScaledUp => self.placement.scaled_up(&line.evidence),
                 Mark::Placed => self.placement.placed(&line.evidence),
                 Mark::Unalive => self.restarts.unalive(&line.evidence),

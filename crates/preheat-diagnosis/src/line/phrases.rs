@@ -36,7 +36,14 @@ impl Hit {
         !matches!(
             self.means,
             Meaning::Marks(
-                Mark::Action | Mark::AtStart | Mark::AtRequest | Mark::Another | Mark::Several
+                Mark::Action
+                    | Mark::AtStart
+                    | Mark::AtRequest
+                    | Mark::Another
+                    | Mark::Several
+                    | Mark::Checks
+                    | Mark::MayCheck
+                    | Mark::Loads
             )
         )
     }
