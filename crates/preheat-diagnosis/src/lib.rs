@@ -139,7 +139,7 @@ impl Diagnosis {
             "" => line.pod.unwrap_or_default(),
             name => name,
         };
-        if Statuses::may_be(line.text) {
+        if at.is_some() && Statuses::may_be(line.text) {
             self.status(line, at);
         }
         let key = self.key(line.source, name);

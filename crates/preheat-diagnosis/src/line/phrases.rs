@@ -158,7 +158,7 @@ impl Places {
 struct Marked([u64; MARKED]);
 
 /// There is room for so many words, sixty-four times.
-const MARKED: usize = 96;
+const MARKED: usize = 80;
 
 impl Marked {
     fn none() -> Self {

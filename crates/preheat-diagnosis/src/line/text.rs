@@ -79,9 +79,16 @@ pub(crate) fn located(text: &str) -> Cow<'_, str> {
 
 fn has_place(text: &str) -> bool {
     const ENDINGS: [&str; 8] = [".py", ".cc", ".rs", ".cpp", ".h", ".cu", ".go", ".c"];
-    text.match_indices(':').any(|(at, _)| {
-        text[at + 1..].starts_with(|c: char| c.is_ascii_digit())
-            && ENDINGS.iter().any(|ending| text[..at].ends_with(ending))
+    // Most colons stand in times, behind a digit.
+    let is_candidate = |three: &[u8]| {
+        three[1] == b':' && three[0].is_ascii_lowercase() && three[2].is_ascii_digit()
+    };
+    let mut windows = text.as_bytes().windows(3).enumerate();
+    windows.any(|(before, three)| {
+        is_candidate(three)
+            && ENDINGS
+                .iter()
+                .any(|ending| text[..=before].ends_with(ending))
     })
 }
 
