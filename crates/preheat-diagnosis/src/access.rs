@@ -15,7 +15,7 @@ impl Diagnosis {
         let status = status(line.text);
         let is_answered = status.is_some_and(|status| (200..300).contains(&status));
         if is_answered {
-            stream.listening();
+            stream.is_open();
         }
         if is_probe(path) {
             let is_claim = path.contains("ready") || line.has(Mark::Ready);
@@ -25,15 +25,27 @@ impl Diagnosis {
             }
             return;
         }
+        if line.has(Mark::TurnedAway) {
+            self.turned_away(stream);
+            return;
+        }
         match status {
+            // Whoever asks for a load waits for it: it is not this request's.
+            Some(400 | 424 | 425 | 500 | 502 | 504) if stream.loading.is_some() => {
+                self.refused_meanwhile(stream);
+            }
             Some(503) => {
-                if let Some(ready) = stream.refuses() {
-                    self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
-                }
+                self.refused_meanwhile(stream);
             }
             // No model was asked.
             Some(401 | 403 | 404 | 405) => {}
             _ => self.served(stream, line, path, status),
+        }
+    }
+
+    fn refused_meanwhile(&mut self, stream: &mut Stream) {
+        if let Some(ready) = stream.refuses() {
+            self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
         }
     }
 
@@ -43,8 +55,11 @@ impl Diagnosis {
             .or_else(|| trailing_ms(line.text))
             .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text));
-        stream.request(line.at, took);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
+        match is_answered && (status.is_some() || took.is_some()) {
+            true => stream.answers(line.at, took),
+            false => stream.request(line.at, took),
+        }
         let is_explained = DELAYED.iter().any(|word| line.text.contains(word));
         if let Some(took) = took.filter(|_| is_answered && !is_explained) {
             self.latency
@@ -143,7 +158,7 @@ const STATUSES: [u16; 26] = [
 
 /// The status of an answer: where it is called so, else the first number behind the protocol that may
 /// be one. A size further behind may look like it.
-fn status(text: &str) -> Option<u16> {
+pub(super) fn status(text: &str) -> Option<u16> {
     const NAMES: [&str; 6] = [
         "status=",
         "status: ",
@@ -231,7 +246,7 @@ fn request_id(text: &str) -> Option<&str> {
 
 /// Whether a path is asked by machines that watch rather than by users.
 fn is_probe(path: &str) -> bool {
-    const PROBES: [&str; 12] = [
+    const PROBES: [&str; 16] = [
         "/health",
         "/ready",
         "/live",
@@ -244,6 +259,10 @@ fn is_probe(path: &str) -> bool {
         "/openapi",
         "/status",
         "/info",
+        "/version",
+        "/v1/models",
+        "/api/tags",
+        "/api/version",
     ];
     path == "/"
         || PROBES.iter().any(|probe| path.starts_with(probe))

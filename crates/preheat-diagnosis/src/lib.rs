@@ -22,6 +22,7 @@ mod line;
 pub mod rules;
 
 mod access;
+mod exchange;
 mod statement;
 
 mod latency;

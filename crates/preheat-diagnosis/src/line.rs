@@ -4,6 +4,8 @@
 pub(crate) mod amount;
 pub(crate) mod phrases;
 mod readiness;
+mod settings;
+pub(crate) mod shapes;
 mod stamp;
 pub(crate) mod text;
 pub(crate) mod wording;
@@ -13,13 +15,16 @@ use std::borrow::Cow;
 
 use crate::Evidence;
 use crate::cause::Cause;
+use crate::exchange::may_tell;
 use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
 use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
 use readiness::says_ready;
-use wording::{fetches, is_denied, is_help, is_of_tools, says_killed, skips_warmup};
+use settings::skips_warmup;
+use shapes::opens_port;
+use wording::{fetches, is_denied, is_help, is_of_tools, says_killed};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -68,7 +73,10 @@ fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit.at, hit.end));
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
-    if has(Part::Weights) && are_of_another(has(Part::Download), has(Part::Tokenizer), text) {
+    // An engine that is built is compiled, whatever it is for.
+    let is_built = has(Part::Kernels) && !text.contains("load") && !text.contains("weights");
+    let is_of_another = is_built || are_of_another(has(Part::Download), has(Part::Tokenizer), text);
+    if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
     if says_ready(text) {
@@ -79,6 +87,15 @@ fn hits(text: &str) -> Vec<Hit> {
     }
     if skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    if may_tell(text) {
+        hits.push(Hit::mark(Mark::Exchange));
+    }
+    let is_open = hits
+        .iter()
+        .any(|hit| hit.means == Meaning::Marks(Mark::Listening));
+    if !is_open && opens_port(text) {
+        hits.push(Hit::mark(Mark::Listening));
     }
     if fetches(text) {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
@@ -148,7 +165,9 @@ impl Parsed<'_> {
         let others = || {
             self.hits
                 .iter()
-                .filter(|other| is_subject(other) && other.at != hit.at)
+                .filter(|other| {
+                    is_subject(other) && other.at != hit.at && other.part() != hit.part()
+                })
                 .map(|other| other.at)
         };
         let next = others()
@@ -181,7 +200,9 @@ impl Parsed<'_> {
         let words = || {
             self.hits.iter().filter_map(|other| match other.means {
                 Meaning::Marks(Mark::AtRequest) => Some((other.at, Place::AtRequest)),
-                Meaning::Marks(Mark::AtStart) => Some((other.at, Place::AtStart)),
+                Meaning::Marks(Mark::AtStart) if !is_negated(self.text, other.at) => {
+                    Some((other.at, Place::AtStart))
+                }
                 _ => None,
             })
         };
@@ -195,6 +216,18 @@ impl Parsed<'_> {
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)
     }
+}
+
+/// `nobody calls it at startup`, `not at start but …`
+fn is_negated(text: &str, at: usize) -> bool {
+    let clause = text[..at].rsplit([',', ';', '.', ':', '(']).next();
+    let mut words = clause.unwrap_or_default().split(' ');
+    words.any(|word| {
+        matches!(
+            word,
+            "not" | "nobody" | "nothing" | "never" | "isn't" | "wasn't" | "instead" | "rather"
+        )
+    })
 }
 
 /// Whether a figure on the line may belong to this.

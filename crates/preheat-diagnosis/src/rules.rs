@@ -71,6 +71,8 @@ pub enum Mark {
     Cached,
     /// A process ends.
     Ended,
+    /// A process or a container ends, and begins once more.
+    Restarted,
     /// A model takes the place of one that serves.
     Replaced,
     /// A request is being served.
@@ -98,6 +100,10 @@ pub enum Mark {
     Held,
     /// A request is answered that what it asks for is not there yet.
     TurnedAway,
+    /// A request is told of, in whatever form.
+    Exchange,
+    /// Something that is not there is gone for, whatever it is.
+    Obtains,
     /// Something is loaded, whatever it is.
     Brings,
     /// An image begins to be pulled.
@@ -151,6 +157,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         frameworks::RULES,
         kubernetes::RULES,
         platforms::RULES,
+        plain::first::RULES,
         plain::loads::RULES,
         plain::requests::RULES,
         plain::resources::RULES,

@@ -3,14 +3,17 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
+use super::exchange::{Exchange, exchange};
 use super::lengths::Told;
 use super::line::phrases::Hit;
+use super::line::shapes::tells_shape;
 use super::line::wording::{
-    Telling, fits, is_shard, is_unfinished, process, shape, telling, warns, without_numbers,
+    Telling, fits, is_of_library, is_shard, is_unfinished, process, shape, telling, warns,
+    without_numbers,
 };
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
-use super::timeline::{Place, Stream, Work};
+use super::timeline::{LONG_MS, Place, Stream, Work};
 use super::{Diagnosis, Evidence};
 
 /// Ends of processes that are kept.
@@ -41,6 +44,7 @@ impl Diagnosis {
             stream.failures.goes_on();
         }
         self.parts(stream, line);
+        self.obtains(stream, line);
         stream.is_warmed |= line.has(Mark::Warm)
             && !line.has(Mark::AtRequest)
             && line.text.contains(|c: char| c.is_ascii_digit());
@@ -58,8 +62,13 @@ impl Diagnosis {
         self.lengths(line, at_request);
         self.latencies(line);
         self.answered_for_state(stream, line);
-        if stream.may_serve() && is_a_call(line) {
-            stream.request(line.at, line.amounts.last().map(|took| took.ms));
+        match exchanged(line) {
+            _ if stream.may_serve() && is_a_call(line) => {
+                stream.answers(line.at, line.amounts.last().map(|took| took.ms));
+            }
+            Some(Exchange::Begins) => stream.request(line.at, None),
+            Some(Exchange::Ends(took)) => stream.answers(line.at, took),
+            None => {}
         }
         if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
             self.asked(stream, line);
@@ -86,9 +95,11 @@ impl Diagnosis {
             };
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
+                Cause::Recompiled => is_of_library(line.text),
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
+            stream.compiles_for_shape |= cause == Cause::Recompiled && !trifle;
             if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }
@@ -110,7 +121,11 @@ impl Diagnosis {
             // What is compiled once more is a cause of its own.
             let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
             let is_told = !names_a_cause || ((is_timed || is_explicit) && !is_again);
-            if is_work && is_told && !(part == Part::Weights && line.has(Mark::Replaced)) {
+            if is_work
+                && is_told
+                && !is_of_library(line.text)
+                && !(part == Part::Weights && line.has(Mark::Replaced))
+            {
                 self.part(stream, line, hit, part);
             }
         }
@@ -119,7 +134,8 @@ impl Diagnosis {
     fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
         let told_ms = line.cost(hit);
         let (same, telling) = (without_numbers(line.text), telling(line.text));
-        let asked = || line.has(Mark::Request).then_some(Place::AtRequest);
+        let is_asked = line.has(Mark::Request) || exchanged(line).is_some();
+        let asked = || is_asked.then_some(Place::AtRequest);
         let told = line
             .place(hit)
             .or_else(|| stream.begun(part))
@@ -138,15 +154,9 @@ impl Diagnosis {
             self.weigh(part, told_ms, &line.evidence);
             return;
         };
-        let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
-        if part == Part::Kernels && is_shaped && stream.compiles(same, line.text) {
-            self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
-        }
-        // Where others were run before, the shape is what it is compiled for, and not the first request.
-        if part == Part::Kernels && place != Place::AtStart && stream.is_warmed && told.is_none() {
-            let is_its_end = stream.compiles_for_shape && telling == Telling::End;
-            stream.compiles_for_shape = is_shaped && telling != Telling::End;
-            if is_shaped || is_its_end {
+        if part == Part::Kernels && place != Place::AtStart {
+            let is_explicit = told.is_some();
+            if self.is_for_shape(stream, line, same, telling, is_explicit) {
                 return;
             }
         }
@@ -155,15 +165,11 @@ impl Diagnosis {
             return;
         }
         let work = Work {
-            part,
-            place,
             told_ms,
-            seen_ms: None,
-            until: line.at,
             // What began at start may have gone on for a request all the same.
             is_placed: told
                 .is_some_and(|place| place == Place::AtRequest || line.place(hit).is_some()),
-            evidence: line.evidence.clone(),
+            ..Work::new(part, place, line)
         };
         if let Some(settled) = stream.work(work, line.at, telling) {
             self.settle(settled);
@@ -177,10 +183,13 @@ impl Diagnosis {
             told_ms,
             seen_ms,
             evidence,
-            until: _,
-            is_placed: _,
+            is_certain,
+            ..
         } = work;
         let took = told_ms.or(seen_ms);
+        if !is_certain && took.is_none_or(|ms| ms < LONG_MS) {
+            return;
+        }
         if part == Part::Download {
             if took.is_none_or(|ms| ms >= SLOW_DOWNLOAD_MS) {
                 self.see(Cause::DownloadAtStart, 0.85, evidence, told_ms, seen_ms);
@@ -213,7 +222,7 @@ impl Diagnosis {
         // A warm-up that fails says which shape it failed with.
         let Some(hit) = line
             .first(Mark::Length)
-            .filter(|_| !line.names(Cause::WarmupFailed))
+            .filter(|_| !line.names(Cause::WarmupFailed) && !line.names(Cause::WarmupSkipped))
         else {
             return;
         };
@@ -325,6 +334,63 @@ impl Diagnosis {
         }
     }
 
+    /// Whether something is compiled after the start for a shape that nobody had asked for before: where others
+    /// were run, that is why, and not that it is the first request.
+    fn is_for_shape(
+        &mut self,
+        stream: &mut Stream,
+        line: &Parsed<'_>,
+        same: String,
+        telling: Telling,
+        is_explicit: bool,
+    ) -> bool {
+        let is_told = tells_shape(line.text);
+        let is_shaped = is_told || line.has(Mark::Length);
+        if is_shaped && stream.compiles(same, line.text) {
+            self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
+        }
+        let is_its_end = stream.compiles_for_shape && telling == Telling::End;
+        let is_known =
+            stream.knows_shapes() && (!is_explicit || (is_told && stream.has_answered()));
+        if !is_known && !is_its_end {
+            return false;
+        }
+        stream.compiles_for_shape =
+            (is_shaped || stream.compiles_for_shape) && telling != Telling::End;
+        if is_told && is_known {
+            self.see(Cause::Recompiled, 0.75, line.evidence.clone(), None, None);
+        }
+        (is_known && is_shaped) || is_its_end
+    }
+
+    /// Something that was not there is gone for while somebody waits: what it is may be called anything,
+    /// as little else takes so long.
+    fn obtains(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        let is_plain = line.has(Mark::Obtains)
+            && line.parts().next().is_none()
+            && !line.names_a_cause()
+            && ![Mark::Warm, Mark::AtStart, Mark::Replaced, Mark::Access]
+                .into_iter()
+                .any(|mark| line.has(mark));
+        let place = stream
+            .place(Part::Weights, &without_numbers(line.text))
+            .filter(|place| is_plain && *place != Place::AtStart);
+        let Some(place) = place else { return };
+        let told_ms = line.amounts.last().map(|took| took.ms);
+        let work = Work {
+            told_ms,
+            is_certain: line.has(Mark::AtRequest) && told_ms.is_none(),
+            ..Work::new(Part::Weights, place, line)
+        };
+        let telling = match telling(line.text) {
+            Telling::End => Telling::End,
+            _ => Telling::Beginning,
+        };
+        if let Some(settled) = stream.work(work, line.at, telling) {
+            self.settle(settled);
+        }
+    }
+
     fn died(&mut self, evidence: &Evidence) {
         if self.died.len() < DEATHS {
             self.died.push(evidence.clone());
@@ -337,7 +403,7 @@ impl Diagnosis {
     }
 
     /// What a request asked for is not there: a claim before it came too early.
-    fn turned_away(&mut self, stream: &mut Stream) {
+    pub(super) fn turned_away(&mut self, stream: &mut Stream) {
         if stream.turned_away()
             && let Some(claim) = self.claimed.clone()
         {
@@ -358,7 +424,8 @@ impl Diagnosis {
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
                 Mark::Held => self.is_waited_for = true,
-                Mark::TurnedAway => self.turned_away(stream),
+                // Whoever goes for it lets the request wait.
+                Mark::TurnedAway if !line.has(Mark::Obtains) => self.turned_away(stream),
                 Mark::Pulling => stream.pulls(line.at, age(line)),
                 Mark::Interrupted => stream.interrupted(),
                 Mark::Died => self.died(&line.evidence),
@@ -368,9 +435,10 @@ impl Diagnosis {
                 Mark::Crashed => self.restarts.crashed(&line.evidence),
                 Mark::Cached => stream.cached(),
                 Mark::Replaced => stream.replaces(),
+                Mark::Restarted => stream.restarts(),
                 Mark::Listening => {
                     self.refusals.listening(line.text);
-                    stream.listening();
+                    stream.listening(without_numbers(line.text));
                 }
                 Mark::Moved => self.reads.moved(&line.evidence),
                 Mark::Complete | Mark::Ready => {
@@ -392,6 +460,16 @@ impl Diagnosis {
             }
         }
     }
+}
+
+/// What a line tells of one request, where it is no line of an access log.
+fn exchanged(line: &Parsed<'_>) -> Option<Exchange> {
+    let may_tell = line.has(Mark::Exchange)
+        && !line.names_a_cause()
+        && ![Mark::Warm, Mark::AtStart, Mark::Percentile, Mark::Held]
+            .into_iter()
+            .any(|mark| line.has(mark));
+    may_tell.then(|| exchange(line.text, &line.amounts))?
 }
 
 /// Something is loaded of which nobody knows what it is: several workers that say the same of it load a

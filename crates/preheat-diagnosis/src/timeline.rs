@@ -7,6 +7,7 @@ mod processes;
 mod traces;
 
 use super::Evidence;
+use super::line::Parsed;
 use super::line::wording::Telling;
 use super::rules::Part;
 
@@ -35,10 +36,13 @@ const DAY_S: f64 = 86_400.0;
 const CLOCKS_S: f64 = 1.5;
 
 /// A request that takes so long may have waited for a part of the start.
-const LONG_MS: f64 = 300.0;
+pub(super) const LONG_MS: f64 = 300.0;
 
 /// Questions for the state that wait for their answer.
 const ASKED_FOR_STATE: usize = 8;
+
+/// Lines of opened ports that are kept.
+const PORTS: usize = 8;
 
 /// Longest time between two lines that is taken for the time of what the first one tells.
 const LONGEST_STEP_MS: f64 = 3_600_000.0;
@@ -73,7 +77,28 @@ pub(super) struct Work {
     pub(super) until: Option<f64>,
     /// Its own line tells where it stands.
     pub(super) is_placed: bool,
+    /// It is a part of the start whatever it took. Otherwise only its time shows that.
+    pub(super) is_certain: bool,
+    /// Requests that were told of before it.
+    pub(super) behind: u64,
     pub(super) evidence: Evidence,
+}
+
+impl Work {
+    /// Told by a line, and not placed by its words.
+    pub(super) fn new(part: Part, place: Place, line: &Parsed<'_>) -> Self {
+        Work {
+            part,
+            place,
+            told_ms: None,
+            seen_ms: None,
+            until: line.at,
+            is_placed: false,
+            is_certain: true,
+            behind: 0,
+            evidence: line.evidence.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +119,10 @@ pub(super) struct Stream {
     pub(super) ready: Option<Evidence>,
     pub(super) ready_then_cold: bool,
     requests: u64,
+    /// One was answered, so that what comes next is no first request's.
+    has_answered: bool,
+    /// Where ports were opened, without numbers.
+    opened: Vec<String>,
     /// What this line put an end to.
     closed: Option<Part>,
     pub(super) loads: Loads,
@@ -273,13 +302,57 @@ impl Stream {
         if work.place != Place::AtStart && self.ready.is_some() {
             self.ready_then_cold = true;
         }
+        work.behind = self.requests;
         self.held.push(work);
         (self.held.len() > HELD).then(|| self.held.remove(0))
     }
 
-    /// A port is open. What is done next may still be the start's.
-    pub(super) fn listening(&mut self) {
+    /// A port is open. What is done next may still be the start's. If it was opened before, in the same
+    /// words, what was done since the newest request was another start.
+    pub(super) fn listening(&mut self, line: String) {
         self.is_listening = true;
+        if self.opened.contains(&line) {
+            self.opens_again();
+        } else if self.opened.len() < PORTS {
+            self.opened.push(line);
+        }
+    }
+
+    fn opens_again(&mut self) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let requests = self.requests;
+        let mut since = self.held.iter_mut();
+        let starts = since.by_ref().filter(|work| work.behind == requests);
+        for work in starts.filter(|work| !work.is_placed) {
+            work.place = Place::AtStart;
+        }
+        self.phase = Phase::Ready;
+        self.requests = 0;
+        self.ready = None;
+        (self.is_asleep, self.has_answered) = (false, false);
+    }
+
+    /// Somebody was answered, so a port is open.
+    pub(super) fn is_open(&mut self) {
+        self.is_listening = true;
+    }
+
+    /// What runs ends, and begins once more.
+    pub(super) fn restarts(&mut self) {
+        self.parent();
+        self.requests = 0;
+        (self.is_listening, self.has_answered) = (false, false);
+    }
+
+    /// Whether shapes were run before, so that what is compiled for another one is not the first.
+    pub(super) fn knows_shapes(&self) -> bool {
+        self.is_warmed || self.has_answered
+    }
+
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// The files are there: what was taken for their download was a look.
@@ -374,6 +447,12 @@ impl Stream {
         });
     }
 
+    /// A request was answered, whose line was written at `at` and tells what it took.
+    pub(super) fn answers(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        self.request(at, took_ms);
+        self.has_answered = true;
+    }
+
     /// Work that had ended when a request began was not for it, and work that most of the request's time
     /// went into was, whatever the lines before left open.
     fn weigh(&mut self, at: Option<f64>, took_ms: Option<f64>) {
@@ -383,6 +462,9 @@ impl Stream {
         let half = long.map(|ms| at - ms / 2e3);
         for work in self.held.iter_mut().filter(|work| !work.is_placed) {
             let Some(until) = work.until else { continue };
+            // The request took that long because of it.
+            work.is_certain |=
+                took_ms.is_some_and(|ms| ms >= LONG_MS) && until >= began && until <= at;
             match work.place {
                 Place::Open if until < began => work.place = Place::AtStart,
                 Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {

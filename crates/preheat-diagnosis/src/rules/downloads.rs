@@ -78,6 +78,13 @@ pub(super) const RULES: &[Rule] = &[
             "cloning into '/models",
             "nltk data] downloading",
             "mb/s eta + /models/",
+            "rsync + weights",
+            "rsync + /models",
+            "rsync + checkpoint",
+            "scp + /models",
+            "curl + .tar + tar x",
+            "wget + .tar + tar x",
+            "curl + .zip + unzip",
         ],
         pairs: &[],
         except: &[

@@ -1,6 +1,7 @@
 //! What programs say in plain words of their own: no server's sentence, and understood by the kinds of
 //! words that stand together.
 
+pub(super) mod first;
 pub(super) mod loads;
 pub(super) mod requests;
 pub(super) mod resources;
