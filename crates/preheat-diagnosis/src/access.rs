@@ -55,6 +55,7 @@ impl Diagnosis {
             .or_else(|| trailing_ms(line.text))
             .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text));
+        self.primed.asked(line);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         match is_answered && (status.is_some() || took.is_some()) {
             true => stream.answers(line.at, took),
@@ -246,7 +247,7 @@ fn request_id(text: &str) -> Option<&str> {
 
 /// Whether a path is asked by machines that watch rather than by users.
 fn is_probe(path: &str) -> bool {
-    const PROBES: [&str; 16] = [
+    const PROBES: [&str; 12] = [
         "/health",
         "/ready",
         "/live",
@@ -259,12 +260,11 @@ fn is_probe(path: &str) -> bool {
         "/openapi",
         "/status",
         "/info",
-        "/version",
-        "/v1/models",
-        "/api/tags",
-        "/api/version",
     ];
+    // What is there, and not what it says.
+    const LISTS: [&str; 4] = ["/version", "/v1/models", "/api/tags", "/api/version"];
     path == "/"
+        || LISTS.contains(&path)
         || PROBES.iter().any(|probe| path.starts_with(probe))
         || path.ends_with("/ready")
         || path.ends_with("/live")

@@ -66,7 +66,7 @@ const OTHERS: [&str; 16] = [
     "smoke",
     "probe",
     "health",
-    "metrics",
+    " metrics ",
     "epoch",
     "step",
     "train",
@@ -116,7 +116,8 @@ pub(super) fn may_tell(text: &str) -> bool {
     // Most lines have none of it, and to tell that is cheaper than to look for a path or a name.
     let has_digits = || text.bytes().any(|byte| byte.is_ascii_digit());
     let is_asked = || asked_path(text).is_some() || is_named(text) || is_served(text);
-    let is_told = || ANSWERED.iter().any(|word| text.contains(word)) || says_ok(text);
+    let is_told =
+        || ANSWERED.iter().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
     has_digits()
         && is_asked()
         && (is_told() || status(text).is_some() || asked_path(text).is_some())
@@ -234,9 +235,14 @@ pub(super) fn asked_path(text: &str) -> Option<&str> {
     if !text.contains('/') {
         return None;
     }
-    let mut before = "";
+    let (mut before, mut from) = ("", 0);
     for word in text.split([' ', '"', '\'', '=', '(', ',']) {
         let previous = std::mem::replace(&mut before, word);
+        from += word.len() + 1;
+        // A place in code that a field is named behind: `/source=routes.go:1332`.
+        if text[..from.min(text.len())].ends_with('=') {
+            continue;
+        }
         let is_of_files = matches!(
             previous,
             "from" | "in" | "into" | "under" | "reading" | "loading"

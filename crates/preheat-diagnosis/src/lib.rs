@@ -27,6 +27,7 @@ mod statement;
 
 mod latency;
 mod lengths;
+mod primed;
 mod reads;
 mod refusals;
 mod restarts;
@@ -52,10 +53,11 @@ use latency::Latency;
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::{Parsed, Plain, amount, text};
+use primed::Primed;
 use reads::Reads;
 use refusals::Refusals;
 use restarts::Restarts;
-use rules::Part;
+use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
 use threads::Threads;
 use timeline::{Stream, Traced};
@@ -77,6 +79,21 @@ pub struct Line<'a> {
     /// In seconds on any clock, where it is known from elsewhere than the text.
     pub at: Option<f64>,
     pub text: &'a str,
+}
+
+/// Whether what a line means is known, so that its time tells nothing more.
+fn tells_itself(hit: &Hit) -> bool {
+    let marks = [Mark::TurnedAway, Mark::Access, Mark::Exchange];
+    hit.names_a_cause() || marks.iter().any(|mark| hit.means == Meaning::Marks(*mark))
+}
+
+fn evidence(line: &Line<'_>, plain: &Plain<'_>) -> Evidence {
+    Evidence {
+        source: line.source.to_owned(),
+        line: line.number,
+        pod: line.pod.map(str::to_owned),
+        text: text::shown(&plain.shown),
+    }
 }
 
 /// Where something was seen.
@@ -105,6 +122,7 @@ pub struct Diagnosis {
     start: Option<(f64, Evidence)>,
     reads: Reads,
     refusals: Refusals,
+    primed: Primed,
     restarts: Restarts,
     threads: Threads,
     /// Where processes ended by themselves.
@@ -148,12 +166,7 @@ impl Diagnosis {
         {
             let amounts = amount::amounts(&plain.text);
             if is_row || is_raised || plain.matters(!amounts.is_empty()) {
-                let evidence = Evidence {
-                    source: line.source.to_owned(),
-                    line: line.number,
-                    pod: line.pod.map(str::to_owned),
-                    text: text::shown(&plain.shown),
-                };
+                let evidence = evidence(line, &plain);
                 let parsed = Parsed {
                     text: &plain.text,
                     hits: &plain.hits,
@@ -166,6 +179,13 @@ impl Diagnosis {
         }
         if !plain.hits.is_empty() {
             self.latency.asks(&plain.text);
+        }
+        if let Some(at) = at.filter(|_| stream.watches()) {
+            let is_known = plain.hits.iter().any(tells_itself);
+            stream.watch(at, &plain.text, evidence(line, &plain), is_known);
+        }
+        for work in stream.waited() {
+            self.settle(work);
         }
         stream.done(at, &plain.text);
         self.streams = streams;

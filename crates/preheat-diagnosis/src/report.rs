@@ -74,6 +74,7 @@ impl Diagnosis {
             self.loaded_twice(stream);
             self.died_loading(stream);
         }
+        self.drop_primed();
         self.refused_while_loading();
         self.uncovered();
         self.slow_requests();

@@ -13,7 +13,7 @@ use super::line::wording::{
 };
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
-use super::timeline::{LONG_MS, Place, Stream, Work};
+use super::timeline::{LONG_MS, Place, Stream, Work, named_kind};
 use super::{Diagnosis, Evidence};
 
 /// Ends of processes that are kept.
@@ -43,6 +43,7 @@ impl Diagnosis {
         } else if is_loading || line.has(Mark::Warm) {
             stream.failures.goes_on();
         }
+        self.primed.take(line.text);
         self.parts(stream, line);
         self.obtains(stream, line);
         stream.is_warmed |= line.has(Mark::Warm)
@@ -63,11 +64,11 @@ impl Diagnosis {
         self.latencies(line);
         self.answered_for_state(stream, line);
         match exchanged(line) {
-            _ if stream.may_serve() && is_a_call(line) => {
-                stream.answers(line.at, line.amounts.last().map(|took| took.ms));
-            }
             Some(Exchange::Begins) => stream.request(line.at, None),
             Some(Exchange::Ends(took)) => stream.answers(line.at, took),
+            None if stream.may_serve() && is_a_call(line) => {
+                stream.calls(line.at, line.amounts.last().map(|took| took.ms));
+            }
             None => {}
         }
         if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
@@ -99,7 +100,8 @@ impl Diagnosis {
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
-            stream.compiles_for_shape |= cause == Cause::Recompiled && !trifle;
+            stream.compiles_for_shape |=
+                cause == Cause::Recompiled && !trifle && stream.is_started();
             if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }
@@ -120,7 +122,12 @@ impl Diagnosis {
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
             // What is compiled once more is a cause of its own.
             let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
-            let is_told = !names_a_cause || ((is_timed || is_explicit) && !is_again);
+            // It is compiled for that shape, and not run as it is.
+            let is_for_shape = part == Part::Kernels
+                && line.names(Cause::UncoveredLength)
+                && telling(line.text) == Telling::Beginning;
+            let is_told =
+                !names_a_cause || is_for_shape || ((is_timed || is_explicit) && !is_again);
             if is_work
                 && is_told
                 && !is_of_library(line.text)
@@ -134,7 +141,8 @@ impl Diagnosis {
     fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
         let told_ms = line.cost(hit);
         let (same, telling) = (without_numbers(line.text), telling(line.text));
-        let is_asked = line.has(Mark::Request) || exchanged(line).is_some();
+        let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
+        let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
         let asked = || is_asked.then_some(Place::AtRequest);
         let told = line
             .place(hit)
@@ -377,10 +385,11 @@ impl Diagnosis {
             .filter(|place| is_plain && *place != Place::AtStart);
         let Some(place) = place else { return };
         let told_ms = line.amounts.last().map(|took| took.ms);
+        let part = named_kind(line.text).unwrap_or(Part::Weights);
         let work = Work {
             told_ms,
             is_certain: line.has(Mark::AtRequest) && told_ms.is_none(),
-            ..Work::new(Part::Weights, place, line)
+            ..Work::new(part, place, line)
         };
         let telling = match telling(line.text) {
             Telling::End => Telling::End,
@@ -499,6 +508,11 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
         && !["timeout", "died", "exit"]
             .iter()
             .any(|word| line.text.contains(word))
+}
+
+/// Whether no sentence ends between two places: people write several on one line.
+fn is_one_sentence(text: &str, one: usize, other: usize) -> bool {
+    !text[one.min(other)..one.max(other)].contains(". ")
 }
 
 /// How long ago it was, where a line of events begins with that.

@@ -2,6 +2,7 @@
 //! serving; what was done when; what is still under way.
 
 mod failures;
+mod firsts;
 mod loads;
 mod processes;
 mod traces;
@@ -12,6 +13,8 @@ use super::line::wording::Telling;
 use super::rules::Part;
 
 use failures::Failures;
+use firsts::Firsts;
+pub(super) use firsts::named_kind;
 use loads::Loads;
 use processes::Processes;
 pub(super) use traces::Traced;
@@ -121,6 +124,9 @@ pub(super) struct Stream {
     requests: u64,
     /// One was answered, so that what comes next is no first request's.
     has_answered: bool,
+    firsts: Firsts,
+    /// What the first request waited for, as the times of its lines tell.
+    waited: Vec<(Part, f64, Evidence)>,
     /// Where ports were opened, without numbers.
     opened: Vec<String>,
     /// What this line put an end to.
@@ -209,6 +215,37 @@ impl Stream {
             Traced::LoadRaised if self.phase == Phase::Serving => Traced::Statement,
             traced => traced,
         }
+    }
+
+    /// Whether lines are looked at for what the first request waits for.
+    pub(super) fn watches(&self) -> bool {
+        let may_be_asked = self.is_listening || self.phase != Phase::Starting;
+        may_be_asked && !self.has_answered && !self.firsts.are_over()
+    }
+
+    /// Takes a line in that may tell what the first request waits for.
+    pub(super) fn watch(&mut self, at: f64, text: &str, evidence: Evidence, is_known: bool) {
+        let mut works = self.held.iter().rev();
+        let is_known = is_known || works.any(|work| work.evidence.line == evidence.line);
+        self.firsts.write(at, text, evidence, is_known);
+    }
+
+    /// What the first request waited for and no words tell, once it was answered.
+    pub(super) fn waited(&mut self) -> Vec<Work> {
+        let waited = std::mem::take(&mut self.waited);
+        let told = waited.into_iter().map(|(part, ms, evidence)| Work {
+            part,
+            place: Place::AtRequest,
+            told_ms: None,
+            seen_ms: Some(ms),
+            until: None,
+            is_placed: true,
+            is_certain: true,
+            behind: 0,
+            evidence,
+        });
+        self.ready_then_cold |= self.ready.is_some() && told.len() > 0;
+        told.collect()
     }
 
     /// After everything else about a line.
@@ -346,6 +383,11 @@ impl Stream {
         (self.is_listening, self.has_answered) = (false, false);
     }
 
+    /// Whether its start is over, as far as lines tell.
+    pub(super) fn is_started(&self) -> bool {
+        self.phase != Phase::Starting
+    }
+
     /// Whether shapes were run before, so that what is compiled for another one is not the first.
     pub(super) fn knows_shapes(&self) -> bool {
         self.is_warmed || self.has_answered
@@ -437,6 +479,7 @@ impl Stream {
     /// A request was served, whose line was written at `at` and tells what it took.
     pub(super) fn request(&mut self, at: Option<f64>, took_ms: Option<f64>) {
         self.phase = Phase::Serving;
+        self.firsts.begins(at);
         self.requests += 1;
         self.loading = None;
         self.weigh(at, took_ms);
@@ -447,8 +490,17 @@ impl Stream {
         });
     }
 
+    /// Something was called, by whomever, and took so long.
+    pub(super) fn calls(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        self.request(at, took_ms);
+        self.has_answered = true;
+    }
+
     /// A request was answered, whose line was written at `at` and tells what it took.
     pub(super) fn answers(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        if !self.has_answered && !self.firsts.are_over() {
+            self.waited = self.firsts.answered(at, took_ms);
+        }
         self.request(at, took_ms);
         self.has_answered = true;
     }
@@ -459,6 +511,7 @@ impl Stream {
         let Some(at) = at else { return };
         let began = at - took_ms.map_or(IDLE_S, |ms| ms / 1e3 + CLOCKS_S);
         let long = took_ms.filter(|ms| self.is_listening && *ms >= LONG_MS);
+        let requests = self.requests.saturating_sub(1);
         let half = long.map(|ms| at - ms / 2e3);
         for work in self.held.iter_mut().filter(|work| !work.is_placed) {
             let Some(until) = work.until else { continue };
@@ -467,6 +520,12 @@ impl Stream {
                 took_ms.is_some_and(|ms| ms >= LONG_MS) && until >= began && until <= at;
             match work.place {
                 Place::Open if until < began => work.place = Place::AtStart,
+                // Whoever was answered next had not waited for it.
+                Place::AtRequest
+                    if took_ms.is_some() && work.behind == requests && until < began =>
+                {
+                    work.place = Place::AtStart;
+                }
                 Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {
                     work.place = Place::AtRequest;
                 }

@@ -5,27 +5,31 @@ use super::wording::is_conditional;
 
 /// What a setting on the line makes of the warm-up.
 pub(super) fn skips_warmup(text: &str) -> bool {
-    if !text.contains("warm") {
+    if !["warm", "dry run", "trial run", "self test"]
+        .iter()
+        .any(|word| text.contains(word))
+    {
         return false;
     }
-    const WORDS: [&str; 6] = [
-        "warmup", "warm up=", "warm up:", "warm up ", "warm on ", "warm at ",
+    const NAMES: [&str; 7] = [
+        "warmup",
+        "warm up",
+        "warm",
+        "prewarm",
+        "dry run",
+        "trial run",
+        "self test",
     ];
-    let is_set_off = |word: &str| {
-        let name = match word.ends_with(' ') {
-            true => word
-                .find(" on ")
-                .or(word.find(" at "))
-                .unwrap_or(word.len() - 1),
-            false => word.trim_end_matches(['=', ':']).len(),
-        };
-        let mut places = text.match_indices(word);
-        places
-            .any(|(at, _)| is_set_off(&text[..at], &text[at + name..]) && !is_conditional(text, at))
+    let is_set_off = |name: &str| {
+        let mut places = text.match_indices(name);
+        places.any(|(at, _)| {
+            let behind = &text[at + name.len()..];
+            is_set_off(&text[..at], behind, name) && !is_conditional(text, at)
+        })
     };
     let is_advice = || text.contains("to skip ") || text.contains("to disable");
     // To tell that a word is not there is cheaper than to look for its places.
-    let mut words = WORDS.into_iter().filter(|word| text.contains(word));
+    let mut words = NAMES.into_iter().filter(|name| text.contains(name));
     (words.any(is_set_off) || is_planned_without(text)) && !is_advice()
 }
 
@@ -61,11 +65,16 @@ fn is_planned_without(text: &str) -> bool {
 }
 
 /// Whether a name is negated and its value affirms it, or the other way round.
-fn is_set_off(before: &str, after: &str) -> bool {
+fn is_set_off(before: &str, after: &str, name: &str) -> bool {
     if is_none_of_them(after) {
         return true;
     }
-    let after = behind_name(after).trim_start_matches(['"', '\'', ' ']);
+    let rest = behind_name(after);
+    // By itself it may be a state.
+    if name == "warm" && rest.len() == after.len() {
+        return false;
+    }
+    let after = rest.trim_start_matches(['"', '\'', ' ']);
     let Some(value) = after.strip_prefix(['=', ':']) else {
         return false;
     };
@@ -86,7 +95,10 @@ fn is_set_off(before: &str, after: &str) -> bool {
         (false, "0" | "no") => ["run ", "enable ", "do ", "use ", "with "]
             .iter()
             .any(|verb| name.ends_with(verb)),
-        (false, value) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
+        (false, value) => matches!(
+            value,
+            "false" | "off" | "disabled" | "skip" | "none" | "never"
+        ),
     }
 }
 

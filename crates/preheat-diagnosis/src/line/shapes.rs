@@ -37,8 +37,9 @@ fn is_listed(text: &str) -> bool {
 
 /// A length by a short name.
 fn is_called(text: &str) -> bool {
-    const NAMES: [&str; 10] = [
-        "l=", "n=", "t=", "len=", "seq=", "seqlen=", "tokens=", "length=", "frames=", "size=",
+    const NAMES: [&str; 12] = [
+        "bs=", "batch=", "l=", "n=", "t=", "len=", "seq=", "seqlen=", "tokens=", "length=",
+        "frames=", "size=",
     ];
     NAMES.iter().any(|name| {
         text.match_indices(name).any(|(at, _)| {

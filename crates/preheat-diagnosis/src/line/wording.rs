@@ -67,7 +67,7 @@ pub(crate) fn telling(text: &str) -> Telling {
     });
     // "not in memory, reading it" is no end.
     let is_meant = |at: usize| {
-        !["not", "not yet"]
+        ![" not", " not yet", " no"]
             .iter()
             .any(|no| text[..at].trim_end().ends_with(no))
     };

@@ -58,7 +58,7 @@ impl Diagnosis {
         }
     }
 
-    fn drop_evidence(&mut self, cause: Cause, is_dropped: impl Fn(&Evidence) -> bool) {
+    pub(crate) fn drop_evidence(&mut self, cause: Cause, is_dropped: impl Fn(&Evidence) -> bool) {
         let Some(sighting) = self.seen.get_mut(&cause) else {
             return;
         };
