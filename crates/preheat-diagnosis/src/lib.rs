@@ -52,6 +52,7 @@ use access::is_access;
 use latency::Latency;
 use lengths::Lengths;
 use line::phrases::Hit;
+use line::settings::{heads_warmup, is_switched_off};
 use line::{Parsed, Plain, amount, text};
 use primed::Primed;
 use reads::Reads;
@@ -127,6 +128,8 @@ pub struct Diagnosis {
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
+    /// The newest line is the head of a section about the warm-up.
+    heads_warmup: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
     /// The first claim of readiness, whoever made it.
@@ -177,6 +180,11 @@ impl Diagnosis {
                 self.said(stream, &parsed, traced);
             }
         }
+        if self.heads_warmup && is_switched_off(&plain.text) {
+            let seen = evidence(line, &plain);
+            self.see(Cause::WarmupSkipped, 0.85, seen, None, None);
+        }
+        self.heads_warmup = heads_warmup(&plain.text);
         if !plain.hits.is_empty() {
             self.latency.asks(&plain.text);
         }

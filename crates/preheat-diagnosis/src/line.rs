@@ -4,7 +4,7 @@
 pub(crate) mod amount;
 pub(crate) mod phrases;
 mod readiness;
-mod settings;
+pub(crate) mod settings;
 pub(crate) mod shapes;
 mod stamp;
 pub(crate) mod text;
@@ -21,7 +21,7 @@ use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
-use readiness::says_ready;
+use readiness::{admits_early, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
 use wording::{fetches, is_denied, is_help, is_of_tools, says_killed};
@@ -81,6 +81,9 @@ fn hits(text: &str) -> Vec<Hit> {
     }
     if says_ready(text) {
         hits.push(Hit::mark(Mark::Ready));
+    }
+    if admits_early(text) {
+        hits.push(Hit::names(Cause::ReadyTooEarly, 0.7));
     }
     if says_killed(text) {
         hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));

@@ -4,20 +4,6 @@ use super::cause::Cause;
 use super::line::Parsed;
 use super::{Diagnosis, Evidence};
 
-/// Words of such hooks.
-const HOOKS: [&str; 10] = [
-    "preload",
-    "prewarm",
-    "pre warm",
-    "poststart",
-    "post start",
-    "execstartpost",
-    "warm up request",
-    "warmup request",
-    "keep alive=",
-    "keep alive\":",
-];
-
 /// What the first request loads or makes.
 const LAZILY: [Cause; 4] = [
     Cause::LazyModel,
@@ -36,8 +22,9 @@ pub(super) struct Primed {
 }
 
 impl Primed {
-    pub(super) fn take(&mut self, text: &str) {
-        self.has_hook = self.has_hook || HOOKS.iter().any(|hook| text.contains(hook));
+    /// A line names such a hook.
+    pub(super) fn hooked(&mut self) {
+        self.has_hook = true;
     }
 
     /// Somebody asked for something that only a model answers.

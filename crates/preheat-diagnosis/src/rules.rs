@@ -96,6 +96,8 @@ pub enum Mark {
     Processors,
     /// Something is asked for, and takes its time.
     Call,
+    /// A hook of the start's own asks the server before anybody else does.
+    Primes,
     /// A request waits until there is a replica at all.
     Held,
     /// A request is answered that what it asks for is not there yet.

@@ -43,7 +43,6 @@ impl Diagnosis {
         } else if is_loading || line.has(Mark::Warm) {
             stream.failures.goes_on();
         }
-        self.primed.take(line.text);
         self.parts(stream, line);
         self.obtains(stream, line);
         stream.is_warmed |= line.has(Mark::Warm)
@@ -109,6 +108,10 @@ impl Diagnosis {
     }
 
     fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        // What is not there is not loaded by saying so.
+        if line.has(Mark::TurnedAway) && !line.has(Mark::Obtains) {
+            return;
+        }
         let names_a_cause = line.names_a_cause();
         let mut done = Vec::new();
         for (hit, part) in line.parts() {
@@ -432,6 +435,7 @@ impl Diagnosis {
                 Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
+                Mark::Primes => self.primed.hooked(),
                 Mark::Held => self.is_waited_for = true,
                 // Whoever goes for it lets the request wait.
                 Mark::TurnedAway if !line.has(Mark::Obtains) => self.turned_away(stream),

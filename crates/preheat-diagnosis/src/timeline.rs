@@ -181,7 +181,7 @@ impl Stream {
         let gap = self.last.map_or(0.0, |last| between(last, at));
         let may_be_over = self.is_listening || self.phase != Phase::Starting;
         let was_busy = std::mem::take(&mut self.is_busy);
-        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way {
+        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way && !self.is_refusing {
             self.is_asleep = true;
         }
         if let Some(since) = self.since.take()
@@ -498,7 +498,9 @@ impl Stream {
 
     /// A request was answered, whose line was written at `at` and tells what it took.
     pub(super) fn answers(&mut self, at: Option<f64>, took_ms: Option<f64>) {
-        if !self.has_answered && !self.firsts.are_over() {
+        if self.is_refusing {
+            self.firsts.end();
+        } else if !self.has_answered && !self.firsts.are_over() {
             self.waited = self.firsts.answered(at, took_ms);
         }
         self.request(at, took_ms);

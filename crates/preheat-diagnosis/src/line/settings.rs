@@ -5,13 +5,13 @@ use super::wording::is_conditional;
 
 /// What a setting on the line makes of the warm-up.
 pub(super) fn skips_warmup(text: &str) -> bool {
-    if !["warm", "dry run", "trial run", "self test"]
+    if !["warm", "dry run", "trial run", "self test", "prime"]
         .iter()
         .any(|word| text.contains(word))
     {
         return false;
     }
-    const NAMES: [&str; 7] = [
+    const NAMES: [&str; 8] = [
         "warmup",
         "warm up",
         "warm",
@@ -19,6 +19,7 @@ pub(super) fn skips_warmup(text: &str) -> bool {
         "dry run",
         "trial run",
         "self test",
+        "prime",
     ];
     let is_set_off = |name: &str| {
         let mut places = text.match_indices(name);
@@ -30,7 +31,53 @@ pub(super) fn skips_warmup(text: &str) -> bool {
     let is_advice = || text.contains("to skip ") || text.contains("to disable");
     // To tell that a word is not there is cheaper than to look for its places.
     let mut words = NAMES.into_iter().filter(|name| text.contains(name));
-    (words.any(is_set_off) || is_planned_without(text)) && !is_advice()
+    (words.any(is_set_off) || is_planned_without(text) || is_flagged(text)) && !is_advice()
+}
+
+/// `"--no-warm"`: a flag by itself, as others say `no warm bucket`.
+fn is_flagged(text: &str) -> bool {
+    text.match_indices("no warm").any(|(at, flag)| {
+        let behind = &text[at + flag.len()..];
+        let is_begin = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+        is_begin && behind.starts_with(['"', '\'', ']']) && !text.contains("is no warm")
+    })
+}
+
+/// The head of a section whose lines set what is about the warm-up: `warmup:`, then `enabled: no`.
+pub(crate) fn heads_warmup(text: &str) -> bool {
+    let head = text.trim_end();
+    head.len() <= 16
+        && [
+            "warmup:",
+            "warm up:",
+            "prewarm:",
+            "[warmup]",
+            "[warm up]",
+            "warmup: {",
+            "\"warmup\": {",
+            "\"warm up\": {",
+        ]
+        .contains(&head)
+}
+
+/// Whether a line of such a section switches it off.
+pub(crate) fn is_switched_off(text: &str) -> bool {
+    let said = text.trim_start_matches(['"', '\'', ' ']);
+    let names = [
+        "enabled",
+        "enable",
+        "active",
+        "run",
+        "requests",
+        "iterations",
+        "runs",
+    ];
+    let name = names.iter().find_map(|name| said.strip_prefix(name));
+    let value = name.map(|rest| rest.trim_start_matches(['"', '\'', ' ', ':', '=']));
+    value.is_some_and(|value| {
+        matches!(first_value(value), "no" | "false" | "off" | "0" | "never")
+            && !value.starts_with("0.")
+    })
 }
 
 /// `boot plan: load=yes, warm=no`, `config: {"warm": false}`: a switch that is called by nothing else, where
@@ -71,7 +118,7 @@ fn is_set_off(before: &str, after: &str, name: &str) -> bool {
     }
     let rest = behind_name(after);
     // By itself it may be a state.
-    if name == "warm" && rest.len() == after.len() {
+    if matches!(name, "warm" | "prime") && rest.len() == after.len() {
         return false;
     }
     let after = rest.trim_start_matches(['"', '\'', ' ']);

@@ -233,6 +233,8 @@ pub(super) const RULES: &[Rule] = &[
             "eagerly",
             "still reading",
             "still loading",
+            "still compiling",
+            "still building",
             "when it is imported",
             "is imported",
             "at module import",

@@ -39,6 +39,13 @@ impl Firsts {
         self.is_over
     }
 
+    pub(super) fn end(&mut self) {
+        *self = Firsts {
+            is_over: true,
+            ..Firsts::default()
+        };
+    }
+
     pub(super) fn begins(&mut self, at: Option<f64>) {
         self.begun = self.begun.or(at);
     }
@@ -70,6 +77,9 @@ impl Firsts {
         let Some(took) = took_ms.map(|ms| ms / 1e3).or(since) else {
             return Vec::new();
         };
+        if took < SHORTEST_S {
+            return Vec::new();
+        }
         let (from, least) = (at - took - CLOCKS_S, (took * SHARE).max(SHORTEST_S));
         let ends = lines.iter().skip(1).map(|line| line.at).chain([at]);
         let waited = lines.iter().zip(ends).filter(|(line, end)| {
