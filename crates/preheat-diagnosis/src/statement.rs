@@ -151,7 +151,8 @@ impl Diagnosis {
             .place(hit)
             .or_else(|| stream.begun(part))
             .or_else(asked);
-        let place = told.or_else(|| stream.place(part, &same));
+        let by_time = stream.precedes(line.at).then_some(Place::AtStart);
+        let place = told.or(by_time).or_else(|| stream.place(part, &same));
         let is_counted = part == Part::Weights && !is_unfinished(line.text);
         if is_counted && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));
@@ -436,7 +437,10 @@ impl Diagnosis {
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
                 Mark::Primes => self.primed.hooked(),
-                Mark::Held => self.is_waited_for = true,
+                Mark::Held => {
+                    self.is_waited_for = true;
+                    stream.is_waited_for();
+                }
                 // Whoever goes for it lets the request wait.
                 Mark::TurnedAway if !line.has(Mark::Obtains) => self.turned_away(stream),
                 Mark::Pulling => stream.pulls(line.at, age(line)),

@@ -125,6 +125,10 @@ pub(super) struct Stream {
     /// One was answered, so that what comes next is no first request's.
     has_answered: bool,
     firsts: Firsts,
+    /// When the first answered request came in.
+    first_came: Option<f64>,
+    /// Somebody waited until there was a replica at all: its request's time is the start's.
+    is_waited_for: bool,
     /// What the first request waited for, as the times of its lines tell.
     waited: Vec<(Part, f64, Evidence)>,
     /// Where ports were opened, without numbers.
@@ -503,8 +507,22 @@ impl Stream {
         } else if !self.has_answered && !self.firsts.are_over() {
             self.waited = self.firsts.answered(at, took_ms);
         }
+        if let Some(at) = at.filter(|_| self.first_came.is_none()) {
+            self.first_came = Some(at - took_ms.unwrap_or(0.0) / 1e3);
+        }
         self.request(at, took_ms);
         self.has_answered = true;
+    }
+
+    /// Whether this was written before anybody asked, wherever in the text it stands: people put what another
+    /// process wrote below.
+    pub(super) fn precedes(&self, at: Option<f64>) -> bool {
+        let both = self.first_came.zip(at);
+        both.is_some_and(|(came, at)| between(at, came) > CLOCKS_S)
+    }
+
+    pub(super) fn is_waited_for(&mut self) {
+        self.is_waited_for = true;
     }
 
     /// Work that had ended when a request began was not for it, and work that most of the request's time
@@ -512,7 +530,7 @@ impl Stream {
     fn weigh(&mut self, at: Option<f64>, took_ms: Option<f64>) {
         let Some(at) = at else { return };
         let began = at - took_ms.map_or(IDLE_S, |ms| ms / 1e3 + CLOCKS_S);
-        let long = took_ms.filter(|ms| self.is_listening && *ms >= LONG_MS);
+        let long = took_ms.filter(|ms| self.is_listening && !self.is_waited_for && *ms >= LONG_MS);
         let requests = self.requests.saturating_sub(1);
         let half = long.map(|ms| at - ms / 2e3);
         for work in self.held.iter_mut().filter(|work| !work.is_placed) {

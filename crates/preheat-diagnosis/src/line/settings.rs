@@ -39,7 +39,9 @@ fn is_flagged(text: &str) -> bool {
     text.match_indices("no warm").any(|(at, flag)| {
         let behind = &text[at + flag.len()..];
         let is_begin = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
-        is_begin && behind.starts_with(['"', '\'', ']']) && !text.contains("is no warm")
+        let is_end =
+            behind.is_empty() || behind.starts_with(['"', '\'', ']']) || behind.starts_with(" (");
+        is_begin && is_end && !text.contains("is no warm")
     })
 }
 

@@ -104,6 +104,7 @@ const WAITED: &[&str] = &[
     "buffering",
     "parked",
     "parking",
+    "ongoing",
     "waiting",
     "waited",
     "waits",
