@@ -43,9 +43,8 @@ impl<'a> Plain<'a> {
     /// nothing, and a call says nothing without its time.
     pub(crate) fn matters(&self, has_times: bool) -> bool {
         self.hits.iter().any(|hit| match hit.means {
-            Meaning::Marks(Mark::Action | Mark::AtStart | Mark::AtRequest) => false,
             Meaning::Marks(Mark::Call) => has_times,
-            _ => true,
+            _ => hit.may_matter_alone(),
         })
     }
 
@@ -79,27 +78,29 @@ fn hits(text: &str) -> Vec<Hit> {
     if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
-    if says_ready(text) {
-        hits.push(Hit::mark(Mark::Ready));
+    let marks = |mark| hits.iter().any(|hit| hit.means == Meaning::Marks(mark));
+    let mut told = Vec::new();
+    if marks(Mark::Sends) && says_ready(text) {
+        told.push(Hit::mark(Mark::Ready));
     }
-    if admits_early(text) {
-        hits.push(Hit::names(Cause::ReadyTooEarly, 0.7));
+    if marks(Mark::Meanwhile) && admits_early(text) {
+        told.push(Hit::names(Cause::ReadyTooEarly, 0.7));
     }
     if says_killed(text) {
-        hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
+        told.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
     }
-    if skips_warmup(text) {
-        hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    if marks(Mark::Setting) && skips_warmup(text) {
+        told.push(Hit::names(Cause::WarmupSkipped, 0.85));
     }
-    if may_tell(text) {
-        hits.push(Hit::mark(Mark::Exchange));
+    let is_access = marks(Mark::Access);
+    if marks(Mark::Asked) && !is_access && may_tell(text) {
+        told.push(Hit::mark(Mark::Exchange));
     }
-    let is_open = hits
-        .iter()
-        .any(|hit| hit.means == Meaning::Marks(Mark::Listening));
-    if !is_open && opens_port(text) {
-        hits.push(Hit::mark(Mark::Listening));
+    if marks(Mark::Opens) && !is_access && !marks(Mark::Listening) && opens_port(text) {
+        told.push(Hit::mark(Mark::Listening));
     }
+    hits.retain(Hit::is_more_than_a_look);
+    hits.append(&mut told);
     if fetches(text) {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
     }

@@ -11,6 +11,7 @@ mod failures;
 mod frameworks;
 mod kubernetes;
 mod loads;
+mod looks;
 mod marks;
 mod parts;
 mod plain;
@@ -104,6 +105,16 @@ pub enum Mark {
     TurnedAway,
     /// A request is told of, in whatever form.
     Exchange,
+    /// Words of a request's name, or of its answer: worth a closer look.
+    Asked,
+    /// Words of whoever waits at a port: worth a closer look.
+    Opens,
+    /// Words of people who tell what came before what.
+    Meanwhile,
+    /// Words of those who send requests to replicas.
+    Sends,
+    /// Words of what a warm-up may be called in settings.
+    Setting,
     /// Something that is not there is gone for, whatever it is.
     Obtains,
     /// Something is loaded, whatever it is.
@@ -150,6 +161,7 @@ pub(super) const AND: &str = " + ";
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [
         marks::RULES,
+        looks::RULES,
         requests::RULES,
         parts::RULES,
         loads::RULES,

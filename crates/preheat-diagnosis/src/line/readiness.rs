@@ -175,28 +175,6 @@ pub(super) fn admits_early(text: &str) -> bool {
         "warm",
         "encoder",
     ];
-    const MEANWHILE: [&str; 20] = [
-        "in between",
-        "in that minute",
-        "in that time",
-        "in that window",
-        "in those",
-        "meanwhile",
-        "during that",
-        "until then",
-        "was still",
-        "were still",
-        "is still",
-        "are still",
-        "needs another",
-        "takes another",
-        "another minute",
-        "long before",
-        "well before",
-        "too early",
-        "already sent",
-        "moment port",
-    ];
     const SUFFERED: [&str; 17] = [
         " 500",
         " 502",
@@ -246,12 +224,11 @@ pub(super) fn admits_early(text: &str) -> bool {
         blanks >= 10 && text.matches('=').count() < 2
     };
     text.len() <= LONGEST
-        && has(&MEANWHILE)
+        && is_prose()
         && has(&CLAIMED)
         && has(&NEEDED)
         && has(&SUFFERED)
         && !has(&DENIED)
-        && is_prose()
 }
 
 #[cfg(test)]

@@ -5,12 +5,6 @@ use super::wording::is_conditional;
 
 /// What a setting on the line makes of the warm-up.
 pub(super) fn skips_warmup(text: &str) -> bool {
-    if !["warm", "dry run", "trial run", "self test", "prime"]
-        .iter()
-        .any(|word| text.contains(word))
-    {
-        return false;
-    }
     const NAMES: [&str; 8] = [
         "warmup",
         "warm up",
