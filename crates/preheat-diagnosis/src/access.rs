@@ -55,6 +55,10 @@ impl Diagnosis {
             .or_else(|| trailing_ms(line.text))
             .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text));
+        if is_operators(path) {
+            stream.operated(line.at, told);
+            return;
+        }
         self.primed.asked(line);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         match is_answered && (status.is_some() || took.is_some()) {
@@ -245,8 +249,17 @@ fn request_id(text: &str) -> Option<&str> {
     behind.get(..length).filter(|id| !id.is_empty())
 }
 
+/// Whether a path is asked by somebody who loads a model, and waits for that.
+fn is_operators(path: &str) -> bool {
+    path.ends_with("/load")
+        || path.ends_with("/reload")
+        || path.ends_with("/unload")
+        || path.contains("/admin/")
+        || path.starts_with("/models?")
+}
+
 /// Whether a path is asked by machines that watch rather than by users.
-fn is_probe(path: &str) -> bool {
+pub(super) fn is_probe(path: &str) -> bool {
     const PROBES: [&str; 12] = [
         "/health",
         "/ready",

@@ -1,7 +1,7 @@
 //! Requests that are told in no server's own format: what was asked for, by which name, and how it was
 //! answered, wherever on the line that stands.
 
-use super::access::status;
+use super::access::{is_probe, status};
 use super::line::amount::Amount;
 
 /// What a line tells of one request.
@@ -115,7 +115,8 @@ const FOLDERS: [&str; 30] = [
 pub(super) fn may_tell(text: &str) -> bool {
     // Most lines have none of it, and to tell that is cheaper than to look for a path or a name.
     let has_digits = || text.bytes().any(|byte| byte.is_ascii_digit());
-    let is_asked = || asked_path(text).is_some() || is_named(text) || is_served(text);
+    let is_asked =
+        || asked_path(text).is_some() || is_named(text) || is_served(text) || is_bare(text);
     let is_told =
         || ANSWERED.iter().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
     has_digits()
@@ -139,6 +140,15 @@ pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
         }
         _ => None,
     }
+}
+
+/// `< 200 5.3 s`, `81af 200 12.3 s`: hardly more than a status and a time.
+fn is_bare(text: &str) -> bool {
+    let words = text.split_whitespace().count();
+    (2..=5).contains(&words)
+        && status(text) == Some(200)
+        && (text.contains("200 ") || text.contains("200,"))
+        && text.ends_with(['s', ')'])
 }
 
 /// `prompt (1, 512) served in 0.2 s`: whatever is asked for, and that its answer went out.
@@ -251,6 +261,9 @@ pub(super) fn asked_path(text: &str) -> Option<&str> {
             continue;
         };
         let path = path.trim_end_matches([':', ';', ')', ']', '.']);
+        if is_probe(word) {
+            continue;
+        }
         let mut parts = path.split('/');
         let first = parts.next().unwrap_or_default();
         let last = parts.next_back().unwrap_or(first);

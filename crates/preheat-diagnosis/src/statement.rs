@@ -147,12 +147,10 @@ impl Diagnosis {
         let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
         let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
         let asked = || is_asked.then_some(Place::AtRequest);
-        let told = line
-            .place(hit)
-            .or_else(|| stream.begun(part))
-            .or_else(asked);
+        let told = line.place(hit).or_else(asked);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
-        let place = told.or(by_time).or_else(|| stream.place(part, &same));
+        let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
+        let place = begun.or(by_time).or_else(|| stream.place(part, &same));
         let is_counted = part == Part::Weights && !is_unfinished(line.text);
         if is_counted && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));

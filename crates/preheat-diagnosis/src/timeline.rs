@@ -223,8 +223,7 @@ impl Stream {
 
     /// Whether lines are looked at for what the first request waits for.
     pub(super) fn watches(&self) -> bool {
-        let may_be_asked = self.is_listening || self.phase != Phase::Starting;
-        may_be_asked && !self.has_answered && !self.firsts.are_over()
+        !self.has_answered && !self.firsts.are_over()
     }
 
     /// Takes a line in that may tell what the first request waits for.
@@ -373,6 +372,21 @@ impl Stream {
         self.requests = 0;
         self.ready = None;
         (self.is_asleep, self.has_answered) = (false, false);
+    }
+
+    /// An operator asked for a load: what is loaded for that is nobody's cold start.
+    pub(super) fn operated(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        self.replaces();
+        let Some((at, took)) = at.zip(took_ms) else {
+            return;
+        };
+        let from = at - took / 1e3 - CLOCKS_S;
+        let within =
+            |work: &&mut Work| work.until.is_some_and(|until| until >= from && until <= at);
+        for work in self.held.iter_mut().filter(within) {
+            work.place = Place::AtStart;
+        }
+        self.is_replacing = false;
     }
 
     /// Somebody was answered, so a port is open.

@@ -22,6 +22,18 @@ pub(super) fn skips_warmup(text: &str) -> bool {
             is_set_off(&text[..at], behind, name) && !is_conditional(text, at)
         })
     };
+    const OF_TRAINING: [&str; 7] = [
+        "lr ",
+        "lr=",
+        "learning rate",
+        "cosine",
+        "schedule",
+        "optimizer",
+        "epoch",
+    ];
+    if OF_TRAINING.iter().any(|word| text.contains(word)) {
+        return false;
+    }
     let is_advice = || text.contains("to skip ") || text.contains("to disable");
     // To tell that a word is not there is cheaper than to look for its places.
     let mut words = NAMES.into_iter().filter(|name| text.contains(name));

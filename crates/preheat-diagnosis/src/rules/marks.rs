@@ -68,6 +68,7 @@ pub(super) const RULES: &[Rule] = &[
             "entering event loop",
             "server is listening on",
             "model server started",
+            "started + application in",
             "seconds (process running for",
             "seconds (jvm running for",
         ],

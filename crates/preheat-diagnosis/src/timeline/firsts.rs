@@ -9,6 +9,9 @@ use crate::rules::Part;
 /// Lines that are kept, the newest.
 const KEPT: usize = 24;
 
+/// Of a log without requests so many lines are watched.
+const WATCHED: u32 = 10_000;
+
 /// What takes less is nothing that anybody leaves to the first request.
 const SHORTEST_S: f64 = 0.5;
 
@@ -32,6 +35,7 @@ pub(super) struct Firsts {
     /// When a request came in that is not answered yet.
     begun: Option<f64>,
     is_over: bool,
+    seen: u32,
 }
 
 impl Firsts {
@@ -52,6 +56,11 @@ impl Firsts {
 
     /// A line is written; whether it was understood as a part of the start.
     pub(super) fn write(&mut self, at: f64, text: &str, evidence: Evidence, is_known: bool) {
+        self.seen += 1;
+        if self.seen >= WATCHED {
+            self.end();
+            return;
+        }
         if self.lines.len() >= KEPT {
             self.lines.remove(0);
         }
@@ -148,6 +157,8 @@ const KINDS: [(Part, &[&str]); 4] = [
             "device 0",
             "driver",
             "cuinit",
+            ".to('cuda",
+            "to(cuda",
             "runtime brought up",
             "level zero",
         ],
@@ -194,7 +205,7 @@ const KINDS: [(Part, &[&str]); 4] = [
 ];
 
 /// What else a request may wait for.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 36] = [
     "http://",
     "https://",
     "s3://",
@@ -222,6 +233,15 @@ const OTHERS: [&str; 27] = [
     "stream",
     "warm",
     "train",
+    "adapter",
+    "lora",
+    "cache:",
+    "prefix cache",
+    "kv cache",
+    "feature",
+    "template",
+    "connection",
+    "checkpoint starting",
 ];
 
 /// What a line is about of which nobody knows what it tells.

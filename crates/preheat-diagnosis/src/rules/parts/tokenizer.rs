@@ -23,6 +23,7 @@ pub(super) const RULE: Rule = Rule {
         "vocabulary + pars",
         "wordpiece",
         "bpe merges",
+        "huggingfacetokenizer",
         "spm:",
         ".spm",
         "spiece",
