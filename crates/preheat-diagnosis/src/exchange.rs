@@ -2,7 +2,9 @@
 //! answered, wherever on the line that stands.
 
 use super::access::{is_probe, status};
+use super::line::Parsed;
 use super::line::amount::Amount;
+use super::rules::Mark;
 
 /// What a line tells of one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,12 +16,15 @@ pub(super) enum Exchange {
 }
 
 /// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
-const NAMED: [&str; 22] = [
+const NAMED: [&str; 25] = [
     "req ",
     "req=",
     "req:",
     "req#",
     "request ",
+    "request,",
+    "response,",
+    "response ",
     "request=",
     "request #",
     "rid ",
@@ -183,6 +188,16 @@ fn is_served(text: &str) -> bool {
         "answer sent",
     ];
     SERVED.iter().any(|word| text.contains(word)) && ASKED.iter().any(|word| text.contains(word))
+}
+
+/// What a line tells of one request, where it is no line of an access log.
+pub(super) fn exchanged(line: &Parsed<'_>) -> Option<Exchange> {
+    let may_tell = line.has(Mark::Exchange)
+        && !line.names_a_cause()
+        && ![Mark::Warm, Mark::AtStart, Mark::Percentile, Mark::Held]
+            .into_iter()
+            .any(|mark| line.has(mark));
+    may_tell.then(|| exchange(line.text, &line.amounts))?
 }
 
 /// `code=ok`, `-> ok`, `end ok`: the status of those who have no numbers for it.

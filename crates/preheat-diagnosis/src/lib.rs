@@ -7,9 +7,9 @@
 //! - [`cause`]: what is called how, and what to do about it.
 //! - [`input`]: files, their lines, the containers in them.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
-//! - [`statement`] and [`access`]: what a line says, beside those around it.
+//! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
-//!   [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
+//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
 //! - [`containers`]: what is wrong with a manifest.
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
@@ -23,6 +23,7 @@ pub mod rules;
 
 mod access;
 mod exchange;
+mod parts;
 mod statement;
 
 mod latency;

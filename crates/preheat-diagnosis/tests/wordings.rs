@@ -31,6 +31,7 @@ fn what_servers_say_is_understood() {
         "scenarios",
         "latencies",
         "meanings",
+        "first-requests",
     ] {
         judge(file);
     }

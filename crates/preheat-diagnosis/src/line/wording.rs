@@ -169,7 +169,8 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
         && rest.strip_prefix(' ').is_some_and(|said| {
             said.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'D' | 'C' | 'e'))
         });
-    let is_test = || (text.contains("::test") && is_test()) || is_of_rust(text);
+    let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
+    let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
     is_step || is_of_cargo(text) || is_test() || counts_none(text)
 }
 

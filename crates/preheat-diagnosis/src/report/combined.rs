@@ -33,7 +33,12 @@ impl Diagnosis {
     /// Readiness was claimed, and the first requests after that show that nothing was warm.
     pub(super) fn ready_unwarmed(&mut self) {
         let Some(claim) = &self.claimed else { return };
-        let is_behind = |slow: &Evidence| slow.source == claim.source && slow.line > claim.line;
+        // Whoever writes down later what was ready then may write it anywhere.
+        let is_past = [" was ", " were ", " had "]
+            .iter()
+            .any(|word| claim.text.contains(word));
+        let is_behind =
+            |slow: &Evidence| slow.source == claim.source && (is_past || slow.line > claim.line);
         let cold = [
             Cause::WarmedByTraffic,
             Cause::LazyModel,

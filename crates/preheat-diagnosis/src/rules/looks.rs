@@ -28,6 +28,7 @@ pub(super) const RULES: &[Rule] = &[
             "served after",
             "req",
             "request",
+            "response",
             "rid",
             "reqid",
             "call",

@@ -225,6 +225,13 @@ const MAKING: &[&str] = &[
 ];
 
 const LOADING: &[&str] = &[
+    "loads",
+    "load,",
+    "builds",
+    "reads",
+    "opens",
+    "restores",
+    "constructs",
     "loading",
     "loaded",
     "load ",

@@ -345,6 +345,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
 const ABSENT: &[&str] = &[
     "absent",
     "not in memory",
+    "not in cache",
+    "not in registry",
+    "not cached yet",
     "in memory yet",
     "not resident",
     "not loaded yet",

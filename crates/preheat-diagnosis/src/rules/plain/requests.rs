@@ -56,6 +56,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "request for unknown model",
             "has no available versions",
             "not loaded yet",
+            "servable not found",
+            "no servable",
             "is not warm yet",
             "weights are not loaded",
             "server is loading model",
