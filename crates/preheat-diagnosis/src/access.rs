@@ -172,9 +172,13 @@ pub(super) fn status(text: &str) -> Option<u16> {
         "code=",
         "code: ",
     ];
-    let named = NAMES
-        .iter()
-        .find_map(|name| text.find(name).map(|at| at + name.len()));
+    // To tell that it is not called so is cheaper than to look for each name.
+    let may_be_named = text.contains("status") || text.contains("code");
+    let named = may_be_named.then(|| {
+        let mut names = NAMES.iter();
+        names.find_map(|name| text.find(name).map(|at| at + name.len()))
+    });
+    let named = named.flatten();
     let from = named.or_else(|| text.find("http/").map(|at| at + "http/".len()));
     let is_edge =
         |c: char| c.is_whitespace() || matches!(c, '"' | '=' | '|' | ',' | ';' | ']' | '}' | ')');

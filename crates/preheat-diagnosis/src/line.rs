@@ -78,33 +78,53 @@ fn hits(text: &str) -> Vec<Hit> {
     if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
-    let marks = |mark| hits.iter().any(|hit| hit.means == Meaning::Marks(mark));
-    let mut told = Vec::new();
-    if marks(Mark::Sends) && says_ready(text) {
-        told.push(Hit::mark(Mark::Ready));
-    }
-    if marks(Mark::Meanwhile) && admits_early(text) {
-        told.push(Hit::names(Cause::ReadyTooEarly, 0.7));
-    }
+    look_closer(&mut hits, text);
     if says_killed(text) {
-        told.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
+        hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
     }
-    if marks(Mark::Setting) && skips_warmup(text) {
-        told.push(Hit::names(Cause::WarmupSkipped, 0.85));
-    }
-    let is_access = marks(Mark::Access);
-    if marks(Mark::Asked) && !is_access && may_tell(text) {
-        told.push(Hit::mark(Mark::Exchange));
-    }
-    if marks(Mark::Opens) && !is_access && !marks(Mark::Listening) && opens_port(text) {
-        told.push(Hit::mark(Mark::Listening));
-    }
-    hits.retain(Hit::is_more_than_a_look);
-    hits.append(&mut told);
     if fetches(text) {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
     }
     hits
+}
+
+/// What only a line as a whole tells, where one of its words says that it may.
+fn look_closer(hits: &mut Vec<Hit>, text: &str) {
+    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 5]);
+    for hit in hits.iter() {
+        match hit.means {
+            Meaning::Marks(Mark::Access) => is_access = true,
+            Meaning::Marks(Mark::Listening) => is_open = true,
+            Meaning::Marks(Mark::Asked) => looks[0] = true,
+            Meaning::Marks(Mark::Opens) => looks[1] = true,
+            Meaning::Marks(Mark::Meanwhile) => looks[2] = true,
+            Meaning::Marks(Mark::Sends) => looks[3] = true,
+            Meaning::Marks(Mark::Setting) => looks[4] = true,
+            _ => {}
+        }
+    }
+    let [asked, opens, meanwhile, sends, sets] = looks;
+    if looks.contains(&true) {
+        hits.retain(Hit::is_more_than_a_look);
+    }
+    if sends && says_ready(text) {
+        hits.push(Hit::mark(Mark::Ready));
+    }
+    if meanwhile && admits_early(text) {
+        hits.push(Hit::names(Cause::ReadyTooEarly, 0.7));
+    }
+    if sets && skips_warmup(text) {
+        hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    if is_access {
+        return;
+    }
+    if (asked || text.contains(" 200") || text.contains(" ok")) && may_tell(text) {
+        hits.push(Hit::mark(Mark::Exchange));
+    }
+    if opens && !is_open && opens_port(text) {
+        hits.push(Hit::mark(Mark::Listening));
+    }
 }
 
 /// Whether weights are named on a line that is about their download, that says that they are not there,

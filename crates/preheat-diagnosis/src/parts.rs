@@ -173,8 +173,10 @@ impl Diagnosis {
     /// Something that was not there is gone for while somebody waits: what it is may be called anything,
     /// as little else takes so long.
     pub(super) fn obtains(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let is_plain = line.has(Mark::Obtains)
-            && line.parts().next().is_none()
+        if !line.has(Mark::Obtains) {
+            return;
+        }
+        let is_plain = line.parts().next().is_none()
             && !line.names_a_cause()
             && ![Mark::Warm, Mark::AtStart, Mark::Replaced, Mark::Access]
                 .into_iter()
