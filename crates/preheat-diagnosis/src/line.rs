@@ -119,7 +119,8 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     if is_access {
         return;
     }
-    if (asked || text.contains(" 200") || text.contains(" ok")) && may_tell(text) {
+    let is_told = || [" 200", " ok", " /"].iter().any(|word| text.contains(word));
+    if (asked || is_told()) && may_tell(text) {
         hits.push(Hit::mark(Mark::Exchange));
     }
     if opens && !is_open && opens_port(text) {

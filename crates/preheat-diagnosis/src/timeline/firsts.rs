@@ -205,7 +205,7 @@ const KINDS: [(Part, &[&str]); 4] = [
 ];
 
 /// What else a request may wait for.
-const OTHERS: [&str; 36] = [
+const OTHERS: [&str; 39] = [
     "http://",
     "https://",
     "s3://",
@@ -224,8 +224,11 @@ const OTHERS: [&str; 36] = [
     "upload",
     "download",
     "token limit",
-    "generat",
-    "sampl",
+    "generating",
+    "generated",
+    "generation",
+    "sampling",
+    "sampler",
     "forward",
     "infer",
     "predict",

@@ -603,6 +603,6 @@ const MADE: &[&str] = &[
     "is built",
     "lowering",
     "autotuning",
-    "specialis",
+    "specialising",
     "specializ",
 ];
