@@ -1,6 +1,10 @@
 //! Requests that are told in no server's own format: what was asked for, by which name, and how it was
 //! answered, wherever on the line that stands.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use super::access::{is_probe, status};
 use super::line::Parsed;
 use super::line::amount::Amount;
@@ -82,6 +86,14 @@ const OTHERS: [&str; 16] = [
     "retry",
 ];
 
+/// Both in one pass, as many lines are looked at.
+static NAME_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&NAMED));
+static OTHER_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&OTHERS));
+
+fn automaton(words: &[&str]) -> AhoCorasick {
+    AhoCorasick::new(words).expect("a few words make an automaton")
+}
+
 /// Folders that no server is asked for.
 const FOLDERS: [&str; 30] = [
     "models",
@@ -127,7 +139,7 @@ pub(super) fn may_tell(text: &str) -> bool {
     has_digits()
         && is_asked()
         && (is_told() || status(text).is_some() || asked_path(text).is_some())
-        && !OTHERS.iter().any(|other| text.contains(other))
+        && !OTHER_WORDS.is_match(text)
 }
 
 /// What a line tells of a request, if it tells of one.
@@ -223,13 +235,11 @@ pub(super) fn is_named(text: &str) -> bool {
         let name = &rest[..end.unwrap_or(rest.len())];
         name.len() <= 36 && name.bytes().any(|b| b.is_ascii_digit())
     };
-    let behind = |word: &str| {
-        text.match_indices(word).any(|(at, _)| {
-            let before = text[..at].chars().next_back();
-            !before.is_some_and(|c| c.is_ascii_alphanumeric()) && is_name(&text[at + word.len()..])
-        })
-    };
-    NAMED.iter().any(|word| text.contains(word) && behind(word)) || is_bracketed(text)
+    let named = NAME_WORDS.find_overlapping_iter(text).any(|found| {
+        let before = text[..found.start()].chars().next_back();
+        !before.is_some_and(|c| c.is_ascii_alphanumeric()) && is_name(&text[found.end()..])
+    });
+    named || is_bracketed(text)
 }
 
 /// `[a0]`, `[q 81]`: letters and digits in brackets, and no worker's or thread's name.

@@ -119,7 +119,7 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     if is_access {
         return;
     }
-    let is_told = || [" 200", " ok", " /"].iter().any(|word| text.contains(word));
+    let is_told = || text.contains(" 200") || text.contains(" /");
     if (asked || is_told()) && may_tell(text) {
         hits.push(Hit::mark(Mark::Exchange));
     }

@@ -25,6 +25,7 @@ pub(super) const RULES: &[Rule] = &[
             "request",
             "response",
             "rid",
+            "rpc",
             "reqid",
             "call",
             "job",
