@@ -15,7 +15,7 @@ impl Diagnosis {
         let status = status(line.text);
         let is_answered = status.is_some_and(|status| (200..300).contains(&status));
         if is_answered {
-            stream.listening();
+            stream.is_open();
         }
         if is_probe(path) {
             let is_claim = path.contains("ready") || line.has(Mark::Ready);
@@ -27,15 +27,27 @@ impl Diagnosis {
             }
             return;
         }
+        if line.has(Mark::TurnedAway) {
+            self.turned_away(stream);
+            return;
+        }
         match status {
+            // Whoever asks for a load waits for it: it is not this request's.
+            Some(400 | 424 | 425 | 500 | 502 | 504) if stream.loading.is_some() => {
+                self.refused_meanwhile(stream);
+            }
             Some(503) => {
-                if let Some(ready) = stream.refuses() {
-                    self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
-                }
+                self.refused_meanwhile(stream);
             }
             // No model was asked.
             Some(401 | 403 | 404 | 405) => {}
             _ => self.served(stream, line, path, status),
+        }
+    }
+
+    fn refused_meanwhile(&mut self, stream: &mut Stream) {
+        if let Some(ready) = stream.refuses() {
+            self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
         }
     }
 
@@ -45,11 +57,16 @@ impl Diagnosis {
             .or_else(|| trailing_ms(line.text))
             .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text));
-        stream.request(line.at, took);
-        if status.is_some_and(|status| (200..300).contains(&status)) {
-            stream.answers();
+        if is_operators(path) {
+            stream.operated(line.at, told);
+            return;
         }
+        self.primed.asked(line);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
+        match is_answered && (status.is_some() || took.is_some()) {
+            true => stream.answers(line.at, took),
+            false => stream.request(line.at, took),
+        }
         let is_explained = DELAYED.iter().any(|word| line.text.contains(word));
         if let Some(took) = took.filter(|_| is_answered && !is_explained) {
             self.latency
@@ -148,7 +165,7 @@ const STATUSES: [u16; 26] = [
 
 /// The status of an answer: where it is called so, else the first number behind the protocol that may
 /// be one. A size further behind may look like it.
-fn status(text: &str) -> Option<u16> {
+pub(super) fn status(text: &str) -> Option<u16> {
     const NAMES: [&str; 6] = [
         "status=",
         "status: ",
@@ -157,9 +174,13 @@ fn status(text: &str) -> Option<u16> {
         "code=",
         "code: ",
     ];
-    let named = NAMES
-        .iter()
-        .find_map(|name| text.find(name).map(|at| at + name.len()));
+    // To tell that it is not called so is cheaper than to look for each name.
+    let may_be_named = text.contains("status") || text.contains("code");
+    let named = may_be_named.then(|| {
+        let mut names = NAMES.iter();
+        names.find_map(|name| text.find(name).map(|at| at + name.len()))
+    });
+    let named = named.flatten();
     let from = named.or_else(|| text.find("http/").map(|at| at + "http/".len()));
     let is_edge =
         |c: char| c.is_whitespace() || matches!(c, '"' | '=' | '|' | ',' | ';' | ']' | '}' | ')');
@@ -234,8 +255,17 @@ fn request_id(text: &str) -> Option<&str> {
     behind.get(..length).filter(|id| !id.is_empty())
 }
 
+/// Whether a path is asked by somebody who loads a model, and waits for that.
+fn is_operators(path: &str) -> bool {
+    path.ends_with("/load")
+        || path.ends_with("/reload")
+        || path.ends_with("/unload")
+        || path.contains("/admin/")
+        || path.starts_with("/models?")
+}
+
 /// Whether a path is asked by machines that watch rather than by users.
-fn is_probe(path: &str) -> bool {
+pub(super) fn is_probe(path: &str) -> bool {
     const PROBES: [&str; 12] = [
         "/health",
         "/ready",
@@ -250,7 +280,10 @@ fn is_probe(path: &str) -> bool {
         "/status",
         "/info",
     ];
+    // What is there, and not what it says.
+    const LISTS: [&str; 4] = ["/version", "/v1/models", "/api/tags", "/api/version"];
     path == "/"
+        || LISTS.contains(&path)
         || PROBES.iter().any(|probe| path.starts_with(probe))
         || path.ends_with("/ready")
         || path.ends_with("/live")

@@ -7,9 +7,9 @@
 //! - [`cause`]: what is called how, and what to do about it.
 //! - [`input`]: files, their lines, the containers in them.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
-//! - [`statement`] and [`access`]: what a line says, beside those around it.
+//! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
-//!   [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
+//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
 //! - [`containers`]: what is wrong with a manifest.
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
@@ -22,13 +22,16 @@ mod line;
 pub mod rules;
 
 mod access;
+mod exchange;
 mod gate;
 mod lives;
+mod parts;
 mod statement;
 
 mod latency;
 mod lengths;
 mod placement;
+mod primed;
 mod reads;
 mod refusals;
 mod restarts;
@@ -53,9 +56,11 @@ use access::is_access;
 use latency::Latency;
 use lengths::Lengths;
 use line::phrases::Hit;
+use line::settings::{heads_warmup, is_switched_off};
 use line::{Parsed, Plain, amount, text};
 use lives::{Lives, Statuses};
 use placement::Placement;
+use primed::Primed;
 use reads::Reads;
 use refusals::Refusals;
 use restarts::Restarts;
@@ -81,6 +86,21 @@ pub struct Line<'a> {
     /// In seconds on any clock, where it is known from elsewhere than the text.
     pub at: Option<f64>,
     pub text: &'a str,
+}
+
+/// Whether what a line means is known, so that its time tells nothing more.
+fn tells_itself(hit: &Hit) -> bool {
+    let marks = [Mark::TurnedAway, Mark::Access, Mark::Exchange];
+    hit.names_a_cause() || marks.iter().any(|mark| hit.means == Meaning::Marks(*mark))
+}
+
+fn evidence(line: &Line<'_>, plain: &Plain<'_>) -> Evidence {
+    Evidence {
+        source: line.source.to_owned(),
+        line: line.number,
+        pod: line.pod.map(str::to_owned),
+        text: text::shown(&plain.shown),
+    }
 }
 
 /// Where something was seen.
@@ -113,10 +133,13 @@ pub struct Diagnosis {
     placement: Placement,
     /// By the text that they stand in.
     statuses: (String, Statuses),
+    primed: Primed,
     restarts: Restarts,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
+    /// The newest line is the head of a section about the warm-up.
+    heads_warmup: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
     /// The first claim of readiness, whoever made it.
@@ -167,12 +190,7 @@ impl Diagnosis {
         {
             let amounts = amount::amounts(&plain.text);
             if is_row || is_raised || plain.matters(!amounts.is_empty()) {
-                let evidence = Evidence {
-                    source: line.source.to_owned(),
-                    line: line.number,
-                    pod: line.pod.map(str::to_owned),
-                    text: text::shown(&plain.shown),
-                };
+                let evidence = evidence(line, &plain);
                 let parsed = Parsed {
                     text: &plain.text,
                     hits: &plain.hits,
@@ -183,8 +201,20 @@ impl Diagnosis {
                 self.said(stream, &parsed, traced);
             }
         }
+        if self.heads_warmup && is_switched_off(&plain.text) {
+            let seen = evidence(line, &plain);
+            self.see(Cause::WarmupSkipped, 0.85, seen, None, None);
+        }
+        self.heads_warmup = heads_warmup(&plain.text);
         if !plain.hits.is_empty() {
             self.latency.asks(&plain.text);
+        }
+        if let Some(at) = at.filter(|_| stream.watches()) {
+            let is_known = plain.hits.iter().any(tells_itself);
+            stream.watch(at, &plain.text, evidence(line, &plain), is_known);
+        }
+        for work in stream.waited() {
+            self.settle(work);
         }
         stream.done(at, &plain.text);
         self.streams = streams;

@@ -4,6 +4,8 @@
 pub(crate) mod amount;
 pub(crate) mod phrases;
 mod readiness;
+pub(crate) mod settings;
+pub(crate) mod shapes;
 mod stamp;
 pub(crate) mod text;
 pub(crate) mod wording;
@@ -13,13 +15,16 @@ use std::borrow::Cow;
 
 use crate::Evidence;
 use crate::cause::Cause;
+use crate::exchange::may_tell;
 use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
 use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
-use readiness::says_ready;
-use wording::{fetches, is_denied, is_help, is_of_tools, multiplies, says_killed, skips_warmup};
+use readiness::{admits_early, says_ready};
+use settings::skips_warmup;
+use shapes::opens_port;
+use wording::{fetches, is_denied, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -67,25 +72,23 @@ fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
-    if has(Part::Weights) && are_of_another(has(Part::Download), has(Part::Tokenizer), text) {
+    // An engine that is built is compiled, whatever it is for.
+    let is_built = has(Part::Kernels) && !text.contains("load") && !text.contains("weights");
+    let is_of_another = is_built || are_of_another(has(Part::Download), has(Part::Tokenizer), text);
+    if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
     keep_the_clearest(&mut hits);
-    if says_ready(text) {
-        hits.push(Hit::mark(Mark::Ready));
-    }
-    if says_killed(text) {
-        hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
-    }
-    if skips_warmup(text) {
-        hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
-    }
     if hits
         .iter()
         .any(|hit| hit.means == Meaning::Marks(Mark::Several))
         && multiplies(text)
     {
         hits.push(Hit::names(Cause::DoubleLoadWorkers, 0.75));
+    }
+    look_closer(&mut hits, text);
+    if says_killed(text) {
+        hits.push(Hit::names(Cause::OutOfMemory, CONSEQUENCE));
     }
     if fetches(text) {
         hits.push(Hit::names(Cause::DownloadAtStart, 0.7));
@@ -111,6 +114,46 @@ fn keep_the_clearest(hits: &mut Vec<Hit>) {
         return;
     };
     hits.retain(|hit| !is_ending(hit) || hit.confidence >= most);
+}
+
+/// What only a line as a whole tells, where one of its words says that it may.
+fn look_closer(hits: &mut Vec<Hit>, text: &str) {
+    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 5]);
+    for hit in hits.iter() {
+        match hit.means {
+            Meaning::Marks(Mark::Access) => is_access = true,
+            Meaning::Marks(Mark::Listening) => is_open = true,
+            Meaning::Marks(Mark::Asked) => looks[0] = true,
+            Meaning::Marks(Mark::Opens) => looks[1] = true,
+            Meaning::Marks(Mark::Meanwhile) => looks[2] = true,
+            Meaning::Marks(Mark::Sends) => looks[3] = true,
+            Meaning::Marks(Mark::Setting) => looks[4] = true,
+            _ => {}
+        }
+    }
+    let [asked, opens, meanwhile, sends, sets] = looks;
+    if looks.contains(&true) {
+        hits.retain(Hit::is_more_than_a_look);
+    }
+    if sends && says_ready(text) {
+        hits.push(Hit::mark(Mark::Ready));
+    }
+    if meanwhile && admits_early(text) {
+        hits.push(Hit::names(Cause::ReadyTooEarly, 0.7));
+    }
+    if sets && skips_warmup(text) {
+        hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    if is_access {
+        return;
+    }
+    let is_told = || text.contains(" 200") || text.contains(" /");
+    if (asked || is_told()) && may_tell(text) {
+        hits.push(Hit::mark(Mark::Exchange));
+    }
+    if opens && !is_open && opens_port(text) {
+        hits.push(Hit::mark(Mark::Listening));
+    }
 }
 
 /// Whether weights are named on a line that is about their download, that says that they are not there,
@@ -175,7 +218,9 @@ impl Parsed<'_> {
         let others = || {
             self.hits
                 .iter()
-                .filter(|other| is_subject(other) && other.at != hit.at)
+                .filter(|other| {
+                    is_subject(other) && other.at != hit.at && other.part() != hit.part()
+                })
                 .map(|other| other.at)
         };
         let next = others()
@@ -208,7 +253,9 @@ impl Parsed<'_> {
         let words = || {
             self.hits.iter().filter_map(|other| match other.means {
                 Meaning::Marks(Mark::AtRequest) => Some((other.at, Place::AtRequest)),
-                Meaning::Marks(Mark::AtStart) => Some((other.at, Place::AtStart)),
+                Meaning::Marks(Mark::AtStart) if !is_negated(self.text, other.at) => {
+                    Some((other.at, Place::AtStart))
+                }
                 _ => None,
             })
         };
@@ -222,6 +269,18 @@ impl Parsed<'_> {
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)
     }
+}
+
+/// `nobody calls it at startup`, `not at start but …`
+fn is_negated(text: &str, at: usize) -> bool {
+    let clause = text[..at].rsplit([',', ';', '.', ':', '(']).next();
+    let mut words = clause.unwrap_or_default().split(' ');
+    words.any(|word| {
+        matches!(
+            word,
+            "not" | "nobody" | "nothing" | "never" | "isn't" | "wasn't" | "instead" | "rather"
+        )
+    })
 }
 
 /// Whether a figure on the line may belong to this.

@@ -75,6 +75,7 @@ impl Diagnosis {
             self.died_loading(stream);
             self.never_opened(stream);
         }
+        self.drop_primed();
         self.refused_while_loading();
         self.uncovered();
         self.slow_requests();

@@ -11,6 +11,7 @@ mod failures;
 mod frameworks;
 mod kubernetes;
 mod loads;
+mod looks;
 mod marks;
 mod parts;
 mod plain;
@@ -71,6 +72,8 @@ pub enum Mark {
     Cached,
     /// A process ends.
     Ended,
+    /// A process or a container ends, and begins once more.
+    Restarted,
     /// A model takes the place of one that serves.
     Replaced,
     /// A request is being served.
@@ -94,10 +97,26 @@ pub enum Mark {
     Processors,
     /// Something is asked for, and takes its time.
     Call,
+    /// A hook of the start's own asks the server before anybody else does.
+    Primes,
     /// A request waits until there is a replica at all.
     Held,
     /// A request is answered that what it asks for is not there yet.
     TurnedAway,
+    /// A request is told of, in whatever form.
+    Exchange,
+    /// Words of a request's name, or of its answer: worth a closer look.
+    Asked,
+    /// Words of whoever waits at a port: worth a closer look.
+    Opens,
+    /// Words of people who tell what came before what.
+    Meanwhile,
+    /// Words of those who send requests to replicas.
+    Sends,
+    /// Words of what a warm-up may be called in settings.
+    Setting,
+    /// Something that is not there is gone for, whatever it is.
+    Obtains,
     /// Something is loaded, whatever it is.
     Brings,
     /// An image begins to be pulled.
@@ -168,6 +187,7 @@ pub(super) const AND: &str = " + ";
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [
         marks::RULES,
+        looks::RULES,
         requests::RULES,
         parts::RULES,
         loads::RULES,
@@ -177,6 +197,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         frameworks::RULES,
         kubernetes::RULES,
         platforms::RULES,
+        plain::first::RULES,
         plain::loads::RULES,
         plain::requests::RULES,
         plain::broken::RULES,

@@ -3,15 +3,15 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
+use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
 use super::lengths::Told;
-use super::line::phrases::Hit;
 use super::line::wording::{
-    Telling, fits, is_shard, is_unfinished, process, shape, telling, warns, without_numbers,
+    fits, is_of_library, is_shard, process, shape, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
-use super::timeline::{Place, Stream, Work};
+use super::timeline::{Place, Stream};
 use super::{Diagnosis, Evidence};
 
 /// Ends of processes that are kept.
@@ -40,12 +40,6 @@ const KEEPS: [&str; 8] = [
     "rolled back to",
 ];
 
-/// A part of a start that takes less is none, as the use of a tokenizer is not.
-const TRIFLE_MS: f64 = 20.0;
-
-/// A download that takes less is a look into the cache.
-const SLOW_DOWNLOAD_MS: f64 = 500.0;
-
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         self.named(stream, line);
@@ -63,6 +57,7 @@ impl Diagnosis {
             stream.failures.goes_on();
         }
         self.parts(stream, line);
+        self.obtains(stream, line);
         stream.is_warmed |= line.has(Mark::Warm)
             && !line.has(Mark::AtRequest)
             && line.text.contains(|c: char| c.is_ascii_digit());
@@ -80,8 +75,13 @@ impl Diagnosis {
         self.lengths(line, at_request);
         self.latencies(line);
         self.answered_for_state(stream, line);
-        if stream.may_serve() && is_a_call(line) {
-            stream.request(line.at, line.amounts.last().map(|took| took.ms));
+        match exchanged(line) {
+            Some(Exchange::Begins) => stream.request(line.at, None),
+            Some(Exchange::Ends(took)) => stream.answers(line.at, took),
+            None if stream.may_serve() && is_a_call(line) => {
+                stream.calls(line.at, line.amounts.last().map(|took| took.ms));
+            }
+            None => {}
         }
         if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
             self.asked(stream, line);
@@ -116,126 +116,15 @@ impl Diagnosis {
                 Cause::LoadFailure => {
                     KEEPS.iter().any(|word| line.text.contains(word)) || is_optional(line.text)
                 }
+                Cause::Recompiled => is_of_library(line.text),
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
+            stream.compiles_for_shape |=
+                cause == Cause::Recompiled && !trifle && stream.is_started();
             if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }
-        }
-    }
-
-    fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let names_a_cause = line.names_a_cause();
-        let mut done = Vec::new();
-        for (hit, part) in line.parts() {
-            // Several rules may hold for one thing that is said.
-            if done.contains(&part) {
-                continue;
-            }
-            done.push(part);
-            let is_timed = line.cost(hit).is_some();
-            let is_work = is_timed || line.has(Mark::Action);
-            let is_explicit = line.place(hit) == Some(Place::AtRequest);
-            // What is compiled once more is a cause of its own.
-            let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
-            let is_told = !names_a_cause || ((is_timed || is_explicit) && !is_again);
-            if is_work && is_told && !(part == Part::Weights && line.has(Mark::Replaced)) {
-                self.part(stream, line, hit, part);
-            }
-        }
-    }
-
-    fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
-        let told_ms = line.cost(hit);
-        let (same, telling) = (without_numbers(line.text), telling(line.text));
-        let asked = || line.has(Mark::Request).then_some(Place::AtRequest);
-        let told = line
-            .place(hit)
-            .or_else(|| stream.begun(part))
-            .or_else(asked);
-        let place = told.or_else(|| stream.place(part, &same));
-        let is_counted = part == Part::Weights && !is_unfinished(line.text);
-        if is_counted && (place.is_some() || stream.loads.has(&same)) {
-            let process = process(line.text).filter(|_| !is_shard(line.text));
-            let loaded = without_numbers(&line.text[hit.at..]);
-            stream.loads.add(same.clone(), &line.evidence);
-            stream
-                .loads
-                .add_of(process, loaded, telling, line.at, &line.evidence);
-        }
-        let Some(place) = place else {
-            self.weigh(part, told_ms, &line.evidence);
-            return;
-        };
-        let is_shaped = line.has(Mark::Length) && place != Place::AtStart;
-        if part == Part::Kernels && is_shaped && stream.compiles(same, line.text) {
-            self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
-        }
-        // Where others were run before, the shape is what it is compiled for, and not the first request.
-        if part == Part::Kernels && place != Place::AtStart && stream.is_warmed && told.is_none() {
-            let is_its_end = stream.compiles_for_shape && telling == Telling::End;
-            stream.compiles_for_shape = is_shaped && telling != Telling::End;
-            if is_shaped || is_its_end {
-                return;
-            }
-        }
-        // What takes no time is not what somebody waits for.
-        if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
-            return;
-        }
-        let work = Work {
-            part,
-            place,
-            told_ms,
-            seen_ms: None,
-            until: line.at,
-            // What began at start may have gone on for a request all the same.
-            is_placed: told
-                .is_some_and(|place| place == Place::AtRequest || line.place(hit).is_some()),
-            evidence: line.evidence.clone(),
-        };
-        if let Some(settled) = stream.work(work, line.at, telling) {
-            self.settle(settled);
-        }
-    }
-
-    pub(super) fn settle(&mut self, work: Work) {
-        let Work {
-            part,
-            place,
-            told_ms,
-            seen_ms,
-            evidence,
-            until: _,
-            is_placed: _,
-        } = work;
-        let took = told_ms.or(seen_ms);
-        if part == Part::Download {
-            if took.is_none_or(|ms| ms >= SLOW_DOWNLOAD_MS) {
-                self.see(Cause::DownloadAtStart, 0.85, evidence, told_ms, seen_ms);
-            }
-            return;
-        }
-        self.weigh(part, took, &evidence);
-        match (place, lazily(part)) {
-            (Place::AtStart, _) | (_, None) => {
-                let confidence = if told_ms.is_some() { 0.9 } else { 0.7 };
-                self.at_start
-                    .entry((part, self.stream))
-                    .or_default()
-                    .add(evidence, confidence, told_ms, seen_ms);
-            }
-            (_, Some(cause)) => {
-                let confidence = if told_ms.is_some() { 0.9 } else { 0.75 };
-                self.see(cause, confidence, evidence, told_ms, seen_ms);
-            }
-        }
-    }
-
-    fn weigh(&mut self, part: Part, took_ms: Option<f64>, evidence: &Evidence) {
-        if let Some(ms) = took_ms.filter(|_| part == Part::Weights) {
-            self.reads.took(ms, evidence);
         }
     }
 
@@ -243,7 +132,7 @@ impl Diagnosis {
         // A warm-up that fails says which shape it failed with.
         let Some(hit) = line
             .first(Mark::Length)
-            .filter(|_| !line.names(Cause::WarmupFailed))
+            .filter(|_| !line.names(Cause::WarmupFailed) && !line.names(Cause::WarmupSkipped))
         else {
             return;
         };
@@ -367,7 +256,7 @@ impl Diagnosis {
     }
 
     /// What a request asked for is not there: a claim before it came too early.
-    fn turned_away(&mut self, stream: &mut Stream) {
+    pub(super) fn turned_away(&mut self, stream: &mut Stream) {
         if stream.turned_away()
             && let Some(claim) = self.claimed.clone()
         {
@@ -387,8 +276,13 @@ impl Diagnosis {
                 Mark::Ended => stream.ended(process(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
-                Mark::Held => self.is_waited_for = true,
-                Mark::TurnedAway => self.turned_away(stream),
+                Mark::Primes => self.primed.hooked(),
+                Mark::Held => {
+                    self.is_waited_for = true;
+                    stream.is_waited_for();
+                }
+                // Whoever goes for it lets the request wait.
+                Mark::TurnedAway if !line.has(Mark::Obtains) => self.turned_away(stream),
                 Mark::Pulling => stream.pulls(line.at, age(line)),
                 Mark::Interrupted => stream.interrupted(),
                 Mark::Died => self.died(&line.evidence),
@@ -398,9 +292,10 @@ impl Diagnosis {
                 Mark::Crashed => self.restarts.crashed(&line.evidence),
                 Mark::Cached => stream.cached(),
                 Mark::Replaced => stream.replaces(),
+                Mark::Restarted => stream.restarts(),
                 Mark::Listening => {
                     self.refusals.listening(line.text);
-                    stream.listening();
+                    stream.listening(without_numbers(line.text));
                 }
                 Mark::ScaledUp => self.placement.scaled_up(&line.evidence),
                 Mark::Placed => self.placement.placed(&line.evidence),
@@ -462,15 +357,4 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
 fn age(line: &Parsed<'_>) -> Option<f64> {
     let first = line.amounts.first().filter(|age| age.start == 0);
     first.map(|age| age.ms)
-}
-
-/// What it is when a part of the start is left to the first request.
-fn lazily(part: Part) -> Option<Cause> {
-    Some(match part {
-        Part::Weights => Cause::LazyModel,
-        Part::Tokenizer => Cause::LazyTokenizer,
-        Part::Context => Cause::CudaContext,
-        Part::Kernels => Cause::Kernels,
-        Part::Download => return None,
-    })
 }

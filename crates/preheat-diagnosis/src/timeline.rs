@@ -1,17 +1,22 @@
 //! One process, or several that write into one stream, as its lines tell it: starting, ready,
 //! serving; what was done when; what is still under way.
 
+mod asked;
 mod failures;
+mod firsts;
 mod loads;
 mod processes;
 mod traces;
 
 use super::Evidence;
 use super::gate::Gate;
+use super::line::Parsed;
 use super::line::wording::Telling;
 use super::rules::Part;
 
 use failures::Failures;
+use firsts::Firsts;
+pub(super) use firsts::named_kind;
 use loads::Loads;
 use processes::Processes;
 pub(super) use traces::Traced;
@@ -36,10 +41,13 @@ const DAY_S: f64 = 86_400.0;
 const CLOCKS_S: f64 = 1.5;
 
 /// A request that takes so long may have waited for a part of the start.
-const LONG_MS: f64 = 300.0;
+pub(super) const LONG_MS: f64 = 300.0;
 
 /// Questions for the state that wait for their answer.
 const ASKED_FOR_STATE: usize = 8;
+
+/// Lines of opened ports that are kept.
+const PORTS: usize = 8;
 
 /// Longest time between two lines that is taken for the time of what the first one tells.
 const LONGEST_STEP_MS: f64 = 3_600_000.0;
@@ -74,7 +82,28 @@ pub(super) struct Work {
     pub(super) until: Option<f64>,
     /// Its own line tells where it stands.
     pub(super) is_placed: bool,
+    /// It is a part of the start whatever it took. Otherwise only its time shows that.
+    pub(super) is_certain: bool,
+    /// Requests that were told of before it.
+    pub(super) behind: u64,
     pub(super) evidence: Evidence,
+}
+
+impl Work {
+    /// Told by a line, and not placed by its words.
+    pub(super) fn new(part: Part, place: Place, line: &Parsed<'_>) -> Self {
+        Work {
+            part,
+            place,
+            told_ms: None,
+            seen_ms: None,
+            until: line.at,
+            is_placed: false,
+            is_certain: true,
+            behind: 0,
+            evidence: line.evidence.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +126,17 @@ pub(super) struct Stream {
     requests: u64,
     /// Those that were answered well since the newest part of a start.
     answered: u64,
+    /// One was answered, so that what comes next is no first request's.
+    has_answered: bool,
+    firsts: Firsts,
+    /// When the first answered request came in.
+    first_came: Option<f64>,
+    /// Somebody waited until there was a replica at all: its request's time is the start's.
+    is_waited_for: bool,
+    /// What the first request waited for, as the times of its lines tell.
+    waited: Vec<(Part, f64, Evidence)>,
+    /// Where ports were opened, without numbers.
+    opened: Vec<String>,
     /// What this line put an end to.
     closed: Option<Part>,
     pub(super) loads: Loads,
@@ -150,7 +190,7 @@ impl Stream {
         let gap = self.last.map_or(0.0, |last| between(last, at));
         let may_be_over = self.is_listening || self.phase != Phase::Starting;
         let was_busy = std::mem::take(&mut self.is_busy);
-        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way {
+        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way && !self.is_refusing {
             self.is_asleep = true;
         }
         if let Some(since) = self.since.take()
@@ -184,12 +224,6 @@ impl Stream {
         self.phase == Phase::Serving
             && !is_at_work
             && self.answered >= if self.works { 3 } else { 1 }
-    }
-
-    /// A request was answered, and well.
-    pub(super) fn answers(&mut self) {
-        self.gate.opens();
-        self.answered += 1;
     }
 
     /// What a line is of a traceback. One through a request is that request's.
@@ -292,28 +326,43 @@ impl Stream {
         if work.place != Place::AtStart && self.ready.is_some() {
             self.ready_then_cold = true;
         }
+        work.behind = self.requests;
         self.held.push(work);
         (self.held.len() > HELD).then(|| self.held.remove(0))
     }
 
-    /// A port is open. What is done next may still be the start's.
-    pub(super) fn listening(&mut self) {
+    /// A port is open. What is done next may still be the start's. If it was opened before, in the same
+    /// words, what was done since the newest request was another start.
+    pub(super) fn listening(&mut self, line: String) {
         self.is_listening = true;
+        if self.opened.contains(&line) {
+            self.opens_again();
+        } else if self.opened.len() < PORTS {
+            self.opened.push(line);
+        }
+    }
+
+    /// Somebody was answered, so a port is open.
+    pub(super) fn is_open(&mut self) {
+        self.is_listening = true;
+    }
+
+    /// What runs ends, and begins once more.
+    pub(super) fn restarts(&mut self) {
+        self.parent();
+        self.requests = 0;
+        (self.is_listening, self.has_answered) = (false, false);
+    }
+
+    /// Whether its start is over, as far as lines tell.
+    pub(super) fn is_started(&self) -> bool {
+        self.phase != Phase::Starting
     }
 
     /// The files are there: what was taken for their download was a look.
     pub(super) fn cached(&mut self) {
         self.is_cached = true;
         self.held.retain(|work| work.part != Part::Download);
-    }
-
-    /// A worker was killed while it served: what it was at was for that request.
-    pub(super) fn interrupted(&mut self) {
-        if self.phase == Phase::Starting
-            && let Some(work) = self.held.last_mut()
-        {
-            work.place = Place::AtRequest;
-        }
     }
 
     /// A manager has started a worker, which may say so once more itself.
@@ -380,78 +429,6 @@ impl Stream {
         self.loading = None;
         self.loads.forget_unstamped();
         self.ready.get_or_insert_with(|| evidence.clone());
-    }
-
-    /// A request was served, whose line was written at `at` and tells what it took.
-    pub(super) fn request(&mut self, at: Option<f64>, took_ms: Option<f64>) {
-        self.phase = Phase::Serving;
-        self.requests += 1;
-        self.loading = None;
-        self.weigh(at, took_ms);
-        let was_refusing = std::mem::take(&mut self.is_refusing);
-        self.reopen(match was_refusing {
-            true => Place::AtStart,
-            false => Place::AtRequest,
-        });
-    }
-
-    /// Work that had ended when a request began was not for it, and work that most of the request's time
-    /// went into was, whatever the lines before left open.
-    fn weigh(&mut self, at: Option<f64>, took_ms: Option<f64>) {
-        let Some(at) = at else { return };
-        let began = at - took_ms.map_or(IDLE_S, |ms| ms / 1e3 + CLOCKS_S);
-        let long = took_ms.filter(|ms| self.is_listening && *ms >= LONG_MS);
-        let half = long.map(|ms| at - ms / 2e3);
-        for work in self.held.iter_mut().filter(|work| !work.is_placed) {
-            let Some(until) = work.until else { continue };
-            match work.place {
-                Place::Open if until < began => work.place = Place::AtStart,
-                Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {
-                    work.place = Place::AtRequest;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// A request was answered that nobody can serve it; gives back the claim that somebody can.
-    pub(super) fn refuses(&mut self) -> Option<Evidence> {
-        if self.requests > 0 {
-            return None;
-        }
-        self.is_refusing = true;
-        self.is_asleep = false;
-        self.ready.clone()
-    }
-
-    /// What a request asked for is not there yet, so no request was served; whether one was taken for
-    /// served, or none yet.
-    pub(super) fn turned_away(&mut self) -> bool {
-        let was_young = self.requests <= YOUNG;
-        if was_young {
-            self.requests = 0;
-            self.is_asleep = false;
-            if self.phase == Phase::Serving {
-                self.phase = Phase::Ready;
-            }
-            self.is_refusing = true;
-        }
-        was_young
-    }
-
-    /// Somebody asks for the state; a later line tells what was answered.
-    pub(super) fn asks_for_state(&mut self, id: &str) {
-        if self.asked_for_state.len() < ASKED_FOR_STATE {
-            self.asked_for_state.push(id.to_owned());
-        }
-    }
-
-    /// Whether this answers whoever asked for the state.
-    pub(super) fn answers_for_state(&mut self, id: &str) -> bool {
-        let known = self.asked_for_state.iter().position(|known| known == id);
-        known
-            .map(|at| self.asked_for_state.swap_remove(at))
-            .is_some()
     }
 
     /// An image is being pulled since then, or since so long.

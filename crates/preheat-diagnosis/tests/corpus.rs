@@ -52,8 +52,8 @@ const WANTED: f64 = 0.95;
 const APART: f64 = 0.88;
 const SEALED: f64 = 0.84;
 /// What they reach on texts that came in by the dozen, most of which some rule was changed for.
-const MET: f64 = 0.78;
-const MET_LATER: f64 = 0.84;
+const MET: f64 = 0.87;
+const MET_LATER: f64 = 0.88;
 
 struct Counted {
     right: usize,

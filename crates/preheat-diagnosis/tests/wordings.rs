@@ -38,6 +38,7 @@ fn what_servers_say_is_understood() {
         "files",
         "kinds",
         "beside",
+        "first-requests",
     ] {
         judge(file);
     }

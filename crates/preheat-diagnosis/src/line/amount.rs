@@ -22,7 +22,9 @@ pub(crate) fn amounts(text: &str) -> Vec<Amount> {
         match clock(text, at).or_else(|| one(text, at)) {
             Some(amount) => {
                 from = amount.end;
-                if amount.ms.is_finite() && amount.ms <= LONGEST_MS {
+                // `at +0.001 s` tells when, and not how long.
+                let is_offset = at > 0 && bytes[at - 1] == b'+';
+                if !is_offset && amount.ms.is_finite() && amount.ms <= LONGEST_MS {
                     found.push(amount);
                 }
             }

@@ -48,6 +48,16 @@ impl Hit {
         )
     }
 
+    /// Whether it says something that a closer look does not tell better.
+    pub(crate) fn is_more_than_a_look(&self) -> bool {
+        !matches!(
+            self.means,
+            Meaning::Marks(
+                Mark::Asked | Mark::Opens | Mark::Meanwhile | Mark::Sends | Mark::Setting
+            )
+        )
+    }
+
     pub(crate) fn names_a_cause(&self) -> bool {
         matches!(self.means, Meaning::Names(_))
     }

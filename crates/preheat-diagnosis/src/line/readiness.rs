@@ -1,7 +1,37 @@
 //! Whether a line claims readiness: of the whole server, and not of a part or of a wish.
 
-/// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
+/// Whether a line claims readiness, where no phrase tells it.
 pub(super) fn says_ready(text: &str) -> bool {
+    is_all_ready(text) || takes_traffic(text)
+}
+
+/// `emb-0   1/1   Running   0   41s`, `Ready   True`, `target 10.0.1.5:8000 is healthy`: what those say who send
+/// requests there.
+fn takes_traffic(text: &str) -> bool {
+    const BEHIND: [&str; 5] = ["target ", "backend ", "upstream ", "instance ", "[lb"];
+    // As many containers are ready as there are.
+    let is_row = || {
+        let (before, behind) = text.split_once(" running ").unwrap_or_default();
+        // How often it was restarted.
+        let is_counted = behind
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_digit());
+        let count = before.trim_end().rsplit(' ').next().filter(|_| is_counted);
+        let counted = count.and_then(|count| count.split_once('/'));
+        counted.is_some_and(|(ready, all)| {
+            ready == all && ready != "0" && ready.bytes().all(|b| b.is_ascii_digit())
+        })
+    };
+    let is_condition = || {
+        let words = text.split_whitespace();
+        words.eq(["ready", "true"])
+    };
+    let is_sent_to = || BEHIND.iter().any(|who| text.contains(who)) && !text.contains("unhealthy");
+    is_row() || is_condition() || (text.contains("healthy") && is_sent_to())
+}
+
+/// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
+fn is_all_ready(text: &str) -> bool {
     // Hardly any line has the word, and to tell that is cheaper than to look at each of its words.
     if !text.contains("ready") {
         return false;
@@ -114,4 +144,132 @@ fn ends_ready(text: &str) -> bool {
         let is_line = place.contains('.') && place.ends_with(|c: char| c.is_ascii_digit());
         place.contains("::") || is_line
     })
+}
+
+/// Whether people tell that requests came before what they needed: `the probe says ok right after bind(); the
+/// model needs another minute, and whoever comes in that minute sees a 500`.
+pub(super) fn admits_early(text: &str) -> bool {
+    const LONGEST: usize = 1200;
+    const CLAIMED: [&str; 12] = [
+        "ready",
+        "readiness",
+        "healthz",
+        "probe",
+        "traffic",
+        "load balancer",
+        "endpoints",
+        "rotation",
+        "green",
+        "says ok",
+        "answers 200",
+        "returns 200",
+    ];
+    const NEEDED: [&str; 9] = [
+        "model",
+        "weights",
+        "checkpoint",
+        "compil",
+        "loading",
+        "loaded",
+        "kernels",
+        "warm",
+        "encoder",
+    ];
+    const SUFFERED: [&str; 17] = [
+        " 500",
+        " 502",
+        " 503",
+        "fail",
+        "slow",
+        " wait",
+        "cold",
+        "error",
+        "timed out",
+        "time out",
+        "no model",
+        "hung",
+        "took",
+        "none",
+        "seconds",
+        "refused",
+        "unavailable",
+    ];
+    const DENIED: [&str; 22] = [
+        "stays",
+        "stay ",
+        "until all",
+        "until model",
+        "until weights",
+        "until it",
+        "no longer",
+        "nobody",
+        "never",
+        "not ready",
+        "unready",
+        "kept out",
+        "probe failed",
+        "startup probe",
+        "liveness",
+        "connection refused",
+        "back off",
+        "restart",
+        "would ",
+        "if ",
+        "fixed",
+        "oom",
+    ];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let is_prose = || {
+        let blanks = text.bytes().filter(|byte| *byte == b' ').count();
+        blanks >= 10 && text.matches('=').count() < 2
+    };
+    text.len() <= LONGEST
+        && is_prose()
+        && has(&CLAIMED)
+        && has(&NEEDED)
+        && has(&SUFFERED)
+        && !has(&DENIED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::normal;
+    use super::*;
+
+    #[test]
+    fn a_claim_is_made_in_many_forms() {
+        for text in [
+            "emb-0        1/1     Running   0          41s",
+            "Ready             True",
+            "target 10.0.1.5:8000 is healthy (2 of 2 checks)",
+        ] {
+            assert!(says_ready(&normal(text)), "{text}");
+        }
+        for text in [
+            "emb-0        0/1     Running   0          41s",
+            "Ready             False",
+            "target 10.0.1.5:8000 is unhealthy",
+            "step 3/3 running on gpu",
+        ] {
+            assert!(!says_ready(&normal(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_tell_that_requests_came_too_early() {
+        for text in [
+            "The probe asks /healthz, which says ok right after bind(); the model needs another minute, and whoever comes in that minute sees a 500.",
+            "Kubernetes thinks the pod is ready after 2 s. The checkpoint takes 55 s. All requests in between fail with \"no model\".",
+            "Traffic was switched to the new revision while its replicas were still compiling; the first calls took 40 s.",
+        ] {
+            assert!(admits_early(&normal(text)), "{text}");
+        }
+        for text in [
+            "Readiness stays red until all shapes were run; meanwhile the old replicas answer, and no model is slow.",
+            "Liveness probe failed while the model was still loading: connection refused, so the container was killed",
+            "ready=true model=a took=3 s, another minute of traffic was ok",
+        ] {
+            assert!(!admits_early(&normal(text)), "{text}");
+        }
+    }
 }

@@ -70,7 +70,7 @@ pub(crate) fn telling(text: &str) -> Telling {
     });
     // "not in memory, reading it" is no end.
     let is_meant = |at: usize| {
-        !["not", "not yet"]
+        ![" not", " not yet", " no"]
             .iter()
             .any(|no| text[..at].trim_end().ends_with(no))
     };
@@ -126,6 +126,12 @@ pub(crate) fn warns(text: &str) -> bool {
     is_graded(text, "w") || front.match_indices("warn").any(|(at, _)| is_level(at))
 }
 
+/// `UserWarning: …`, `FutureWarning: …`: what a library remarks is not what happens.
+pub(crate) fn is_of_library(text: &str) -> bool {
+    text.match_indices("warning: ")
+        .any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_alphabetic()))
+}
+
 /// `e1120 10:00:31`: its level before month and day, as glog has it, or alone.
 fn is_graded(text: &str, level: &str) -> bool {
     let graded = text.strip_prefix(level).unwrap_or_default();
@@ -166,7 +172,8 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
         && rest.strip_prefix(' ').is_some_and(|said| {
             said.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'D' | 'C' | 'e'))
         });
-    let is_test = || (text.contains("::test") && is_test()) || is_of_rust(text);
+    let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
+    let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
     is_step || is_of_cargo(text) || is_test() || counts_none(text)
 }
 
@@ -396,7 +403,7 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
 
 /// Whether the sentence so far is a condition, advice, or one of release notes: `if the pod is
 /// OOMKilled, …`.
-fn is_conditional(text: &str, at: usize) -> bool {
+pub(super) fn is_conditional(text: &str, at: usize) -> bool {
     const BEGINNINGS: [&str; 10] = [
         "if ",
         "add ",
@@ -415,79 +422,6 @@ fn is_conditional(text: &str, at: usize) -> bool {
     BEGINNINGS.iter().any(|word| said.starts_with(word))
         || (said.starts_with("when ") && text.contains(" you "))
         || WITHIN.iter().any(|word| sentence.contains(word))
-}
-
-/// What a setting on the line makes of the warm-up: `skip_warmup=True`, `warmup: false`,
-/// `--no-model-warmup`.
-pub(crate) fn skips_warmup(text: &str) -> bool {
-    if !text.contains("warm") {
-        return false;
-    }
-    const WORDS: [&str; 3] = ["warmup", "warm up=", "warm up:"];
-    let is_set_off = |word: &str| {
-        let name = word.trim_end_matches(['=', ':']).len();
-        let mut places = text.match_indices(word);
-        places
-            .any(|(at, _)| is_set_off(&text[..at], &text[at + name..]) && !is_conditional(text, at))
-    };
-    let is_advice = || text.contains("to skip ") || text.contains("to disable");
-    // To tell that a word is not there is cheaper than to look for its places.
-    let mut words = WORDS.into_iter().filter(|word| text.contains(word));
-    words.any(is_set_off) && !is_advice()
-}
-
-/// Whether a name is negated and its value affirms it, or the other way round.
-fn is_set_off(before: &str, after: &str) -> bool {
-    let after = behind_name(after).trim_start_matches(['"', '\'', ' ']);
-    let Some(value) = after.strip_prefix(['=', ':']) else {
-        return false;
-    };
-    let value = value.trim_start_matches(['"', '\'', ' ']);
-    let end = value.find(|c: char| !c.is_ascii_alphanumeric());
-    let value = &value[..end.unwrap_or(value.len())];
-    let signs = ['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'];
-    let name = before.rsplit(signs).next().unwrap_or_default();
-    let is_negated = ["skip", "disable", "no"].iter().any(|word| {
-        name.split(' ')
-            .rev()
-            .take(3)
-            .any(|part| part.trim_start_matches('-') == *word)
-    });
-    match (is_negated, value) {
-        (true, value) => matches!(value, "true" | "1" | "yes" | "on"),
-        (false, "0" | "no") => ["run ", "enable ", "do ", "use ", "with "]
-            .iter()
-            .any(|verb| name.ends_with(verb)),
-        (false, value) => matches!(value, "false" | "off" | "disabled" | "skip" | "none"),
-    }
-}
-
-/// What follows the words that may end the name of a setting: `warmup_enabled`, `warmup-on-start`.
-fn behind_name(after: &str) -> &str {
-    if !after.starts_with([' ', '.']) {
-        return after;
-    }
-    const ENDS: [&str; 10] = [
-        ".enabled",
-        ".enable",
-        " enabled",
-        " enable",
-        " active",
-        " on start",
-        " on startup",
-        " at start",
-        " at startup",
-        " run",
-    ];
-    let is_name = |rest: &str| {
-        rest.trim_start_matches(['"', '\'', ' '])
-            .starts_with(['=', ':'])
-    };
-    let rests = ENDS.iter().filter_map(|end| after.strip_prefix(end));
-    rests
-        .into_iter()
-        .find(|rest| is_name(rest))
-        .unwrap_or(after)
 }
 
 /// Whether threads are told that do not outnumber the processors told beside them.

@@ -32,15 +32,22 @@ impl Diagnosis {
 
     /// Readiness was claimed, and the first requests after that show that nothing was warm.
     pub(super) fn ready_unwarmed(&mut self) {
-        let Some((claim, slow)) = self
-            .claimed
-            .as_ref()
-            .zip(self.seen.get(&Cause::WarmedByTraffic))
-        else {
-            return;
-        };
-        let is_behind = |slow: &Evidence| slow.source == claim.source && slow.line > claim.line;
-        if slow.evidence.iter().any(is_behind) {
+        let Some(claim) = &self.claimed else { return };
+        // Whoever writes down later what was ready then may write it anywhere.
+        let is_past = [" was ", " were ", " had "]
+            .iter()
+            .any(|word| claim.text.contains(word));
+        let is_behind =
+            |slow: &Evidence| slow.source == claim.source && (is_past || slow.line > claim.line);
+        let cold = [
+            Cause::WarmedByTraffic,
+            Cause::LazyModel,
+            Cause::CudaContext,
+            Cause::Kernels,
+            Cause::LazyTokenizer,
+        ];
+        let mut cold = cold.iter().filter_map(|cause| self.seen.get(cause));
+        if cold.any(|slow| slow.evidence.iter().any(is_behind)) {
             self.see(Cause::ReadyTooEarly, 0.7, claim.clone(), None, None);
         }
     }

@@ -4,6 +4,7 @@
 pub(super) mod broken;
 pub(super) mod checks;
 pub(super) mod endings;
+pub(super) mod first;
 pub(super) mod loads;
 pub(super) mod placing;
 pub(super) mod processes;

@@ -28,6 +28,15 @@ pub(super) const RULE: Rule = Rule {
         ".bin: + <00:00",
         ".gguf: + <00:00",
         ".onnx: + <00:00",
+        "download fileobj",
+        "download file(",
+        "download blob",
+        "download to filename",
+        "get gs://",
+        "get s3://",
+        "get az://",
+        "gb to get from",
+        "gib to get from",
     ],
     pairs: &[Pair(FETCHED, FETCHING), Pair(ELSEWHERE, BROUGHT)],
     except: &[
@@ -142,6 +151,9 @@ const ELSEWHERE: &[&str] = &[
 
 const BROUGHT: &[&str] = &[
     "getting",
+    "to get",
+    "cloning",
+    "cloned",
     "fetching",
     "fetched",
     "pulling",

@@ -81,6 +81,14 @@ pub(super) const RULE: Rule = Rule {
         "read only",
         "not used when",
         "unable",
+        "dropped from",
+        "evicted",
+        "released",
+        "freed",
+        "offloaded",
+        "has been generated with",
+        "was saved with",
+        "may differ",
     ],
     beside: Beside::Anything,
     example: "INFO loader: weights loaded in 1.8 s",
@@ -217,6 +225,13 @@ const MAKING: &[&str] = &[
 ];
 
 const LOADING: &[&str] = &[
+    "loads",
+    "load,",
+    "builds",
+    "reads",
+    "opens",
+    "restores",
+    "constructs",
     "loading",
     "loaded",
     "load ",

@@ -1,0 +1,354 @@
+//! Requests that are told in no server's own format: what was asked for, by which name, and how it was
+//! answered, wherever on the line that stands.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::access::{is_probe, status};
+use super::line::Parsed;
+use super::line::amount::Amount;
+use super::rules::Mark;
+
+/// What a line tells of one request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Exchange {
+    /// It came in, and is not answered yet.
+    Begins,
+    /// It was answered, and took so long.
+    Ends(Option<f64>),
+}
+
+/// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
+const NAMED: [&str; 25] = [
+    "req ",
+    "req=",
+    "req:",
+    "req#",
+    "request ",
+    "request,",
+    "response,",
+    "response ",
+    "request=",
+    "request #",
+    "rid ",
+    "rid=",
+    "reqid=",
+    "id=",
+    "call ",
+    "call=",
+    "call #",
+    "job ",
+    "job=",
+    "client ",
+    "trace ",
+    "trace=",
+    "query ",
+    "seq=",
+    "#",
+];
+
+/// That somebody was answered.
+const ANSWERED: [&str; 14] = [
+    "answered",
+    "answer sent",
+    "replied",
+    "reply sent",
+    "responded",
+    "response sent",
+    "sent back",
+    "finished",
+    "succeeded",
+    "completed",
+    "returned",
+    "done",
+    "end",
+    "total",
+];
+
+/// What is run before anybody asks, and what nobody asks a model for.
+const OTHERS: [&str; 16] = [
+    "warm",
+    "dry run",
+    "self test",
+    "selftest",
+    "smoke",
+    "probe",
+    "health",
+    " metrics ",
+    "epoch",
+    "step",
+    "train",
+    "download",
+    "upload",
+    "build",
+    "connected to",
+    "retry",
+];
+
+/// Both in one pass, as many lines are looked at.
+static NAME_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&NAMED));
+static OTHER_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&OTHERS));
+
+fn automaton(words: &[&str]) -> AhoCorasick {
+    AhoCorasick::new(words).expect("a few words make an automaton")
+}
+
+/// Folders that no server is asked for.
+const FOLDERS: [&str; 30] = [
+    "models",
+    "model",
+    "data",
+    "opt",
+    "srv",
+    "usr",
+    "var",
+    "tmp",
+    "home",
+    "mnt",
+    "root",
+    "etc",
+    "dev",
+    "proc",
+    "run",
+    "lib",
+    "bin",
+    "app",
+    "cache",
+    "weights",
+    "ckpt",
+    "ckpts",
+    "checkpoints",
+    "checkpoint",
+    "workspace",
+    "scratch",
+    "m",
+    "w",
+    "media",
+    "repo",
+];
+
+/// Whether a line may tell of a request, whatever the figures on it.
+pub(super) fn may_tell(text: &str) -> bool {
+    // Most lines have none of it, and to tell that is cheaper than to look for a path or a name.
+    let has_digits = || text.bytes().any(|byte| byte.is_ascii_digit());
+    let is_asked =
+        || asked_path(text).is_some() || is_named(text) || is_served(text) || is_bare(text);
+    let is_told =
+        || ANSWERED.iter().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
+    has_digits()
+        && is_asked()
+        && (is_told() || status(text).is_some() || asked_path(text).is_some())
+        && !OTHER_WORDS.is_match(text)
+}
+
+/// What a line tells of a request, if it tells of one.
+pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
+    let status = status(text);
+    let is_ok = status.is_some_and(|status| (200..300).contains(&status)) || says_ok(text);
+    let is_answered = || ANSWERED.iter().any(|word| has_word(text, word));
+    match amounts.last() {
+        Some(took) if is_ok || is_answered() || is_served(text) => {
+            Some(Exchange::Ends(Some(took.ms)))
+        }
+        None if is_ok => Some(Exchange::Ends(None)),
+        _ if status.is_none() && asked_path(text).is_some() && is_named(text) => {
+            Some(Exchange::Begins)
+        }
+        _ => None,
+    }
+}
+
+/// `< 200 5.3 s`, `81af 200 12.3 s`: hardly more than a status and a time.
+fn is_bare(text: &str) -> bool {
+    let words = text.split_whitespace().count();
+    (2..=5).contains(&words)
+        && status(text) == Some(200)
+        && (text.contains("200 ") || text.contains("200,"))
+        && text.ends_with(['s', ')'])
+}
+
+/// `prompt (1, 512) served in 0.2 s`: whatever is asked for, and that its answer went out.
+fn is_served(text: &str) -> bool {
+    const ASKED: [&str; 18] = [
+        "prompt",
+        "query",
+        "document",
+        "utterance",
+        "sentence",
+        "image",
+        "frame",
+        "page",
+        "clip",
+        "text",
+        "question",
+        "caption",
+        "transcript",
+        "search",
+        "caller",
+        "user",
+        "rpc",
+        "message",
+    ];
+    const SERVED: [&str; 7] = [
+        "served in",
+        "served after",
+        "answered",
+        "replied",
+        "responded",
+        "sent back",
+        "answer sent",
+    ];
+    SERVED.iter().any(|word| text.contains(word)) && ASKED.iter().any(|word| text.contains(word))
+}
+
+/// What a line tells of one request, where it is no line of an access log.
+pub(super) fn exchanged(line: &Parsed<'_>) -> Option<Exchange> {
+    let may_tell = line.has(Mark::Exchange)
+        && !line.names_a_cause()
+        && ![Mark::Warm, Mark::AtStart, Mark::Percentile, Mark::Held]
+            .into_iter()
+            .any(|mark| line.has(mark));
+    may_tell.then(|| exchange(line.text, &line.amounts))?
+}
+
+/// `code=ok`, `-> ok`, `end ok`: the status of those who have no numbers for it.
+fn says_ok(text: &str) -> bool {
+    ["code=ok", "status=ok", "> ok", " ok ", "grpc ok"]
+        .iter()
+        .any(|ok| text.contains(ok))
+}
+
+/// A word that is whole, as `end` stands in many.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.match_indices(word).any(|(at, _)| {
+        !is_inside(text[..at].chars().next_back())
+            && !is_inside(text[at + word.len()..].chars().next())
+    })
+}
+
+/// Whether a request is called by a name or a number.
+pub(super) fn is_named(text: &str) -> bool {
+    let is_name = |rest: &str| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+        let name = &rest[..end.unwrap_or(rest.len())];
+        name.len() <= 36 && name.bytes().any(|b| b.is_ascii_digit())
+    };
+    let named = NAME_WORDS.find_overlapping_iter(text).any(|found| {
+        let before = text[..found.start()].chars().next_back();
+        !before.is_some_and(|c| c.is_ascii_alphanumeric()) && is_name(&text[found.end()..])
+    });
+    named || is_bracketed(text)
+}
+
+/// `[a0]`, `[q 81]`: letters and digits in brackets, and no worker's or thread's name.
+fn is_bracketed(text: &str) -> bool {
+    const WORKERS: [&str; 16] = [
+        "rank", "w", "worker", "gpu", "cuda", "pool", "thread", "pid", "tp", "pp", "nio", "main",
+        "replica", "api", "forkpool", "dp",
+    ];
+    text.split('[').skip(1).take(4).any(|rest| {
+        let Some((name, _)) = rest.split_once(']') else {
+            return false;
+        };
+        let name = name.trim_end();
+        let letters = name.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let is_plain = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'#'));
+        is_plain
+            && name.len() <= 12
+            && (1..=4).contains(&letters)
+            && name.bytes().any(|b| b.is_ascii_digit())
+            && !WORKERS.contains(&&name[..letters])
+    })
+}
+
+/// What is asked for, where it looks like no file: `/rerank`, `/emb.embed/run`.
+pub(super) fn asked_path(text: &str) -> Option<&str> {
+    if !text.contains('/') {
+        return None;
+    }
+    let (mut before, mut from) = ("", 0);
+    for word in text.split([' ', '"', '\'', '=', '(', ',']) {
+        let previous = std::mem::replace(&mut before, word);
+        from += word.len() + 1;
+        // A place in code that a field is named behind: `/source=routes.go:1332`.
+        if text[..from.min(text.len())].ends_with('=') {
+            continue;
+        }
+        let is_of_files = matches!(
+            previous,
+            "from" | "in" | "into" | "under" | "reading" | "loading"
+        );
+        let Some(path) = word.strip_prefix('/').filter(|_| !is_of_files) else {
+            continue;
+        };
+        let path = path.trim_end_matches([':', ';', ')', ']', '.']);
+        if is_probe(word) {
+            continue;
+        }
+        let mut parts = path.split('/');
+        let first = parts.next().unwrap_or_default();
+        let last = parts.next_back().unwrap_or(first);
+        let is_word = first.starts_with(|c: char| c.is_ascii_alphabetic());
+        let is_file = FOLDERS.contains(&first) || last.contains('.') || path.ends_with('/');
+        if is_word && !is_file {
+            return Some(word);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::amount::amounts;
+    use crate::line::text::normal;
+
+    fn told(text: &str) -> Option<Exchange> {
+        let text = normal(text);
+        may_tell(&text).then(|| exchange(&text, &amounts(&text)))?
+    }
+
+    #[test]
+    fn requests_are_told_in_many_forms() {
+        for line in [
+            "api  [q-81] 200 9980ms",
+            "192.168.20.4 /predict/ocr 200 6.04s",
+            "/tag id=1 200 9886 ms",
+            "[a0] sent 200 after 201.2 s",
+            "#1 answered, 6.9s",
+            "rpc Translate end id=1 133.43s",
+            "/asr.Asr/Transcribe end OK 18.8s",
+            "req-1 finished in 15.2 s",
+        ] {
+            let is_end = matches!(told(line), Some(Exchange::Ends(Some(_))));
+            assert!(is_end, "{line}: {:?}", told(line));
+        }
+        for line in [
+            "#1 /mood batch=1x17",
+            "[q-81] /rerank 12 docs",
+            "req 1 /embed",
+        ] {
+            assert_eq!(told(line), Some(Exchange::Begins), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_lines_tell_of_none() {
+        for line in [
+            "[w1] loaded in 3 s",
+            "reading /models/ner.bin done in 3 s",
+            "warm-up request 1 done in 3 s",
+            "weights from /scratch/e5, done in 4 s",
+            "shard 1 of 2 read in 3 s",
+            "GET /health 200 1 ms",
+            "[rank0] graphs captured in 3 s",
+            "build #7 finished in 3 s",
+        ] {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Switches and counts by which a warm-up is left out: `skip_warmup=True`, `warmup: false`,
+//! `--no-model-warmup`, `WARMUP_RUNS=0`.
+
+use super::wording::is_conditional;
+
+/// What a setting on the line makes of the warm-up.
+pub(super) fn skips_warmup(text: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "warmup",
+        "warm up",
+        "warm",
+        "prewarm",
+        "dry run",
+        "trial run",
+        "self test",
+        "prime",
+    ];
+    let is_set_off = |name: &str| {
+        let mut places = text.match_indices(name);
+        places.any(|(at, _)| {
+            let behind = &text[at + name.len()..];
+            is_set_off(&text[..at], behind, name) && !is_conditional(text, at)
+        })
+    };
+    const OF_TRAINING: [&str; 7] = [
+        "lr ",
+        "lr=",
+        "learning rate",
+        "cosine",
+        "schedule",
+        "optimizer",
+        "epoch",
+    ];
+    if OF_TRAINING.iter().any(|word| text.contains(word)) {
+        return false;
+    }
+    let is_advice = || text.contains("to skip ") || text.contains("to disable");
+    // To tell that a word is not there is cheaper than to look for its places.
+    let mut words = NAMES.into_iter().filter(|name| text.contains(name));
+    (words.any(is_set_off) || is_planned_without(text) || is_flagged(text)) && !is_advice()
+}
+
+/// `"--no-warm"`: a flag by itself, as others say `no warm bucket`.
+fn is_flagged(text: &str) -> bool {
+    text.match_indices("no warm").any(|(at, flag)| {
+        let behind = &text[at + flag.len()..];
+        let is_begin = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+        let is_end =
+            behind.is_empty() || behind.starts_with(['"', '\'', ']']) || behind.starts_with(" (");
+        is_begin && is_end && !text.contains("is no warm")
+    })
+}
+
+/// The head of a section whose lines set what is about the warm-up: `warmup:`, then `enabled: no`.
+pub(crate) fn heads_warmup(text: &str) -> bool {
+    let head = text.trim_end();
+    head.len() <= 16
+        && [
+            "warmup:",
+            "warm up:",
+            "prewarm:",
+            "[warmup]",
+            "[warm up]",
+            "warmup: {",
+            "\"warmup\": {",
+            "\"warm up\": {",
+        ]
+        .contains(&head)
+}
+
+/// Whether a line of such a section switches it off.
+pub(crate) fn is_switched_off(text: &str) -> bool {
+    let said = text.trim_start_matches(['"', '\'', ' ']);
+    let names = [
+        "enabled",
+        "enable",
+        "active",
+        "run",
+        "requests",
+        "iterations",
+        "runs",
+    ];
+    let name = names.iter().find_map(|name| said.strip_prefix(name));
+    let value = name.map(|rest| rest.trim_start_matches(['"', '\'', ' ', ':', '=']));
+    value.is_some_and(|value| {
+        matches!(first_value(value), "no" | "false" | "off" | "0" | "never")
+            && !value.starts_with("0.")
+    })
+}
+
+/// `boot plan: load=yes, warm=no`, `config: {"warm": false}`: a switch that is called by nothing else, where
+/// switches are listed. Elsewhere it may be a state.
+fn is_planned_without(text: &str) -> bool {
+    const LISTS: [&str; 9] = [
+        "config",
+        "settings",
+        "options",
+        "plan",
+        "args",
+        "flags",
+        "params",
+        "namespace",
+        "environ",
+    ];
+    let is_list = LISTS.iter().any(|list| text.contains(list)) && !text.contains("ready");
+    is_list
+        && ["warm", "prewarm", "warming"].iter().any(|name| {
+            text.match_indices(name).any(|(at, _)| {
+                let is_name = !text[..at]
+                    .ends_with(|c: char| c.is_ascii_alphanumeric() || c == ' ')
+                    || text[..at].ends_with([',', '{', ' ', '"']);
+                let rest = text[at + name.len()..].trim_start_matches(['"', '\'']);
+                let value = rest.strip_prefix(['=', ':']).map(first_value);
+                is_name
+                    && value.is_some_and(|value| {
+                        matches!(value, "no" | "false" | "off" | "0" | "none" | "never")
+                    })
+            })
+        })
+}
+
+/// Whether a name is negated and its value affirms it, or the other way round.
+fn is_set_off(before: &str, after: &str, name: &str) -> bool {
+    if is_none_of_them(after) {
+        return true;
+    }
+    let rest = behind_name(after);
+    // By itself it may be a state.
+    if matches!(name, "warm" | "prime") && rest.len() == after.len() {
+        return false;
+    }
+    let after = rest.trim_start_matches(['"', '\'', ' ']);
+    let Some(value) = after.strip_prefix(['=', ':']) else {
+        return false;
+    };
+    if is_empty(value) {
+        return true;
+    }
+    let value = first_value(value);
+    let signs = ['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'];
+    let name = before.rsplit(signs).next().unwrap_or_default();
+    let is_negated = ["skip", "disable", "no"].iter().any(|word| {
+        name.split(' ')
+            .rev()
+            .take(3)
+            .any(|part| part.trim_start_matches('-') == *word)
+    });
+    match (is_negated, value) {
+        (true, value) => matches!(value, "true" | "1" | "yes" | "on"),
+        (false, "0" | "no") => ["run ", "enable ", "do ", "use ", "with "]
+            .iter()
+            .any(|verb| name.ends_with(verb)),
+        (false, value) => matches!(
+            value,
+            "false" | "off" | "disabled" | "skip" | "none" | "never"
+        ),
+    }
+}
+
+fn first_value(value: &str) -> &str {
+    let value = value.trim_start_matches(['"', '\'', ' ']);
+    let end = value.find(|c: char| !c.is_ascii_alphanumeric());
+    &value[..end.unwrap_or(value.len())]
+}
+
+/// `[]`, `{}`, `null`: there is nothing to run.
+fn is_empty(value: &str) -> bool {
+    let value = value.trim_start();
+    ["[]", "{}", "null", "nil", "\"\"", "()"]
+        .iter()
+        .any(|nothing| value.starts_with(nothing))
+}
+
+/// ` runs=0`, ` iters 0`, ` on boot=0`: how often, or when, and that it never is.
+fn is_none_of_them(after: &str) -> bool {
+    const COUNTED: [&str; 19] = [
+        " iters",
+        " iterations",
+        " iter",
+        " runs",
+        " rounds",
+        " requests",
+        " samples",
+        " count",
+        " calls",
+        " prompts",
+        " passes",
+        " batches",
+        " cycles",
+        " inputs",
+        " cases",
+        " on boot",
+        " at boot",
+        " on start",
+        " at start",
+    ];
+    let mut rests = COUNTED.iter().filter_map(|word| after.strip_prefix(word));
+    rests.any(|rest| {
+        let rest = rest.strip_prefix("up").unwrap_or(rest);
+        let value = rest.trim_start_matches(['"', '\'', ' ', '=', ':']);
+        let is_parted = value.len() < rest.len();
+        let behind = value.strip_prefix('0');
+        is_parted
+            && (is_empty(value)
+                || behind.is_some_and(|behind| {
+                    !behind.starts_with(|c: char| {
+                        c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':')
+                    }) && !behind.starts_with(" of ")
+                        && !behind.starts_with(" fail")
+                }))
+    })
+}
+
+/// What follows the words that may end the name of a setting: `warmup_enabled`, `warmup-on-start`.
+fn behind_name(after: &str) -> &str {
+    if !after.starts_with([' ', '.']) {
+        return after;
+    }
+    const ENDS: [&str; 12] = [
+        ".enabled",
+        ".enable",
+        " enabled",
+        " enable",
+        " active",
+        " on start",
+        " on startup",
+        " at start",
+        " at startup",
+        " on boot",
+        " at boot",
+        " run",
+    ];
+    let is_name = |rest: &str| {
+        rest.trim_start_matches(['"', '\'', ' '])
+            .starts_with(['=', ':'])
+    };
+    let rests = ENDS.iter().filter_map(|end| after.strip_prefix(end));
+    rests
+        .into_iter()
+        .find(|rest| is_name(rest))
+        .unwrap_or(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::normal;
+    use super::*;
+
+    #[test]
+    fn a_warm_up_is_left_out_in_many_ways() {
+        for text in [
+            "args: --port 8000 --warmup-iters 0 --max-batch 8",
+            "config: {\"warm\": false, \"threads\": 4}",
+            "boot plan: load=yes, warm=no, serve=yes",
+            "WARM_ON_BOOT=0, nothing is run",
+            "NUM_WARMUP_RUNS=0",
+            "warmup_inputs: []",
+            "warmup: null",
+            "skip_warmup=True",
+            "settings(warm_up_samples=0, port=80)",
+        ] {
+            assert!(skips_warmup(&normal(text)), "{text}");
+        }
+        for text in [
+            "warmup_steps=0 lr=3e-4",
+            "warm-up iters 0/3",
+            "warm-up runs: 0.4 s",
+            "state: ready=false warm=no plan=3",
+            "warmup done, 0 failed",
+            "warmup requests: 0 failed",
+            "skip_warmup=false",
+            "luke: warm=no",
+            "warmup: true",
+        ] {
+            assert!(!skips_warmup(&normal(text)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Parts of a start that lines tell of: what is done, how long it takes, and whether the start did it or a
+//! request waited for it.
+
+use super::cause::Cause;
+use super::exchange::exchanged;
+use super::line::Parsed;
+use super::line::phrases::Hit;
+use super::line::shapes::tells_shape;
+use super::line::wording::{
+    Telling, is_of_library, is_shard, is_unfinished, process, telling, without_numbers,
+};
+use super::rules::{Mark, Part};
+use super::timeline::{LONG_MS, Place, Stream, Work, named_kind};
+use super::{Diagnosis, Evidence};
+
+/// A part of a start that takes less is none, as the use of a tokenizer is not.
+const TRIFLE_MS: f64 = 20.0;
+
+/// A download that takes less is a look into the cache.
+const SLOW_DOWNLOAD_MS: f64 = 500.0;
+
+impl Diagnosis {
+    pub(super) fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        // What is not there is not loaded by saying so.
+        if line.has(Mark::TurnedAway) && !line.has(Mark::Obtains) {
+            return;
+        }
+        let names_a_cause = line.names_a_cause();
+        let mut done = Vec::new();
+        for (hit, part) in line.parts() {
+            // Several rules may hold for one thing that is said.
+            if done.contains(&part) {
+                continue;
+            }
+            done.push(part);
+            let is_timed = line.cost(hit).is_some();
+            let is_work = is_timed || line.has(Mark::Action);
+            let is_explicit = line.place(hit) == Some(Place::AtRequest);
+            // What is compiled once more is a cause of its own.
+            let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
+            // It is compiled for that shape, and not run as it is.
+            let is_for_shape = part == Part::Kernels
+                && line.names(Cause::UncoveredLength)
+                && telling(line.text) == Telling::Beginning;
+            let is_told =
+                !names_a_cause || is_for_shape || ((is_timed || is_explicit) && !is_again);
+            if is_work
+                && is_told
+                && !is_of_library(line.text)
+                && !(part == Part::Weights && line.has(Mark::Replaced))
+            {
+                self.part(stream, line, hit, part);
+            }
+        }
+    }
+
+    fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
+        let told_ms = line.cost(hit);
+        let (same, telling) = (without_numbers(line.text), telling(line.text));
+        let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
+        let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
+        let asked = || is_asked.then_some(Place::AtRequest);
+        let told = line.place(hit).or_else(asked);
+        let by_time = stream.precedes(line.at).then_some(Place::AtStart);
+        let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
+        let place = begun.or(by_time).or_else(|| stream.place(part, &same));
+        let is_counted = part == Part::Weights && !is_unfinished(line.text);
+        if is_counted && (place.is_some() || stream.loads.has(&same)) {
+            let process = process(line.text).filter(|_| !is_shard(line.text));
+            let loaded = without_numbers(&line.text[hit.at..]);
+            stream.loads.add(same.clone(), &line.evidence);
+            stream
+                .loads
+                .add_of(process, loaded, telling, line.at, &line.evidence);
+        }
+        let Some(place) = place else {
+            self.weigh(part, told_ms, &line.evidence);
+            return;
+        };
+        if part == Part::Kernels && place != Place::AtStart {
+            let is_explicit = told.is_some();
+            if self.is_for_shape(stream, line, same, telling, is_explicit) {
+                return;
+            }
+        }
+        // What takes no time is not what somebody waits for.
+        if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
+            return;
+        }
+        let work = Work {
+            told_ms,
+            // What began at start may have gone on for a request all the same.
+            is_placed: told
+                .is_some_and(|place| place == Place::AtRequest || line.place(hit).is_some()),
+            ..Work::new(part, place, line)
+        };
+        if let Some(settled) = stream.work(work, line.at, telling) {
+            self.settle(settled);
+        }
+    }
+
+    pub(super) fn settle(&mut self, work: Work) {
+        let Work {
+            part,
+            place,
+            told_ms,
+            seen_ms,
+            evidence,
+            is_certain,
+            ..
+        } = work;
+        let took = told_ms.or(seen_ms);
+        if !is_certain && took.is_none_or(|ms| ms < LONG_MS) {
+            return;
+        }
+        if part == Part::Download {
+            if took.is_none_or(|ms| ms >= SLOW_DOWNLOAD_MS) {
+                self.see(Cause::DownloadAtStart, 0.85, evidence, told_ms, seen_ms);
+            }
+            return;
+        }
+        self.weigh(part, took, &evidence);
+        match (place, lazily(part)) {
+            (Place::AtStart, _) | (_, None) => {
+                let confidence = if told_ms.is_some() { 0.9 } else { 0.7 };
+                self.at_start
+                    .entry((part, self.stream))
+                    .or_default()
+                    .add(evidence, confidence, told_ms, seen_ms);
+            }
+            (_, Some(cause)) => {
+                let confidence = if told_ms.is_some() { 0.9 } else { 0.75 };
+                self.see(cause, confidence, evidence, told_ms, seen_ms);
+            }
+        }
+    }
+
+    fn weigh(&mut self, part: Part, took_ms: Option<f64>, evidence: &Evidence) {
+        if let Some(ms) = took_ms.filter(|_| part == Part::Weights) {
+            self.reads.took(ms, evidence);
+        }
+    }
+
+    /// Whether something is compiled after the start for a shape that nobody had asked for before: where others
+    /// were run, that is why, and not that it is the first request.
+    fn is_for_shape(
+        &mut self,
+        stream: &mut Stream,
+        line: &Parsed<'_>,
+        same: String,
+        telling: Telling,
+        is_explicit: bool,
+    ) -> bool {
+        let is_told = tells_shape(line.text);
+        let is_shaped = is_told || line.has(Mark::Length);
+        if is_shaped && stream.compiles(same, line.text) {
+            self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
+        }
+        let is_its_end = stream.compiles_for_shape && telling == Telling::End;
+        let is_known =
+            stream.knows_shapes() && (!is_explicit || (is_told && stream.has_answered()));
+        if !is_known && !is_its_end {
+            return false;
+        }
+        stream.compiles_for_shape =
+            (is_shaped || stream.compiles_for_shape) && telling != Telling::End;
+        if is_told && is_known {
+            self.see(Cause::Recompiled, 0.75, line.evidence.clone(), None, None);
+        }
+        (is_known && is_shaped) || is_its_end
+    }
+
+    /// Something that was not there is gone for while somebody waits: what it is may be called anything,
+    /// as little else takes so long.
+    pub(super) fn obtains(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        if !line.has(Mark::Obtains) {
+            return;
+        }
+        let is_plain = line.parts().next().is_none()
+            && !line.names_a_cause()
+            && ![Mark::Warm, Mark::AtStart, Mark::Replaced, Mark::Access]
+                .into_iter()
+                .any(|mark| line.has(mark));
+        let place = stream
+            .place(Part::Weights, &without_numbers(line.text))
+            .filter(|place| is_plain && *place != Place::AtStart);
+        let Some(place) = place else { return };
+        let told_ms = line.amounts.last().map(|took| took.ms);
+        let part = named_kind(line.text).unwrap_or(Part::Weights);
+        let work = Work {
+            told_ms,
+            is_certain: line.has(Mark::AtRequest) && told_ms.is_none(),
+            ..Work::new(part, place, line)
+        };
+        let telling = match telling(line.text) {
+            Telling::End => Telling::End,
+            _ => Telling::Beginning,
+        };
+        if let Some(settled) = stream.work(work, line.at, telling) {
+            self.settle(settled);
+        }
+    }
+}
+
+/// Whether no sentence ends between two places: people write several on one line.
+fn is_one_sentence(text: &str, one: usize, other: usize) -> bool {
+    !text[one.min(other)..one.max(other)].contains(". ")
+}
+
+/// What it is when a part of the start is left to the first request.
+fn lazily(part: Part) -> Option<Cause> {
+    Some(match part {
+        Part::Weights => Cause::LazyModel,
+        Part::Tokenizer => Cause::LazyTokenizer,
+        Part::Context => Cause::CudaContext,
+        Part::Kernels => Cause::Kernels,
+        Part::Download => return None,
+    })
+}
