@@ -32,6 +32,7 @@ fn what_servers_say_is_understood() {
         "latencies",
         "meanings",
         "first-requests",
+        "paying",
     ] {
         judge(file);
     }
