@@ -2,6 +2,7 @@
 
 use super::Diagnosis;
 use super::cause::Cause;
+use super::latency::{is_total, sure, went_elsewhere, whole};
 use super::line::Parsed;
 use super::line::wording::without_numbers;
 use super::rules::Mark;
@@ -41,7 +42,10 @@ impl Diagnosis {
             }
             // No model was asked.
             Some(401 | 403 | 404 | 405) => {}
-            _ => self.served(stream, line, path, status),
+            _ => {
+                self.lengths(line, true);
+                self.served(stream, line, path, status);
+            }
         }
     }
 
@@ -52,25 +56,34 @@ impl Diagnosis {
     }
 
     fn served(&mut self, stream: &mut Stream, line: &Parsed<'_>, path: &str, status: Option<u16>) {
-        let told = line.amounts.last().map(|took| took.ms);
+        let told = whole(line.text, &line.amounts).or(line.amounts.last());
+        let told = told.map(|took| took.ms);
         let took = told
             .or_else(|| trailing_ms(line.text))
             .or_else(|| behind_status_ms(line.text))
-            .or_else(|| proxied_ms(line.text));
+            .or_else(|| proxied_ms(line.text))
+            .or_else(|| balanced_ms(line.text));
         if is_operators(path) {
             stream.operated(line.at, told);
             return;
         }
         self.primed.asked(line);
+        self.is_waited_for |= stream.came_early(line.at, took);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         match is_answered && (status.is_some() || took.is_some()) {
             true => stream.answers(line.at, took),
             false => stream.request(line.at, took),
         }
-        let is_explained = DELAYED.iter().any(|word| line.text.contains(word));
-        if let Some(took) = took.filter(|_| is_answered && !is_explained) {
-            self.latency
-                .request(&without_numbers(path), took, &line.evidence);
+        let is_explained = DELAYED.iter().any(|word| line.text.contains(word))
+            || took.is_some_and(|took| went_elsewhere(line.text, &line.amounts, took));
+        let kind = without_numbers(path);
+        match took {
+            Some(took) if is_answered && !is_explained => {
+                let sure = sure(line.text);
+                self.latency.request(&kind, took, &line.evidence, sure);
+            }
+            Some(_) => {}
+            None => self.latency.asked(kind),
         }
     }
 
@@ -91,7 +104,9 @@ impl Diagnosis {
     /// A line about a request that is no line of an access log: it begins, or tells its time.
     pub(super) fn asked(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         let asked = path(line.text).filter(|path| !is_probe(path));
-        if let Some(path) = asked.filter(|_| line.parts().next().is_none()) {
+        // A request that is taken apart names parts, and what all of them take.
+        let is_whole = || is_total(line.text, &line.amounts);
+        if let Some(path) = asked.filter(|_| line.parts().next().is_none() || is_whole()) {
             self.served(stream, line, path, None);
         }
     }
@@ -102,9 +117,17 @@ pub(super) fn is_access(line: &Parsed<'_>) -> bool {
     if !line.has(Mark::Access) {
         return false;
     }
-    let method = ["get /", "post /", "put /", "get \"/", "post \"/", "put \"/"]
-        .iter()
-        .any(|method| line.text.contains(method));
+    let method = [
+        "get /",
+        "post /",
+        "put /",
+        "get \"/",
+        "post \"/",
+        "put \"/",
+        "post http",
+    ]
+    .iter()
+    .any(|method| line.text.contains(method));
     let answered = [
         "http/1", "http/2", "status", "code=", " 200", " 503", " 500",
     ]
@@ -157,6 +180,28 @@ fn proxied_ms(text: &str) -> Option<f64> {
     took.parse().ok()
 }
 
+/// What it took a balancer that writes its own times side by side: `0/0/1/8120/8121 200` in
+/// milliseconds, the last one the whole; `0.000 9.412 0.000 200` in seconds.
+fn balanced_ms(text: &str) -> Option<f64> {
+    let mut row: Vec<f64> = Vec::new();
+    for word in text.split(' ') {
+        let slashed: Option<Vec<f64>> = word.split('/').map(|part| part.parse().ok()).collect();
+        if let Some(all) = slashed.filter(|all| all.len() == 5) {
+            return all.last().copied();
+        }
+        let fraction = word.split_once('.').map_or("", |(_, fraction)| fraction);
+        let seconds = word.parse::<f64>().ok().filter(|_| fraction.len() == 3);
+        if let Some(seconds) = seconds {
+            row.push(seconds);
+        } else if row.len() == 3 && status(word).is_some() {
+            return Some(row.iter().sum::<f64>() * 1e3);
+        } else {
+            row.clear();
+        }
+    }
+    None
+}
+
 /// What servers answer with. Other numbers of three digits are sizes and times.
 const STATUSES: [u16; 26] = [
     200, 201, 202, 204, 206, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 408, 413, 415, 422,
@@ -198,7 +243,14 @@ pub(super) fn status(text: &str) -> Option<u16> {
 }
 
 /// Fields of structured logs that hold the path that was asked for.
-const FIELDS: [&str; 5] = ["path=/", "uri=/", "url=/", "route=/", "endpoint=/"];
+const FIELDS: [&str; 6] = [
+    "path=/",
+    "uri=/",
+    "url=/",
+    "route=/",
+    "endpoint=/",
+    "url=http",
+];
 
 /// Words that make a path one of a file: `model_path=/models/a`.
 const OF_FILES: [&str; 12] = [
@@ -224,7 +276,17 @@ fn path(text: &str) -> Option<&str> {
         let is_file = OF_FILES.iter().any(|word| text[..at].ends_with(word));
         (!is_file).then_some(at + start.len() - 1)
     };
-    let at = starts.iter().chain(&FIELDS).find_map(|start| of(start))?;
+    let of_address = || {
+        let at = ["post http", "get http", "put http", "url=http"]
+            .iter()
+            .find_map(|start| text.find(start))?;
+        let host = at + text[at..].find("://")? + "://".len();
+        let end = text[host..].find([' ', '"', '/'])?;
+        text[host + end..].starts_with('/').then_some(host + end)
+    };
+    let fields = FIELDS.iter().filter(|field| field.ends_with('/'));
+    let at = starts.iter().chain(fields).find_map(|start| of(start));
+    let at = at.or_else(of_address)?;
     text[at..].split([' ', '"', '?', '\'', ',']).next()
 }
 

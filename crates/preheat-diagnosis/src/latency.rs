@@ -2,14 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use super::Evidence;
-use super::line::amount::{Amount, amounts};
+mod compared;
+mod lists;
+mod pairs;
+mod series;
+mod tables;
+mod timed;
+pub(crate) mod words;
 
-/// Latencies that are kept after the first of a path; enough for a median.
-const KEPT: usize = 4096;
+use super::Evidence;
+use super::line::amount::Amount;
+
+pub(crate) use compared::{Compared, compared};
+use lists::listed;
+pub(crate) use lists::may_list;
+use pairs::Pairs;
+use series::Series;
+use tables::{Row, Table};
+use timed::size;
+pub(crate) use timed::{
+    Sure, is_of_others, is_total, may_be_timed, may_bear_a_time, sure, timed, waited_ms,
+    went_elsewhere, whole,
+};
 
 /// Paths that are told apart; what asks for more of them is not followed.
 const PATHS: usize = 32;
+
+/// More words are no figures that a client was told to print.
+const PRINTED: usize = 12;
+
+/// Lines that one sentence may be spread over, with others in between.
+const SENTENCES: u64 = 1;
 
 /// Confidence in a first request of which somebody tells.
 const FIRST: f64 = 0.9;
@@ -67,63 +90,19 @@ pub(super) struct Latency {
     newest: Option<f64>,
     /// A client was told to print what each of its requests takes: who.
     client: Option<u32>,
-    /// Rows of a table with commas are expected from somebody, with a time in one column.
-    csv: Option<(u32, Column)>,
-    /// A table is being read: its columns, and the one with the percentile.
+    /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
+    pairs: Pairs,
+    /// What the first requests took, of a sentence that has told no more yet.
+    half: Option<Figure>,
+    /// What was asked for last, and of whom.
+    asked: Option<(u32, String)>,
+    /// The lowest percentile since somebody began to serve.
+    lowest: Option<f64>,
+    /// The line that is read tells that something was replaced.
+    tells_of_change: bool,
     /// By what was asked for: one path says nothing of what another takes.
     series: BTreeMap<String, Series>,
-}
-
-/// A summary with one row for each interval, as load generators print it.
-#[derive(Debug, Clone, Copy)]
-struct Table {
-    columns: usize,
-    percentile: usize,
-    stream: u32,
-}
-
-/// Where a table with commas has the times, from the right, as time stamps to the left may be taken off.
-#[derive(Debug, Clone, Copy)]
-struct Column {
-    from_end: usize,
-    factor_ms: f64,
-}
-
-/// `timestamp,code,latency_ms`: names only, and one of them of a time.
-fn column_of_times(head: &str) -> Option<Column> {
-    const TIMES: [&str; 6] = [
-        "latency",
-        "duration",
-        "elapsed",
-        "response time",
-        "total time",
-        "took",
-    ];
-    let names: Vec<&str> = head.rsplit(',').map(str::trim).collect();
-    let is_name = |name: &&str| {
-        !name.is_empty() && name.len() <= 24 && !name.contains(|c: char| c.is_ascii_digit())
-    };
-    let from_end = names
-        .iter()
-        .position(|name| TIMES.iter().any(|time| name.starts_with(time)))?;
-    if names.len() < 2 || !names.iter().all(is_name) {
-        return None;
-    }
-    let is_seconds = [" s", " sec", " seconds", "(s)"]
-        .iter()
-        .any(|unit| names[from_end].ends_with(unit));
-    let factor_ms = if is_seconds { 1e3 } else { 1.0 };
-    Some(Column {
-        from_end,
-        factor_ms,
-    })
-}
-
-#[derive(Debug)]
-struct Series {
-    first: Figure,
-    rest: Vec<f64>,
 }
 
 /// A first request that was slow.
@@ -151,6 +130,7 @@ impl Latency {
             }
             if is_steady(text, if follow { at } else { 0 }, amounts, index) {
                 self.steady(amount.ms);
+                self.was_low(amount.ms);
                 continue;
             }
             self.high(amount.ms, evidence);
@@ -177,59 +157,38 @@ impl Latency {
         }
     }
 
-    /// The head of a table, with several columns of figures; true if it is one.
-    pub(super) fn head(&mut self, text: &str) {
-        let columns: Vec<&str> = text.split_whitespace().collect();
-        let figures = [
-            "p50", "p90", "p95", "p99", "50%", "90%", "95%", "99%", "avg", "mean", "max",
-        ];
-        let named = columns
-            .iter()
-            .filter(|column| figures.iter().any(|f| column.starts_with(f)));
-        let percentile = ["p95", "95%", "p99", "99%"]
-            .iter()
-            .find_map(|name| columns.iter().position(|column| column.starts_with(name)));
-        self.table = percentile
-            .filter(|_| named.count() >= 2)
-            .map(|percentile| Table {
-                columns: columns.len(),
-                percentile,
-                stream: self.stream,
-            });
-    }
-
     /// Whether rows of a table are expected from whoever writes.
     pub(super) fn expects_a_row(&self) -> bool {
         self.table.is_some_and(|table| table.stream == self.stream)
             || self.client == Some(self.stream)
-            || self.csv.is_some_and(|(stream, _)| stream == self.stream)
     }
 
     /// `curl -w "%{time_total}"`, or the head of a table: what follows are times of requests, one a line.
-    pub(super) fn asks(&mut self, text: &str) {
-        if text.contains('%') && text.contains("%{time total}") {
+    pub(super) fn asks(&mut self, shown: &str) {
+        if shown.contains('%') && shown.contains("%{time_") {
             self.client = Some(self.stream);
         }
-        let is_head = || !text.bytes().any(|byte| byte.is_ascii_digit());
-        if text.contains(',')
-            && is_head()
-            && let Some(column) = column_of_times(text)
+        if Table::may_be(shown)
+            && let Some(table) = Table::of(shown, self.stream)
         {
-            self.csv = Some((self.stream, column));
+            self.table = Some(table);
         }
     }
 
-    /// A line of nothing but figures, one of which is the seconds that a request took.
+    /// A line of little but figures, one of which is the seconds that a request took.
     fn printed(&mut self, text: &str, evidence: &Evidence) {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let words: Vec<&str> = text.split([' ', '=', ':']).collect();
         let is_seconds = |word: &&str| {
             let fraction = word.split_once('.').map(|(_, fraction)| fraction);
             fraction.is_some_and(|f| f.len() >= 3 && f.bytes().all(|b| b.is_ascii_digit()))
         };
-        let told = words.iter().rev().copied().find(is_seconds);
+        let total = words.iter().position(|word| *word == "total");
+        let mut behind = words.iter().skip(total.unwrap_or(words.len()));
+        let told = behind.find(|word| is_seconds(word));
+        let told = told.or_else(|| words.iter().rev().find(|word| is_seconds(word)));
         let seconds = told.and_then(|told| told.parse::<f64>().ok());
-        match seconds.filter(|_| words.len() <= 4) {
-            Some(seconds) => self.request("\u{2}", seconds * 1e3, evidence),
+        match seconds.filter(|_| words.len() <= PRINTED) {
+            Some(seconds) => self.request("\u{2}", seconds * 1e3, evidence, Sure::Measured),
             None => self.client = None,
         }
     }
@@ -239,40 +198,53 @@ impl Latency {
         if self.client == Some(self.stream) {
             self.printed(text, evidence);
         }
-        if let Some((_, column)) = self.csv.filter(|(stream, _)| *stream == self.stream) {
-            self.of_csv(text, column, evidence);
-        }
         let Some(table) = self.table.filter(|table| table.stream == self.stream) else {
             return;
         };
-        let columns: Vec<&str> = text.split_whitespace().collect();
-        let told = columns
-            .get(table.percentile)
-            .filter(|_| columns.len() == table.columns);
-        let told = told.and_then(|column| {
-            let amount = amounts(column).first().map(|amount| amount.ms);
-            amount.or_else(|| column.parse().ok())
-        });
-        match told {
-            Some(ms) => self.high(ms, evidence),
+        match table.row(&evidence.text) {
+            Some(Row::Several(ms)) => self.high(ms, evidence),
+            Some(Row::One(ms)) => self.request("\u{3}", ms, evidence, Sure::Asked),
+            Some(Row::Rule) => {}
             None => self.table = None,
         }
     }
 
-    fn of_csv(&mut self, text: &str, column: Column, evidence: &Evidence) {
-        let told = text.rsplit(',').nth(column.from_end);
-        let is_row = text.matches(',').count() >= column.from_end;
-        match told.and_then(|told| told.trim().parse::<f64>().ok()) {
-            Some(number) if is_row => self.request("\u{3}", number * column.factor_ms, evidence),
-            _ => self.csv = None,
+    /// Whether a request came whose answer is waited for.
+    pub(super) fn waits(&self) -> bool {
+        self.pairs.are_open()
+    }
+
+    /// A line without a duration, of a request that comes or is answered.
+    pub(super) fn comes_or_goes(&mut self, text: &str, at: f64, evidence: &Evidence) {
+        if let Some(took) = self.pairs.take(text, at, self.stream) {
+            let kind = ["\u{5}", &took.kind].concat();
+            self.request(&kind, took.ms, evidence, Sure::Asked);
+        }
+    }
+
+    /// Whether a line tells that somebody has begun to serve, or that what serves was replaced.
+    pub(super) fn is_fresh(&mut self, is_fresh: bool) {
+        self.tells_of_change = is_fresh;
+        if is_fresh {
+            self.lowest = None;
         }
     }
 
     fn high(&mut self, ms: f64, evidence: &Evidence) {
         self.newest = Some(ms);
+        let was_low = self.lowest.is_some_and(|lowest| ms >= 2.0 * lowest);
+        self.was_low(ms);
+        // What was fast before is slow for another reason, unless something has begun since then.
+        if was_low && !self.tells_of_change {
+            return;
+        }
         if self.high.as_ref().is_none_or(|high| ms > high.ms) {
             self.high = Some(self.figure(ms, evidence));
         }
+    }
+
+    fn was_low(&mut self, ms: f64) {
+        self.lowest = Some(self.lowest.map_or(ms, |lowest| lowest.min(ms)));
     }
 
     fn figure(&self, ms: f64, evidence: &Evidence) -> Figure {
@@ -283,23 +255,87 @@ impl Latency {
         }
     }
 
-    /// What one request for a path took.
-    pub(super) fn request(&mut self, path: &str, ms: f64, evidence: &Evidence) {
-        if let Some(series) = self.series.get_mut(path) {
-            if series.rest.len() < KEPT {
-                series.rest.push(ms);
-            }
-        } else if self.series.len() < PATHS {
-            let first = self.figure(ms, evidence);
-            let rest = Vec::new();
-            self.series.insert(path.to_owned(), Series { first, rest });
+    /// Somebody asked for a path; what that took may stand further below.
+    pub(super) fn asked(&mut self, kind: String) {
+        self.asked = Some((self.stream, kind));
+    }
+
+    /// What somebody asked for last of whoever writes.
+    pub(super) fn was_asked(&self) -> Option<&str> {
+        let asked = self.asked.as_ref();
+        let own = asked.filter(|(stream, _)| *stream == self.stream);
+        own.map(|(_, kind)| kind.as_str())
+    }
+
+    /// What one request took, and what it has in common with others: its path, or how its line is put.
+    pub(super) fn request(&mut self, kind: &str, ms: f64, evidence: &Evidence, sure: Sure) {
+        if !self.series.contains_key(kind) && self.series.len() < PATHS {
+            let series = Series::new(self.stream, sure);
+            self.series.insert(kind.to_owned(), series);
+        }
+        let stream = self.stream;
+        if let Some(series) = self.series.get_mut(kind) {
+            series.sure = series.sure.max(sure);
+            let figure = || Figure {
+                ms,
+                evidence: evidence.clone(),
+                stream,
+            };
+            series.add(figure, ms, size(&evidence.text));
         }
     }
 
-    /// The path that was asked for most, and what it takes when nothing is cold any more.
+    /// A line that lists what several took: each such line stands for itself.
+    pub(super) fn list(&mut self, text: &str, amounts: &[Amount], evidence: &Evidence) -> bool {
+        let times = listed(text, amounts.len());
+        let kind = format!("\u{4}{}", evidence.line);
+        for ms in &times {
+            self.request(&kind, *ms, evidence, Sure::Measured);
+        }
+        !times.is_empty()
+    }
+
+    /// A sentence about the first requests, and about later ones; the second half may stand on a line
+    /// of its own.
+    pub(super) fn told(&mut self, told: &Compared, evidence: &Evidence) {
+        let first = told.first_ms.map(|ms| self.figure(ms, evidence));
+        let half = match first {
+            Some(first) => Some(first),
+            None => self.half.take().filter(|half| {
+                half.evidence.source == evidence.source
+                    && evidence.line.abs_diff(half.evidence.line) <= SENTENCES
+            }),
+        };
+        let Some((first, later_ms)) = half.clone().zip(told.later_ms) else {
+            self.half = half;
+            return;
+        };
+        self.steady(later_ms);
+        if self.first.as_ref().is_none_or(|known| first.ms > known.ms) {
+            self.first = Some(first);
+        }
+    }
+
+    /// Whoever writes is ready: what was done again and again until now, and nobody asked for, was its
+    /// warm-up.
+    pub(super) fn begins(&mut self) {
+        let stream = self.stream;
+        self.lowest = None;
+        self.series
+            .retain(|_, series| series.sure > Sure::Likely || series.stream != stream);
+        for series in self.series.values_mut() {
+            series.begins_anew();
+        }
+    }
+
+    /// Requests of the kind that was asked for most, of those whose first was slow if there are any.
     fn followed(&self) -> Option<&Series> {
-        let mut all = self.series.values().rev();
-        all.by_ref().max_by_key(|series| series.rest.len())
+        let most = |is_slow: bool| {
+            let all = self.series.values().rev();
+            all.filter(|series| !is_slow || series.slow(false).is_some())
+                .max_by_key(|series| series.count())
+        };
+        most(true).or_else(|| most(false))
     }
 
     pub(super) fn measured(&mut self, first_ms: f64, steady_ms: f64, evidence: &Evidence) {
@@ -318,8 +354,8 @@ impl Latency {
     }
 
     pub(super) fn first_ms(&self) -> Option<f64> {
-        let slow = self.followed().filter(|series| series.rest.len() >= 3);
-        let slow = slow.map(|series| &series.first);
+        let slow = self.followed().filter(|series| series.count() >= 3);
+        let slow = slow.and_then(Series::first);
         self.first.as_ref().or(slow).map(|figure| figure.ms)
     }
 
@@ -328,12 +364,13 @@ impl Latency {
             self.newest
                 .filter(|newest| self.high.as_ref().is_some_and(|high| *newest < high.ms))
         };
-        let median = || self.followed().and_then(Series::median);
+        let median = || self.followed().and_then(Series::steady);
         self.steady.or_else(fallen).or_else(median)
     }
 
-    /// Everything that shows users paying for the warm-up.
-    pub(super) fn slow(&self) -> Vec<Slow> {
+    /// Everything that shows users paying for the warm-up. It takes less to show it where other lines tell
+    /// what the first request had to do.
+    pub(super) fn slow(&self, is_explained: bool) -> Vec<Slow> {
         let mut all = Vec::new();
         let steady = self.steady_ms();
         let mut judge = |what: Option<&Figure>, ratio: f64, slack: f64, confidence: f64| {
@@ -353,19 +390,17 @@ impl Latency {
         };
         judge(self.first.as_ref(), 2.0, 5.0, FIRST);
         judge(self.high.as_ref(), 2.0, 50.0, 0.85);
-        let followed = self.followed().map(|series| &series.first);
-        judge(followed, 3.0, 100.0, 0.75);
+        let slow = self
+            .series
+            .values()
+            .filter_map(|series| series.slow(is_explained));
+        all.extend(slow.map(|(first, steady)| Slow {
+            cost_ms: first.ms - steady,
+            confidence: 0.75,
+            evidence: first.evidence.clone(),
+            stream: first.stream,
+        }));
         all
-    }
-}
-
-impl Series {
-    /// Of what came after the first few, or after the first where there are not more.
-    fn median(&self) -> Option<f64> {
-        let few = self.rest.len() <= 3;
-        let mut rest = self.rest.get(usize::from(!few)..)?.to_vec();
-        rest.sort_by(f64::total_cmp);
-        (rest.len() >= 2).then(|| rest[rest.len() / 2])
     }
 }
 

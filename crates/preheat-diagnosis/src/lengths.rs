@@ -1,6 +1,7 @@
 //! Lengths that warm-up ran against those that requests have.
 
 use super::Evidence;
+use super::latency::words::{List, automaton};
 
 /// Words that set what is against what was warmed.
 const CONTRAST: &[&str] = &[
@@ -40,8 +41,62 @@ const CONTRAST: &[&str] = &[
     "max",
 ];
 
+/// Words that put a request outside of what was warmed, if something was.
+const OUTSIDE: [&str; 18] = [
+    "outside",
+    "beyond",
+    "not in {",
+    "not in [",
+    "not among",
+    "not one of",
+    "none of",
+    "no bucket",
+    "no warm",
+    "no graph",
+    "no profile",
+    "no plan",
+    "larger than any",
+    "longer than any",
+    "bigger than any",
+    "exceeds every",
+    "above every",
+    "over largest",
+];
+
+/// Words for a size beside those that are known as marks.
+const SIZES: [&str; 16] = [
+    "n=",
+    "l=",
+    "t=",
+    "size=",
+    "size ",
+    "sizes",
+    "chars",
+    "characters",
+    "px",
+    "resolution",
+    "lengths",
+    "longest",
+    "largest",
+    "pages",
+    "frames",
+    "seq ",
+];
+
+/// What a number counts. One says nothing of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Batch,
+    Length,
+    /// Both sides of an image.
+    Sides,
+}
+
 /// No bucket is shorter.
 const SHORTEST: u64 = 8;
+
+/// Shorter sides are those of a batch, or of colours.
+const LONG_SIDE: u64 = 32;
 
 /// Lengths kept of a warm-up.
 const KEPT: usize = 256;
@@ -50,8 +105,18 @@ const KEPT: usize = 256;
 pub(super) struct Lengths {
     /// Named as not warmed by a line itself.
     missed: Vec<u64>,
-    warmed: Vec<u64>,
-    asked: Option<(u64, Evidence, Option<f64>)>,
+    warmed: Vec<(Kind, u64)>,
+    /// The longest of each kind.
+    asked: Vec<Asked>,
+}
+
+/// The longest that was asked for.
+#[derive(Debug)]
+struct Asked {
+    kind: Kind,
+    length: u64,
+    evidence: Evidence,
+    cost_ms: Option<f64>,
 }
 
 /// What is known of a line that speaks of lengths.
@@ -72,6 +137,27 @@ impl Lengths {
         evidence: &Evidence,
         cost_ms: Option<f64>,
     ) -> bool {
+        // What is asked for says nothing where nothing is known to be warm.
+        if !told.is_warm && !(told.at_request && (self.is_warmed() || !told.words.is_empty())) {
+            return false;
+        }
+        let near = near(told);
+        if told.is_warm {
+            if self.names_a_gap(told, &near) {
+                return true;
+            }
+            let room = KEPT.saturating_sub(self.warmed.len());
+            self.warmed.extend(near.into_iter().take(room));
+            return false;
+        }
+        for (kind, length) in near {
+            self.ask(kind, length, evidence, cost_ms);
+        }
+        self.is_warmed() && OUTSIDE.iter().any(|word| told.text.contains(word))
+    }
+
+    /// Whether a line about a warm-up sets a longer length against what was warmed.
+    fn names_a_gap(&mut self, told: &Told<'_>, near: &[(Kind, u64)]) -> bool {
         // Smaller ones count requests and rounds.
         let mut different: Vec<u64> = told
             .numbers
@@ -81,38 +167,34 @@ impl Lengths {
             .collect();
         different.sort_unstable();
         different.dedup();
-        let contrast = CONTRAST.iter().any(|word| told.text.contains(word));
-        if told.is_warm && contrast && different.len() == 2 && told.numbers.len() <= 5 {
-            if self.missed.len() < KEPT {
-                self.missed.extend(different.last());
-            }
-            return true;
+        let is_of_lengths = !told.words.is_empty() || !near.is_empty();
+        let is_pair = different.len() == 2 && told.numbers.len() <= 5;
+        let is_gap =
+            is_pair && is_of_lengths && CONTRAST.iter().any(|word| told.text.contains(word));
+        if is_gap && self.missed.len() < KEPT {
+            self.missed.extend(different.last());
         }
-        let near = near(told);
-        if told.is_warm {
-            let room = KEPT.saturating_sub(self.warmed.len());
-            self.warmed.extend(near.into_iter().take(room));
-        } else if told.at_request
-            && let Some(length) = near.into_iter().max()
-            && self
-                .asked
-                .as_ref()
-                .is_none_or(|(longest, ..)| length > *longest)
-        {
-            self.asked = Some((length, evidence.clone(), cost_ms));
+        is_gap
+    }
+
+    fn ask(&mut self, kind: Kind, length: u64, evidence: &Evidence, cost_ms: Option<f64>) {
+        let asked = Asked {
+            kind,
+            length,
+            evidence: evidence.clone(),
+            cost_ms,
+        };
+        match self.asked.iter_mut().find(|known| known.kind == kind) {
+            Some(known) if known.length < length => *known = asked,
+            Some(_) => {}
+            None => self.asked.push(asked),
         }
-        false
     }
 
     /// Lengths that warm-up should cover and does not.
     pub(super) fn missing(&self) -> Vec<u64> {
-        let asked = self.asked.as_ref().filter(|_| self.gap().is_some());
-        let all = self
-            .missed
-            .iter()
-            .copied()
-            .chain(asked.map(|(length, ..)| *length));
-        let mut all: Vec<u64> = all.collect();
+        let asked = self.uncovered().map(|asked| asked.length);
+        let mut all: Vec<u64> = self.missed.iter().copied().chain(asked).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -125,25 +207,79 @@ impl Lengths {
 
     /// The longest request, if no warm-up reached it.
     pub(super) fn gap(&self) -> Option<(&Evidence, Option<f64>)> {
-        let warmed = self.warmed.iter().max()?;
-        let (length, evidence, cost) = self.asked.as_ref()?;
-        (length > warmed).then_some((evidence, *cost))
+        let asked = self.uncovered().next()?;
+        Some((&asked.evidence, asked.cost_ms))
+    }
+
+    fn uncovered(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().filter(|asked| {
+            let warmed = self.warmed.iter().filter(|(kind, _)| *kind == asked.kind);
+            let longest = warmed.map(|(_, length)| *length).max();
+            longest.is_some_and(|longest| asked.length > longest)
+        })
     }
 }
 
 /// Numbers that stand next to a word for a length: `sequence length 512`, `seq len=512`, `512 tokens`.
-fn near(told: &Told<'_>) -> Vec<u64> {
-    let mut found = Vec::new();
-    for (start, end) in told.words {
+fn near(told: &Told<'_>) -> Vec<(Kind, u64)> {
+    if told.numbers.is_empty() {
+        return Vec::new();
+    }
+    let mut found = shapes(told.text);
+    static LIST: List = List::new(|| automaton(&SIZES));
+    let others = LIST.places(told.text);
+    for (start, end) in told.words.iter().copied().chain(others) {
         let after = told
             .numbers
             .iter()
-            .filter(|(at, _)| *at >= *end && joined(&told.text[*end..*at]));
+            .filter(|(at, _)| *at >= end && joined(&told.text[end..*at]));
         let before = told.numbers.iter().filter(|(at, n)| {
             let text_end = at + n.to_string().len();
-            text_end <= *start && told.text[text_end..*start].trim().is_empty()
+            text_end <= start && told.text[text_end..start].trim().is_empty()
         });
-        found.extend(after.chain(before).map(|(_, n)| *n));
+        let word = &told.text[start..];
+        // Of bytes, where a server tells their type.
+        if word.starts_with("length=") && told.text.contains("type=") {
+            continue;
+        }
+        let is_batch = word.starts_with("batch") || told.text[..start].ends_with("batch ");
+        let kind = if is_batch { Kind::Batch } else { Kind::Length };
+        found.extend(after.chain(before).map(|(_, n)| (kind, *n)));
+    }
+    // Smaller ones count shapes.
+    found.retain(|(kind, n)| *kind == Kind::Batch || *n >= SHORTEST);
+    found
+}
+
+/// `1x3x512x512`, `(1,3,640,640)`, `[1, 1024]`: the longest side of each.
+fn shapes(text: &str) -> Vec<(Kind, u64)> {
+    let pairs = text.as_bytes().windows(2);
+    let mut signs = pairs.filter(|pair| {
+        let is_number = pair.iter().any(u8::is_ascii_digit);
+        is_number
+            && pair
+                .iter()
+                .any(|byte| b"x([".contains(byte) || *byte >= 0x80)
+    });
+    if signs.next().is_none() {
+        return Vec::new();
+    }
+    let is_within = |c: char| c.is_ascii_digit() || matches!(c, 'x' | '×' | ',' | ' ');
+    let mut found = Vec::new();
+    let mut pieces = text.split(['(', '[', ')', ']']).collect::<Vec<_>>();
+    pieces.retain(|piece| piece.contains(',') && piece.chars().all(is_within));
+    let crossed = text
+        .split([' ', '(', ')', '[', ']', '=', ',', ';', ':'])
+        .filter(|word| word.contains(['x', '×']) && word.chars().all(is_within));
+    for piece in pieces.into_iter().chain(crossed).take(KEPT) {
+        let sides: Option<Vec<u64>> = piece
+            .split(['x', '×', ','])
+            .map(|side| side.trim().parse().ok())
+            .collect();
+        let sides = sides.filter(|sides| sides.len() >= 2).unwrap_or_default();
+        let long = sides.iter().filter(|side| **side >= LONG_SIDE).count();
+        let kind = if long >= 2 { Kind::Sides } else { Kind::Length };
+        found.extend(sides.iter().max().map(|longest| (kind, *longest)));
     }
     found
 }

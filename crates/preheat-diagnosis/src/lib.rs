@@ -53,7 +53,7 @@ pub use containers::{Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 
 use access::is_access;
-use latency::Latency;
+use latency::{Latency, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::settings::{heads_warmup, is_switched_off};
@@ -142,6 +142,8 @@ pub struct Diagnosis {
     heads_warmup: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
+    /// The longest that one waited, as a line tells.
+    waited: f64,
     /// The first claim of readiness, whoever made it.
     claimed: Option<Evidence>,
 }
@@ -185,17 +187,26 @@ impl Diagnosis {
         }
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;
-        if traced != Traced::Code
-            && (is_row || is_raised || plain.hits.iter().any(Hit::may_matter_alone))
-        {
+        let may_matter = || plain.hits.iter().any(Hit::may_matter_alone);
+        let is_young = stream.is_young();
+        let may_time = || {
+            is_young
+                && (may_bear_a_time(&plain.text) || self.latency.waits() || may_list(&plain.text))
+        };
+        if traced != Traced::Code && (is_row || is_raised || may_matter() || may_time()) {
             let amounts = amount::amounts(&plain.text);
-            if is_row || is_raised || plain.matters(!amounts.is_empty()) {
+            let has_times = !amounts.is_empty();
+            let is_told = is_row || is_raised || plain.matters(has_times);
+            let is_close = is_told || has_times || self.latency.waits() || may_list(&plain.text);
+            let is_timed = is_young && is_close && may_be_timed(&plain.text);
+            if is_told || (is_timed && !is_of_others(&plain.text)) {
                 let evidence = evidence(line, &plain);
                 let parsed = Parsed {
                     text: &plain.text,
                     hits: &plain.hits,
                     amounts,
                     at,
+                    is_timed,
                     evidence,
                 };
                 self.said(stream, &parsed, traced);
@@ -206,8 +217,8 @@ impl Diagnosis {
             self.see(Cause::WarmupSkipped, 0.85, seen, None, None);
         }
         self.heads_warmup = heads_warmup(&plain.text);
-        if !plain.hits.is_empty() {
-            self.latency.asks(&plain.text);
+        if is_young {
+            self.latency.asks(&plain.shown);
         }
         if let Some(at) = at.filter(|_| stream.watches()) {
             let is_known = plain.hits.iter().any(tells_itself);

@@ -182,6 +182,8 @@ pub(crate) struct Parsed<'a> {
     pub(crate) hits: &'a [Hit],
     pub(crate) amounts: Vec<Amount>,
     pub(crate) at: Option<f64>,
+    /// It may tell what a request took.
+    pub(crate) is_timed: bool,
     pub(crate) evidence: Evidence,
 }
 

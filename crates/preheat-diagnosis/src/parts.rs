@@ -3,6 +3,7 @@
 
 use super::cause::Cause;
 use super::exchange::exchanged;
+use super::latency::{Sure, is_of_others, sure};
 use super::line::Parsed;
 use super::line::phrases::Hit;
 use super::line::shapes::tells_shape;
@@ -51,6 +52,9 @@ impl Diagnosis {
             {
                 self.part(stream, line, hit, part);
             }
+        }
+        if let Some(part) = stream.goes_on().filter(|_| done.is_empty() && ends(line)) {
+            self.part(stream, line, &Hit::mark(Mark::Action), part);
         }
     }
 
@@ -216,4 +220,17 @@ fn lazily(part: Part) -> Option<Cause> {
         Part::Kernels => Cause::Kernels,
         Part::Download => return None,
     })
+}
+
+/// Whether a line tells that something has ended, what it took, and not what it was:
+/// `done after 4.1 s`.
+fn ends(line: &Parsed<'_>) -> bool {
+    line.amounts.len() == 1
+        && telling(line.text) == Telling::End
+        && !line.names_a_cause()
+        && !is_of_others(line.text)
+        && sure(line.text) == Sure::Likely
+        && ![Mark::Warm, Mark::Exercised, Mark::Call, Mark::Request]
+            .into_iter()
+            .any(|mark| line.has(mark))
 }

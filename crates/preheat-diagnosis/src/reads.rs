@@ -2,6 +2,7 @@
 //! of that machine had them.
 
 use super::cause::Cause;
+use super::line::wording::without_numbers;
 use super::{Diagnosis, Evidence};
 
 /// Reads that are kept.
@@ -9,6 +10,10 @@ const KEPT: usize = 20;
 
 /// A second start that reads weights so many times slower found them in no cache.
 const COLD_RATIO: f64 = 3.0;
+
+/// So many times, where nothing tells of a move.
+const AGAIN_RATIO: f64 = 5.0;
+const AGAIN_MS: f64 = 5e3;
 
 /// Less is not worth a word.
 const LEAST_MS: f64 = 1e3;
@@ -18,6 +23,8 @@ pub(super) struct Reads {
     all: Vec<(f64, Evidence)>,
     /// The replica was moved to another machine.
     moved: Option<Evidence>,
+    /// Somebody looked at the disk, or at what is kept of it in memory.
+    is_watched: bool,
 }
 
 impl Reads {
@@ -27,8 +34,25 @@ impl Reads {
         }
     }
 
+    pub(super) fn watched(&mut self) {
+        self.is_watched = true;
+    }
+
     pub(super) fn moved(&mut self, evidence: &Evidence) {
         self.moved.get_or_insert_with(|| evidence.clone());
+    }
+
+    /// The same was read again, and took a small part of what it had taken: what that cost, and the first.
+    fn again(&self) -> Option<(f64, &Evidence)> {
+        if !self.is_watched {
+            return None;
+        }
+        let is_cold = |slow: f64, fast: f64| slow >= AGAIN_RATIO * fast && slow - fast >= AGAIN_MS;
+        self.all.iter().enumerate().find_map(|(at, (slow, read))| {
+            let mut later = self.all[at..].iter();
+            let fast = later.find(|(fast, other)| is_cold(*slow, *fast) && are_alike(read, other));
+            fast.map(|(fast, _)| (slow - fast, read))
+        })
     }
 
     /// What a read from no cache cost, the read, and the move before it.
@@ -43,8 +67,17 @@ impl Reads {
     }
 }
 
+/// Lines that tell the same but for their numbers.
+fn are_alike(one: &Evidence, other: &Evidence) -> bool {
+    one.source == other.source && without_numbers(&one.text) == without_numbers(&other.text)
+}
+
 impl Diagnosis {
     pub(super) fn cold_cache(&mut self) {
+        if let Some((cost, read)) = self.reads.again() {
+            let read = read.clone();
+            self.see(Cause::ColdPageCache, 0.65, read, Some(cost), None);
+        }
         let Some((cost, read, moved)) = self.reads.cold() else {
             return;
         };

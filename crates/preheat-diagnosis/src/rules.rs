@@ -86,9 +86,13 @@ pub enum Mark {
     Action,
     /// The replica was moved to another machine.
     Moved,
+    /// Somebody looks at a disk, or at what is kept of it in memory.
+    Disk,
     /// A length of an input.
     Length,
     Warm,
+    /// The same by other names.
+    Exercised,
     Percentile,
     Latency,
     /// A line of an access log.
@@ -99,6 +103,8 @@ pub enum Mark {
     Call,
     /// A hook of the start's own asks the server before anybody else does.
     Primes,
+    /// What serves was replaced, or begins to serve.
+    Fresh,
     /// A request waits until there is a replica at all.
     Held,
     /// A request is answered that what it asks for is not there yet.

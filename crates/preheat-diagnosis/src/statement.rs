@@ -5,9 +5,10 @@ use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
 use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
+use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::wording::{
-    fits, is_of_library, is_shard, process, shape, telling, warns, without_numbers,
+    fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
@@ -40,6 +41,9 @@ const KEEPS: [&str; 8] = [
     "rolled back to",
 ];
 
+/// Words of what ought to be.
+const WISHES: [&str; 4] = [" should ", " must ", " would ", " ought "];
+
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         self.named(stream, line);
@@ -71,18 +75,29 @@ impl Diagnosis {
             || matches!(
                 stream.place(Part::Kernels, ""),
                 Some(Place::Open | Place::AtRequest)
-            );
+            )
+            // Without a warm-up nothing follows from a length.
+            || (self.lengths.is_warmed() && line.is_timed && is_of_a_request(line));
         self.lengths(line, at_request);
         self.latencies(line);
         self.answered_for_state(stream, line);
+        let ends = match exchanged(line) {
+            Some(Exchange::Ends(took)) => took,
+            _ => line.amounts.last().map(|took| took.ms),
+        };
         match exchanged(line) {
             Some(Exchange::Begins) => stream.request(line.at, None),
-            Some(Exchange::Ends(took)) => stream.answers(line.at, took),
+            Some(Exchange::Ends(took)) => {
+                self.is_waited_for |= stream.came_early(line.at, ends);
+                stream.answers(line.at, took);
+            }
             None if stream.may_serve() && is_a_call(line) => {
-                stream.calls(line.at, line.amounts.last().map(|took| took.ms));
+                self.is_waited_for |= stream.came_early(line.at, ends);
+                stream.calls(line.at, ends);
             }
             None => {}
         }
+        self.waited = self.waited.max(waited_ms(line.text, &line.amounts));
         if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
             self.asked(stream, line);
         }
@@ -128,14 +143,16 @@ impl Diagnosis {
         }
     }
 
-    fn lengths(&mut self, line: &Parsed<'_>, at_request: bool) {
+    pub(super) fn lengths(&mut self, line: &Parsed<'_>, at_request: bool) {
         // A warm-up that fails says which shape it failed with.
-        let Some(hit) = line
-            .first(Mark::Length)
-            .filter(|_| !line.names(Cause::WarmupFailed) && !line.names(Cause::WarmupSkipped))
-        else {
+        let is_warm = line.has(Mark::Warm) || line.has(Mark::Exercised);
+        let hit = line.first(Mark::Length);
+        // Without a warm-up nothing follows from what somebody asks for, unless a line says so itself.
+        let is_asked = || at_request && line.is_timed && self.lengths.is_warmed();
+        let fails = line.names(Cause::WarmupFailed) || line.names(Cause::WarmupSkipped);
+        if fails || !(is_warm || hit.is_some() || is_asked()) {
             return;
-        };
+        }
         let words: Vec<(usize, usize)> = line
             .hits
             .iter()
@@ -147,11 +164,12 @@ impl Diagnosis {
             text: line.text,
             words: &words,
             numbers: &numbers,
-            is_warm: line.has(Mark::Warm),
-            at_request,
+            is_warm,
+            at_request: at_request || line.has(Mark::Access),
         };
         // Beside a part of the start, the time is that part's.
-        let cost = line.cost(hit).filter(|_| line.parts().next().is_none());
+        let cost = hit.and_then(|hit| line.cost(hit));
+        let cost = cost.filter(|_| line.parts().next().is_none());
         if self.lengths.take(&told, &line.evidence, cost) {
             self.see(
                 Cause::UncoveredLength,
@@ -167,10 +185,18 @@ impl Diagnosis {
         if self.latency.expects_a_row() {
             self.latency.row(line.text, &line.evidence);
         }
+        self.latency.is_fresh(line.has(Mark::Fresh));
         if line.amounts.is_empty() {
-            if line.has(Mark::Percentile) {
-                self.latency.head(line.text);
+            let at = line.at.filter(|_| line.is_timed);
+            if let Some(at) = at {
+                self.latency.comes_or_goes(line.text, at, &line.evidence);
             }
+            if line.is_timed {
+                self.latency.list(line.text, &line.amounts, &line.evidence);
+            }
+            return;
+        }
+        if WISHES.iter().any(|word| line.text.contains(word)) {
             return;
         }
         for median in ["median", "p50"] {
@@ -183,6 +209,21 @@ impl Diagnosis {
         if let Some(hit) = line.first(Mark::Percentile) {
             self.latency
                 .percentile(line.text, hit.at, &line.amounts, &line.evidence);
+            return;
+        }
+        let is_timed = line.is_timed;
+        let told = is_timed.then(|| compared(line.text, &line.amounts));
+        if let Some(told) = told.flatten() {
+            let is_both = told.first_ms.is_some() && told.later_ms.is_some();
+            let is_of_parts = line.parts().next().is_some() || line.names_a_cause();
+            if is_both || !is_of_parts {
+                self.latency.told(&told, &line.evidence);
+            }
+            if is_both {
+                return;
+            }
+        }
+        if is_timed && self.latency.list(line.text, &line.amounts, &line.evidence) {
             return;
         }
         let Some(latency) = line.first(Mark::Latency) else {
@@ -218,29 +259,24 @@ impl Diagnosis {
                     .find(|a| a.start >= latency.at)
                     .or(line.amounts.last())
                 {
-                    self.latency.request("", took.ms, &line.evidence);
+                    self.latency
+                        .request("", took.ms, &line.evidence, sure(line.text));
                 }
             }
         }
     }
 
-    /// One of several calls that a program tells alike, but for the figures.
+    /// One of several that a program tells alike, but for the figures.
     fn called(&mut self, line: &Parsed<'_>) {
-        let is_plain = line.parts().next().is_none() && !line.names_a_cause();
-        let told = line.amounts.iter().find(|amount| {
-            line.text[..amount.start]
-                .trim_end_matches([' ', '=', ':', '"'])
-                .ends_with("took")
-        });
-        if let Some(took) = told.or(line.amounts.first())
-            && line.amounts.len() <= 3
-            && is_plain
-            && line.has(Mark::Call)
-        {
-            // Some say of the first that it was cold.
-            let shape = shape(&line.text.replace("cold ", ""));
-            let shape = ["\u{1}", &shape].concat();
-            self.latency.request(&shape, took.ms, &line.evidence);
+        if !line.is_timed || line.names_a_cause() {
+            return;
+        }
+        if let Some(told) = timed(line.text, &line.amounts) {
+            // The last line of a request that is taken apart.
+            let asked = self.latency.was_asked().filter(|_| told.is_total);
+            let kind = asked.map_or_else(|| ["\u{1}", &told.shape].concat(), str::to_owned);
+            self.latency
+                .request(&kind, told.ms, &line.evidence, told.sure);
         }
     }
 
@@ -294,6 +330,7 @@ impl Diagnosis {
                 Mark::Replaced => stream.replaces(),
                 Mark::Restarted => stream.restarts(),
                 Mark::Listening => {
+                    self.latency.begins();
                     self.refusals.listening(line.text);
                     stream.listening(without_numbers(line.text));
                 }
@@ -304,6 +341,7 @@ impl Diagnosis {
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }
+                Mark::Disk => self.reads.watched(),
                 Mark::Moved => self.reads.moved(&line.evidence),
                 Mark::Complete | Mark::Ready => {
                     if mark == Mark::Ready {
@@ -316,6 +354,7 @@ impl Diagnosis {
                         .filter(|_| mark == Mark::Ready && line.parts().next().is_none())
                         .map(|a| a.ms);
                     let seen = stream.complete(line.at);
+                    self.latency.begins();
                     if let Some(ms) = told.or(seen) {
                         self.start_took(ms, line.evidence.clone());
                     }
@@ -351,6 +390,12 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
         && !["timeout", "died", "exit"]
             .iter()
             .any(|word| line.text.contains(word))
+}
+
+/// Whether a line tells what a request took that somebody asked for.
+fn is_of_a_request(line: &Parsed<'_>) -> bool {
+    let told = timed(line.text, &line.amounts);
+    told.is_some_and(|told| told.sure > Sure::Likely)
 }
 
 /// How long ago it was, where a line of events begins with that.

@@ -43,6 +43,16 @@ const CLOCKS_S: f64 = 1.5;
 /// A request that takes so long may have waited for a part of the start.
 pub(super) const LONG_MS: f64 = 300.0;
 
+/// Lines in which requests are looked for however they are told. What the first ones took, and what
+/// steady ones take, stands in the first of them.
+const YOUNG_LINES: u32 = 50_000;
+
+/// So few lines on, what has ended is what had begun.
+const NEXT_LINES: u32 = 3;
+
+/// A process needs so long before it loads anything.
+pub(super) const LEAD_S: f64 = 1.0;
+
 /// Questions for the state that wait for their answer.
 const ASKED_FOR_STATE: usize = 8;
 
@@ -114,6 +124,8 @@ pub(super) struct Stream {
     pub(super) works: bool,
     phase: Phase,
     held: Vec<Work>,
+    /// Lines so far.
+    lines: u32,
     /// When the last line was written.
     last: Option<f64>,
     /// The newest work is under way since then.
@@ -162,6 +174,8 @@ pub(super) struct Stream {
     is_asleep: bool,
     /// Work for a request that was said to begin, and not that it is over.
     begun: Option<(Part, Place)>,
+    /// Lines since then.
+    since_begun: u32,
     /// One model takes the place of another while that one serves.
     is_replacing: bool,
     /// Weights were loaded before the start was over.
@@ -185,6 +199,7 @@ impl Stream {
     /// A line was written: what was under way has ended by now.
     pub(super) fn tick(&mut self, at: Option<f64>) {
         self.closed = None;
+        self.lines = self.lines.saturating_add(1);
         let Some(at) = at else { return };
         self.began.get_or_insert(at);
         let gap = self.last.map_or(0.0, |last| between(last, at));
@@ -200,6 +215,11 @@ impl Stream {
             work.until = Some(at);
             self.closed = Some(work.part);
         }
+    }
+
+    /// Whether little enough was written that every line is worth a closer look.
+    pub(super) fn is_young(&self) -> bool {
+        self.lines <= YOUNG_LINES
     }
 
     /// Which process writes a line, if it begins with the bare number of one that was told of.
@@ -238,6 +258,17 @@ impl Stream {
     pub(super) fn done(&mut self, at: Option<f64>, text: &str) {
         self.is_busy |= at.is_none() && text.contains('%') && text.contains("%|");
         self.last = at.or(self.last);
+        self.since_begun = self.since_begun.saturating_add(1);
+    }
+
+    /// What was said to begin just before, and not that it is over.
+    pub(super) fn goes_on(&self) -> Option<Part> {
+        let is_next = self.since_begun <= NEXT_LINES;
+        // Beside requests, much else ends.
+        let begun = self
+            .begun
+            .filter(|(_, place)| is_next && *place == Place::AtStart);
+        begun.map(|(part, _)| part)
     }
 
     /// Where work stands that no word on its line puts anywhere.
@@ -316,6 +347,7 @@ impl Stream {
                 self.is_under_way = true;
                 let is_known = work.place != Place::Open;
                 self.begun = is_known.then_some((work.part, work.place));
+                self.since_begun = 0;
             }
             Telling::End => (self.is_under_way, self.begun) = (false, None),
             Telling::Neither => {}

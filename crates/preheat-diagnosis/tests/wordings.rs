@@ -39,6 +39,7 @@ fn what_servers_say_is_understood() {
         "kinds",
         "beside",
         "first-requests",
+        "paying",
     ] {
         judge(file);
     }

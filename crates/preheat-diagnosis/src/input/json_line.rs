@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 /// Fields that are kept besides the message.
 const FIELDS: usize = 40;
 
-const MESSAGES: [&str; 5] = ["message", "msg", "log", "text", "MESSAGE"];
+const MESSAGES: [&str; 6] = ["message", "msg", "log", "text", "MESSAGE", "textPayload"];
 const TIMES: [&str; 8] = [
     "t",
     "@t",
@@ -25,7 +25,8 @@ pub struct Flat {
 
 /// None if the line is not a JSON object.
 pub fn flatten(line: &str) -> Option<Flat> {
-    let line = line.trim();
+    // One of an array has a comma behind it.
+    let line = line.trim().trim_end_matches(',');
     if !(line.starts_with('{') && line.ends_with('}')) {
         return None;
     }

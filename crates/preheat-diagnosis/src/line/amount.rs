@@ -30,8 +30,28 @@ pub(crate) fn amounts(text: &str) -> Vec<Amount> {
             }
             None => from = number_end(bytes, at),
         }
+        // `: 9 402 ms`: thousands may stand apart.
+        if let Some(last) = found.last_mut()
+            && last.end == from
+            && let Some((start, thousands)) = thousands_before(text, last.start)
+            && text[last.start..].starts_with(|c: char| c.is_ascii_digit())
+            && number_end(bytes, last.start) == last.start + 3
+            && text[..last.end].ends_with("ms")
+        {
+            (last.start, last.ms) = (start, last.ms + thousands * 1e3);
+        }
     }
     found
+}
+
+/// Thousands that stand behind a sign and apart from the three digits at `at`.
+fn thousands_before(text: &str, at: usize) -> Option<(usize, f64)> {
+    let before = text[..at].strip_suffix(' ')?;
+    let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let digits = &before[start..];
+    let is_apart = text[..start].trim_end().ends_with([':', '=', '(']);
+    let is_short = (1..=3).contains(&digits.len());
+    (is_apart && is_short).then(|| digits.parse().ok().map(|n: f64| (start, n)))?
 }
 
 /// Whole numbers that are no part of a duration, a decimal fraction or a name.
@@ -127,8 +147,8 @@ fn with_unit(text: &str, at: usize, within: bool) -> Option<(f64, usize)> {
         .take_while(|b| b.is_ascii_alphabetic() || **b >= 0x80);
     let unit_end = unit_at + letters.count();
     let unit = text.get(unit_at..unit_end)?;
-    // A rate, not a time: 3 s/it.
-    if matches!(bytes.get(unit_end), Some(b'/')) {
+    // A rate, not a time: 3 s/it; or the name of a field: `name=a-3 ms=12`.
+    if matches!(bytes.get(unit_end), Some(b'/' | b'=')) {
         return None;
     }
     let digits_follow = bytes.get(unit_end).is_some_and(u8::is_ascii_digit);
@@ -288,6 +308,9 @@ mod tests {
             ("100%|##| 90.9M/90.9M [00:03<00:00, 27.1MB/s]", &[3000.0]),
             ("in 12 seconds.", &[12_000.0]),
             ("340 µs", &[0.34]),
+            ("query 1: 9 402 ms", &[9402.0]),
+            ("id 1 402 ms", &[402.0]),
+            ("comp=mt-ja-3 ms=11701", &[11_701.0]),
             (
                 "durationMs=12 tookSeconds: 2 responseTime=88.4",
                 &[12.0, 2000.0, 88.4],

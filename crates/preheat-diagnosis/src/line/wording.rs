@@ -74,7 +74,7 @@ pub(crate) fn telling(text: &str) -> Telling {
             .iter()
             .any(|no| text[..at].trim_end().ends_with(no))
     };
-    let goes_on = text.ends_with("...");
+    let goes_on = text.ends_with("...") || text.ends_with(" started");
     let (mut begins, mut ends) = (goes_on, false);
     for found in WORDS.find_overlapping_iter(text) {
         match found.pattern().as_usize() < ENDS.len() {
@@ -454,29 +454,4 @@ pub(crate) fn without_numbers(text: &str) -> String {
         .filter(|c| !c.is_ascii_digit())
         .take(160)
         .collect()
-}
-
-/// What lines of one kind have in common: neither numbers nor names of requests.
-pub(crate) fn shape(text: &str) -> String {
-    const NAMES: [&str; 7] = [
-        "id=",
-        "rid=",
-        "reqid=",
-        "requestid=",
-        "traceid=",
-        "requestid:",
-        "id:",
-    ];
-    let mut shape = String::new();
-    let mut is_name = false;
-    for word in text.split(' ').take(48) {
-        let is_named = NAMES.iter().any(|name| word.starts_with(name));
-        let (before, _) = word.split_once('[').unwrap_or((word, ""));
-        if !is_name && !is_named {
-            shape.extend(before.chars().filter(|c| !c.is_ascii_digit()));
-            shape.push(' ');
-        }
-        is_name = is_named && word.ends_with(':');
-    }
-    shape
 }

@@ -12,6 +12,15 @@ use crate::{Diagnosis, Evidence};
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
 
+/// What a first request may have had to do.
+const EXPLAINING: [Cause; 5] = [
+    Cause::LazyModel,
+    Cause::LazyTokenizer,
+    Cause::CudaContext,
+    Cause::Kernels,
+    Cause::WarmupSkipped,
+];
+
 impl Diagnosis {
     pub(super) fn too_early(&mut self, stream: &Stream) {
         let Some(ready) = stream.ready.as_ref().filter(|_| stream.ready_then_cold) else {
@@ -89,7 +98,8 @@ impl Diagnosis {
     }
 
     pub(super) fn slow_requests(&mut self) {
-        for slow in self.latency.slow() {
+        let is_explained = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
+        for slow in self.latency.slow(is_explained) {
             let sighting = self.seen.entry(Cause::WarmedByTraffic).or_default();
             // Several views of one thing: the dearest counts.
             let cost = sighting
@@ -132,9 +142,7 @@ impl Diagnosis {
     /// The start's own parts are worth a word where the first request is slow: moving work before
     /// readiness adds to them.
     pub(super) fn add_start(&mut self) {
-        if !self.is_waited_for && !self.seen.keys().any(is_paid) {
-            return;
-        }
+        let is_paid_for = self.is_waited_for || self.seen.keys().any(is_paid);
         for (part, cause) in [
             (Part::Weights, Cause::WeightsAtStart),
             (Part::Tokenizer, Cause::TokenizerAtStart),
@@ -142,7 +150,10 @@ impl Diagnosis {
             let Some(stage) = self.stage(part).cloned() else {
                 continue;
             };
-            if stage.told_ms.is_some() && stage.longest_ms.is_some_and(|ms| ms >= LONG_STAGE_MS) {
+            // Who waited for so long may have waited for this.
+            let is_paid = |ms: f64| is_paid_for || self.waited >= ms;
+            let longest = stage.longest_ms.filter(|_| stage.told_ms.is_some());
+            if longest.is_some_and(|ms| ms >= LONG_STAGE_MS && is_paid(ms)) {
                 let told_ms = stage.longest_ms;
                 self.seen.insert(cause, Sighting { told_ms, ..stage });
             }
@@ -152,5 +163,11 @@ impl Diagnosis {
 
 /// Whether a request pays for what could be done before it.
 fn is_paid(cause: &Cause) -> bool {
-    cause.about().paid == Paid::ByFirstRequest && *cause != Cause::CpuLimit
+    let are_others = [
+        Cause::CpuLimit,
+        Cause::UncoveredLength,
+        Cause::Recompiled,
+        Cause::WarmupSkipped,
+    ];
+    cause.about().paid == Paid::ByFirstRequest && !are_others.contains(cause)
 }

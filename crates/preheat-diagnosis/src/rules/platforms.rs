@@ -1,7 +1,7 @@
 //! What those say who run containers elsewhere: clouds, schedulers, init systems.
 
 use super::super::cause::Cause;
-use super::{Beside, Meaning, Rule};
+use super::{Beside, Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -130,11 +130,56 @@ pub(super) const RULES: &[Rule] = &[
             "cold read",
             "cold disk",
             "disk reads + cold",
+            "major faults",
+            "page ins from disk",
+            "from block device",
+            "first touch since",
+            "first read since",
+            "first read after boot",
+            "first read after reboot",
+            "nothing resident",
+            "pages resident: 0",
+            "0 pages resident",
+            "no pages resident",
+            "resident pages 0/",
+            "caches were dropped",
+            "caches dropped",
+            "iowait + weights",
+            "iowait + gb in",
+            "iowait + gib in",
+            "fincore + 0 of",
         ],
         pairs: &[],
         except: &["prefix cache", "query"],
         beside: Beside::Anything,
         example: "INFO first load after the node's reboot: 13.5 GB read from disk, took 112 s",
         counter: "INFO 13.5 GB read from disk",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Disk),
+        confidence: 1.0,
+        says: &[
+            "iowait",
+            "iostat",
+            "%util",
+            "rmb/s",
+            "vmtouch",
+            "fincore",
+            "buff/cache",
+            "page cache",
+            "major fault",
+            "nvme",
+            "from disk",
+            "network disk",
+            "disk reads",
+            "disk read",
+            "readahead",
+            "drop caches",
+        ],
+        pairs: &[],
+        except: &["disk pressure", "disk space"],
+        beside: Beside::Anything,
+        example: "$ iostat -x 5   nvme1n1  r/s 842  rMB/s 118.2  %util 99.8",
+        counter: "Warning  EvictionThresholdMet  kubelet  disk pressure",
     },
 ];

@@ -4,7 +4,7 @@
 use crate::Evidence;
 
 use super::{
-    ASKED_FOR_STATE, CLOCKS_S, IDLE_S, LONG_MS, Phase, Place, Stream, Work, YOUNG, between,
+    ASKED_FOR_STATE, CLOCKS_S, IDLE_S, LEAD_S, LONG_MS, Phase, Place, Stream, Work, YOUNG, between,
 };
 
 impl Stream {
@@ -132,6 +132,23 @@ impl Stream {
 
     pub(crate) fn is_waited_for(&mut self) {
         self.is_waited_for = true;
+    }
+
+    /// Whether the first request had come well before the first part of the start began, so that it waited
+    /// for all of it.
+    pub(crate) fn came_early(&mut self, at: Option<f64>, took_ms: Option<f64>) -> bool {
+        let Some((at, took)) = at.zip(took_ms).filter(|_| self.requests == 0) else {
+            return false;
+        };
+        let begins = self.held.iter().filter_map(|work| {
+            let took = work.told_ms.or(work.seen_ms)?;
+            Some(work.until? - took / 1e3)
+        });
+        let came = at - took / 1e3;
+        let first = begins.reduce(f64::min);
+        let is_early = first.is_some_and(|first| first >= came + LEAD_S && first <= at);
+        self.is_waited_for |= is_early;
+        is_early
     }
 
     /// Work that had ended when a request began was not for it, and work that most of the request's time

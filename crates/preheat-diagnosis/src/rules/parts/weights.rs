@@ -89,6 +89,8 @@ pub(super) const RULE: Rule = Rule {
         "has been generated with",
         "was saved with",
         "may differ",
+        "created container",
+        "started container",
     ],
     beside: Beside::Anything,
     example: "INFO loader: weights loaded in 1.8 s",
@@ -141,6 +143,9 @@ const LOADED: &[&str] = &[
     "tensors",
     "shards",
     "state dict",
+    "orbax",
+    "params",
+    "parameters",
     "runner",
     // Families of models, as everybody calls theirs.
     "bert",
@@ -271,6 +276,15 @@ const LOADING: &[&str] = &[
     "in ram",
     "started in",
     "materialis",
+    "on cuda",
+    "on gpu",
+    "on device",
+    "to cuda",
+    "to gpu",
+    "> cuda",
+    "> cpu",
+    "> gpu",
+    "restore",
 ];
 
 /// Whatever is loaded while somebody waits for it, by a name that nobody knows.

@@ -1,0 +1,614 @@
+//! Which lines tell what one request took, whoever writes them and however: the figure, and what
+//! such lines have in common.
+
+use super::words::{List, automaton};
+use crate::line::amount::Amount;
+
+/// Words that make a line one of something else than requests that are served.
+const OTHERS: [&str; 58] = [
+    "warm",
+    "dry run",
+    "self test",
+    "selftest",
+    "smoke",
+    "rehears",
+    "priming",
+    "primed",
+    "exercis",
+    "practice",
+    "known answer",
+    "golden",
+    "canary",
+    "timeout",
+    "timed out",
+    "deadline",
+    "limit",
+    "train",
+    "epoch",
+    "step ",
+    "step=",
+    "download",
+    "upload",
+    "fetch",
+    "retry",
+    "retries",
+    "retried",
+    "backoff",
+    "error",
+    "failed",
+    "pull",
+    "shard",
+    "checkpoint",
+    "restore",
+    "snapshot",
+    "backup",
+    "migrat",
+    "compil",
+    "build",
+    "gc:",
+    "gc ",
+    "heartbeat",
+    "scrape",
+    "cron",
+    "compact",
+    "flush",
+    "sync",
+    "reindex",
+    "slow query",
+    "probe",
+    "health",
+    "every ",
+    "average",
+    "mean",
+    "import",
+    "db",
+    "sql",
+    "database",
+];
+
+/// Words of who asked, or of what was answered. A request is told by them without any other sign.
+const ASKED: [&str; 21] = [
+    "request",
+    "req",
+    "call",
+    "rpc",
+    "query",
+    "prompt",
+    "infer",
+    "predict",
+    "curl",
+    "invocation",
+    "invoke",
+    "latenc",
+    "ttft",
+    "first token",
+    "response",
+    "reply",
+    "answer",
+    "client",
+    "caller",
+    "user",
+    "real",
+];
+
+/// Words of lines that may tell what a request took: a closer look is worth it.
+const TELLING: [&str; 129] = [
+    " in ",
+    "1st",
+    "200",
+    "201",
+    "2nd",
+    "answer",
+    "asr",
+    "attempt",
+    "audio",
+    "batch",
+    "call",
+    "caption",
+    "chat",
+    "classif",
+    "client",
+    "clip",
+    "code",
+    "cold",
+    "complete",
+    "completion",
+    "count",
+    "curl",
+    "customer",
+    "decode",
+    "decoding",
+    "delivered",
+    "detect",
+    "doc",
+    "done",
+    "drawn",
+    "duration",
+    "e2e",
+    "elapsed",
+    "embed",
+    "encod",
+    "exec",
+    "extract",
+    "finished",
+    "first",
+    "forward",
+    "frame",
+    "generate",
+    "generating",
+    "generation",
+    "get",
+    "handled",
+    "hit",
+    "http",
+    "image",
+    "infer",
+    "initial",
+    "invocation",
+    "invoke",
+    "iter",
+    "job",
+    "label",
+    "latencies",
+    "latency",
+    "lookup",
+    "match",
+    "message",
+    "ms=",
+    "ocr",
+    "ok",
+    "out",
+    "page",
+    "painted",
+    "parse",
+    "pose",
+    "post",
+    "predict",
+    "process",
+    "prompt",
+    "query",
+    "question",
+    "rank",
+    "real",
+    "render",
+    "replied",
+    "reply",
+    "req",
+    "rerank",
+    "respon",
+    "result",
+    "returned",
+    "rewrit",
+    "route",
+    "rpc",
+    "run",
+    "s=",
+    "sample",
+    "scor",
+    "search",
+    "seconds=",
+    "secs=",
+    "segment",
+    "sent",
+    "seq=",
+    "served",
+    "shot",
+    "speech",
+    "spoken",
+    "status",
+    "summarise",
+    "summarize",
+    "summary",
+    "synth",
+    "tag",
+    "task",
+    "text",
+    "times",
+    "timings",
+    "tokens",
+    "took",
+    "total",
+    "transcrib",
+    "translat",
+    "trial",
+    "try",
+    "ttft",
+    "tts",
+    "turn",
+    "upscal",
+    "user",
+    "utterance",
+    "verdict",
+    "visitor",
+    "voiced",
+    "wall",
+];
+
+/// Names of a figure that is the whole time, the surest first.
+const WHOLE: [&str; 14] = [
+    "total",
+    "e2e",
+    "end to end",
+    "request time",
+    "response time",
+    "request duration",
+    "latency",
+    "duration",
+    "elapsed",
+    "took",
+    "wall",
+    "rt",
+    "time",
+    "real",
+];
+
+/// Words that may differ from one such line to the next.
+const VARYING: [&str; 24] = [
+    "info", "warn", "warning", "debug", "trace", "notice", "error", "slow", "cold", "first",
+    "second", "third", "fourth", "fifth", "sixth", "last", "next", "final", "initial", "again",
+    "another", "i", "w", "d",
+];
+
+/// Fields whose values tell what a line is about.
+const KEPT: [&str; 12] = [
+    "msg", "message", "event", "path", "uri", "url", "route", "endpoint", "method", "op", "rpc",
+    "handler",
+];
+
+/// Shorter waits are no start's.
+const LONG_WAIT_MS: f64 = 500.0;
+
+/// Longest common part that is kept.
+const LONGEST: usize = 120;
+
+/// How surely a line tells what a request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sure {
+    /// Something is done again and again, and nobody says who asks for it.
+    Likely,
+    /// A request is named.
+    Asked,
+    /// Somebody measures requests one by one, to hold them against each other.
+    Measured,
+}
+
+/// What one request took, and what lines like it have in common.
+pub(crate) struct Timed {
+    pub(crate) shape: String,
+    pub(crate) ms: f64,
+    pub(crate) sure: Sure,
+    /// It is called the total of what lines before it tell.
+    pub(crate) is_total: bool,
+}
+
+/// None if a line tells nothing that a request may have taken.
+pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
+    if amounts.is_empty() || is_of_others(text) {
+        return None;
+    }
+    let took = whole(text, amounts)?;
+    if went_elsewhere(text, amounts, took.ms) {
+        return None;
+    }
+    let sure = sure(text);
+    let around = [&text[..took.start], &text[took.end..]];
+    let mut shapes = around.into_iter().map(shape);
+    let shape = shapes.find(|shape| !shape.is_empty());
+    // A row of nothing but numbers and a status.
+    let shape = shape.or_else(|| (sure > Sure::Likely).then(|| "-".to_owned()))?;
+    Some(Timed {
+        shape,
+        ms: took.ms,
+        sure,
+        is_total: is_called(text, took, "total"),
+    })
+}
+
+/// Whether a line is about something else than requests that are served.
+pub(crate) fn is_of_others(text: &str) -> bool {
+    static LIST: List = List::new(|| automaton(&OTHERS));
+    LIST.begins_in(text)
+}
+
+/// Whether a line may tell what a request took.
+pub(crate) fn may_be_timed(text: &str) -> bool {
+    static LIST: List = List::new(|| automaton(&TELLING));
+    LIST.begins_in(text)
+}
+
+/// Whether a line may bear a duration: a digit with the unit behind it, or a field of that name.
+pub(crate) fn may_bear_a_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_unit = |at: usize| {
+        let at = at + usize::from(bytes.get(at) == Some(&b' '));
+        let rest = bytes.get(at..).unwrap_or_default();
+        let length = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
+        let unit = rest.get(..length).unwrap_or_default();
+        length > 0 && (unit.starts_with(b"s") || unit.starts_with(b"m") || unit == b"us")
+    };
+    let is_field = |at: usize| at > 0 && bytes[at - 1] == b's';
+    bytes.iter().enumerate().any(|(at, byte)| match byte {
+        b'=' | b':' | b'"' => is_field(at),
+        byte if byte.is_ascii_digit() => {
+            !bytes.get(at + 1).is_some_and(u8::is_ascii_digit) && is_unit(at + 1)
+        }
+        _ => false,
+    })
+}
+
+/// How sure it is that a line tells of a request.
+pub(crate) fn sure(text: &str) -> Sure {
+    static LIST: List = List::new(|| automaton(&ASKED));
+    const MEASURED: [&str; 6] = [
+        "real 0m",
+        "real 1m",
+        "time total",
+        "seq=1",
+        "seq=2",
+        "\"spans\"",
+    ];
+    static CLIENTS: List = List::new(|| automaton(&MEASURED));
+    if CLIENTS.is_in(text) {
+        return Sure::Measured;
+    }
+    match LIST.begins_in(text) || is_answer(text) {
+        true => Sure::Asked,
+        false => Sure::Likely,
+    }
+}
+
+/// The figure that is the whole time: the one that is called so, else the first behind the answer's
+/// status, else the only one.
+pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount> {
+    let is_of_request = |amount: &&Amount| !SPANS.iter().any(|span| is_called(text, amount, span));
+    let told: Vec<&Amount> = amounts.iter().filter(is_of_request).collect();
+    let mut names = WHOLE.iter();
+    let named = names.find_map(|name| {
+        let mut told = told.iter();
+        told.find(|amount| is_called(text, amount, name)).copied()
+    });
+    let behind_status = || {
+        let at = status_at(text)?;
+        let mut told = told.iter();
+        told.find(|amount| amount.start > at).copied()
+    };
+    let only = || told.first().copied().filter(|_| told.len() <= 2);
+    named.or_else(behind_status).or_else(only)
+}
+
+/// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    const COUNTED: [&str; 9] = [
+        "tokens",
+        "token",
+        "tok",
+        "chars",
+        "characters",
+        "pages",
+        "words",
+        "frames",
+        "steps",
+    ];
+    let number = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_digit());
+        word.parse::<u64>().ok()
+    };
+    let words: Vec<&str> = text.split([' ', '=', ':', '(', ')', ',']).collect();
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let counts = words.iter().enumerate().filter_map(|(at, word)| {
+        let is_counted = COUNTED.contains(&word.trim_end_matches(['.', ';', '"', '}']));
+        let beside = || {
+            let before = at.checked_sub(1).and_then(|at| number(words[at]));
+            before.or_else(|| number(words.get(at + 1)?))
+        };
+        is_counted.then(beside).flatten()
+    });
+    counts.max().filter(|count| *count > 0)
+}
+
+/// Whether most of what a request took went into something that no model does, as its line tells:
+/// `6110 ms (retrieve 6050 ms, embed 41 ms)`.
+pub(crate) fn went_elsewhere(text: &str, amounts: &[Amount], took_ms: f64) -> bool {
+    const ELSEWHERE: [&str; 19] = [
+        "retrieve",
+        "retrieval",
+        "auth",
+        "queue",
+        "lookup",
+        "search",
+        "vector",
+        "redis",
+        "network",
+        "upload",
+        "s3",
+        "lock",
+        "wait",
+        "dns",
+        "connect",
+        "tls",
+        "postgres",
+        "fetch",
+        "cache miss",
+    ];
+    static LIST: List = List::new(|| automaton(&ELSEWHERE));
+    let mut from = 0;
+    amounts.len() > 1
+        && amounts.iter().any(|amount| {
+            let before = &text[from.min(amount.start)..amount.start];
+            from = amount.end;
+            amount.ms >= took_ms / 2.0 && LIST.begins_in(before)
+        })
+}
+
+/// Whether a line tells what several parts take together.
+pub(crate) fn is_total(text: &str, amounts: &[Amount]) -> bool {
+    amounts.len() > 1
+        && amounts
+            .iter()
+            .any(|amount| is_called(text, amount, "total"))
+}
+
+/// How long a request was kept before anybody served it; 0 if a line tells nothing of that.
+pub(crate) fn waited_ms(text: &str, amounts: &[Amount]) -> f64 {
+    const KEPT: [&str; 14] = [
+        "held",
+        "hold",
+        "parked",
+        "waited",
+        "waited for",
+        "waiting",
+        "wait",
+        "buffered",
+        "queued",
+        "queued for",
+        "pending",
+        "pending for",
+        "held for",
+        "after",
+    ];
+    static LIST: List = List::new(|| automaton(&BY));
+    const BY: [&str; 12] = [
+        "request",
+        "req",
+        "forward",
+        "upstream",
+        "proxy",
+        "activator",
+        "answered",
+        "released",
+        "delivered",
+        "caller",
+        "client",
+        "invocation",
+    ];
+    let is_long = amounts.iter().any(|amount| amount.ms >= LONG_WAIT_MS);
+    if !is_long || !LIST.begins_in(text) {
+        return 0.0;
+    }
+    let is_kept = |amount: &&Amount| {
+        let mut words = KEPT.iter();
+        words.any(|word| {
+            let is_sure = *word != "after" || KEPT[..8].iter().any(|kept| has_word(text, kept));
+            is_sure && is_called(text, amount, word)
+        })
+    };
+    let kept = amounts.iter().filter(is_kept).map(|amount| amount.ms);
+    kept.fold(0.0, f64::max)
+}
+
+/// What is no time of a request: how long something has been there, or may take.
+const SPANS: [&str; 12] = [
+    "uptime",
+    "age",
+    "ttl",
+    "timeout",
+    "deadline",
+    "limit",
+    "interval",
+    "window",
+    "since",
+    "idle",
+    "init duration",
+    "keepalive",
+];
+
+/// `total=3.6s`, `took_ms=12`, `request time: 1.2`.
+fn is_called(text: &str, amount: &Amount, name: &str) -> bool {
+    let sign = |c: char| !c.is_alphanumeric();
+    let before = text[..amount.start].trim_end_matches(sign);
+    let mut units = UNITS.iter();
+    let unit = units.find_map(|unit| before.strip_suffix(unit));
+    let before = unit.unwrap_or(before).trim_end_matches(sign);
+    before.strip_suffix(name).is_some_and(ends_a_word)
+}
+
+/// Units that stand behind the name of a figure: `took_ms=12`.
+const UNITS: [&str; 6] = [" ms", " s", " secs", " seconds", " us", " sec"];
+
+fn ends_a_word(before: &str) -> bool {
+    !before.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// Whether an answer of a server stands here.
+fn is_answer(text: &str) -> bool {
+    status_at(text).is_some()
+        || [" post ", " get ", "post /", "get /", "path=/", "http/"]
+            .iter()
+            .any(|word| text.contains(word))
+}
+
+/// Where a good status stands by itself.
+fn status_at(text: &str) -> Option<usize> {
+    const GOOD: [&str; 4] = ["200", "201", "202", "ok"];
+    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '.');
+    GOOD.iter()
+        .flat_map(|status| text.match_indices(status))
+        .find(|(at, status)| {
+            let behind = &text[at + status.len()..];
+            let is_time = ["ms", "s "]
+                .iter()
+                .any(|unit| behind.trim_start().starts_with(unit));
+            is_edge(text[..*at].chars().next_back()) && is_edge(behind.chars().next()) && !is_time
+        })
+        .map(|(at, _)| at)
+}
+
+/// Whether a word begins with this.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word)
+        .any(|(at, _)| ends_a_word(&text[..at]))
+}
+
+/// A line without what differs from one request to the next: numbers, names of requests, levels, what
+/// stands in parentheses.
+pub(super) fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    let mut depth = 0_usize;
+    let mut is_name = false;
+    for word in text.split(' ') {
+        let is_within = depth > 0;
+        depth += word.matches('(').count();
+        depth = depth.saturating_sub(word.matches(')').count());
+        if is_within || word.starts_with('(') || shape.len() > LONGEST {
+            continue;
+        }
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let is_field = word.contains('=');
+        let kept = match is_field {
+            true if KEPT.contains(&key) => value,
+            true => key,
+            false => word,
+        };
+        // `nmt.translate[81ac]`
+        let kept = kept
+            .find('[')
+            .filter(|at| *at > 0)
+            .map_or(kept, |at| &kept[..at]);
+        let kept = kept.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/');
+        let is_id = is_name || is_numbered(kept) || is_hex(kept);
+        is_name = is_a_name(word);
+        if !is_id && !kept.is_empty() && !VARYING.contains(&kept) {
+            // One record, two records.
+            let one = kept.strip_suffix('s').filter(|one| one.len() > 2);
+            shape.extend([one.unwrap_or(kept), " "]);
+        }
+    }
+    shape
+}
+
+/// What follows is what a request is called: `id: abc`, `trace abc`.
+fn is_a_name(word: &str) -> bool {
+    ["id:", "rid:", "trace", "reqid:", "trace:", "user:"].contains(&word)
+}
+
+fn is_numbered(word: &str) -> bool {
+    // A path may have a version in it.
+    !word.starts_with('/') && word.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+fn is_hex(word: &str) -> bool {
+    word.len() >= 6 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
