@@ -46,11 +46,18 @@ pub enum PictureError {
         height: u32,
         limit: usize,
     },
+    #[error(
+        "the image of {width} × {height} pixels is too narrow to be scaled to what the model takes"
+    )]
+    TooNarrow { width: u32, height: u32 },
     #[error("the image cannot be decoded: {0}")]
     Damaged(String),
 }
 
 const CHANNELS: usize = 3;
+
+/// Pixels between two steps of scaling that any image may have.
+const LEAST_BETWEEN: u64 = 1 << 22;
 
 /// Where a model leaves its size open.
 const USUAL_SIDE: usize = 224;
@@ -92,6 +99,7 @@ impl Pictures {
     /// [`PictureError`] says what is wrong with it.
     pub fn read(&self, encoded: &[u8]) -> Result<Tensor, PictureError> {
         let decoded = self.decode(encoded)?;
+        self.check_between(decoded.width(), decoded.height())?;
         let fitted = self.fit(decoded);
         let numbers = self.normalise(&fitted);
         let (w, h) = (self.width, self.height);
@@ -132,6 +140,24 @@ impl Pictures {
         let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
         image.apply_orientation(orientation);
         Ok(image)
+    }
+
+    /// Scaling goes by way of an image as wide as the one and as high as the other, of 16 bytes a
+    /// pixel, and takes the middle only in the end: a line of a million pixels is a few kilobytes
+    /// encoded, and gigabytes there. It may take what decoding may, which is eight bytes a pixel.
+    fn check_between(&self, width: u32, height: u32) -> Result<(), PictureError> {
+        let [w, h, to_w, to_h] = [width as usize, height as usize, self.width, self.height]
+            .map(|side| side.max(1) as f64);
+        let (across, down) = (to_w / w, to_h / h);
+        let (scaled_w, scaled_h) = match self.spec.crop {
+            true => (w * across.max(down), h * across.max(down)),
+            false => (to_w, to_h),
+        };
+        let most = (self.spec.max_pixels as u64 / 2).max(LEAST_BETWEEN);
+        match w.max(scaled_w) * scaled_h > most as f64 {
+            true => Err(PictureError::TooNarrow { width, height }),
+            false => Ok(()),
+        }
     }
 
     fn fit(&self, image: DynamicImage) -> RgbImage {
@@ -257,6 +283,39 @@ mod tests {
         let whole = png(10, 10);
         let cut = pictures.read(&whole[..whole.len() / 2]).unwrap_err();
         assert!(matches!(cut, PictureError::Damaged(_)));
+    }
+
+    /// A line of a million pixels: a few kilobytes to send, gigabytes to scale.
+    #[test]
+    fn images_that_scaling_would_unfold_are_refused() {
+        let open = pictures([None, Some(3), None, None], false);
+        for (crop, width, height, fine) in [
+            (false, 1_000_000, 1, false),
+            (false, 1, 1_000_000, true),
+            (true, 1, 1_000_000, false),
+            (true, 1_000_000, 1, false),
+            (true, 4000, 500, true),
+            (false, 7000, 5000, true),
+        ] {
+            let spec = PictureSpec {
+                max_pixels: 40_000_000,
+                crop,
+                ..open.spec.clone()
+            };
+            let pictures = Pictures {
+                spec,
+                ..open.clone()
+            };
+            let checked = pictures.check_between(width, height);
+            assert_eq!(checked.is_ok(), fine, "{width} × {height}, crop: {crop}");
+        }
+        let spec = PictureSpec {
+            max_pixels: 2_000_000,
+            ..open.spec.clone()
+        };
+        let pictures = Pictures { spec, ..open };
+        let narrow = pictures.read(&png(1_000_000, 1)).unwrap_err();
+        assert!(matches!(narrow, PictureError::TooNarrow { .. }), "{narrow}");
     }
 
     #[test]

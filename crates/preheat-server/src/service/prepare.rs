@@ -56,7 +56,9 @@ impl Service {
 
 fn not_an_image(error: PictureError) -> ServeError {
     match error {
-        PictureError::TooLarge { .. } => ServeError::ImageTooLarge(error.to_string()),
+        PictureError::TooLarge { .. } | PictureError::TooNarrow { .. } => {
+            ServeError::ImageTooLarge(error.to_string())
+        }
         PictureError::Format | PictureError::Damaged(_) => ServeError::Malformed(error.to_string()),
     }
 }
