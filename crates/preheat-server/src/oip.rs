@@ -1,6 +1,8 @@
 //! The Open Inference Protocol's tensors, for both of its doors: texts and rows of numbers for
 //! models that take texts, the model's own for all others.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use preheat_api::oip::{self, Data, InputTensor, ModelMetadata, ServerMetadata, TensorMetadata};
 use preheat_engine::{Element, EngineInfo, Task, Tensor, TensorSpec};
@@ -206,15 +208,23 @@ pub fn chosen(outputs: Vec<Tensor>, asked: &[&str]) -> Result<Vec<Tensor>, Serve
     all.collect()
 }
 
-/// Whether a model declares these outputs: known before anything runs.
+/// Whether a model declares these outputs, and each is asked for once: known before anything runs.
+/// Each is written as often as it is asked for, so a small body could ask for an answer of any size.
 ///
 /// # Errors
-/// Names the first that it does not.
+/// Names the first that it does not, or that was named before.
 pub fn check_outputs(declared: &[TensorSpec], asked: &[&str]) -> Result<(), ServeError> {
-    let unknown = asked
-        .iter()
-        .find(|name| !declared.iter().any(|spec| spec.name == **name));
-    unknown.map_or(Ok(()), |name| Err(unknown_output(name)))
+    let mut once = HashSet::new();
+    for name in asked {
+        if !declared.iter().any(|spec| spec.name == *name) {
+            return Err(unknown_output(name));
+        }
+        if !once.insert(name) {
+            let why = format!("output '{name}' is asked for twice");
+            return Err(ServeError::Malformed(why));
+        }
+    }
+    Ok(())
 }
 
 fn unknown_output(name: &str) -> ServeError {

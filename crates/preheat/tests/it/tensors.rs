@@ -211,6 +211,10 @@ async fn refusals(replica: &Replica) {
             "an unknown output",
             json!({"inputs": chunk(), "outputs": [{"name": "other"}]}),
         ),
+        (
+            "an output twice",
+            json!({"inputs": chunk(), "outputs": [{"name": "output"}, {"name": "output"}]}),
+        ),
     ];
     for (case, body) in cases {
         let answer = replica.post(VAD, &body).await;
