@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use preheat_engine::{Task, Tensor};
+use preheat_engine::{Signature, Task, Tensor};
 use preheat_runtime::body;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ pub struct Call {
     pub headers: HeaderMap,
     pub body: Bytes,
     path: String,
+    /// For the start of a lazy model.
+    waited: Duration,
 }
 
 impl FromRequest<Arc<Replica>> for Call {
@@ -137,7 +140,22 @@ impl Call {
             path: parts.uri.path().to_owned(),
             headers: parts.headers,
             body,
+            waited: Duration::ZERO,
         })
+    }
+
+    /// What the model declares; the first request to a lazy model waits for it, and says so in its
+    /// answer.
+    ///
+    /// # Errors
+    /// Those of the service.
+    pub async fn signature(&mut self) -> Result<Signature, ServeError> {
+        let began = Instant::now();
+        let service = &self.replica.service;
+        let signature = service.signature(self.context.arrival, self.deadline());
+        let signature = signature.await?;
+        self.waited = began.elapsed();
+        Ok(signature)
     }
 
     /// The body as this shape.
@@ -205,7 +223,9 @@ impl Call {
         too_long: TooLong,
     ) -> Result<Embedded, ServeError> {
         let ask = self.ask(inputs, task, too_long);
-        self.counted(self.replica.service.embed(ask)).await
+        let mut embedded = self.counted(self.replica.service.embed(ask)).await?;
+        embedded.times.started += self.waited;
+        Ok(embedded)
     }
 
     /// Runs tensors.
@@ -214,7 +234,9 @@ impl Call {
     /// Those of the service.
     pub async fn infer(&self, tensors: Vec<Tensor>) -> Result<Inferred, ServeError> {
         let ask = self.ask(Inputs::Tensors(tensors), None, TooLong::Refuse);
-        self.counted(self.replica.service.infer(ask)).await
+        let mut inferred = self.counted(self.replica.service.infer(ask)).await?;
+        inferred.times.started += self.waited;
+        Ok(inferred)
     }
 
     fn ask(&self, inputs: Inputs, task: Option<Task>, too_long: TooLong) -> Ask {

@@ -36,17 +36,12 @@ pub async fn infer(named: Named, call: Call) -> Result<Response, Fault> {
     Ok(run(&named, call).await?)
 }
 
-async fn run(named: &Named, call: Call) -> Result<Response, ServeError> {
+async fn run(named: &Named, mut call: Call) -> Result<Response, ServeError> {
     oip::check_model(&call.replica.service, &named.model, &named.version)?;
     let (json, binary) = split(&call)?;
     let ask: InferRequest = call.parse(json).await?;
     as_numbers(&ask)?;
-    let deadline = call.deadline();
-    let signature = call
-        .replica
-        .service
-        .signature(call.context.arrival, deadline)
-        .await?;
+    let signature = call.signature().await?;
     if !signature.task.takes_texts() {
         oip::check_outputs(&signature.outputs, &asked(&ask))?;
         return infer_tensors(call, ask, binary).await;

@@ -21,10 +21,8 @@ use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
 /// `POST /`: what the model is for.
-pub async fn any_task(call: Call) -> Result<Response, Fault> {
-    let service = &call.replica.service;
-    let signature = service.signature(call.context.arrival, call.deadline());
-    let signature = signature.await.map_err(Fault::tei)?;
+pub async fn any_task(mut call: Call) -> Result<Response, Fault> {
+    let signature = call.signature().await.map_err(Fault::tei)?;
     match (signature.task, signature.labels.len()) {
         (Task::Classify, 1) => predict::rerank(call).await,
         (Task::Classify, _) => predict::predict(call).await,

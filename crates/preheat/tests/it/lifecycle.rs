@@ -252,6 +252,27 @@ async fn a_lazy_model_starts_with_the_first_request() {
     assert_eq!(cold_requests(&replica).await, 1.0);
 }
 
+/// Whichever way it comes, that request is told what it has waited for.
+#[tokio::test]
+async fn the_request_that_starts_a_lazy_model_is_told() {
+    let lazy = SIM.replace("engine = \"sim\"", "engine = \"sim\"\nload = \"lazy\"");
+    let input = json!({"name": "text", "shape": [1], "datatype": "BYTES", "data": ["x"]});
+    for (path, body) in [
+        ("/embed", json!(["x"])),
+        ("/", json!({"inputs": "x"})),
+        ("/v2/models/embedder/infer", json!({"inputs": [input]})),
+    ] {
+        let mut replica = Start::with(&lazy).spawn();
+        replica.wait_for("an answer", |_| true).await;
+        for is_first in [true, false] {
+            let answer = replica.post(path, &body).await;
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            let told = answer.header("server-timing").contains("start;");
+            assert_eq!(told, is_first, "{path}: {answer:?}");
+        }
+    }
+}
+
 /// The rest of a balanced plan is warmed behind the scenes; whoever comes first is not cold.
 #[tokio::test]
 async fn a_balanced_model_is_ready_on_the_smallest_and_largest_case() {
