@@ -43,6 +43,10 @@ pub enum ServeError {
     WrongTask { task: &'static str },
     #[error("{0}")]
     ImageTooLarge(String),
+    #[error(
+        "texts of {got} bytes, at most {limit} are told token by token: send them in several requests"
+    )]
+    TextsTooLarge { got: usize, limit: usize },
     #[error("Request for unknown model: '{0}' is not found")]
     UnknownModel(String),
     #[error("a key is required: send it as authorization: Bearer or x-api-key")]
@@ -85,6 +89,7 @@ impl ServeError {
             ServeError::NotWarmed { .. } => "not_warmed",
             ServeError::WrongTask { .. } => "wrong_task",
             ServeError::ImageTooLarge(_) => "image_too_large",
+            ServeError::TextsTooLarge { .. } => "texts_too_large",
             ServeError::UnknownModel(_) => "unknown_model",
             ServeError::NoKey => "no_key",
             ServeError::WrongKey => "wrong_key",

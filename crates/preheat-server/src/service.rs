@@ -28,6 +28,10 @@ use crate::settings::Limits;
 pub use ask::{Arrival, Ask, Embedded, Inferred, Times};
 pub use enter::Visit;
 
+/// Bytes of texts whose tokens are told in one request. A token takes some 600 bytes until it is
+/// written, and may be a single byte of a text: this is 80 MB.
+const MOST_TOLD: usize = 128 * 1024;
+
 /// The gate that only a pass opens.
 pub type Gate = Latch<Pass>;
 
@@ -248,6 +252,11 @@ impl Service {
         arrival: Arrival,
     ) -> Result<Vec<Vec<Token>>, ServeError> {
         self.check(texts.len())?;
+        let got = texts.iter().map(String::len).sum();
+        if got > MOST_TOLD {
+            let limit = MOST_TOLD;
+            return Err(ServeError::TextsTooLarge { got, limit });
+        }
         let deadline = arrival.at + self.limits.request_timeout;
         let whole = async {
             let (loaded, _inside) = self.enter(arrival, deadline).await?;

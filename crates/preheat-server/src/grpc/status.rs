@@ -27,6 +27,7 @@ pub fn of(error: &ServeError) -> Status {
         | ServeError::NoInput
         | ServeError::NotWarmed { .. }
         | ServeError::ImageTooLarge(_)
+        | ServeError::TextsTooLarge { .. }
         | ServeError::TooLong { .. }
         | ServeError::BodyTooLarge { .. } => Code::InvalidArgument,
     };

@@ -98,9 +98,9 @@ fn status(error: &ServeError, family: Family) -> StatusCode {
         }
         ServeError::NoKey => StatusCode::UNAUTHORIZED,
         ServeError::WrongKey | ServeError::Foreign(_) => StatusCode::FORBIDDEN,
-        ServeError::BodyTooLarge { .. } | ServeError::ImageTooLarge(_) => {
-            StatusCode::PAYLOAD_TOO_LARGE
-        }
+        ServeError::BodyTooLarge { .. }
+        | ServeError::ImageTooLarge(_)
+        | ServeError::TextsTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         ServeError::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
         ServeError::Method => StatusCode::METHOD_NOT_ALLOWED,
         ServeError::Engine(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -20,6 +20,9 @@ use crate::prepare::{Inputs, TooLong};
 use crate::replica::Replica;
 use crate::serve_error::ServeError;
 
+/// The tokens of larger bodies are not written where requests are waited for.
+const INLINE_BYTES: usize = 4096;
+
 /// `POST /`: what the model is for.
 pub async fn any_task(mut call: Call) -> Result<Response, Fault> {
     let signature = call.signature().await.map_err(Fault::tei)?;
@@ -87,11 +90,14 @@ pub async fn tokenize(call: Call) -> Result<Response, Fault> {
         .service
         .tokenize(texts, special, call.context.arrival)
         .await?;
-    let tokens: Vec<Vec<Token>> = tokens
-        .into_iter()
-        .map(|row| row.into_iter().map(token).collect())
-        .collect();
-    Ok(Json(tokens).into_response())
+    let told = move || {
+        let tokens: Vec<Vec<Token>> = tokens
+            .into_iter()
+            .map(|row| row.into_iter().map(token).collect())
+            .collect();
+        Ok(Json(tokens).into_response())
+    };
+    Ok(call.work(call.body.len() > INLINE_BYTES, told).await?)
 }
 
 fn token(token: preheat_engine::Token) -> Token {

@@ -148,6 +148,13 @@ async fn bad_bodies() {
             Tei("Validation"),
         ),
         ("/tokenize", "{}".into(), 422, Tei("Validation")),
+        // Told token by token, two megabytes take a gigabyte.
+        (
+            "/tokenize",
+            json!({"inputs": ["! ".repeat(50_000), "! ".repeat(50_000)]}).to_string(),
+            413,
+            Tei("Validation"),
+        ),
         (
             "/v1/embeddings",
             "nonsense".into(),
