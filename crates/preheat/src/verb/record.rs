@@ -1,15 +1,15 @@
 //! `preheat record`: requests of users as they come to a running replica or gateway, into a file that
 //! warm-up plans and `preheat plan` read.
 
-use std::fs::Permissions;
-use std::io::Write as _;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use preheat_core::{Failure, FailureKind};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 use tokio::time::{Instant, timeout_at};
 
 use super::process;
@@ -30,14 +30,14 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         key: args.key.clone(),
         json: false,
     };
-    let not_written = |error: std::io::Error| unwritten("record", &args.out, &error);
-    let mut file = private(&args.out).map_err(not_written)?;
+    let not_written = |error: io::Error| unwritten("record", &args.out, &error);
+    let mut sheet = Sheet::of(&args.out).map_err(not_written)?;
     let (mut seen, mut written) = (0, 0);
     let listening = listen(&target, args.time, |line| {
         seen += 1;
         if (seen - 1) % args.every == 0 {
-            file.write_all(line.as_bytes())?;
-            file.write_all(b"\n")?;
+            sheet.file.write_all(line.as_bytes())?;
+            sheet.file.write_all(b"\n")?;
             written += 1;
         }
         Ok(written < args.max)
@@ -46,8 +46,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         .block_on(listening)?
         .map_err(not_written)?;
     if written > 0 {
-        let kept = file.persist(&args.out);
-        kept.map_err(|failed| not_written(failed.error))?;
+        sheet.keep().map_err(not_written)?;
     }
     say(&format!(
         "{written} of {seen} requests written to {}",
@@ -59,21 +58,53 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// What users sent is nobody else's to read. A file of its own until something was recorded: an
-/// earlier recording is not given up for a server that does not answer.
-fn private(out: &Path) -> std::io::Result<NamedTempFile> {
-    let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty());
-    tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(dir.unwrap_or(Path::new(".")))
+/// Where lines go. What users sent is nobody else's to read. A file of its own until something was
+/// recorded: an earlier recording is not given up for a server that does not answer. A device or a
+/// pipe is written into as it is: in its place no file may be put.
+struct Sheet {
+    file: File,
+    new: Option<(TempPath, PathBuf)>,
+}
+
+impl Sheet {
+    fn of(out: &Path) -> io::Result<Self> {
+        let there = match fs::metadata(out) {
+            Ok(there) => Some(there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let out = match there {
+            Some(there) if !there.is_file() => {
+                let file = File::options().write(true).open(out)?;
+                return Ok(Sheet { file, new: None });
+            }
+            // The file itself, and not the link to it.
+            Some(_) => fs::canonicalize(out)?,
+            None => out.to_owned(),
+        };
+        let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let new = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(dir.unwrap_or(Path::new(".")))?;
+        let (file, new) = new.into_parts();
+        let new = Some((new, out));
+        Ok(Sheet { file, new })
+    }
+
+    fn keep(self) -> io::Result<()> {
+        match self.new {
+            Some((new, out)) => new.persist(out).map_err(|failed| failed.error),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Hands on every line that comes within the time, until one is enough.
 pub async fn listen(
     target: &Target,
     time: Duration,
-    mut take: impl FnMut(&str) -> std::io::Result<bool>,
-) -> Result<std::io::Result<()>, Failure> {
+    mut take: impl FnMut(&str) -> io::Result<bool>,
+) -> Result<io::Result<()>, Failure> {
     let deadline = Instant::now() + time;
     let unreachable = |error: ClientError| failed(error.to_string(), error.remedy());
     let client = Client::of(target).map_err(unreachable)?;

@@ -1,5 +1,6 @@
 //! `record`, `plan` and `audit` against running replicas and gateways.
 
+use std::os::unix::fs::FileTypeExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,18 +10,25 @@ use super::{Called, Shell};
 use crate::client;
 use crate::replica::{Replica, SIM, Start, model_folder};
 
+/// What a recording is written into.
+const OUT: &str = "requests.ndjson";
+
 /// Records while requests are sent, until the recorder has what it wants.
 async fn record(replica: &Replica, shell: &Shell) -> (Called, Vec<Value>) {
+    let called = recorder(replica, shell).await;
+    let text = std::fs::read_to_string(shell.path().join(OUT)).unwrap();
+    (called, lines(&text))
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    let lines = text.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+async fn recorder(replica: &Replica, shell: &Shell) -> Called {
     let admin = format!("http://{}", replica.admin);
     let args = [
-        "record",
-        &admin,
-        "--max",
-        "6",
-        "--time",
-        "60s",
-        "--out",
-        "requests.ndjson",
+        "record", &admin, "--max", "6", "--time", "60s", "--out", OUT,
     ];
     let mut recorder = shell.command(args);
     recorder.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -43,10 +51,37 @@ async fn record(replica: &Replica, shell: &Shell) -> (Called, Vec<Value>) {
         assert_ne!(replica.post("/embed", &json!([])).await.status, 200);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let called: Called = recorder.wait_with_output().unwrap().into();
-    let text = std::fs::read_to_string(shell.path().join("requests.ndjson")).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-    (called, lines.collect())
+    recorder.wait_with_output().unwrap().into()
+}
+
+/// `-o /dev/stdout` and the like: no file is put in the place of a device or a pipe.
+#[tokio::test]
+async fn a_recording_goes_into_a_pipe_as_it_is() {
+    let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    let pipe = shell.path().join(OUT);
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let path = pipe.clone();
+    let reader = std::thread::Builder::new()
+        .spawn(move || std::fs::read_to_string(path))
+        .unwrap();
+    let called = recorder(&replica, &shell).await;
+    assert_eq!(called.code, 0, "{called:?}");
+    let kind = std::fs::symlink_metadata(&pipe).unwrap().file_type();
+    assert!(kind.is_fifo(), "{kind:?}");
+    assert_eq!(lines(&reader.join().unwrap().unwrap()).len(), 6);
+}
+
+/// The file that a link leads to is written, and the link stays.
+#[tokio::test]
+async fn a_recording_goes_where_a_link_leads() {
+    let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    shell.write("kept.ndjson", "an earlier one\n");
+    let link = shell.path().join(OUT);
+    std::os::unix::fs::symlink("kept.ndjson", &link).unwrap();
+    let (called, lines) = record(&replica, &shell).await;
+    assert_eq!((called.code, lines.len()), (0, 6), "{called:?}");
+    assert!(link.is_symlink());
 }
 
 #[tokio::test]
