@@ -84,6 +84,10 @@ impl Client {
                 etag,
                 body: Body::Http(response),
             }),
+            // Told to give what is left of that very file, some servers give that of another.
+            (StatusCode::PARTIAL_CONTENT, Some(kept)) if etag.as_ref() != Some(&kept.etag) => {
+                Box::pin(self.open(url, None)).await
+            }
             (StatusCode::PARTIAL_CONTENT, Some(kept)) => {
                 let total = content_range(response.headers())
                     .filter(|(start, _)| *start == Some(kept.bytes))

@@ -183,6 +183,32 @@ async fn a_file_that_changed_in_between_is_fetched_anew() {
     assert!(server.requests_for(WEIGHTS)[1].header("if-range").is_some());
 }
 
+/// A server that knows ranges and not the condition on them gives the rest of another file.
+#[tokio::test]
+async fn the_rest_of_another_file_is_not_put_behind_the_beginning_of_this_one() {
+    let cache = tempdir().unwrap();
+    let mut files = model::files();
+    let old = files.clone();
+    files[3].1[0] ^= 1;
+    let (new, asked) = (files.clone(), AtomicUsize::new(0));
+    let server = Server::start(move |request| {
+        let is_weights = request.path().ends_with(WEIGHTS);
+        if is_weights && asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Reply {
+                cut: Some(1_500_000),
+                ..serve(request, "/m/", &old)
+            };
+        }
+        let mut request = request.clone();
+        request.headers.remove("if-range");
+        serve(&request, "/m/", &new)
+    });
+    let fetched = get(&server.url("/m/"), &FetchOptions::new(cache.path()))
+        .await
+        .unwrap();
+    assert_holds(&fetched, &files);
+}
+
 #[tokio::test]
 async fn without_a_strong_tag_nothing_is_continued() {
     let cache = tempdir().unwrap();
