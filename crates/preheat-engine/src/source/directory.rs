@@ -13,8 +13,10 @@ pub(super) async fn download<'a>(
     staging: &mut Staging,
 ) -> Result<(), FetchError> {
     let mut found: Vec<&str> = Vec::new();
+    // Told where nothing makes a model: why the first file is not there that most of them need.
+    let mut missed = None;
     for name in files::known() {
-        if files::is_weights(name) && found.iter().any(|name| files::is_weights(name)) {
+        if files::is_weights(name) && !may_be_of_use(name, &found) {
             continue;
         }
         let wanted = Wanted {
@@ -27,13 +29,29 @@ pub(super) async fn download<'a>(
                 found.push(name);
                 staging.add(facts);
             }
-            Err(error) if files::is_optional(name) && is_absent(&error) => {}
-            // The other kind of weights may be there.
-            Err(FetchError::NotFound { .. }) if files::is_weights(name) => {}
+            Err(error) if is_absent(&error) => {
+                // That one kind of weights is not there says nothing of the others.
+                let is_telling = match &error {
+                    FetchError::NotFound { .. } => !files::is_weights(name),
+                    _ => true,
+                };
+                if is_telling && !files::is_optional(name) {
+                    missed.get_or_insert(error);
+                }
+            }
             Err(error) => return Err(error),
         }
     }
-    files::select(place, |name| found.contains(&name)).map(drop)
+    let selected = files::select(place, |name| found.contains(&name));
+    selected
+        .map(drop)
+        .map_err(|not_a_model| missed.unwrap_or(not_a_model))
+}
+
+/// One kind of weights is enough, and without config.json only those are that say everything themselves.
+fn may_be_of_use(weights: &str, found: &[&str]) -> bool {
+    let has_weights = found.iter().any(|name| files::is_weights(name));
+    !has_weights && (found.contains(&files::CONFIG) || files::stand_alone(weights))
 }
 
 /// A bucket that may be read but not listed says 403 for what is not there.

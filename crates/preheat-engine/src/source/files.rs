@@ -20,7 +20,7 @@ const WEIGHTS: [&str; 5] = {
 /// Says itself what it takes and gives, so nothing need stand beside it. Whatever it was called in
 /// an archive, this is its name here.
 const ONNX: &str = "model.onnx";
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 const OTHERS: [&str; 8] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -43,6 +43,11 @@ pub(super) fn beside_weights() -> impl Iterator<Item = &'static str> {
 
 pub(super) fn is_weights(name: &str) -> bool {
     WEIGHTS.contains(&name)
+}
+
+/// Whether these weights need nothing beside them.
+pub(super) fn stand_alone(weights: &str) -> bool {
+    weights == ONNX
 }
 
 pub(super) fn is_optional(name: &str) -> bool {

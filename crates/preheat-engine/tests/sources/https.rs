@@ -48,6 +48,39 @@ async fn the_other_kind_of_weights_is_taken_where_safetensors_are_missing() {
     assert_holds(&fetched, &files);
 }
 
+/// A bucket that may be read but not listed says 403 for what is not there.
+#[tokio::test]
+async fn where_what_is_missing_is_forbidden_the_other_kind_is_taken_too() {
+    let cache = tempdir().unwrap();
+    let files = vec![
+        ("config.json", b"{}".to_vec()),
+        ("pytorch_model.bin", model::noise(100)),
+    ];
+    let served = files.clone();
+    let server = Server::start(move |request| match serve(request, "/m/", &served) {
+        Reply { status: 404, .. } => Reply::status(403),
+        reply => reply,
+    });
+    let fetched = get(&server.url("/m/"), &FetchOptions::new(cache.path()))
+        .await
+        .unwrap();
+    assert_holds(&fetched, &files);
+}
+
+/// An ONNX file says itself what it takes, here as in a folder or an archive.
+#[tokio::test]
+async fn an_onnx_file_alone_is_a_model() {
+    let cache = tempdir().unwrap();
+    let files = vec![("model.onnx", model::noise(100))];
+    let server = Server::of(&files);
+    let fetched = get(&server.url("/m/"), &FetchOptions::new(cache.path()))
+        .await
+        .unwrap();
+    assert_holds(&fetched, &files);
+    // What could not be used without config.json is not fetched to find that out.
+    assert!(server.requests_for(WEIGHTS).is_empty());
+}
+
 #[tokio::test]
 async fn a_directory_without_a_model_says_what_is_missing() {
     let cache = tempdir().unwrap();
