@@ -186,7 +186,13 @@ impl Client {
 
     fn at(&self, path: &str) -> Url {
         let mut url = self.base.clone();
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, url.query()),
+        };
+        let query = query.map(str::to_owned);
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query.as_deref());
         url
     }
 

@@ -253,7 +253,8 @@ async fn preheat_itself_is_found_warm() {
     let replica = Start::with(SIM).ready().await;
     let shell = Shell::new();
     let url = format!("http://{}", replica.http);
-    for path in ["", "/v1/embeddings", "/v2/models/embedder/infer"] {
+    let openai = "/v1/embeddings?api-version=1";
+    for path in ["", openai, "/v2/models/embedder/infer"] {
         let address = format!("{url}{path}");
         let probed = || {
             shell
