@@ -268,11 +268,9 @@ impl GrpcInferenceService for Inference {
             self.replica
                 .metrics
                 .served(result.is_ok(), arrival.at.elapsed());
-            self.replica.metrics.request(
-                "grpc ModelInfer",
-                &format!("{code:?}"),
-                arrival.at.elapsed(),
-            );
+            self.replica
+                .metrics
+                .request(super::ROUTE, &format!("{code:?}"), arrival.at.elapsed());
         }
         let mut response = Response::new(result?);
         if let Some(warmth) = self.replica.service.warmth() {

@@ -157,7 +157,7 @@ pub fn is_synthetic(replica: &Replica, headers: &HeaderMap) -> bool {
 }
 
 /// The client's own id if it is harmless, else one that no other request has.
-fn request_id(replica: &Replica, headers: &HeaderMap) -> String {
+pub fn request_id(replica: &Replica, headers: &HeaderMap) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(1);
     let given = headers
         .get(headers::REQUEST_ID)

@@ -246,6 +246,57 @@ async fn what_is_in_flight_is_finished() {
     assert_eq!(replica.exit().await.code(), Some(0));
 }
 
+/// As over HTTP: whoever is refused is counted, and finds the call again by its id.
+#[tokio::test]
+async fn refused_calls_have_an_id_and_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "right\n").unwrap();
+    let config = format!("[auth]\napi_keys_file = '{}'\n{SIM}", keys.display());
+    let replica = Start::with(&config).ready().await;
+    let mut request = Request::new(infer("x"));
+    let metadata = request.metadata_mut();
+    metadata.insert("x-request-id", "seven".parse().unwrap());
+    let status = client(&replica)
+        .await
+        .model_infer(request)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
+    assert_eq!(status.metadata().get("x-request-id").unwrap(), "seven");
+    let page = client::get(replica.admin, "/metrics").await.unwrap().text();
+    let counted = "route=\"grpc ModelInfer\",code=\"Unauthenticated\"} 1";
+    assert!(page.contains(counted), "{page}");
+}
+
+/// What is logged of a call names it and the caller's trace.
+#[tokio::test]
+async fn calls_are_part_of_their_callers_trace() {
+    let config = format!("{SIM}fault = {{ kind = \"run\" }}\n");
+    let replica = Start::with(&config)
+        .env("SKIP_WARMUP", "true")
+        .env("PREHEAT_LOG_FORMAT", "json")
+        .ready()
+        .await;
+    let mut request = Request::new(infer("x"));
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    for (name, value) in [("x-request-id", "seven"), ("traceparent", &parent)] {
+        let metadata = request.metadata_mut();
+        metadata.insert(name, value.parse().unwrap());
+    }
+    let mut client = client(&replica).await;
+    assert!(client.model_infer(request).await.is_err());
+    let log = replica.log();
+    let failed = log.lines().find(|line| line.contains("run_failed"));
+    let failed: serde_json::Value = serde_json::from_str(failed.unwrap()).unwrap();
+    assert_eq!(
+        (&failed["request_id"], &failed["trace_id"]),
+        (&"seven".into(), &trace.into()),
+        "{failed}"
+    );
+}
+
 /// Triton's clients say `binary_data_output`; others send parameters of any kind. None may hurt.
 #[tokio::test]
 async fn parameters_are_taken_or_passed_over() {
