@@ -63,7 +63,7 @@ pub enum Doing {
     Attempt {
         number: usize,
     },
-    /// For somebody else's server.
+    /// For somebody else's server, or for another process's fetch.
     Waiting {
         what: String,
     },

@@ -188,11 +188,42 @@ impl Progress for BoardProgress {
         self.board.set(|facts| facts.doing = Some(doing));
     }
 
+    fn waiting(&self, what: &str) {
+        tracing::info!(event = "fetch_waits", "waiting: {what}");
+        let what = format!("waiting, as {what}");
+        self.board
+            .set(|facts| facts.doing = Some(Doing::Waiting { what }));
+    }
+
     fn bytes(&self, so_far: u64) {
         self.board.set(|facts| {
             if let Some(Doing::Fetching { done, .. }) = &mut facts.doing {
                 *done = so_far;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    /// It takes as long as another replica's download, and nothing is fetched here meanwhile.
+    #[test]
+    fn the_wait_for_another_process_is_shown() {
+        let board = Board::new(Clock::started_at(std::time::Instant::now()));
+        let progress = BoardProgress {
+            board: Arc::new(board),
+        };
+        progress.waiting("another process is fetching m");
+        let doing = progress.board.read(|facts| facts.doing.clone());
+        let Some(Doing::Waiting { what }) = doing else {
+            panic!("{doing:?}")
+        };
+        assert!(what.contains("another process is fetching m"), "{what}");
+        progress.file("config.json", None);
+        let doing = progress.board.read(|facts| facts.doing.clone());
+        assert!(matches!(doing, Some(Doing::Fetching { .. })), "{doing:?}");
     }
 }
