@@ -83,7 +83,13 @@ pub fn model_name(model: &config::Model) -> String {
 
 /// `hf:org/name@rev` and `pypi:name==1` are called `name`, paths by their last part.
 fn default_name(source: &str) -> String {
-    let source = source.split('#').next().unwrap_or(source);
+    // What follows the path of an address may be a signature.
+    let ends: &[char] = if source.contains("://") {
+        &['#', '?']
+    } else {
+        &['#']
+    };
+    let source = source.split(ends).next().unwrap_or(source);
     let tail = source
         .trim_end_matches('/')
         .rsplit(['/', ':'])
@@ -153,6 +159,8 @@ mod tests {
             ("s3://bucket/models/e5", "e5"),
             ("pypi:ocr==1.0#models/rec.onnx", "ocr"),
             ("/models/nsfw.onnx", "nsfw"),
+            ("https://h/models/e5/?sig=a/b", "e5"),
+            ("https://h/e5.zip?X-Signature=a", "e5.zip"),
         ] {
             assert_eq!(default_name(source), name, "{source}");
         }

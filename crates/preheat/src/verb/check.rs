@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use preheat_core::Failure;
+use preheat_engine::source::SourceRef;
 use preheat_runtime::tls;
 use serde_json::{Value, json};
 
@@ -66,18 +67,29 @@ fn origin(effective: &Effective, key: &str) -> String {
     origin.to_string()
 }
 
-/// The configuration as a tree, without the secrets that options of object stores may hold.
+/// The configuration as a tree, without the secrets that options of object stores, variables of wrapped
+/// servers and addresses of models may hold.
 fn values(effective: &Effective) -> Value {
     // This shape always serialises.
     let mut values = serde_json::to_value(&effective.config).unwrap_or_default();
-    let options = values["cache"]["store"].as_object_mut();
-    for (name, value) in options.into_iter().flatten() {
+    hide(&mut values["cache"]["store"]);
+    for model in values["model"].as_array_mut().into_iter().flatten() {
+        hide(&mut model["http"]["env"]);
+        let source = model["source"].as_str().map(SourceRef::parse);
+        if let Some(Ok(source)) = source {
+            model["source"] = source.to_string().into();
+        }
+    }
+    values
+}
+
+fn hide(options: &mut Value) {
+    for (name, value) in options.as_object_mut().into_iter().flatten() {
         let name = name.to_ascii_lowercase();
         if SECRETS.iter().any(|part| name.contains(part)) {
             *value = "(hidden)".into();
         }
     }
-    values
 }
 
 /// Text as it is written in a file; nothing is written `""`, so that it can be seen.

@@ -45,6 +45,22 @@ fn check_shows_every_value_with_its_origin() {
     assert!(!json.to_string().contains("hunter2"));
 }
 
+/// A table of values is pasted into tickets.
+#[test]
+fn check_keeps_secrets_of_servers_and_addresses_to_itself() {
+    let config = "[[model]]\nengine = \"http\"\n\
+                  source = \"https://me:hunter2@h/m.zip?X-Signature=hunter2\"\n\
+                  http = { url = \"h:1\", env = { API_KEY = \"hunter2\", MODE = \"fast\" } }\n";
+    let shell = Shell::with(config);
+    for json in [&[][..], &["--json"]] {
+        let check = shell.call([&["check"][..], json].concat());
+        assert_eq!(check.code, 0, "{check:?}");
+        assert!(check.stdout.contains("https://h/m.zip"), "{check:?}");
+        assert!(check.stdout.contains("fast"), "{check:?}");
+        assert!(!check.stdout.contains("hunter2"), "{check:?}");
+    }
+}
+
 /// What the next start reads is read now.
 #[test]
 fn check_reads_certificates() {
