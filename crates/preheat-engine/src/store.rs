@@ -331,6 +331,15 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        let written = self.write_new(bytes);
+        if written.is_err() {
+            // On a full disk it is part of the trouble.
+            let _ = fs::remove_file(&self.new);
+        }
+        written
+    }
+
+    fn write_new(&self, bytes: &[u8]) -> io::Result<()> {
         let mut file = File::create_new(&self.new)?;
         file.write_all(bytes)?;
         let mut permissions = file.metadata()?.permissions();

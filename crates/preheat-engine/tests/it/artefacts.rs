@@ -240,6 +240,8 @@ fn a_directory_that_cannot_be_used_costs_sharing_and_nothing_else() {
     let model = place.load();
     assert!(matches!(model.artefact, ArtefactState::Unavailable { .. }));
     assert_eq!(answer(&model), expected);
+    // On a full disk, what was written in vain would be part of the trouble.
+    assert_eq!(place.files("new"), Vec::<PathBuf>::new());
 }
 
 #[test]
