@@ -105,18 +105,25 @@ impl Keys {
         if !self.required() {
             return Admitted::Yes;
         }
-        match offered(headers) {
-            None => Admitted::NoKey,
-            Some(key) if self.admit(key) => Admitted::Yes,
-            Some(_) => Admitted::WrongKey,
+        match (self.admitted(headers), offered(headers).next()) {
+            (Some(_), _) => Admitted::Yes,
+            (None, Some(_)) => Admitted::WrongKey,
+            (None, None) => Admitted::NoKey,
         }
+    }
+
+    /// The one of our keys that a request shows, where it shows one.
+    #[must_use]
+    pub fn admitted<'h>(&self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
+        offered(headers).find(|key| self.admit(key))
     }
 }
 
-/// `authorization: Bearer …` or `x-api-key: …`.
-#[must_use]
-pub fn offered(headers: &HeaderMap) -> Option<&[u8]> {
-    bearer(headers).or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
+/// `authorization: Bearer …` and `x-api-key: …`: what is for somebody in front of us in one of them does
+/// not spoil the other.
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let key = headers.get(API_KEY).map(HeaderValue::as_bytes);
+    bearer(headers).into_iter().chain(key)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -135,6 +142,27 @@ impl fmt::Debug for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_right_key_is_enough() {
+        let keys = Keys(vec![b"ours".to_vec()]);
+        for (bearer, key, admitted) in [
+            (None, None, Admitted::NoKey),
+            (Some("Bearer ours"), None, Admitted::Yes),
+            (Some("Bearer theirs"), Some("ours"), Admitted::Yes),
+            (Some("Bearer ours"), Some("theirs"), Admitted::Yes),
+            (Some("Basic x"), Some("ours"), Admitted::Yes),
+            (Some("Basic x"), None, Admitted::NoKey),
+            (Some("Bearer theirs"), Some("theirs"), Admitted::WrongKey),
+        ] {
+            let mut headers = HeaderMap::new();
+            let shown = [("authorization", bearer), ("x-api-key", key)];
+            for (name, value) in shown.into_iter().filter_map(|(n, v)| Some((n, v?))) {
+                headers.insert(name, value.parse().unwrap());
+            }
+            assert_eq!(keys.check(&headers), admitted, "{headers:?}");
+        }
+    }
 
     #[test]
     fn our_keys_stay_here_and_others_go_on() {

@@ -11,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use http::HeaderMap;
 
 use crate::edge::Peer;
-use crate::keys::{self, Keys};
+use crate::keys::Keys;
 
 /// One budget for each caller; none at all without a limit.
 pub struct Rates {
@@ -86,7 +86,7 @@ impl Rates {
 /// By its key only where keys are checked: else one would get a new budget by inventing one.
 #[must_use]
 pub fn caller(keys: &Keys, headers: &HeaderMap, peer: Option<&Peer>) -> Caller {
-    if let Some(key) = keys::offered(headers).filter(|_| keys.required()) {
+    if let Some(key) = keys.admitted(headers) {
         return Caller::Key(key.to_vec());
     }
     let address = peer.and_then(|peer| peer.address);
