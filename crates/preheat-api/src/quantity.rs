@@ -8,6 +8,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// Times are added to clocks, which end somewhere.
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+
 /// A length of time with its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -28,9 +31,14 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Span)
-            .map_err(|e| format!("{text:?} is not a duration such as \"500ms\" or \"30s\": {e}"))
+        let wrong = |why: &dyn fmt::Display| {
+            format!("{text:?} is not a duration such as \"500ms\" or \"30s\": {why}")
+        };
+        match humantime::parse_duration(text) {
+            Ok(span) if span > LONGEST => Err(wrong(&"it is longer than a hundred years")),
+            Ok(span) => Ok(Span(span)),
+            Err(error) => Err(wrong(&error)),
+        }
     }
 }
 
@@ -148,6 +156,9 @@ mod tests {
     #[test]
     fn nonsense_says_what_was_expected() {
         assert!("10".parse::<Span>().unwrap_err().contains("\"30s\""));
+        assert!("100years".parse::<Span>().is_ok());
+        let beyond = "300000000000years".parse::<Span>().unwrap_err();
+        assert!(beyond.contains("hundred years"), "{beyond}");
         assert!("many".parse::<Size>().unwrap_err().contains("\"2MB\""));
     }
 }

@@ -4,6 +4,12 @@ use super::SettingsError;
 use preheat_api::config::Config;
 use preheat_api::quantity::Span;
 
+/// Requests a second that a limit may be: from one in eleven days to one in a nanosecond.
+const RATES: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
+
+/// More than this many times as slow is not asked of a clock.
+const MOST_TIMES: f64 = 1e6;
+
 pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
     let positive = |key: &str, value: usize| match value {
         0 => Err(SettingsError::new(
@@ -38,15 +44,24 @@ pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
     time("server.body_timeout", config.server.body_timeout)?;
     time("server.idle_timeout", config.server.idle_timeout)?;
     time("warmup.timeout", config.warmup.timeout)?;
-    if config.limits.rate < 0.0 {
+    let rate = config.limits.rate;
+    if rate != 0.0 && !RATES.contains(&rate) {
         return Err(SettingsError::new(
             "limits.rate",
-            format!("{} is not a rate", config.limits.rate),
+            format!("{rate} is not a rate"),
             "give requests a second, or 0 for no limit",
         ));
     }
     share("memory.headroom", config.memory.headroom)?;
     share("warmup.tolerance", config.warmup.tolerance)?;
+    share("drift.share", config.drift.share)?;
+    if !(1.0..=MOST_TIMES).contains(&config.keepwarm.tolerance) {
+        return Err(SettingsError::new(
+            "keepwarm.tolerance",
+            format!("{} is not from 1 on", config.keepwarm.tolerance),
+            "give how many times as slow as its proof an idle replica may become, such as 1.5",
+        ));
+    }
     if config.warmup.max_rounds < config.warmup.rounds {
         return Err(SettingsError::new(
             "warmup.max_rounds",

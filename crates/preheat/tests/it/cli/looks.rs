@@ -109,6 +109,31 @@ fn check_takes_a_gateways_configuration() {
     }
 }
 
+/// Figures that no server can keep are refused before one starts.
+#[test]
+fn check_refuses_what_cannot_be_kept() {
+    for (config, told) in [
+        ("[limits]\nrate = 1e-20\n", "limits.rate"),
+        ("[limits]\nrate = nan\n", "limits.rate"),
+        ("[limits]\nrate = 1e300\n", "limits.rate"),
+        ("[limits]\nrate = -1.0\n", "limits.rate"),
+        ("[drift]\nshare = 2.0\n", "drift.share"),
+        ("[keepwarm]\ntolerance = 0.0\n", "keepwarm.tolerance"),
+        ("[keepwarm]\ntolerance = inf\n", "keepwarm.tolerance"),
+        (
+            "[server]\nrequest_timeout = \"300000000000years\"\n",
+            "request_timeout",
+        ),
+    ] {
+        let check = Shell::with(config).call(["check"]);
+        assert_eq!(check.code, 10, "{config}: {check:?}");
+        assert!(check.stderr.contains(told), "{config}: {check:?}");
+    }
+    let fits = "[limits]\nrate = 1e-6\n[drift]\nshare = 0.05\n[keepwarm]\ntolerance = 1.0\n";
+    let check = Shell::with(fits).call(["check"]);
+    assert_eq!(check.code, 0, "{check:?}");
+}
+
 #[test]
 fn a_mistake_is_named_with_what_to_do_about_it() {
     let mut said = String::new();
