@@ -11,6 +11,9 @@ use crate::exit::configuration;
 const ASSUMED_START_S: f64 = 40.0;
 const ASSUMED_MEMORY_MI: u64 = 2048;
 
+/// A report that says more is not from a clock.
+const LONGEST_START_S: u64 = 1_000_000;
+
 /// Seconds between two startup probes.
 const STARTUP_PERIOD_S: f64 = 2.0;
 
@@ -139,7 +142,7 @@ impl Figures {
     }
 
     fn start_whole_s(&self) -> u64 {
-        self.start_s.unwrap_or(ASSUMED_START_S).ceil() as u64
+        (self.start_s.unwrap_or(ASSUMED_START_S).ceil() as u64).min(LONGEST_START_S)
     }
 
     fn rate(&self) -> u64 {

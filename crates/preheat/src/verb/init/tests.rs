@@ -80,7 +80,8 @@ fn the_first_users_request_is_no_part_of_the_start() {
 
 #[test]
 fn nothing_is_left_to_fill_in() {
-    for figures in [figures(3.2, 400 << 20), Figures::default()] {
+    let absurd = figures(1e300, u64::MAX);
+    for figures in [figures(3.2, 400 << 20), Figures::default(), absurd] {
         for (path, text) in files(&names(), &figures) {
             let left = text
                 .split('@')

@@ -25,6 +25,10 @@ const MOST_SHAPES: usize = 64;
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const MOST_PARTS: usize = 1_000;
 const MOST_STRATEGIES: usize = 32;
+/// Of all replicas that there will have been: each is remembered.
+const MOST_INSTANCES: f64 = 5e6;
+/// Seconds.
+const BETWEEN_LOOKS: f64 = 0.5;
 
 pub fn parse(text: &str, origin: &str) -> Result<ScenarioFile, Failure> {
     let tree: toml::Table = toml::from_str(text).map_err(|error| {
@@ -42,7 +46,7 @@ pub fn parse(text: &str, origin: &str) -> Result<ScenarioFile, Failure> {
 
 pub fn resolve(file: &ScenarioFile, folder: Option<&Path>) -> Result<Scenario, Failure> {
     let traffic = traffic(&file.traffic, folder)?;
-    Ok(Scenario {
+    let scenario = Scenario {
         name: file.name.clone(),
         traffic,
         replica: replica(&file.replica)?,
@@ -56,7 +60,22 @@ pub fn resolve(file: &ScenarioFile, folder: Option<&Path>) -> Result<Scenario, F
         },
         slo: Slo::p95(positive("slo.p95", file.slo.p95.0)?),
         patience: positive("patience", file.patience.0)?,
-    })
+    };
+    let instances = most_instances(&scenario);
+    if instances > MOST_INSTANCES {
+        return Err(wrong(format!(
+            "up to {instances:.0} instances come and go, more than {MOST_INSTANCES:.0}: lower fleet.max, \
+             replica.concurrency or failures.crashes_per_hour"
+        )));
+    }
+    Ok(scenario)
+}
+
+/// Whoever crashes is replaced, at the next look at the fleet at the earliest.
+fn most_instances(scenario: &Scenario) -> f64 {
+    let life = 3600.0 / scenario.failures.crashes_per_hour + BETWEEN_LOOKS;
+    let lives = 1.0 + scenario.traffic.lasts().as_secs_f64() / life;
+    scenario.fleet.max as f64 * lives * scenario.replica.concurrency as f64
 }
 
 fn replica(file: &Replica) -> Result<ReplicaModel, Failure> {
@@ -260,8 +279,13 @@ fn recorded(file: &str, folder: Option<&Path>) -> Result<Vec<Duration>, Failure>
         let place = || format!("{}:{}", path.display(), number + 1);
         let seconds = line.parse::<f64>().ok();
         let time = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-        let time =
-            time.ok_or_else(|| wrong(format!("{}: {line:?} is not a number of seconds", place())))?;
+        let time = time.filter(|time| *time <= LONGEST);
+        let time = time.ok_or_else(|| {
+            wrong(format!(
+                "{}: {line:?} is not a number of seconds within 7 days",
+                place()
+            ))
+        })?;
         if times.last().is_some_and(|last| time < *last) {
             return Err(wrong(format!("{}: earlier than the line before", place())));
         }

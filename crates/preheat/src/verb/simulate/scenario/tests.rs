@@ -65,6 +65,10 @@ fn mistakes_name_the_key_and_the_bound() {
             "parts of preheat alone",
         ),
         (
+            "[failures]\ncrashes_per_hour = 1e7\n[[traffic]]\nrate = 1\nfor = \"7days\"",
+            "instances come and go, more than 5000000",
+        ),
+        (
             "[[compare]]\nstrategy = \"fixed\"\nreplicas = 0",
             "compare.0.replicas is 0",
         ),
@@ -104,6 +108,7 @@ fn a_recording_is_read_in_order() {
     std::fs::write(folder.join("good.txt"), "# seconds\n0.1\n\n0.25\n3\n").unwrap();
     std::fs::write(folder.join("back.txt"), "2\n1\n").unwrap();
     std::fs::write(folder.join("bad.txt"), "1\nsoon\n").unwrap();
+    std::fs::write(folder.join("late.txt"), "1.8e19\n").unwrap();
     let traffic = |name: &str| {
         let file = parse(&format!("[[traffic]]\nfile = \"{name}\""), "x").unwrap();
         resolve(&file, Some(&folder)).map(|scenario| scenario.traffic)
@@ -125,5 +130,11 @@ fn a_recording_is_read_in_order() {
             .unwrap_err()
             .cause
             .contains("bad.txt:2: \"soon\"")
+    );
+    assert!(
+        traffic("late.txt")
+            .unwrap_err()
+            .cause
+            .contains("late.txt:1: \"1.8e19\"")
     );
 }
