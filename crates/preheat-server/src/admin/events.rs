@@ -62,7 +62,9 @@ pub(super) async fn events(
     let epoch = epoch(&replica.id);
     let last = headers
         .get("last-event-id")
-        .and_then(|id| place(id.to_str().ok()?, epoch));
+        .and_then(|id| place(id.to_str().ok()?, epoch))
+        // A number alone may be of another start, which had come further.
+        .filter(|last| *last <= replica.board.sequence());
     let reader = Reader::new(replica, wanted, last.unwrap_or(0));
     let messages = stream::unfold((reader, place_taken), |(mut reader, taken)| async move {
         let message = reader.next().await?;
