@@ -14,11 +14,12 @@ mod predict;
 mod probes;
 pub mod rate;
 mod tei;
+mod unread;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::replica::Replica;
@@ -38,6 +39,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
             layers::render_faults,
         ))
         .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
+        .layer(from_fn(unread::read))
         .with_state(Arc::clone(replica));
     match replica.settings.cors_origins.layer() {
         Some(cors) => routes.layer(cors),

@@ -71,6 +71,43 @@ async fn a_body_that_does_not_come_is_a_time_out() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
+/// Many clients send head and body in two pieces, and keep the connection for what comes next.
+#[tokio::test]
+async fn a_refusal_before_the_body_does_not_end_the_connection() {
+    let replica = Start::with(SIM).ready().await;
+    let refused = "POST /nowhere HTTP/1.1\r\nhost: preheat.test\r\ncontent-length: 5\r\n\r\n";
+    let mut stream = open(replica.http, refused.as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let rest = "[\"x\"]GET /livez HTTP/1.1\r\nhost: preheat.test\r\nconnection: close\r\n\r\n";
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let answers = until_closed(stream).await;
+    let heads: Vec<&str> = answers.matches("HTTP/1.1 ").collect();
+    assert!(answers.starts_with("HTTP/1.1 404"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200"), "{answers}");
+    assert_eq!(heads.len(), 2, "{answers}");
+}
+
+/// Whoever is told sends the next request on another connection; it would be lost on this one.
+#[tokio::test]
+async fn who_is_refused_and_sends_no_body_is_told_that_the_connection_ends() {
+    let replica = Start::with(SIM).ready().await;
+    for (path, length, more, status) in [
+        ("/nowhere", 5, "", 404),
+        ("/nowhere", 5, "expect: 100-continue\r\n", 404),
+        ("/embed", 1_000_000_000, "", 413),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: preheat.test\r\ncontent-length: {length}\r\n{more}\r\n"
+        );
+        let answer = until_closed(open(replica.http, head.as_bytes()).await).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
 /// Where two lengths disagree, two programs may see two different requests.
 #[tokio::test]
 async fn ambiguous_lengths_are_refused() {
