@@ -56,7 +56,8 @@ fn ends_here(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || *name == KEEP_ALIVE || *name == PROXY_CONNECTION
 }
 
-/// Tells the server who asked.
+/// Tells the server who asked. Over a unix socket it is one of our own that asks for somebody, and has
+/// said so.
 pub fn forwarded(headers: &mut HeaderMap, from: Option<SocketAddr>, tls: bool) {
     if let Some(address) = from {
         let before = headers
@@ -70,6 +71,9 @@ pub fn forwarded(headers: &mut HeaderMap, from: Option<SocketAddr>, tls: bool) {
         if let Ok(chain) = HeaderValue::from_str(&chain) {
             headers.insert(FORWARDED_FOR, chain);
         }
+    }
+    if from.is_none() && headers.contains_key(FORWARDED_PROTO) {
+        return;
     }
     let scheme = if tls { "https" } else { "http" };
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
@@ -102,7 +106,12 @@ pub fn onward<B>(
     if over_http2 {
         headers.remove(header::HOST);
         *request.version_mut() = Version::HTTP_2;
-    } else if !headers.contains_key(header::HOST) {
+        return Ok(request);
+    }
+    if parts.version == Version::HTTP_2 {
+        join_cookies(headers);
+    }
+    if !headers.contains_key(header::HOST) {
         let named = parts.uri.authority().map_or(host, |named| named.as_str());
         let named = HeaderValue::from_str(named).unwrap_or(HeaderValue::from_static(host));
         headers.insert(header::HOST, named);
@@ -110,9 +119,39 @@ pub fn onward<B>(
     Ok(request)
 }
 
+/// HTTP/2 may have one field for each cookie; before it there is one for all (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().collect();
+    if cookies.len() < 2 {
+        return;
+    }
+    let bytes: Vec<_> = cookies.iter().map(|cookie| cookie.as_bytes()).collect();
+    // What is put together from fields is one.
+    if let Ok(all) = HeaderValue::from_bytes(&bytes.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, all);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cookies_of_http2_become_one_field() {
+        for (version, cookies) in [
+            (Version::HTTP_2, vec!["a=1; b=2"]),
+            (Version::HTTP_11, vec!["a=1", "b=2"]),
+        ] {
+            let request = Request::get("http://host/path")
+                .version(version)
+                .header("cookie", "a=1")
+                .header("cookie", "b=2");
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let sent = onward(&parts, (), "server", false).unwrap();
+            let sent: Vec<_> = sent.headers().get_all("cookie").iter().collect();
+            assert_eq!(sent, cookies);
+        }
+    }
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&str, &str)| {
@@ -150,6 +189,10 @@ mod tests {
     fn the_caller_is_added_to_the_chain() {
         let mut given = headers(&[("x-forwarded-for", "192.0.2.1")]);
         forwarded(&mut given, Some("127.0.0.1:9".parse().unwrap()), true);
+        assert_eq!(given["x-forwarded-for"], "192.0.2.1, 127.0.0.1");
+        assert_eq!(given["x-forwarded-proto"], "https");
+        // A gateway's word goes on through its replica.
+        forwarded(&mut given, None, false);
         assert_eq!(given["x-forwarded-for"], "192.0.2.1, 127.0.0.1");
         assert_eq!(given["x-forwarded-proto"], "https");
     }
