@@ -144,7 +144,18 @@ impl Board {
                 facts.saved = None;
             }
         });
-        let detail = self.read(report::detail);
+        self.tell_phase();
+    }
+
+    /// A replica that serves was warmed and proven again, and goes on in its phase: who waits for that
+    /// is told.
+    pub fn proven_again(&self) {
+        self.facts.send_modify(|facts| facts.doing = None);
+        self.tell_phase();
+    }
+
+    fn tell_phase(&self) {
+        let (phase, detail) = self.read(|facts| (facts.phase.clone(), report::detail(facts)));
         self.publish(Event::Phase(PhaseEvent {
             phase: phase.name().into(),
             stage: phase.group().name().into(),

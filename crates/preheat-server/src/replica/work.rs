@@ -186,6 +186,9 @@ impl Work for ReplicaWork {
         if let Some(model) = proven {
             model.warm_the_rest();
         }
+        if self.replica.board.read(|facts| facts.phase == Phase::Ready) {
+            self.replica.board.proven_again();
+        }
     }
 
     fn close(&self) {

@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{metric, nobody_was_cold, processes, replicas, serving, start, until};
+use super::{SIM, at_once, metric, nobody_was_cold, processes, replicas, serving, start, until};
 use crate::client::{self, Connection};
-use crate::replica::{Replica, signal};
+use crate::replica::{Replica, Start, signal};
 
 const CLIENTS: usize = 6;
 
@@ -107,6 +107,29 @@ async fn the_last_replica_killed_under_load_is_waited_for() {
     nobody_was_cold(&gateway).await;
 }
 
+/// Slow for its first users, it is warmed and proven again, and serves again.
+#[tokio::test]
+async fn a_newcomer_that_misses_the_objective_comes_back_from_warming() {
+    let config = format!(
+        "[drain]\ndelay = \"0s\"\n[slo]\np95 = \"500ms\"\n\
+         [fleet]\nmin = 2\nmax = 2\nspares = 0\nconcurrency = 4\n{SIM}"
+    );
+    let gateway = Start::with(&config).gateway().ready().await;
+    let service = until(&gateway, "two", |s| serving(s) == 2).await;
+    let victim = processes(&service)[0];
+    signal(victim, Signal::STOP);
+    let asking = at_once(&gateway, 8);
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        signal(victim, Signal::CONT);
+    };
+    let (answers, ()) = tokio::join!(asking, meanwhile);
+    assert!(answers.iter().any(|answer| answer.status == 200));
+    until_decided(&gateway, "rewarm").await;
+    let service = until(&gateway, "two again", |s| serving(s) == 2).await;
+    assert!(processes(&service).contains(&victim), "{service:#}");
+}
+
 #[tokio::test]
 async fn a_gateway_that_leaves_takes_its_replicas_along() {
     let mut gateway = start("min = 2\nspares = 1").ready().await;
@@ -129,6 +152,20 @@ async fn a_gateway_that_dies_and_has_no_successor_takes_its_replicas_along() {
     gateway.kill();
     gateway.exit().await;
     gone(&processes(&service)).await;
+}
+
+async fn until_decided(gateway: &Replica, action: &str) {
+    let deadline = Instant::now() + super::PATIENCE;
+    loop {
+        let decisions = client::get(gateway.admin, "/v1/decisions").await.unwrap();
+        let decisions = decisions.json();
+        let mut all = decisions.as_array().unwrap().iter();
+        if all.any(|decision| decision["action"] == action) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never: {action}: {decisions:#}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Waits until none of them lives.
