@@ -167,6 +167,7 @@ fn service(
     }
     let own = config.of(model);
     check(&own.fleet)?;
+    check_server(model, own.fleet.max)?;
     let schedule = Schedule::read(&own.fleet.busy)
         .map_err(|problem| error("fleet.busy", problem, "correct the hours"))?;
     Ok(ServiceSettings {
@@ -227,6 +228,21 @@ fn check(fleet: &config::Fleet) -> Result<(), SettingsError> {
         ));
     }
     Ok(())
+}
+
+/// A server that is started for each replica needs an address for each.
+fn check_server(model: &Model, max: usize) -> Result<(), SettingsError> {
+    let fixed = !model.http.command.is_empty() && !model.http.url.is_empty();
+    if model.engine != EngineKind::Http || !fixed || max < 2 {
+        return Ok(());
+    }
+    let problem = format!(
+        "up to {max} replicas would each start a server at {}",
+        model.http.url
+    );
+    let remedy =
+        "write {port} into model.http.command and leave the address out, or set fleet.max to 1";
+    Err(error("model.http.url", problem, remedy))
 }
 
 fn distinct(names: &[String]) -> Result<(), SettingsError> {
@@ -385,6 +401,11 @@ mod tests {
         for (config, names, key) in [
             (model("[fleet]\nmax = 0"), &["a"][..], "fleet.max"),
             (model("[fleet]\ndir = \"/x\""), &["a"], "model.fleet.dir"),
+            (
+                model("engine = \"http\"\nhttp = { command = [\"x\"], url = \"http://a:1\" }"),
+                &["a"],
+                "model.http.url",
+            ),
             (plain, &["a"][..], "auth.tls.cert"),
             (fleet(|f| f.max = 0), &["a"], "fleet.max"),
             (fleet(|f| f.concurrency = 0), &["a"], "fleet.concurrency"),

@@ -57,6 +57,7 @@ pub async fn start(wrapped: &Arc<Wrapped>, replica: &Arc<Replica>) -> Result<Run
         watch(wrapped, running.clone(), replica);
         return Ok(running);
     }
+    vacant(&address).await?;
     let mut env = settings.env.clone();
     if let Some(port) = port.filter(|_| !settings.port_env.is_empty()) {
         env.insert(settings.port_env.clone(), port.to_string());
@@ -77,6 +78,18 @@ pub async fn start(wrapped: &Arc<Wrapped>, replica: &Arc<Replica>) -> Result<Run
     let running = wrapped.install(address, Some(child), &replica.tasks);
     watch(wrapped, running.clone(), replica);
     Ok(running)
+}
+
+/// Who listens there already would be taken for the server that is about to start.
+async fn vacant(address: &Address) -> Result<(), Failure> {
+    match dial(&Place::At(address.clone())).await {
+        Err(_) => Ok(()),
+        Ok(_) => Err(loading(
+            format!("somebody else listens at {address} already"),
+            "end that one, give the server another address, or join the one that runs: model.http.url \
+             (--upstream) without a command",
+        )),
+    }
 }
 
 /// Its death is told to the lifecycle the moment it happens, and that it takes its word back soon

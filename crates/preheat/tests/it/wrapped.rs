@@ -421,6 +421,24 @@ async fn a_server_that_runs_already_is_joined() {
     own.wait().unwrap();
 }
 
+/// Whoever listens where the command's server is to listen would be taken for it.
+#[tokio::test]
+async fn a_stranger_at_the_servers_address_is_not_taken_for_it() {
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = stranger.local_addr().unwrap();
+    let mark = format!("stranger-{}", std::process::id());
+    let command = ["sh", "-c", "sleep 1000", &mark].map(str::to_owned);
+    let http = format!("name = \"plain\"\n[model.http]\nurl = \"{url}\"\n");
+    let config = EMBED.replace("name = \"plain\"\n", &http);
+    let mut replica = wrap(&config, &command).spawn();
+    let failed = |answer: &client::Answer| answer.json()["phase"] == "failed";
+    let report = replica.wait_for("failed", failed).await.json();
+    let cause = report["models"][0]["error"]["cause"].as_str().unwrap();
+    assert!(cause.contains("listens at"), "{cause}");
+    drop(stranger);
+    replica.terminate();
+}
+
 #[tokio::test]
 async fn what_was_let_in_is_answered_before_the_server_ends() {
     let mut replica = wrap(EMBED, &node()).ready().await;
