@@ -1,5 +1,6 @@
 //! What the verbs that give orders to a running gateway have in common.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use preheat_api::problem::Problem;
 use preheat_api::service::ServiceReport;
 use preheat_core::{Failure, FailureKind};
@@ -46,14 +47,19 @@ impl Orders {
 
     /// `POST /v1/services/{service}:{order}`
     pub async fn give(&self, order: &str, body: Vec<u8>) -> Result<ServiceReport, Failure> {
-        let path = format!("/v1/services/{}:{order}", self.service);
+        let path = format!("{}:{order}", self.path());
         let answer = self.client.post(&path, body).await;
         self.read(answer)
     }
 
     pub async fn look(&self) -> Result<ServiceReport, Failure> {
-        let path = format!("/v1/services/{}", self.service);
-        self.read(self.client.get(&path).await)
+        self.read(self.client.get(&self.path()).await)
+    }
+
+    /// Names of models may hold what a path cannot.
+    fn path(&self) -> String {
+        let name = utf8_percent_encode(&self.service, NON_ALPHANUMERIC);
+        format!("/v1/services/{name}")
     }
 
     /// The service as it is now, on standard output.
