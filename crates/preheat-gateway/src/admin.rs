@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -89,8 +89,9 @@ async fn alive() -> Json<Health> {
     Json(Health { status })
 }
 
-async fn ready(State(admin): Shared) -> Response {
-    let report = report::gateway(&admin.front.services);
+async fn ready(State(admin): Shared, headers: HeaderMap) -> Response {
+    let asked = admin.front.asked(&admin.keys, &headers);
+    let report = report::gateway(&admin.front.services, asked);
     (code(report.report.status == "ready"), Json(report)).into_response()
 }
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use preheat_api::config::HealthIs;
 use preheat_api::embed::Health;
 use preheat_api::headers::WARM;
 use preheat_api::openai::{ModelItem, ModelList};
-use preheat_api::openapi;
-use preheat_runtime::metrics;
+use preheat_api::{ReadinessReport, openapi};
+use preheat_runtime::keys::{Admitted, Keys};
+use preheat_runtime::{Stage, metrics};
 use serde::Serialize;
 
 use super::body::Body;
@@ -39,7 +40,9 @@ pub fn answer(
     let answer = match path {
         "/livez" | "/v2/health/live" => alive(),
         "/health" if front.health_is == HealthIs::Live => alive(),
-        "/health" | "/ready" | "/readyz" | "/ping" | "/v2/health/ready" => readiness(services),
+        "/health" | "/ready" | "/readyz" | "/ping" | "/v2/health/ready" => {
+            front.readiness(services, request.headers())
+        }
         "/startupz" => started(services),
         // Somebody else's server describes itself.
         "/openapi.json" | "/docs" if !services.iter().all(|s| s.terms.nature.own) => {
@@ -70,16 +73,18 @@ pub fn answer(
             let text = front.metrics.page(services);
             page(metrics::CONTENT_TYPE, text)
         }
-        _ => return model_ready(services, path).map(Ok),
+        _ => {
+            let service = model_ready(services, path)?;
+            front.readiness(std::slice::from_ref(service), request.headers())
+        }
     };
     Some(Ok(answer))
 }
 
 /// `/v2/models/{model}/ready`, with or without a version.
-fn model_ready(services: &[Arc<Service>], path: &str) -> Option<Response<Body>> {
+fn model_ready<'a>(services: &'a [Arc<Service>], path: &str) -> Option<&'a Arc<Service>> {
     let model = model::in_path(path.strip_suffix("/ready")?)?;
-    let service = services.iter().find(|s| s.name == model)?;
-    Some(readiness(std::slice::from_ref(service)))
+    services.iter().find(|s| s.name == model)
 }
 
 /// All of them in OpenAI's list.
@@ -107,15 +112,36 @@ fn started(services: &[Arc<Service>]) -> Response<Body> {
     json(code(started), &health)
 }
 
-fn readiness(services: &[Arc<Service>]) -> Response<Body> {
-    let report = report::gateway(services);
-    let ready = report.report.status == "ready";
-    let mut response = json(code(ready), &report);
-    if ready {
-        let proven = HeaderValue::from_static("proven");
-        response.headers_mut().insert(WARM, proven);
+impl Front {
+    fn readiness(&self, services: &[Arc<Service>], headers: &HeaderMap) -> Response<Body> {
+        let report = report::gateway(services, self.asked(&self.keys, headers));
+        let ready = report.report.status == "ready";
+        let mut response = json(code(ready), &report);
+        if let Some(warm) = warmth(&report.report).filter(|_| ready) {
+            let warm = HeaderValue::from_static(warm);
+            response.headers_mut().insert(WARM, warm);
+        }
+        response
     }
-    response
+
+    /// `keys`: those that open the door which is asked.
+    pub fn asked(&self, keys: &Keys, headers: &HeaderMap) -> report::Asked {
+        report::Asked {
+            leaving: self.draining.stage() >= Stage::Settling,
+            // Where nobody needs a key, nobody has shown one.
+            known: keys.required() && keys.check(headers) == Admitted::Yes,
+        }
+    }
+}
+
+/// What replicas say of their answers; nothing where there is no replica.
+fn warmth(report: &ReadinessReport) -> Option<&'static str> {
+    match report.models.first()?.proof.status.as_str() {
+        "passed" => Some("proven"),
+        "degraded" => Some("degraded"),
+        "skipped" => Some("skipped"),
+        _ => None,
+    }
 }
 
 fn code(ok: bool) -> StatusCode {

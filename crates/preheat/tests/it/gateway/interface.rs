@@ -81,6 +81,56 @@ async fn what_it_refuses_itself_is_in_the_style_of_the_route() {
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
 }
 
+/// Balancers are told to go elsewhere while everybody who comes is still served.
+#[tokio::test]
+async fn a_gateway_that_leaves_says_so_before_it_refuses() {
+    let config = format!("[drain]\ndelay = \"5s\"\n{SIM}");
+    let mut gateway = Start::with(&config).gateway().ready().await;
+    assert_eq!(gateway.get("/ready").await.status, 200);
+    gateway.terminate();
+    gateway
+        .wait_for("leaving", |ready| ready.status == 503)
+        .await;
+    let model = "/v2/models/embedder/ready";
+    for path in ["/ready", "/readyz", "/ping", "/v2/health/ready", model] {
+        let ready = gateway.get(path).await;
+        assert_eq!(ready.status, 503, "{path}: {ready:?}");
+        assert_eq!(ready.json()["phase"], "draining", "{path}");
+    }
+    let seen_by_operators = client::get(gateway.admin, "/ready").await.unwrap();
+    assert_eq!(seen_by_operators.status, 503);
+    assert_eq!(gateway.get("/livez").await.status, 200);
+    assert_eq!(gateway.post("/embed", &json!(["x"])).await.status, 200);
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.log());
+}
+
+/// Where a model comes from is a path of this machine, and nobody's business.
+#[tokio::test]
+async fn sources_are_for_those_who_show_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "right\n").unwrap();
+    let config = format!("[auth]\napi_keys_file = '{}'\n{SIM}", keys.display());
+    let sim = SIM.replace("run = \"20ms\"", "run = \"19ms\"");
+    let source = |sim: &str| sim.replace("engine =", "source = \"./a-source\"\nengine =");
+    let config = config.replace(SIM, &source(SIM));
+    let gateway = Start::with(&config).gateway().ready().await;
+    super::rollout::roll(&gateway, &source(&sim)).await;
+    let asked = async |key: Option<&str>| {
+        let mut request = client::request(Method::GET, "/ready", "");
+        if let Some(key) = key {
+            let key = key.parse().unwrap();
+            request.headers_mut().insert("x-api-key", key);
+        }
+        client::send(gateway.http, request).await.unwrap().text()
+    };
+    let (stranger, known) = (asked(None).await, asked(Some("right")).await);
+    assert!(known.contains("a-source"), "{known}");
+    assert!(!stranger.contains("a-source"), "{stranger}");
+    let operators = client::get(gateway.admin, "/ready").await.unwrap().text();
+    assert!(!operators.contains("a-source"), "{operators}");
+}
+
 #[tokio::test]
 async fn whoever_follows_is_told_what_changes_and_only_so_many_may() {
     let mut gateway = start("max = 3").ready().await;
