@@ -21,7 +21,19 @@ pub struct ServiceState {
     pub min: usize,
     pub max: usize,
     pub fixed_spares: Option<usize>,
+    /// What the gateway's own configuration said of them. One that says otherwise now is the last word.
+    #[serde(default)]
+    pub configured: Option<BoundsState>,
     pub rollout: Option<RolloutState>,
+}
+
+/// How many replicas there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundsState {
+    pub min: usize,
+    pub max: usize,
+    pub fixed_spares: Option<usize>,
 }
 
 /// A rollout under way.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use preheat_api::config::Upkeep;
 use preheat_api::report::ErrorReport;
+use preheat_api::state::BoundsState;
 use preheat_core::fleet::{Role, StartBackoff, plan};
 use preheat_core::pool::{Claims, Pool, PoolPolicy, PoolSize, Spares, StartTimes};
 use preheat_core::rollout::RolloutPolicy;
@@ -91,6 +92,8 @@ pub struct FleetSettings {
 pub struct Fleet {
     service: Arc<Service>,
     settings: FleetSettings,
+    /// As the configuration has them; orders change the settings.
+    configured: BoundsState,
     provision: Box<dyn Provision>,
     decisions: Arc<Decisions>,
     metrics: Arc<Metrics>,
@@ -132,6 +135,21 @@ struct Wanted {
     capacity: Capacity,
 }
 
+impl FleetSettings {
+    /// As they are written down.
+    #[must_use]
+    pub fn bounds(&self) -> BoundsState {
+        BoundsState {
+            min: self.scale.min,
+            max: self.scale.max,
+            fixed_spares: match self.spares {
+                PoolSize::Auto => None,
+                PoolSize::Fixed(count) => Some(count),
+            },
+        }
+    }
+}
+
 impl Fleet {
     #[must_use]
     pub fn new(
@@ -152,6 +170,7 @@ impl Fleet {
                 burst: None,
                 max_replicas: settings.scale.max,
             }),
+            configured: settings.bounds(),
             settings,
             provision,
             decisions,

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use preheat_api::state::ServiceState;
 use preheat_core::balance::BalancePolicy;
 use preheat_core::lifecycle::Exit;
-use preheat_core::pool::PoolSize;
 use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::cgroup::cell;
 use preheat_runtime::edge::{self, Address};
@@ -226,6 +225,12 @@ fn inherit(
         tracing::warn!(event = "state_unusable", service = %of.name, %error, remedy, "this service begins anew");
         None
     });
+    if let Some(left) = state.as_ref().filter(|state| !same(state)) {
+        let serving = Blueprint::new(left.serving.clone());
+        let promoted = serving.revision.as_str() != left.base;
+        tracing::info!(event = "configuration_changed", service = %of.name, promoted, left = serving.source(),
+            "the configuration has changed since: this service begins anew with it");
+    }
     let state = state.filter(same);
     let mut known = vec![base.revision.clone()];
     if let Some(state) = &state {
@@ -331,15 +336,14 @@ fn clear_service(of: &ServiceSettings) -> io::Result<()> {
     fs::remove_dir_all(&of.local.dir)?;
     let Some(state) = promoted else { return Ok(()) };
     // Bounds are the configuration's again, and a rollout begins anew or not at all.
+    let bounds = of.fleet.bounds();
     file.write(&ServiceState {
-        min: of.fleet.scale.min,
-        max: of.fleet.scale.max,
-        wanted: of.fleet.scale.min,
+        min: bounds.min,
+        max: bounds.max,
+        wanted: bounds.min,
         spares: 0,
-        fixed_spares: match of.fleet.spares {
-            PoolSize::Auto => None,
-            PoolSize::Fixed(count) => Some(count),
-        },
+        fixed_spares: bounds.fixed_spares,
+        configured: Some(bounds),
         rollout: None,
         ..state
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use preheat_api::state::{RolloutState, ServiceState};
+use preheat_api::state::{BoundsState, RolloutState, ServiceState};
 use preheat_core::pool::{PoolPolicy, PoolSize};
 use preheat_core::rollout::{Rollout, RolloutStage};
 use preheat_core::{Because, Moment, Revision};
@@ -23,8 +23,7 @@ pub struct Recorded {
     serving: Revision,
     wanted: usize,
     spares: usize,
-    bounds: (usize, usize),
-    size: PoolSize,
+    bounds: BoundsState,
     rollout: Option<(&'static str, Duration)>,
 }
 
@@ -37,8 +36,7 @@ impl Fleet {
             serving: self.blueprint.revision.clone(),
             wanted: wanted.desired.count,
             spares: wanted.spares.count,
-            bounds: (self.settings.scale.min, self.settings.scale.max),
-            size: self.settings.spares,
+            bounds: self.settings.bounds(),
             rollout: under_way.map(|c| (c.rollout.stage.name(), c.rollout.since.since_start())),
         };
         if self.recorded.as_ref() == Some(&recorded) {
@@ -50,12 +48,10 @@ impl Fleet {
             serving: self.blueprint.config.as_ref().clone(),
             wanted: recorded.wanted,
             spares: recorded.spares,
-            min: recorded.bounds.0,
-            max: recorded.bounds.1,
-            fixed_spares: match recorded.size {
-                PoolSize::Auto => None,
-                PoolSize::Fixed(count) => Some(count),
-            },
+            min: recorded.bounds.min,
+            max: recorded.bounds.max,
+            fixed_spares: recorded.bounds.fixed_spares,
+            configured: Some(self.configured),
             rollout: under_way.map(Changeover::state),
         });
         // A full disk may have room again at the next look; one warning says it all until then.
@@ -100,15 +96,17 @@ impl Fleet {
                 .text("revision", self.blueprint.revision.as_str());
             self.note("resume", None, &because, now);
         }
-        let scale = &mut self.settings.scale;
-        (scale.min, scale.max) = (state.min, state.max);
-        self.settings.spares = state.fixed_spares.map_or(PoolSize::Auto, PoolSize::Fixed);
+        if state.configured.is_none_or(|then| then == self.configured) {
+            let scale = &mut self.settings.scale;
+            (scale.min, scale.max) = (state.min, state.max);
+            self.settings.spares = state.fixed_spares.map_or(PoolSize::Auto, PoolSize::Fixed);
+        }
         self.scaler.set_policy(self.settings.scale);
         self.scaler.promoted_to(state.wanted);
         self.pool.set_policy(PoolPolicy {
             size: self.settings.spares,
             burst: None,
-            max_replicas: state.max,
+            max_replicas: self.settings.scale.max,
         });
         self.pool.held(state.wanted + state.spares);
         let resumed = state.rollout.and_then(|state| self.resumed(state, now));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::chaos::{Load, gone, lives};
 use super::rollout::{QUICK, roll, rollout_stage};
-use super::{SIM, nobody_was_cold, processes, replicas, serving, until};
+use super::{SIM, nobody_was_cold, processes, replicas, scale, service, serving, until};
 use crate::client;
 use crate::replica::{Replica, Start};
 
@@ -72,6 +72,23 @@ async fn what_was_changed_meanwhile_is_started_anew_and_nothing_is_left() {
     gone(&before).await;
     let service = three(&second).await;
     assert!(processes(&service).iter().all(|&process| lives(process)));
+}
+
+/// What was set by hand goes on; what the file says since then goes before it.
+#[tokio::test]
+async fn bounds_of_a_changed_configuration_hold() {
+    let config = config(SIM);
+    let first = Start::with(&config).gateway().ready().await;
+    three(&first).await;
+    scale(&first, 1).await;
+    until(&first, "one by hand", |s| s["max"] == 1).await;
+    let second = succeed(first, &config).await;
+    let service = service(&second).await;
+    assert_eq!((&service["min"], &service["max"]), (&json!(1), &json!(1)));
+    let wider = config.replace("min = 2", "min = 3\nmax = 5");
+    let third = succeed(second, &wider).await;
+    let service = until(&third, "three", |s| serving(s) == 3).await;
+    assert_eq!((&service["min"], &service["max"]), (&json!(3), &json!(5)));
 }
 
 #[tokio::test]
