@@ -31,12 +31,9 @@ impl Fleet {
         keyed: bool,
         now: Moment,
     ) -> Result<(), String> {
-        if self
-            .changeover
-            .as_ref()
-            .is_some_and(|c| !c.rollout.is_over())
-        {
-            return Err("a rollout is under way: wait for its end, or abort it".into());
+        let under_way = self.changeover.as_ref().map(|change| &change.rollout);
+        if let Some(rollout) = under_way.filter(|rollout| !rollout.is_over()) {
+            return Err(in_the_way(&rollout.stage));
         }
         let blue = self.blueprint.clone();
         let green = blue.successor(wish, keyed)?;
@@ -260,6 +257,21 @@ impl Fleet {
         self.blueprint = side;
         true
     }
+}
+
+/// Why no other rollout begins. To abort one that serves already is to go back.
+fn in_the_way(stage: &RolloutStage) -> String {
+    let what = match stage {
+        RolloutStage::Watching | RolloutStage::Keeping => {
+            "the last rollout serves and the revision before it is kept: `promote` lets that one go, \
+             `rollback` brings it back"
+        }
+        RolloutStage::Returning(_) | RolloutStage::Discarding(_) => {
+            "the last rollout is being taken back: wait for its end"
+        }
+        _ => "a rollout is under way: wait for its end, or abort it",
+    };
+    format!("{what} (stage {})", stage.name())
 }
 
 impl Replica {

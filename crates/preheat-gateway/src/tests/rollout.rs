@@ -212,6 +212,12 @@ async fn people_may_call_it_off_bring_blue_back_or_let_it_go() {
 
     gateway.order(to_new()).await.unwrap();
     until(&gateway, "keeping").await;
+    // To abort would be to go back, which is not what who wants the next one wants.
+    let next = gateway.order(to_new()).await.unwrap_err();
+    assert!(
+        next.contains("`promote`") && !next.contains("abort"),
+        "{next}"
+    );
     gateway.order(Order::Rollback).await.unwrap();
     until(&gateway, "rolled_back").await;
     assert_eq!(gateway.report().revision, rollout(&gateway).from);
