@@ -3,6 +3,7 @@
 //! In reading order: bodies of answers, what the gateway says itself, where a request goes,
 //! and the way there.
 
+mod arrive;
 mod body;
 mod forward;
 mod model;
@@ -14,6 +15,7 @@ mod upgrade;
 use hyper::body::Incoming;
 use preheat_runtime::{replay, upstream};
 
+pub use arrive::{ArrivalLimits, Arrivals};
 pub use body::Body;
 pub use route::{Front, FrontLimits, serve};
 

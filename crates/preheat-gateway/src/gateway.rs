@@ -29,7 +29,7 @@ use tower::ServiceBuilder;
 use crate::admin::{self, Admin};
 use crate::blueprint::Blueprint;
 use crate::clock::{Clock, millis};
-use crate::data::{self, Front};
+use crate::data::{self, Arrivals, Front};
 use crate::decisions::Decisions;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -135,6 +135,7 @@ pub fn start(
         rates: Rates::new(settings.rate),
         health_is: settings.health_is,
         limits: settings.limits,
+        arrivals: Arrivals::default(),
         metrics,
         draining: drain.draining(),
         tap: Tap::default(),

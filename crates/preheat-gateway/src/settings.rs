@@ -18,7 +18,7 @@ use preheat_runtime::tls::TlsFiles;
 use preheat_runtime::{DrainLimits, EdgeConfig, cpu};
 use rustix::process::geteuid;
 
-use crate::data::FrontLimits;
+use crate::data::{ArrivalLimits, FrontLimits};
 use crate::fleet::FleetSettings;
 use crate::provision::LocalSettings;
 use crate::schedule::Schedule;
@@ -120,6 +120,7 @@ impl Settings {
             .collect::<Result<_, _>>()?;
         route::distinct(&services)?;
         let patience = services.iter().map(|service| service.request_timeout);
+        let holds = || services.iter().map(|service| service.hold);
         Ok(Settings {
             http: address(&server.host, server.port),
             grpc: address(&server.host, server.grpc_port),
@@ -139,6 +140,10 @@ impl Settings {
             limits: FrontLimits {
                 max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: server.body_timeout.0,
+                arriving: ArrivalLimits {
+                    requests: holds().map(|hold| hold.max_count as u64).max().unwrap_or(0),
+                    bytes: holds().map(|hold| hold.max_bytes).max().unwrap_or(0),
+                },
                 stream_timeout: patience.max().unwrap_or_default(),
                 tunnel_idle: server.idle_timeout.0,
             },

@@ -5,11 +5,14 @@ mod play;
 mod retry_after;
 mod rollout;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use preheat_api::config::Upkeep;
 use preheat_core::pool::PoolSize;
 use tokio::task::JoinSet;
@@ -185,6 +188,46 @@ async fn a_request_whose_replica_breaks_is_answered_by_another() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "[\"x\"]", "its body was sent twice");
     assert_eq!(play.asked(), 2);
+}
+
+/// A client on a slow line takes its own time, and no place of a replica.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_trickles_takes_nobodys_place() {
+    let play = Play::default();
+    let gateway = play.gateway(|settings, _| {
+        settings.concurrency = 1;
+        settings.scale.max = 1;
+    });
+    gateway.until(|report| report.status == "ready").await;
+    let slow = |length: Option<&str>| {
+        let mut request = Request::post("/embed").header("host", "gateway");
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        let pieces = stream::unfold(0, |piece| async move {
+            sleep(SECOND).await;
+            let frame = Frame::data(Bytes::from_static(b"x"));
+            (piece < 5).then_some((Ok::<_, Infallible>(frame), piece + 1))
+        });
+        request.body(StreamBody::new(pieces)).unwrap()
+    };
+    let mut slowly = JoinSet::new();
+    for request in [slow(Some("5")), slow(None), slow(None)] {
+        let gateway = gateway.clone();
+        slowly.spawn(async move { gateway.ask(request).await.unwrap() });
+    }
+    sleep(2 * SECOND).await;
+    for _ in 0..20 {
+        let since = Instant::now();
+        let response = gateway.ask(post("/embed")).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(since.elapsed() < 20 * MILLI, "{:?}", since.elapsed());
+    }
+    for response in slowly.join_all().await {
+        assert_eq!(response.status(), 200);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "xxxxx");
+    }
 }
 
 /// Who wants to see first what the load would ask for.

@@ -108,13 +108,29 @@ impl<B: Body<Data = Bytes>> Replay<B> {
         !state.forgotten && state.fault.is_none()
     }
 
+    /// Whether nothing more is to come from who sends it.
+    #[must_use]
+    pub fn has_arrived(&self) -> bool {
+        lock(&self.0).has_arrived()
+    }
+
+    /// As declared, where it was.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        lock(&self.0).hint.exact()
+    }
+
+    /// Bytes that have come so far.
+    #[must_use]
+    pub fn seen(&self) -> usize {
+        lock(&self.0).seen
+    }
+
     /// All of it, where it has come to its end and was kept.
     #[must_use]
     pub fn whole(&self) -> Option<Bytes> {
         let state = lock(&self.0);
-        // Whoever sends a body of a known length does not wait for its end.
-        let ended = state.body.is_none() || state.hint.exact() == Some(state.seen as u64);
-        let whole = ended && !state.forgotten && state.fault.is_none();
+        let whole = state.has_arrived() && !state.forgotten && state.fault.is_none();
         whole.then(|| match state.kept.as_slice() {
             [one] => one.clone(),
             pieces => pieces.concat().into(),
@@ -130,6 +146,13 @@ impl<B: Body<Data = Bytes>> Replay<B> {
 
 fn lock<B>(shared: &Mutex<State<B>>) -> MutexGuard<'_, State<B>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<B> State<B> {
+    /// Whoever sends a body of a known length does not wait for its end.
+    fn has_arrived(&self) -> bool {
+        self.body.is_none() || self.hint.exact() == Some(self.seen as u64)
+    }
 }
 
 impl<B> State<B>

@@ -22,6 +22,7 @@ use preheat_runtime::{Draining, Peer, Stage, telemetry, tunnel};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
+use super::arrive::{ArrivalLimits, Arrivals, arrive};
 use super::body::Body;
 use super::forward::{Call, forward, is_grpc, replay};
 use super::upgrade::{self, Upgrade};
@@ -41,6 +42,7 @@ pub struct Front {
     pub rates: Rates,
     pub health_is: HealthIs,
     pub limits: FrontLimits,
+    pub arrivals: Arrivals,
     pub metrics: Arc<Metrics>,
     pub draining: Draining,
     /// Where copies of users' requests go while somebody records them.
@@ -54,6 +56,8 @@ pub struct Front {
 pub struct FrontLimits {
     pub max_body: usize,
     pub body_timeout: Duration,
+    /// Bodies that are waited for, of all requests together.
+    pub arriving: ArrivalLimits,
     /// For the body of a stream, which is read before its service is known: that of the most patient.
     pub stream_timeout: Duration,
     /// How long a connection that has left HTTP may be silent.
@@ -137,7 +141,11 @@ impl Front {
         telemetry::inject_trace(&Span::current(), added);
         let is_grpc = is_grpc(request.headers());
         let (parts, body) = request.into_parts();
-        let (body, bytes) = replay(self, body, is_grpc)?;
+        let (body, declared) = replay(self, body, is_grpc)?;
+        if !is_grpc {
+            arrive(self, &body, since).await?;
+        }
+        let bytes = declared.max(body.seen() as u64);
         let service = match placed {
             Some(service) => service,
             None => self.service_of(&parts, &body, is_grpc).await?,

@@ -37,7 +37,7 @@ use tokio::time::sleep;
 
 use crate::blueprint::Blueprint;
 use crate::clock::Clock;
-use crate::data::{self, Front, FrontLimits};
+use crate::data::{self, ArrivalLimits, Arrivals, Front, FrontLimits};
 use crate::decisions::Decisions;
 use crate::fleet::{Fleet, FleetSettings, Pace, Provision};
 use crate::metrics::Metrics;
@@ -203,9 +203,14 @@ impl Play {
             limits: FrontLimits {
                 max_body: 2_000_000,
                 body_timeout: Duration::from_secs(10),
+                arriving: ArrivalLimits {
+                    requests: 1024,
+                    bytes: 64_000_000,
+                },
                 stream_timeout: Duration::from_secs(7200),
                 tunnel_idle: Duration::from_secs(120),
             },
+            arrivals: Arrivals::default(),
             metrics,
             draining: Draining::never(),
             tap: Tap::default(),
@@ -264,7 +269,10 @@ impl Gateway {
     }
 
     /// One request on a connection of its own, which goes with the body of the answer.
-    pub async fn ask(&self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+    pub async fn ask<B>(&self, request: Request<B>) -> hyper::Result<Response<Incoming>>
+    where
+        B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
         let stream = self.dialer.connect().await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         self.tasks.spawn("client connection", async {
