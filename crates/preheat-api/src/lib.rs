@@ -40,6 +40,8 @@ pub mod headers {
     pub const REPLICA: &str = "preheat-replica";
     /// On a refusal of our own, with its code: the request did not reach the model.
     pub const REFUSED: &str = "preheat-refused";
+    /// On an answer of our own: the wrapped server was lost while it worked on the request.
+    pub const LOST: &str = "preheat-lost";
     pub const REQUEST_ID: &str = "x-request-id";
     pub const SERVER_TIMING: &str = "server-timing";
     pub const RETRY_AFTER_MS: &str = "retry-after-ms";

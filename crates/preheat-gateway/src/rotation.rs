@@ -214,11 +214,14 @@ impl Rotation {
     }
 
     /// What the fleet loop foresees; those who ask from now on are judged by it.
-    pub fn foresee(&self, forecast: Forecast) {
+    pub fn foresee(self: &Arc<Self>, forecast: Forecast) {
         let now = self.clock.now();
         let mut state = self.lock();
         state.forecast = forecast;
         (state.foreseen, state.passed) = (now, now);
+        // Places become free without a request that ends: when a pause after failures is over, or for
+        // a request that had asked for somebody else.
+        self.hand_over(&mut state);
     }
 
     /// Nothing that is waited for will come: everybody who waits is told now, and so is whoever

@@ -190,6 +190,47 @@ async fn a_request_whose_replica_breaks_is_answered_by_another() {
     assert_eq!(play.asked(), 2);
 }
 
+/// There is nobody else to ask, and nothing else is under way that would end.
+#[tokio::test(start_paused = true)]
+async fn who_is_turned_away_by_the_only_replica_comes_back_to_it() {
+    let play = Play {
+        manner: Manner::TurnsAwayFirst,
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.max = 1);
+    gateway.until(|report| report.status == "ready").await;
+    let since = Instant::now();
+    let response = gateway.ask(post("/embed")).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
+    assert_eq!(play.asked(), 2);
+}
+
+/// Whoever gives less time than was promised learns that it was too little, and nothing else follows.
+#[tokio::test(start_paused = true)]
+async fn clients_in_a_hurry_send_no_replica_away() {
+    for (takes, limit, is_to_blame) in [(100, "50m", false), (300, "250m", true)] {
+        let play = Play {
+            manner: Manner::Takes(takes * MILLI),
+            ..Play::default()
+        };
+        let gateway = play.gateway(|settings, _| settings.scale.min = 2);
+        gateway
+            .until(|report| report.replicas.iter().filter(|r| r.serving).count() == 2)
+            .await;
+        for _ in 0..20 {
+            let mut hasty = post("/embed");
+            let limit = limit.parse().unwrap();
+            hasty.headers_mut().insert("grpc-timeout", limit);
+            assert_eq!(gateway.ask(hasty).await.unwrap().status(), 504);
+        }
+        let decisions = gateway.decisions();
+        let mut decided = decisions.iter().map(|d| d.action.as_str());
+        let blamed = decided.any(|action| action == "eject" || action == "rewarm");
+        assert_eq!(blamed, is_to_blame, "{limit}: {decisions:#?}");
+    }
+}
+
 /// A client on a slow line takes its own time, and no place of a replica.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_trickles_takes_nobodys_place() {

@@ -10,6 +10,9 @@ use http_body_util::Full;
 use super::Received;
 use crate::rotation::Permit;
 
+/// How a call of gRPC ended: in the head of an answer, or after its body.
+pub const GRPC_STATUS: &str = "grpc-status";
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Keeps a replica's permit until its last byte has been handed on, or its client has left.
@@ -45,6 +48,23 @@ impl Body {
     }
 }
 
+/// Whether a body breaks off here, or ends with a word of failure.
+fn fails(frame: Option<&Result<Frame<Bytes>, hyper::Error>>) -> bool {
+    match frame {
+        Some(Ok(frame)) => {
+            let status = frame.trailers_ref().and_then(|said| said.get(GRPC_STATUS));
+            status.is_some_and(|status| is_servers_fault(status.as_bytes()))
+        }
+        Some(Err(_)) => true,
+        None => false,
+    }
+}
+
+/// Unknown, internal, unavailable, data lost: what a server says of itself and not of the call.
+pub fn is_servers_fault(grpc_status: &[u8]) -> bool {
+    matches!(grpc_status, b"2" | b"13" | b"14" | b"15")
+}
+
 /// Nothing, as for an answer that a layer gives by itself.
 impl Default for Body {
     fn default() -> Self {
@@ -66,7 +86,7 @@ impl HttpBody for Body {
                 .map_err(|never| match never {}),
             Kind::Stream { body, permit } => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
-                if let Some(Err(_)) = &frame
+                if fails(frame.as_ref())
                     && let Some(permit) = permit
                 {
                     permit.failed();

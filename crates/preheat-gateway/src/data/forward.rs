@@ -14,13 +14,13 @@ use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use preheat_api::headers::{REFUSED, REPLICA, WARM};
+use preheat_api::headers::{LOST, REFUSED, REPLICA, WARM};
 use preheat_runtime::hops;
 use preheat_runtime::replay::{BodyFault, BodyLimits, Replay};
 use preheat_runtime::upstream::SendError;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::Body;
+use super::body::{Body, GRPC_STATUS, is_servers_fault};
 use super::route::Front;
 use super::{Received, Sent};
 use crate::refusal::Refusal;
@@ -39,7 +39,7 @@ const UNEXECUTED: usize = 4;
 pub struct Call {
     pub parts: request::Parts,
     pub body: Replay<Incoming>,
-    /// As declared.
+    /// As declared, or as many as have come.
     pub bytes: u64,
     pub is_grpc: bool,
     pub since: Instant,
@@ -81,6 +81,12 @@ pub async fn forward(
     let pure = service.terms.nature.pure || parts.method.is_safe();
     let (mut executed, mut unexecuted) = (0, 0);
     loop {
+        let terms = Terms {
+            deadline,
+            limit,
+            may_repeat: pure && executed == 0,
+            is_grpc,
+        };
         let granted = service.rotation.acquire(asking.clone()).await?;
         if let Some(held) = granted.held {
             front.metrics.held_for(&service.name, held);
@@ -88,7 +94,7 @@ pub async fn forward(
         let permit = granted.permit;
         let replica = permit.replica().clone();
         let request = outgoing(&parts, replay.reader(), is_grpc)?;
-        let tried = attempt(front, service, permit, request, &replay, (deadline, limit));
+        let tried = attempt(front, service, permit, request, &replay, terms);
         let (reason, was_executed) = match tried.await {
             Tried::Answered(mut response) => {
                 if front.tap.is_open()
@@ -117,9 +123,20 @@ pub async fn forward(
             return Err(Refusal::ReplicaLost);
         }
         front.metrics.retried(reason);
-        asking.except = Some(replica);
+        asking.except = was_executed.then_some(replica);
         asking.again = true;
     }
+}
+
+/// What holds for one try.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    deadline: Instant,
+    /// The whole time that it is of, for what is said when it has passed.
+    limit: Duration,
+    /// It may be executed once more.
+    may_repeat: bool,
+    is_grpc: bool,
 }
 
 async fn attempt(
@@ -128,10 +145,14 @@ async fn attempt(
     mut permit: Permit,
     request: Request<Sent>,
     replay: &Replay<Incoming>,
-    (deadline, limit): (Instant, Duration),
+    terms: Terms,
 ) -> Tried {
-    let is_grpc = is_grpc(request.headers());
     let upstream = Arc::clone(permit.upstream());
+    let Terms {
+        deadline, is_grpc, ..
+    } = terms;
+    // Less than the replica promised says nothing about it: the client is in a hurry, or has waited.
+    let is_fair = deadline - Instant::now() >= service.rotation.slo().threshold;
     let sending = async {
         match is_grpc {
             // Boxed, since it is large and most requests never get here.
@@ -140,22 +161,18 @@ async fn attempt(
         }
     };
     let response = match timeout_at(deadline, sending).await {
-        Err(_) => {
-            permit.failed();
-            return Tried::Refused(Refusal::Deadline { limit });
-        }
+        Err(_) => return too_late(permit, is_fair, replay, terms),
         Ok(Err(error)) => return broken(service, permit, &error, replay),
         Ok(Ok(response)) => response,
     };
-    // Turned away before anything was done: by a drain that we had not heard of yet.
-    let refused = service.terms.nature.pure || response.headers().contains_key(REFUSED);
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE && refused && replay.can_repeat() {
-        return Tried::Failed {
-            reason: "turned_away",
-            executed: false,
-        };
+    let status = outcome(&response, is_grpc);
+    if status == StatusCode::SERVICE_UNAVAILABLE
+        && replay.can_repeat()
+        && let Some(failed) = unavailable(service, &mut permit, response.headers(), terms)
+    {
+        return failed;
     }
-    judge(&mut permit, response.status());
+    judge(&mut permit, status);
     let unproven = response.headers().get(WARM).is_some_and(|w| w == "skipped");
     if unproven {
         front.metrics.cold(&service.name);
@@ -167,10 +184,7 @@ async fn attempt(
         return Tried::Answered(Response::from_parts(parts, Body::stream(body, permit)));
     }
     match timeout_at(deadline, read(body)).await {
-        Err(_) => {
-            permit.failed();
-            Tried::Refused(Refusal::Deadline { limit })
-        }
+        Err(_) => too_late(permit, is_fair, replay, terms),
         Ok(Err(error)) => broken(service, permit, &SendError::Broken(error), replay),
         Ok(Ok(bytes)) => Tried::Answered(Response::from_parts(parts, Body::full(bytes))),
     }
@@ -203,11 +217,68 @@ fn broken(
     }
 }
 
+/// The time is over before the answer has come.
+fn too_late(mut permit: Permit, is_fair: bool, replay: &Replay<Incoming>, terms: Terms) -> Tried {
+    let limit = terms.limit;
+    // A stream may stay open for as long as its client likes.
+    if !terms.is_grpc && !replay.has_arrived() {
+        return Tried::Refused(Refusal::Body(BodyFault::TooSlow { after: limit }));
+    }
+    if is_fair {
+        permit.failed();
+    } else {
+        permit.void();
+    }
+    Tried::Refused(Refusal::Deadline { limit })
+}
+
+/// A replica that is not available for this request, where somebody else may be.
+fn unavailable(
+    service: &Service,
+    permit: &mut Permit,
+    said: &HeaderMap,
+    terms: Terms,
+) -> Option<Tried> {
+    let rotation = &service.rotation;
+    // Turned away before anything was done: by a drain that we had not heard of yet.
+    if said.contains_key(REFUSED) {
+        rotation.unreachable(permit.replica());
+        return Some(Tried::Failed {
+            reason: "turned_away",
+            executed: false,
+        });
+    }
+    let lost = said.contains_key(LOST);
+    if !terms.may_repeat || (!lost && rotation.len() < 2) {
+        return None;
+    }
+    permit.failed();
+    if lost {
+        rotation.unreachable(permit.replica());
+    }
+    Some(Tried::Failed {
+        reason: if lost { "lost" } else { "unavailable" },
+        executed: true,
+    })
+}
+
+/// How an answer reads over HTTP: a refused call of gRPC says it in its head.
+fn outcome<B>(response: &Response<B>, is_grpc: bool) -> StatusCode {
+    let said = response.headers().get(GRPC_STATUS).filter(|_| is_grpc);
+    match said.map(HeaderValue::as_bytes) {
+        None | Some(b"0") => response.status(),
+        Some(b"14") => StatusCode::SERVICE_UNAVAILABLE,
+        Some(b"4") => StatusCode::GATEWAY_TIMEOUT,
+        Some(code) if is_servers_fault(code) => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
 /// What an answer says about its replica.
 fn judge(permit: &mut Permit, status: StatusCode) {
     if status.is_success() {
         permit.answered();
-    } else if status == StatusCode::INTERNAL_SERVER_ERROR || status == StatusCode::GATEWAY_TIMEOUT {
+    } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         permit.failed();
     }
 }

@@ -44,6 +44,11 @@ impl Permit {
         self.ended = Ended::Answered(self.began.elapsed());
     }
 
+    /// What came of it says nothing about the replica.
+    pub fn void(&mut self) {
+        self.ended = Ended::Void;
+    }
+
     /// The replica failed it.
     pub fn failed(&mut self) {
         self.ended = Ended::Failed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -17,6 +17,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use preheat_api::ReadinessReport;
 use preheat_api::config::HealthIs;
+use preheat_api::headers::REFUSED;
 use preheat_api::replica::{LoadReport, LoadRequest, Objectives, Passport};
 use preheat_api::report::{EngineReport, MemoryReport, ModelReport, ProofReport};
 use preheat_api::service::{Decision, ServiceReport};
@@ -45,6 +46,8 @@ use crate::provision::{Event, Process, What};
 use crate::rotation::Rotation;
 use crate::service::{Order, Service, Terms};
 
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 type BoxBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// How replicas answer.
@@ -56,6 +59,14 @@ pub enum Manner {
     Streams(usize, Duration),
     /// The first request of all meets a connection that breaks; the others are echoed.
     BreaksFirst,
+    /// The first request of all is turned away by a replica that had begun to leave.
+    TurnsAwayFirst,
+    /// With nothing but this.
+    Says(StatusCode),
+    /// As a call of gRPC that ends with this status.
+    EndsWith(&'static str),
+}
+
 }
 
 /// The play and what was seen of it.
@@ -406,7 +417,20 @@ impl Actor {
                 full(body)
             }
             Manner::BreaksFirst if asked == 0 => broken(),
-            Manner::BreaksFirst => full(body),
+            Manner::TurnsAwayFirst if asked == 0 => {
+                let mut response = says(StatusCode::SERVICE_UNAVAILABLE);
+                let why = HeaderValue::from_static("draining");
+                response.headers_mut().insert(REFUSED, why);
+                response
+            }
+            Manner::BreaksFirst | Manner::TurnsAwayFirst => full(body),
+            Manner::Says(status) => says(status),
+            Manner::EndsWith(status) => {
+                let status = HeaderValue::from_static(status);
+                let trailers = HeaderMap::from_iter([(GRPC_STATUS, status)]);
+                let frames = [Ok(Frame::data(body)), Ok(Frame::trailers(trailers))];
+                Response::new(BoxBody::new(StreamBody::new(stream::iter(frames))))
+            }
             Manner::Streams(pieces, pause) => {
                 let pieces = stream::unfold((0, working), move |(piece, working)| async move {
                     (piece < pieces).then_some(())?;
@@ -437,6 +461,12 @@ fn full(body: Bytes) -> Response<BoxBody> {
     Response::new(BoxBody::new(body))
 }
 
+fn says(status: StatusCode) -> Response<BoxBody> {
+    let mut response = full(Bytes::from_static(b"sorry"));
+    *response.status_mut() = status;
+    response
+}
+
 /// A head that promises more than comes.
 fn broken() -> Response<BoxBody> {
     let frames = [
@@ -444,7 +474,7 @@ fn broken() -> Response<BoxBody> {
         Err(io::Error::from(io::ErrorKind::ConnectionReset)),
     ];
     let mut response = Response::new(BoxBody::new(StreamBody::new(stream::iter(frames))));
-    let length = http::HeaderValue::from_static("8");
+    let length = HeaderValue::from_static("8");
     response.headers_mut().insert("content-length", length);
     response
 }

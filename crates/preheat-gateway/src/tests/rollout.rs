@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use preheat_api::service::{RolloutReport, RolloutRequest};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -21,6 +21,10 @@ struct Users {
 
 impl Users {
     fn of(gateway: &Gateway, count: usize) -> Self {
+        Users::asking(gateway, count, "application/json")
+    }
+
+    fn asking(gateway: &Gateway, count: usize, kind: &'static str) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let mut asking = JoinSet::new();
         for _ in 0..count {
@@ -29,7 +33,10 @@ impl Users {
                 let mut answers = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let since = Instant::now();
-                    let answer = gateway.ask(post("/embed")).await.unwrap();
+                    let mut request = post("/embed");
+                    let kind = HeaderValue::from_static(kind);
+                    request.headers_mut().insert("content-type", kind);
+                    let answer = gateway.ask(request).await.unwrap();
                     answers.push((answer.status(), since.elapsed()));
                     sleep(100 * MILLI).await;
                 }
@@ -189,6 +196,36 @@ async fn a_green_that_is_slow_for_users_gives_way_by_itself() {
     assert_eq!(play.green_asked(), met, "and nobody meets it any more");
     for (status, _) in users.leave().await {
         assert_eq!(status, 200);
+    }
+}
+
+/// Whatever the way in which it says that it cannot.
+#[tokio::test(start_paused = true)]
+async fn a_green_that_fails_users_gives_way_by_itself() {
+    for (manner, kind) in [
+        (Manner::Says(StatusCode::BAD_GATEWAY), "application/json"),
+        (
+            Manner::Says(StatusCode::SERVICE_UNAVAILABLE),
+            "application/json",
+        ),
+        (Manner::EndsWith("13"), "application/grpc"),
+    ] {
+        let play = play(Green {
+            manner,
+            ..Play::default().green
+        });
+        let gateway = begun(&play).await;
+        let users = Users::asking(&gateway, 2, kind);
+        sleep(5 * SECOND).await;
+        gateway.order(to_new()).await.unwrap();
+        let over = |r: &RolloutReport| r.stage == "rolled_back" || r.stage == "promoted";
+        gateway
+            .until(|report| report.rollout.as_ref().is_some_and(over))
+            .await;
+        let ended = rollout(&gateway);
+        assert_eq!(ended.stage, "rolled_back", "{manner:?}: {ended:#?}");
+        assert!(ended.detail.contains("green fails requests"), "{ended:#?}");
+        users.leave().await;
     }
 }
 

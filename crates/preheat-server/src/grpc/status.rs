@@ -38,6 +38,10 @@ pub fn of(error: &ServeError) -> Status {
             .metadata_mut()
             .insert(headers::RETRY_AFTER_MS, MetadataValue::from(millis));
     }
+    if error.turns_away() {
+        let code = MetadataValue::from_static(error.code());
+        status.metadata_mut().insert(headers::REFUSED, code);
+    }
     status
 }
 

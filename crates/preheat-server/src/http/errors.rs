@@ -68,6 +68,10 @@ pub fn render(fault: &Fault, path: &str, model: &str, request_id: &str) -> Respo
         let code = HeaderValue::from_static(fault.error.code());
         response.headers_mut().insert(headers::REFUSED, code);
     }
+    if matches!(fault.error, ServeError::ServerLost) {
+        let yes = HeaderValue::from_static("1");
+        response.headers_mut().insert(headers::LOST, yes);
+    }
     if matches!(fault.error, ServeError::NoKey) {
         let bearer = HeaderValue::from_static("Bearer");
         response
