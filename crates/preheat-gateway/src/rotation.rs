@@ -80,6 +80,7 @@ impl Rotation {
             dice: fastrand::Rng::new(),
             facts: VecDeque::new(),
             service: ServiceTime::default(),
+            latency: ServiceTime::default(),
             traffic: Traffic::default(),
             starved: None,
         };
@@ -253,6 +254,7 @@ impl Rotation {
             facts: state.facts.drain(..).collect(),
             starved: state.starved.take(),
             service: state.service.mean(),
+            latency: state.latency.mean(),
         }
     }
 
@@ -301,7 +303,8 @@ impl Rotation {
         }
     }
 
-    fn end(self: &Arc<Self>, id: &ReplicaId, ended: Ended) {
+    /// `held`: for how long its place was taken, which a stream does long after its head.
+    fn end(self: &Arc<Self>, id: &ReplicaId, ended: Ended, held: Duration) {
         let now = self.clock.now();
         let mut state = self.lock();
         let crowd = Crowd::of(&state.serving, now);
@@ -313,7 +316,8 @@ impl Rotation {
             Ended::Answered(took) => {
                 serving.answered += 1;
                 serving.last_run = now;
-                state.service.learn(took);
+                state.service.learn(held);
+                state.latency.learn(took);
                 state.traffic.answered(took, now);
             }
             Ended::Failed => state.traffic.failed(now),

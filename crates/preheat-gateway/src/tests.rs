@@ -150,6 +150,37 @@ async fn an_answer_passes_piece_by_piece_and_keeps_its_permit_until_its_end() {
         .await;
 }
 
+/// Its head comes at once, and its place is taken until its end: that is what replicas are needed for.
+#[tokio::test(start_paused = true)]
+async fn streams_count_for_as_long_as_they_last() {
+    let play = Play {
+        manner: Manner::Streams(20, SECOND),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| {
+        settings.concurrency = 2;
+        settings.scale.max = 6;
+    });
+    gateway.until(|report| report.status == "ready").await;
+    let mut asking = JoinSet::new();
+    // Four at once on average.
+    for _ in 0..60 {
+        let gateway = gateway.clone();
+        asking.spawn(async move {
+            let response = gateway.ask(post("/embed")).await.unwrap();
+            let status = response.status();
+            response.into_body().collect().await.unwrap();
+            status
+        });
+        sleep(5 * SECOND).await;
+    }
+    let wanted = gateway.report().wanted;
+    assert!((2..=4).contains(&wanted), "{:#?}", gateway.report());
+    let answers = asking.join_all().await;
+    let late = &answers[answers.len() / 2..];
+    assert!(late.iter().all(|status| *status == 200), "{answers:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_cancels_its_work() {
     let play = Play {

@@ -185,7 +185,7 @@ impl Fleet {
             rate: each * serving as f64,
             coming: coming.into_iter().map(|when| (when, each)).collect(),
             arrivals,
-            steady: wanted.capacity.service,
+            steady: self.under_load(wanted.observed.latency),
             objective: self.settings.slo.threshold,
         });
     }
@@ -200,14 +200,17 @@ impl Fleet {
     }
 
     pub(super) fn capacity(&self, observed: &Observed) -> Capacity {
-        let proven = self.ours().find_map(Replica::steady);
-        // Under load a request takes longer than alone; by that much fewer are carried.
-        let service = proven.max(observed.service).unwrap_or(UNKNOWN_SERVICE);
         Capacity {
             concurrency: self.settings.concurrency,
-            service,
+            service: self.under_load(observed.service),
             measured: self.ours().find_map(Replica::capacity),
         }
+    }
+
+    /// Under load a request takes longer than alone; by that much fewer are carried.
+    fn under_load(&self, seen: Option<Duration>) -> Duration {
+        let proven = self.ours().find_map(Replica::steady);
+        proven.max(seen).unwrap_or(UNKNOWN_SERVICE)
     }
 
     /// What one more replica needs and what is free for it, where both are known.

@@ -58,7 +58,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(rotation) = self.rotation.take() {
-            rotation.end(&self.id, self.ended);
+            rotation.end(&self.id, self.ended, self.began.elapsed());
         }
     }
 }

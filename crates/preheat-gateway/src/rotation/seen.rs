@@ -40,8 +40,10 @@ pub struct Observed {
     pub in_flight: usize,
     pub facts: Vec<Fact>,
     pub starved: Option<Moment>,
-    /// What an answer takes of late, under the load of late.
+    /// For how long a request takes a place of late, under the load of late.
     pub service: Option<Duration>,
+    /// How long its answer takes to begin.
+    pub latency: Option<Duration>,
 }
 
 /// One replica in rotation, for those who look.

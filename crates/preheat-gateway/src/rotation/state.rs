@@ -35,6 +35,7 @@ pub(super) struct State {
     pub(super) dice: fastrand::Rng,
     pub(super) facts: VecDeque<Fact>,
     pub(super) service: ServiceTime,
+    pub(super) latency: ServiceTime,
     pub(super) traffic: Traffic,
     /// When a request first found every permit taken, until the loop has heard of it.
     pub(super) starved: Option<Moment>,
@@ -125,7 +126,7 @@ impl State {
     }
 }
 
-/// Seconds that an answer takes: a mean that forgets, and that one outlier cannot move far.
+/// Seconds that something takes: a mean that forgets, and that one outlier cannot move far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ServiceTime(Option<f64>);
 
