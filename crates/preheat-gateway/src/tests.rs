@@ -1,7 +1,7 @@
 //! The whole gateway in simulated time: real loops, real HTTP over pipes in memory, and replicas that
 //! say of themselves what the test wants. No process, no socket, no waiting.
 
-mod play;
+pub mod play;
 mod retry_after;
 mod rollout;
 
@@ -18,7 +18,7 @@ use preheat_core::pool::PoolSize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use play::{Gateway, Manner, Play};
+use play::{Gateway, Later, Manner, Play};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -300,6 +300,48 @@ async fn a_body_that_trickles_takes_nobodys_place() {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "xxxxx");
     }
+}
+
+/// A process that hangs takes connections and answers nothing.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_says_nothing_any_more_is_replaced() {
+    let play = Play {
+        later: Some((10 * SECOND, Later::Hangs)),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.max = 1);
+    gateway.until(|report| report.status == "ready").await;
+    gateway.until(|report| report.status == "not_ready").await;
+    assert_eq!(play.started(), 1, "it may come back to itself");
+    let response = gateway.ask(post("/embed")).await.unwrap();
+    assert_eq!(response.status(), 200, "held until there is another one");
+    assert_eq!(play.started(), 2);
+    let decisions = gateway.decisions();
+    let lost = decisions.iter().find(|d| d.action == "silent").unwrap();
+    assert_eq!(lost.replica.as_deref(), Some("r1"));
+}
+
+/// It had served: the next one is waited for, as for one whose process dies.
+#[tokio::test(start_paused = true)]
+async fn users_of_a_replica_that_cannot_go_on_are_held_for_the_next() {
+    let play = Play {
+        later: Some((30 * SECOND, Later::Fails)),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.max = 1);
+    gateway.until(|report| report.status == "ready").await;
+    let began = Instant::now();
+    while began.elapsed() < 40 * SECOND {
+        let since = Instant::now();
+        let response = gateway.ask(post("/embed")).await.unwrap();
+        assert_eq!(response.status(), 200, "after {:?}", began.elapsed());
+        assert!(since.elapsed() < 2 * SECOND, "{:?}", since.elapsed());
+        sleep(20 * MILLI).await;
+    }
+    assert_eq!(play.started(), 2);
+    let decisions = gateway.decisions();
+    assert!(decisions.iter().any(|d| d.action == "lost"));
+    assert!(decisions.iter().all(|d| d.action != "failed"));
 }
 
 /// Who wants to see first what the load would ask for.

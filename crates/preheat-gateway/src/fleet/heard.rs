@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use preheat_api::report::ErrorReport;
-use preheat_core::fleet::{Role, StartBackoff};
+use preheat_core::fleet::Role;
 use preheat_core::{Because, Moment, PhaseGroup, ReplicaId};
 
 use super::Fleet;
-use super::replica::Replica;
+use super::replica::{Replica, Start};
 use crate::provision::{Event, What};
 use crate::refusal::Refusal;
 use crate::rotation::Fact;
+
+/// A replica that was ready and says nothing for so long hangs.
+const HUNG: Duration = Duration::from_secs(20);
+
+/// And one that starts.
+const HUNG_AT_START: Duration = Duration::from_secs(60);
 
 impl Fleet {
     pub(super) fn on_event(&mut self, event: Event) {
@@ -36,8 +42,32 @@ impl Fleet {
                 self.decisions
                     .relay(&self.service.name, &event.id, &decision, now);
             }
+            What::Silent(time) => self.on_silence(&event.id, time, now),
             What::Exited { status, last } => self.on_exit(&event.id, &status, &last, now),
         }
+    }
+
+    /// Its process lives, takes connections and does not answer. It gets nothing new, and is ended if
+    /// that goes on; those who wait for it are then answered by others.
+    fn on_silence(&mut self, id: &ReplicaId, time: Duration, now: Moment) {
+        let Some(replica) = self.replicas.iter_mut().find(|r| r.id == *id) else {
+            return;
+        };
+        let limit = match replica.ready_since() {
+            Some(_) => HUNG,
+            // It may have been left no CPU by those who serve.
+            None => HUNG_AT_START,
+        };
+        if replica.hush() {
+            let because = Because::new("it takes connections and does not answer")
+                .time("for", time)
+                .time("ended after", limit);
+            self.note("silent", Some(id), &because, now);
+        } else if time >= limit && !replica.is_stopping() {
+            // Asked twice at least: one long silence may have been this gateway's own.
+            replica.process.kill();
+        }
+        self.withdraw_unfit(id, now);
     }
 
     /// A replica in rotation that is not ready any more gets no further request.
@@ -52,9 +82,25 @@ impl Fleet {
         }
         if group == PhaseGroup::Failed && replica.condemn() {
             let (error, revision) = (replica.failure(), replica.revision.clone());
-            if !self.rollout_lost(&revision, &error.cause, now) {
-                self.start_failed(id.clone(), error, now);
+            let start = replica.start(now);
+            if start != Start::Failed {
+                let because = Because::new("it no longer serves")
+                    .text("stage", error.stage.clone())
+                    .text("cause", error.cause.clone());
+                self.note("lost", Some(id), &because, now);
             }
+            if !self.rollout_lost(&revision, &error.cause, now) {
+                self.gone(id, start, error, now);
+            }
+        }
+    }
+
+    /// One that serves no more: those who wait are told so only where the next would fare alike.
+    fn gone(&mut self, id: &ReplicaId, start: Start, error: ErrorReport, now: Moment) {
+        match start {
+            Start::Settled => {}
+            Start::Brief => self.backoff.failed(now),
+            Start::Failed => self.start_failed(id.clone(), error, now),
         }
     }
 
@@ -84,20 +130,14 @@ impl Fleet {
         if self.rollout_lost(&replica.revision, &cause, now) {
             return;
         }
-        match replica.ready_since() {
-            Some(ready) if replica.served || now.since(ready) >= StartBackoff::SETTLED => {}
-            Some(_) => self.backoff.failed(now),
-            None => {
-                let error = ErrorReport {
-                    stage: replica.phase().to_owned(),
-                    cause: format!("the replica ended ({status}) before it was ready"),
-                    remedy: "look at its last lines in the gateway's log".into(),
-                    exit_code: 1,
-                    retry: true,
-                };
-                self.start_failed(id.clone(), error, now);
-            }
-        }
+        let error = ErrorReport {
+            stage: replica.phase().to_owned(),
+            cause: format!("the replica ended ({status}) before it was ready"),
+            remedy: "look at its last lines in the gateway's log".into(),
+            exit_code: 1,
+            retry: true,
+        };
+        self.gone(id, replica.start(now), error, now);
     }
 
     /// Those who wait for this start alone are told at once that it failed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use preheat_api::replica::Passport;
 use preheat_api::report::{ErrorReport, ModelReport};
 use preheat_core::balance::{Credentials, Entry};
-use preheat_core::fleet::Role;
+use preheat_core::fleet::{Role, StartBackoff};
 use preheat_core::pool::StartTimes;
 use preheat_core::{Moment, PhaseGroup, ReplicaId, Revision};
 
@@ -44,6 +44,8 @@ pub struct Replica {
     /// It is being re-warmed since this event of its own.
     rewarming: Option<u64>,
     suspect_until: Option<Moment>,
+    /// It does not answer, as of its last word.
+    silent: bool,
     condemned: bool,
     /// Its first users were answered in time.
     pub served: bool,
@@ -56,6 +58,16 @@ enum Fitness {
     Proven,
     /// It serves without a proof, and that is not allowed.
     Unproven,
+}
+
+/// What became of its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It was never ready.
+    Failed,
+    /// It was, and neither its first users were served nor did it live for long.
+    Brief,
+    Settled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +98,7 @@ impl Replica {
             way_out: WayOut::No,
             rewarming: None,
             suspect_until: None,
+            silent: false,
             condemned: false,
             served: false,
         }
@@ -97,6 +110,7 @@ impl Replica {
             self.since = now;
         }
         self.suspect_until = None;
+        self.silent = false;
         let over = self
             .rewarming
             .is_some_and(|since| passport.sequence > since);
@@ -125,7 +139,7 @@ impl Replica {
         if self.way_out != WayOut::No {
             return PhaseGroup::Draining;
         }
-        let waits = self.is_suspect(now);
+        let waits = self.silent || self.is_suspect(now);
         match self.phase() {
             "ready" if self.fitness == Fitness::Unproven => PhaseGroup::Failed,
             "ready" if waits || self.rewarming.is_some() => PhaseGroup::Warming,
@@ -198,6 +212,14 @@ impl Replica {
 
     pub fn ready_since(&self) -> Option<Moment> {
         self.ready_since
+    }
+
+    pub fn start(&self, now: Moment) -> Start {
+        match self.ready_since {
+            None => Start::Failed,
+            Some(at) if self.served || now.since(at) >= StartBackoff::SETTLED => Start::Settled,
+            Some(_) => Start::Brief,
+        }
     }
 
     /// How long it still needs: as starts of its kind have needed, or as it says where there was none.
@@ -281,6 +303,11 @@ impl Replica {
     pub fn suspect(&mut self, now: Moment) {
         self.role = Role::Spare;
         self.suspect_until = Some(now + SUSPECT);
+    }
+
+    /// It was asked and does not answer. False when that was known.
+    pub fn hush(&mut self) -> bool {
+        !std::mem::replace(&mut self.silent, true)
     }
 
     /// It gets nothing new and finishes what it has.

@@ -1,5 +1,7 @@
 //! Asking a replica's admin listener.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -10,9 +12,13 @@ use preheat_api::replica::{LoadReport, LoadRequest, Passport};
 use preheat_runtime::Tasks;
 use preheat_runtime::upstream::{Place, dial};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 /// A passport holds some hundred cases at most.
 const LONGEST: usize = 4 << 20;
+
+/// For a short answer. The listener has a thread of its own, which nothing else can keep busy.
+const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -22,6 +28,8 @@ pub enum AdminError {
     Broken(#[from] hyper::Error),
     #[error("it answered {0}")]
     Status(http::StatusCode),
+    #[error("it did not answer within {} s", ANSWER.as_secs())]
+    Silent,
     /// Whoever listens there is not who was started.
     #[error("process {pid} answers in its place")]
     Stranger { pid: u32 },
@@ -38,12 +46,25 @@ pub async fn events(
     let mut request = request(Method::GET, "/v1/events", Bytes::new());
     let headers = request.headers_mut();
     headers.insert("last-event-id", sequence.into());
-    send(place, request, tasks).await
+    soon(send(place, request, tasks)).await
 }
 
 pub async fn passport(place: &Place, tasks: &Tasks) -> Result<Passport, AdminError> {
     let asked = request(Method::GET, "/v1/replica", Bytes::new());
-    read(send(place, asked, tasks).await?).await
+    soon(async { read(send(place, asked, tasks).await?).await }).await
+}
+
+/// Whether it lives.
+pub async fn alive(place: &Place, tasks: &Tasks) -> Result<(), AdminError> {
+    let asked = request(Method::GET, "/livez", Bytes::new());
+    soon(send(place, asked, tasks)).await.map(drop)
+}
+
+/// A process that hangs takes connections, since the kernel does, and never answers.
+async fn soon<T>(answer: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
+    timeout(ANSWER, answer)
+        .await
+        .unwrap_or(Err(AdminError::Silent))
 }
 
 /// Has a replica send planned requests to itself.

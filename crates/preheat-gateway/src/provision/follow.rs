@@ -8,7 +8,7 @@ use preheat_core::ReplicaId;
 use preheat_runtime::Tasks;
 use preheat_runtime::upstream::Place;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::admin::{self, AdminError};
 use preheat_api::replica::DecisionEvent;
@@ -18,6 +18,9 @@ use super::{Event, What};
 /// Between two tries to reach a replica: doubled each time. The first is short, since a replica
 /// binds its sockets within milliseconds.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
+
+/// After so long without a word it is asked whether it lives.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// Longest line of a stream that is kept while it is incomplete.
 const LONGEST_LINE: usize = 256 * 1024;
@@ -33,14 +36,19 @@ pub async fn follow(
     let whose = Whose { id, pid, place };
     let token = tasks.token().clone();
     let following = async {
-        let mut pause = PAUSE.0;
+        let (mut pause, mut heard) = (PAUSE.0, None);
         loop {
-            let mut heard = false;
+            let before = heard;
             let ended = session(&whose, &events, &tasks, &mut heard).await;
             if let Err(error) = ended {
                 tracing::trace!(event = "replica_unheard", replica = %whose.id, %error, "not heard of it");
+                if let (AdminError::Silent, Some(heard)) = (error, heard) {
+                    let what = What::Silent(heard.elapsed());
+                    let id = whose.id.clone();
+                    let _ = events.send(Event { id, what }).await;
+                }
             }
-            if heard {
+            if heard > before {
                 pause = PAUSE.0;
             }
             sleep(pause).await;
@@ -60,19 +68,28 @@ struct Whose {
     place: Place,
 }
 
-/// From one connection to its end.
+/// From one connection to its end. `heard`: when it last said something.
 async fn session(
     whose: &Whose,
     events: &mpsc::Sender<Event>,
     tasks: &Tasks,
-    heard: &mut bool,
+    heard: &mut Option<Instant>,
 ) -> Result<(), AdminError> {
     let sequence = tell(whose, events, tasks).await?;
-    *heard = true;
+    *heard = Some(Instant::now());
     let stream = admin::events(&whose.place, sequence, tasks).await?;
     let mut stream = stream.into_body();
     let mut lines = Lines::default();
-    while let Some(messages) = next(&mut stream, &mut lines).await? {
+    loop {
+        let Ok(said) = timeout(QUIET, next(&mut stream, &mut lines)).await else {
+            admin::alive(&whose.place, tasks).await?;
+            *heard = Some(Instant::now());
+            continue;
+        };
+        let Some(messages) = said? else {
+            return Ok(());
+        };
+        *heard = Some(Instant::now());
         // What a phase means stands in the passport; several at once are one question.
         if messages
             .iter()
@@ -86,7 +103,6 @@ async fn session(
             let _ = events.send(Event { id, what }).await;
         }
     }
-    Ok(())
 }
 
 async fn tell(
@@ -180,7 +196,18 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Full;
+    use preheat_runtime::{Draining, EdgeConfig, Shell, edge};
+
     use super::*;
+    use crate::tests::play::passport;
 
     #[test]
     fn messages_are_found_however_the_stream_is_cut() {
@@ -205,5 +232,38 @@ mod tests {
             lines.messages(&[b'x'; 1024]);
         }
         assert!(lines.begun.len() <= LONGEST_LINE + 1024);
+    }
+
+    /// Who answers once, and then takes connections and says nothing.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_told_of() {
+        let (listener, dialer) = edge::memory();
+        let (tasks, asked) = (Tasks::new(), Arc::new(AtomicUsize::new(0)));
+        let answer = tower::service_fn(move |_: Request<Incoming>| {
+            let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if !first {
+                    pending::<()>().await;
+                }
+                let passport = passport(&ReplicaId::new("r1"), "ready", 1, 8);
+                let passport = serde_json::to_vec(&passport).unwrap();
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(passport)))
+            }
+        });
+        let shell = Shell::new(tasks.clone(), Draining::never());
+        let serving = edge::serve(listener, answer, EdgeConfig::default(), shell);
+        tasks.spawn("hangs", async { serving.await.unwrap() });
+        let (events, mut told) = mpsc::channel(8);
+        let place = Place::Memory(dialer);
+        let following = follow(ReplicaId::new("r1"), 0, place, events, tasks.clone());
+        tasks.spawn("follow", following);
+        assert!(matches!(told.recv().await.unwrap().what, What::Passport(_)));
+        for least in [5, 10, 15] {
+            let What::Silent(time) = told.recv().await.unwrap().what else {
+                panic!("it was heard");
+            };
+            let least = Duration::from_secs(least);
+            assert!(time >= least && time < least * 2, "{time:?}");
+        }
     }
 }

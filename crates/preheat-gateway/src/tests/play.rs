@@ -46,6 +46,13 @@ use crate::provision::{Event, Process, What};
 use crate::rotation::Rotation;
 use crate::service::{Order, Service, Terms};
 
+/// How long a replica that hangs has said nothing, each time that it is asked in vain.
+const SILENCES: [Duration; 3] = [
+    Duration::from_secs(8),
+    Duration::from_secs(14),
+    Duration::from_secs(20),
+];
+
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 type BoxBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -67,6 +74,13 @@ pub enum Manner {
     EndsWith(&'static str),
 }
 
+/// What may befall a replica that has served.
+#[derive(Debug, Clone, Copy)]
+pub enum Later {
+    /// Its process lives and says nothing any more.
+    Hangs,
+    /// It says itself that it cannot go on: its server has died, for one.
+    Fails,
 }
 
 /// The play and what was seen of it.
@@ -76,6 +90,8 @@ pub struct Play {
     /// The share by which one start differs from another, at most, and what that is drawn from.
     pub spread: (f64, u64),
     pub manner: Manner,
+    /// What befalls the first replica of all, so long after it was ready.
+    pub later: Option<(Duration, Later)>,
     /// Those of the revision that is rolled out.
     pub green: Green,
     pub seen: Arc<Seen>,
@@ -114,6 +130,7 @@ impl Default for Play {
             cold_start: Duration::from_secs(1),
             spread: (0.0, 0),
             manner: Manner::Takes(Duration::from_millis(10)),
+            later: None,
             green: Green {
                 manner: Manner::Takes(Duration::from_millis(10)),
                 under_load: Duration::from_millis(10),
@@ -309,7 +326,9 @@ impl Provision for Stage {
             false => ("ready", 8),
         };
         let seen = &self.play.seen;
-        let cold = self.play.cold_start_of(seen.started.fetch_add(1, SeqCst));
+        let number = seen.started.fetch_add(1, SeqCst);
+        let cold = self.play.cold_start_of(number);
+        let later = self.play.later.filter(|_| number == 0);
         let alive = seen.alive.fetch_add(1, SeqCst) + 1;
         seen.most_alive.fetch_max(alive, SeqCst);
         let (listener, dialer) = edge::memory();
@@ -339,6 +358,19 @@ impl Provision for Stage {
                 () = async {
                     sleep(cold).await;
                     tell(phase, 2).await;
+                    if let Some((after, _)) = later {
+                        sleep(after).await;
+                    }
+                    if let Some((_, Later::Fails)) = later {
+                        tell("failed", 3).await;
+                    }
+                    if let Some((_, Later::Hangs)) = later {
+                        for time in SILENCES {
+                            let what = What::Silent(time);
+                            drop(events.send(Event { id: id.clone(), what }).await);
+                            sleep(Duration::from_secs(5)).await;
+                        }
+                    }
                     std::future::pending::<()>().await;
                 } => {}
                 () = told => {}
@@ -479,7 +511,7 @@ fn broken() -> Response<BoxBody> {
     response
 }
 
-fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passport {
+pub fn passport(id: &ReplicaId, phase: &str, sequence: u64, width: usize) -> Passport {
     let ready = phase == "ready";
     let model = ModelReport {
         name: "model".into(),

@@ -107,6 +107,23 @@ async fn the_last_replica_killed_under_load_is_waited_for() {
     nobody_was_cold(&gateway).await;
 }
 
+/// It is not dead: it takes connections, and nobody answers on them.
+#[tokio::test]
+async fn a_replica_that_hangs_gets_nothing_new_until_it_is_heard_again() {
+    let gateway = start("min = 2\nmax = 2\nconcurrency = 2").ready().await;
+    let service = until(&gateway, "two", |s| serving(s) == 2).await;
+    let victim = processes(&service)[0];
+    let mut load = Load::on(&gateway);
+    load.more(20).await;
+    signal(victim, Signal::STOP);
+    until(&gateway, "withdrawn", |s| serving(s) == 1).await;
+    load.more(20).await;
+    signal(victim, Signal::CONT);
+    let service = until(&gateway, "two again", |s| serving(s) == 2).await;
+    assert!(processes(&service).contains(&victim), "{service:#}");
+    load.end().await;
+}
+
 /// Slow for its first users, it is warmed and proven again, and serves again.
 #[tokio::test]
 async fn a_newcomer_that_misses_the_objective_comes_back_from_warming() {
