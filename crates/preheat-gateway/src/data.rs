@@ -6,6 +6,7 @@
 mod arrive;
 mod body;
 mod forward;
+mod health;
 mod model;
 mod own;
 mod place;

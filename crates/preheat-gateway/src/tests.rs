@@ -344,6 +344,72 @@ async fn users_of_a_replica_that_cannot_go_on_are_held_for_the_next() {
     assert!(decisions.iter().all(|d| d.action != "failed"));
 }
 
+/// `HealthCheckRequest` for a service, and the status in each answer; none where it is refused.
+async fn health(gateway: &Gateway, call: &str, service: &str, answers: usize) -> Vec<u8> {
+    let (name, length) = (service.as_bytes(), service.len() as u8);
+    let field = if name.is_empty() {
+        vec![]
+    } else {
+        vec![0x0a, length]
+    };
+    let message = [&field, name].concat();
+    let body = [&[0, 0, 0, 0, message.len() as u8][..], &message].concat();
+    let request = Request::post(format!("/grpc.health.v1.Health/{call}"))
+        .header("host", "gateway")
+        .header("content-type", "application/grpc");
+    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let mut response = gateway.ask(request).await.unwrap();
+    let mut said = Vec::new();
+    while said.len() < answers
+        && let Some(frame) = response.body_mut().frame().await
+    {
+        let message = frame.unwrap().into_data().unwrap();
+        assert_eq!(message[..6], [0, 0, 0, 0, 2, 8]);
+        said.push(message[6]);
+    }
+    said
+}
+
+/// Orchestrators ask by gRPC too, long before anything is warm.
+#[tokio::test(start_paused = true)]
+async fn its_health_over_grpc_waits_for_nobody_and_wakes_nobody() {
+    const SERVING: u8 = 1;
+    const NOT_SERVING: u8 = 2;
+    const UNKNOWN: u8 = 3;
+    let play = Play {
+        cold_start: 71 * SECOND,
+        ..Play::default()
+    };
+    let gateway = play.gateway(|_, _| ());
+    gateway.until(|report| report.replicas.len() == 1).await;
+    let since = Instant::now();
+    for (service, status) in [
+        ("liveness", Some(SERVING)),
+        ("", Some(NOT_SERVING)),
+        ("readiness", Some(NOT_SERVING)),
+        ("model", Some(NOT_SERVING)),
+        ("stranger", None),
+    ] {
+        let said = health(&gateway, "Check", service, 1).await;
+        assert_eq!(said.first().copied(), status, "{service}");
+    }
+    assert_eq!(health(&gateway, "Watch", "stranger", 1).await, [UNKNOWN]);
+    assert!(since.elapsed() < SECOND);
+    let watched = health(&gateway, "Watch", "model", 2).await;
+    assert_eq!(watched, [NOT_SERVING, SERVING]);
+    assert_eq!(health(&gateway, "Check", "", 1).await, [SERVING]);
+
+    let asleep = Play::default();
+    let gateway = asleep.gateway(|settings, _| {
+        settings.scale.min = 0;
+        settings.scale.to_zero_after = Some(SECOND);
+    });
+    gateway.until(|report| report.status == "idle").await;
+    assert_eq!(health(&gateway, "Check", "", 1).await, [SERVING]);
+    sleep(5 * SECOND).await;
+    assert_eq!(asleep.started(), 0);
+}
+
 /// Who wants to see first what the load would ask for.
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_only_advises_changes_nothing() {

@@ -1,11 +1,13 @@
 //! The body of an answer that leaves the gateway: its own, or a replica's passed on.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
 
 use super::Received;
 use crate::rotation::Permit;
@@ -22,6 +24,8 @@ pub struct Body(Kind);
 #[derive(Debug)]
 enum Kind {
     Full(Full<Bytes>),
+    /// The gateway's own, in pieces or with trailers.
+    Own(UnsyncBoxBody<Bytes, Infallible>),
     Stream {
         body: Box<Received>,
         permit: Option<Box<Permit>>,
@@ -37,6 +41,11 @@ impl Body {
     #[must_use]
     pub fn full(bytes: Bytes) -> Self {
         Body(Kind::Full(Full::new(bytes)))
+    }
+
+    #[must_use]
+    pub fn own(body: impl HttpBody<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
+        Body(Kind::Own(UnsyncBoxBody::new(body)))
     }
 
     #[must_use]
@@ -84,6 +93,9 @@ impl HttpBody for Body {
             Kind::Full(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
+            Kind::Own(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
             Kind::Stream { body, permit } => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
                 if fails(frame.as_ref())
@@ -102,6 +114,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(body) => body.is_end_stream(),
+            Kind::Own(body) => body.is_end_stream(),
             Kind::Stream { body, .. } => body.is_end_stream(),
         }
     }
@@ -109,6 +122,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Full(body) => body.size_hint(),
+            Kind::Own(body) => body.size_hint(),
             Kind::Stream { body, .. } => body.size_hint(),
         }
     }

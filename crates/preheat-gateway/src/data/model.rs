@@ -71,7 +71,7 @@ async fn in_stream(replay: &Replay<Incoming>) -> Result<Option<String>, Refusal>
 
 /// The first field of the first message, if it is a text: in every request of the protocol that is
 /// about a model, it is the model's name.
-fn first_text(begun: &[u8]) -> Option<String> {
+pub fn first_text(begun: &[u8]) -> Option<String> {
     let (tag, rest) = begun.get(PREFIX..)?.split_first()?;
     let (&length, text) = rest.split_first()?;
     // Field 1 of wire type 2; a longer name than that has no model.
@@ -79,6 +79,11 @@ fn first_text(begun: &[u8]) -> Option<String> {
         return None;
     }
     String::from_utf8(text.get(..usize::from(length))?.to_vec()).ok()
+}
+
+/// Whether the first message has come, and says nothing.
+pub fn is_empty(begun: &[u8]) -> bool {
+    begun.len() == PREFIX && is_whole(begun)
 }
 
 /// Whether the first message has come as a whole.

@@ -26,13 +26,16 @@ use super::arrive::{ArrivalLimits, Arrivals, arrive};
 use super::body::Body;
 use super::forward::{Call, forward, is_grpc, replay};
 use super::upgrade::{self, Upgrade};
-use super::{model, own, place};
+use super::{health, model, own, place};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
 /// Longest request id that is taken over from a client.
 const LONGEST_ID: usize = 128;
+
+/// Of paths that nobody knows.
+const UNMATCHED: &str = "unmatched";
 
 /// What the front doors share.
 #[derive(Debug)]
@@ -123,6 +126,9 @@ impl Front {
         if let Some(own) = own::answer(self, placed, &request) {
             return own;
         }
+        if is_grpc(request.headers()) && health::is_asked(request.uri().path()) {
+            return Box::pin(health::answer(self, request)).await;
+        }
         self.admit(request.headers())?;
         if self.draining.stage() >= Stage::Refusing {
             return Err(Refusal::Draining);
@@ -151,6 +157,10 @@ impl Front {
             None => self.service_of(&parts, &body, is_grpc).await?,
         };
         service.terms.rates.check(&caller)?;
+        // Our own replicas have no such route; to be told so, none need be woken.
+        if service.terms.nature.own && label(parts.uri.path(), is_grpc) == UNMATCHED {
+            return Err(Refusal::NoRoute);
+        }
         if let (Some(protocol), Some(client)) = (protocol, client) {
             let upgrade = Upgrade {
                 parts,
@@ -257,6 +267,25 @@ fn label(path: &str, is_grpc: bool) -> &'static str {
         Some(rest) if rest.ends_with("/infer") => "/v2/models/{model}/infer",
         Some(rest) if rest.ends_with("/ready") => "/v2/models/{model}/ready",
         Some(_) => "/v2/models/{model}",
-        None => "unmatched",
+        None => UNMATCHED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use preheat_api::openapi;
+
+    use super::*;
+
+    #[test]
+    fn every_route_of_a_replica_has_a_label() {
+        let document = serde_json::to_value(openapi::document()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert!(paths.len() > 10, "{paths:?}");
+        for path in paths.keys() {
+            let asked = path.replace(['{', '}'], "");
+            assert_ne!(label(&asked, false), UNMATCHED, "{path}");
+        }
+        assert_eq!(label("/favicon.ico", false), UNMATCHED);
     }
 }
