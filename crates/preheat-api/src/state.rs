@@ -49,6 +49,8 @@ pub struct RolloutState {
     pub reason: String,
     pub allow_other_shape: bool,
     pub blue_p95_ms: f64,
+    #[serde(default)]
+    pub blue_declined: Option<f64>,
     /// Whether users have met green; a way back is told by it.
     #[serde(default)]
     pub had_served: bool,

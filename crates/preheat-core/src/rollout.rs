@@ -148,6 +148,10 @@ pub struct SetLoad {
 pub struct Traffic {
     pub requests: u64,
     pub errors: u64,
+    /// Requests that it would not take, beside those.
+    pub declined: u64,
+    /// The share of them that blue would not take, where enough asked it to tell.
+    pub blue_declined: Option<f64>,
     pub p95: Duration,
     /// Blue's p95 before the switch.
     pub blue_p95: Duration,
@@ -423,6 +427,25 @@ impl RolloutStage {
     }
 }
 
+impl Traffic {
+    /// Some users' requests are wrong, before a rollout as after it. Many more of them than before are
+    /// green's own doing: other names of inputs, or other limits.
+    fn is_picky(&self) -> bool {
+        let share = self.declined as f64 / (self.requests + self.declined).max(1) as f64;
+        let most = self.blue_declined.map_or(HALF, |blue| blue * 2.0 + PICKY);
+        self.declined >= A_FEW && share > most
+    }
+}
+
+/// Declined requests that say nothing yet.
+const A_FEW: u64 = 10;
+
+/// The share of declined requests, beyond twice that of blue, that is no accident.
+const PICKY: f64 = 0.1;
+
+/// Where nothing is known of blue.
+const HALF: f64 = 0.5;
+
 impl RolloutStep {
     const fn nothing() -> Self {
         RolloutStep {
@@ -448,6 +471,8 @@ impl RolloutPolicy {
         let failed = traffic.errors as f64 / traffic.requests.max(1) as f64;
         let rule = if traffic.errors > 0 && failed > self.max_errors {
             "green fails requests"
+        } else if traffic.is_picky() {
+            "green does not take the requests that blue took"
         } else if traffic.requests < self.at_least {
             return None;
         } else {
@@ -456,6 +481,7 @@ impl RolloutPolicy {
         let because = Because::new(rule)
             .saw("requests", crate::decision::Value::Count(traffic.requests))
             .saw("errors", crate::decision::Value::Count(traffic.errors))
+            .saw("declined", crate::decision::Value::Count(traffic.declined))
             .time("p95", traffic.p95)
             .time("blue's p95", traffic.blue_p95)
             .time("objective", self.slo_p95);

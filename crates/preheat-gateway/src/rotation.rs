@@ -291,6 +291,15 @@ impl Rotation {
         self.len() == 0
     }
 
+    /// It would not take a request, which is the request's fault as long as others fare better.
+    pub fn declined(&self, id: &ReplicaId) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.serving.iter().any(|serving| serving.id == *id) {
+            state.traffic.declined(now);
+        }
+    }
+
     /// Tells the fleet loop of a replica that cannot be reached, and sends nobody there meanwhile.
     pub fn unreachable(&self, id: &ReplicaId) {
         let mut state = self.lock();

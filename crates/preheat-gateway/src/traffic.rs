@@ -20,6 +20,7 @@ const TURN: Duration = Duration::from_secs(30);
 pub struct Tally {
     answered: u64,
     failed: u64,
+    declined: u64,
     classes: Vec<u32>,
 }
 
@@ -28,6 +29,7 @@ impl Default for Tally {
         Tally {
             answered: 0,
             failed: 0,
+            declined: 0,
             classes: vec![0; CLASSES],
         }
     }
@@ -43,6 +45,7 @@ impl Tally {
     fn add(&mut self, other: &Tally) {
         self.answered += other.answered;
         self.failed += other.failed;
+        self.declined += other.declined;
         for (count, more) in self.classes.iter_mut().zip(&other.classes) {
             *count = count.saturating_add(*more);
         }
@@ -53,6 +56,7 @@ impl Tally {
         Summary {
             requests: self.answered + self.failed,
             errors: self.failed,
+            declined: self.declined,
             p95: self.percentile(0.95),
         }
     }
@@ -82,19 +86,30 @@ fn class(took: Duration) -> usize {
 pub struct Summary {
     pub requests: u64,
     pub errors: u64,
+    /// Requests that were not taken, which are in neither of those.
+    pub declined: u64,
     pub p95: Duration,
 }
 
 impl Summary {
     /// For a rollout that watches.
     #[must_use]
-    pub fn beside(self, blue_p95: Duration) -> Live {
+    pub fn beside(self, blue_p95: Duration, blue_declined: Option<f64>) -> Live {
         Live {
             requests: self.requests,
             errors: self.errors,
+            declined: self.declined,
+            blue_declined,
             p95: self.p95,
             blue_p95,
         }
+    }
+
+    /// The share of requests that were not taken, of at least so many.
+    #[must_use]
+    pub fn declined_of(self, least: u64) -> Option<f64> {
+        let asked = self.requests + self.declined;
+        (asked >= least).then(|| self.declined as f64 / asked as f64)
     }
 }
 
@@ -115,6 +130,11 @@ impl Traffic {
     pub fn failed(&mut self, now: Moment) {
         self.since_mark.failed += 1;
         self.current(now).failed += 1;
+    }
+
+    pub fn declined(&mut self, now: Moment) {
+        self.since_mark.declined += 1;
+        self.current(now).declined += 1;
     }
 
     /// Counting begins anew.
@@ -164,12 +184,14 @@ mod tests {
             traffic.answered(Duration::from_millis(ms), at(0));
         }
         traffic.failed(at(0));
+        traffic.declined(at(0));
         let Summary {
             requests,
             errors,
+            declined,
             p95,
         } = traffic.since_mark();
-        assert_eq!((requests, errors), (101, 1));
+        assert_eq!((requests, errors, declined), (101, 1, 1));
         let off = p95.as_secs_f64() / 0.095;
         assert!((1.0..1.03).contains(&off), "{p95:?}");
         traffic.mark();

@@ -29,9 +29,47 @@ fn traffic(requests: u64, p95: u64, errors: u64) -> RolloutEvent {
     RolloutEvent::Watched(Traffic {
         requests,
         errors,
+        declined: 0,
+        blue_declined: Some(0.0),
         p95: Duration::from_millis(p95),
         blue_p95: Duration::from_millis(100),
     })
+}
+
+/// So many of a hundred that green does not take, where blue did not take this share.
+fn picky(declined: u64, blue_declined: Option<f64>) -> RolloutEvent {
+    RolloutEvent::Watched(Traffic {
+        requests: 100 - declined,
+        errors: 0,
+        declined,
+        blue_declined,
+        p95: Duration::from_millis(105),
+        blue_p95: Duration::from_millis(100),
+    })
+}
+
+#[test]
+fn a_green_that_does_not_take_what_blue_took_gives_way() {
+    for (declined, blue, returns) in [
+        (0, Some(0.0), false),
+        (9, Some(0.0), false),
+        (11, Some(0.0), true),
+        // Some users are always wrong.
+        (40, Some(0.2), false),
+        (60, Some(0.2), true),
+        (40, None, false),
+        (60, None, true),
+    ] {
+        let served = [
+            (80, RolloutEvent::GreenProven(3)),
+            (110, load(110, 0)),
+            (110, RolloutEvent::Switched),
+            (111, picky(declined, blue)),
+        ];
+        let (rollout, _) = after(served);
+        let returned = matches!(rollout.stage, RolloutStage::Returning(_));
+        assert_eq!(returned, returns, "{declined} of 100, blue {blue:?}");
+    }
 }
 
 fn after(events: impl IntoIterator<Item = (u64, RolloutEvent)>) -> (Rollout, Vec<RolloutEffect>) {

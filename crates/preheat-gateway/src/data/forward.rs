@@ -172,7 +172,7 @@ async fn attempt(
     {
         return failed;
     }
-    judge(&mut permit, status);
+    judge(service, &mut permit, status);
     let unproven = response.headers().get(WARM).is_some_and(|w| w == "skipped");
     if unproven {
         front.metrics.cold(&service.name);
@@ -270,17 +270,32 @@ fn outcome<B>(response: &Response<B>, is_grpc: bool) -> StatusCode {
         Some(b"14") => StatusCode::SERVICE_UNAVAILABLE,
         Some(b"4") => StatusCode::GATEWAY_TIMEOUT,
         Some(code) if is_servers_fault(code) => StatusCode::INTERNAL_SERVER_ERROR,
+        // Cancelled, refused for a key, or for want of room.
+        Some(b"1" | b"7" | b"8" | b"16") => StatusCode::TOO_MANY_REQUESTS,
         Some(_) => StatusCode::BAD_REQUEST,
     }
 }
 
 /// What an answer says about its replica.
-fn judge(permit: &mut Permit, status: StatusCode) {
+fn judge(service: &Service, permit: &mut Permit, status: StatusCode) {
     if status.is_success() {
         permit.answered();
     } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
         permit.failed();
+    } else if status.is_client_error() && !is_about_the_caller(status) {
+        service.rotation.declined(permit.replica());
     }
+}
+
+/// Keys, rates and slow lines are the caller's affair, whatever serves.
+fn is_about_the_caller(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 fn outgoing(parts: &request::Parts, body: Sent, is_grpc: bool) -> Result<Request<Sent>, Refusal> {

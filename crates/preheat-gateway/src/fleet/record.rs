@@ -151,6 +151,7 @@ impl Fleet {
         change.why = state.reason;
         let blue_p95 = Duration::try_from_secs_f64(state.blue_p95_ms / 1e3);
         change.blue_p95 = blue_p95.unwrap_or_default();
+        change.blue_declined = state.blue_declined;
         Some(change)
     }
 
@@ -176,6 +177,7 @@ impl Changeover {
             reason: self.why.clone(),
             allow_other_shape: self.allow_other_shape,
             blue_p95_ms: millis(self.blue_p95),
+            blue_declined: self.blue_declined,
             had_served: self.rollout.served_since.is_some(),
         }
     }

@@ -202,13 +202,13 @@ async fn a_green_that_is_slow_for_users_gives_way_by_itself() {
 /// Whatever the way in which it says that it cannot.
 #[tokio::test(start_paused = true)]
 async fn a_green_that_fails_users_gives_way_by_itself() {
-    for (manner, kind) in [
-        (Manner::Says(StatusCode::BAD_GATEWAY), "application/json"),
-        (
-            Manner::Says(StatusCode::SERVICE_UNAVAILABLE),
-            "application/json",
-        ),
-        (Manner::EndsWith("13"), "application/grpc"),
+    let (json, grpc) = ("application/json", "application/grpc");
+    let (fails, declines) = ("green fails requests", "green does not take");
+    for (manner, kind, reason) in [
+        (Manner::Says(StatusCode::BAD_GATEWAY), json, fails),
+        (Manner::Says(StatusCode::SERVICE_UNAVAILABLE), json, fails),
+        (Manner::EndsWith("13"), grpc, fails),
+        (Manner::Says(StatusCode::NOT_FOUND), json, declines),
     ] {
         let play = play(Green {
             manner,
@@ -224,7 +224,7 @@ async fn a_green_that_fails_users_gives_way_by_itself() {
             .await;
         let ended = rollout(&gateway);
         assert_eq!(ended.stage, "rolled_back", "{manner:?}: {ended:#?}");
-        assert!(ended.detail.contains("green fails requests"), "{ended:#?}");
+        assert!(ended.detail.contains(reason), "{ended:#?}");
         users.leave().await;
     }
 }

@@ -20,6 +20,8 @@ pub struct Changeover {
     pub allow_other_shape: bool,
     /// Under load while green was loaded.
     pub blue_p95: Duration,
+    /// The share of requests that it did not take then, if enough came.
+    pub blue_declined: Option<f64>,
     /// Replicas of blue that are kept: as many as served.
     pub reserve: usize,
     pub(super) seen: Option<SeenReport>,
@@ -44,6 +46,7 @@ impl Changeover {
             green,
             allow_other_shape,
             blue_p95: Duration::ZERO,
+            blue_declined: None,
             reserve: 0,
             seen: None,
             why: String::new(),

@@ -41,6 +41,7 @@ impl Fleet {
             true => live.p95,
             false => Duration::ZERO,
         };
+        change.blue_declined = live.declined_of(ENOUGH);
         let load = SetLoad {
             requests: loaded.requests,
             errors: loaded.errors,
@@ -147,7 +148,7 @@ impl Fleet {
         let Some(change) = self.changeover.as_mut() else {
             return;
         };
-        let traffic = live.beside(change.blue_p95);
+        let traffic = live.beside(change.blue_p95, change.blue_declined);
         change.seen = Some(seen(live.requests, live.errors, live.p95, change.blue_p95));
         self.tell(RolloutEvent::Watched(traffic), now);
     }
