@@ -76,7 +76,8 @@ impl Blueprint {
         let next = Blueprint::new(config);
         if next.revision == self.revision {
             return Err(format!(
-                "the service serves this already: {}",
+                "the service serves this already: {}; files that were changed in place are no other \
+                 revision: give them a place of their own",
                 next.revision
             ));
         }

@@ -14,10 +14,12 @@ use http::{Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use preheat_api::config::Upkeep;
+use preheat_api::service::ScaleRequest;
 use preheat_core::pool::PoolSize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::service::Order;
 use play::{Gateway, Later, Manner, Play};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -319,6 +321,31 @@ async fn a_replica_that_says_nothing_any_more_is_replaced() {
     let decisions = gateway.decisions();
     let lost = decisions.iter().find(|d| d.action == "silent").unwrap();
     assert_eq!(lost.replica.as_deref(), Some("r1"));
+}
+
+/// Whoever writes over a model's files meets nobody with them until all replicas are to have them.
+#[tokio::test(start_paused = true)]
+async fn a_replica_of_other_files_is_not_let_in_beside_those_who_serve() {
+    let play = Play {
+        files: |nth| if nth == 0 { "old" } else { "new" },
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.max = 3);
+    gateway.until(|report| report.status == "ready").await;
+    let two = ScaleRequest {
+        min: Some(2),
+        ..ScaleRequest::default()
+    };
+    gateway.order(Order::Scale(two)).await.unwrap();
+    gateway.until(|report| report.error.is_some()).await;
+    let error = gateway.report().error.unwrap();
+    assert!(error.cause.contains("files have changed"), "{error:?}");
+    sleep(5 * SECOND).await;
+    let serving = gateway.report().replicas;
+    let serving: Vec<_> = serving.iter().filter(|r| r.serving).collect();
+    assert_eq!(serving.len(), 1, "{serving:?}");
+    assert_eq!(serving[0].id, "r1");
+    assert_eq!(gateway.ask(post("/embed")).await.unwrap().status(), 200);
 }
 
 /// It had served: the next one is waited for, as for one whose process dies.

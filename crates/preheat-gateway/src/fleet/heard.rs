@@ -23,11 +23,12 @@ impl Fleet {
         let now = self.clock.now();
         match event.what {
             What::Passport(passport) => {
+                let files = self.files_beside(&event.id);
                 let Some(replica) = self.replicas.iter_mut().find(|r| r.id == event.id) else {
                     return;
                 };
-                let adopted = replica.adopted;
-                if replica.heard(*passport, self.settings.allow_unproven, now) {
+                let (adopted, unproven) = (replica.adopted, self.settings.allow_unproven);
+                if replica.heard(*passport, unproven, files.as_deref(), now) {
                     let took = now.since(replica.started);
                     self.error = None;
                     let because = Because::new("it handed in its proof").time("after", took);
@@ -45,6 +46,16 @@ impl Fleet {
             What::Silent(time) => self.on_silence(&event.id, time, now),
             What::Exited { status, last } => self.on_exit(&event.id, &status, &last, now),
         }
+    }
+
+    /// What the others of its revision are made of. Users are not to get one answer from one replica and
+    /// another from the next because somebody has written over the files.
+    fn files_beside(&self, id: &ReplicaId) -> Option<String> {
+        let replica = self.replicas.iter().find(|r| r.id == *id)?;
+        let stays = |r: &Replica| r.ready_since().is_some() && !r.is_leaving();
+        let beside = |r: &&Replica| r.id != *id && r.revision == replica.revision && stays(r);
+        let files = self.replicas.iter().filter(beside).find_map(Replica::files);
+        files.map(str::to_owned)
     }
 
     /// Its process lives, takes connections and does not answer. It gets nothing new, and is ended if

@@ -58,6 +58,8 @@ enum Fitness {
     Proven,
     /// It serves without a proof, and that is not allowed.
     Unproven,
+    /// Its model is made of other files than theirs who serve beside it.
+    Stranger,
 }
 
 /// What became of its start.
@@ -104,8 +106,15 @@ impl Replica {
         }
     }
 
-    /// Takes note of its passport. True when it is ready for the first time.
-    pub fn heard(&mut self, passport: Passport, allow_unproven: bool, now: Moment) -> bool {
+    /// Takes note of its passport. True when it is ready for the first time. `files`: the digest of
+    /// those that the others of its revision serve.
+    pub fn heard(
+        &mut self,
+        passport: Passport,
+        allow_unproven: bool,
+        files: Option<&str>,
+        now: Moment,
+    ) -> bool {
         if self.phase() != passport.report.phase {
             self.since = now;
         }
@@ -122,7 +131,9 @@ impl Replica {
             return false;
         }
         self.last_run = now;
+        let same = |own: &str| files.is_none_or(|files| files == own);
         self.fitness = match self.proof() {
+            _ if !self.files().is_none_or(same) => Fitness::Stranger,
             "passed" | "degraded" => Fitness::Proven,
             _ if allow_unproven => Fitness::Proven,
             _ => Fitness::Unproven,
@@ -141,7 +152,9 @@ impl Replica {
         }
         let waits = self.silent || self.is_suspect(now);
         match self.phase() {
-            "ready" if self.fitness == Fitness::Unproven => PhaseGroup::Failed,
+            "ready" if matches!(self.fitness, Fitness::Unproven | Fitness::Stranger) => {
+                PhaseGroup::Failed
+            }
             "ready" if waits || self.rewarming.is_some() => PhaseGroup::Warming,
             "ready" => PhaseGroup::Warm,
             "starting" | "fetching" => PhaseGroup::Cold,
@@ -198,6 +211,11 @@ impl Replica {
     /// Requests a second that its proof was shown, where a load was part of it.
     pub fn capacity(&self) -> Option<f64> {
         self.model()?.proof.capacity_rps
+    }
+
+    /// The digest of the files that its model is made of.
+    pub fn files(&self) -> Option<&str> {
+        self.model()?.revision.as_deref()
     }
 
     /// Numbers in an answer, for each row.
@@ -278,6 +296,18 @@ impl Replica {
                 retry: true,
             };
         }
+        if self.fitness == Fitness::Stranger {
+            return ErrorReport {
+                stage: "fetching".into(),
+                cause: "the model's files have changed since those who serve have read them".into(),
+                remedy:
+                    "put the old ones back; bring the new ones in from a place of their own, with \
+                         `preheat rollout --to`, or restart the gateway"
+                        .into(),
+                exit_code: 11,
+                retry: true,
+            };
+        }
         let told = self.model().and_then(|model| model.error.clone());
         told.unwrap_or_else(|| ErrorReport {
             stage: self.phase().to_owned(),
@@ -322,6 +352,10 @@ impl Replica {
         self.way_out = WayOut::Stopping;
         self.process.leave();
         news
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.way_out != WayOut::No
     }
 
     pub fn is_stopping(&self) -> bool {

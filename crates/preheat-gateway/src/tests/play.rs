@@ -92,6 +92,8 @@ pub struct Play {
     pub manner: Manner,
     /// What befalls the first replica of all, so long after it was ready.
     pub later: Option<(Duration, Later)>,
+    /// What the nth replica's model is made of.
+    pub files: fn(usize) -> &'static str,
     /// Those of the revision that is rolled out.
     pub green: Green,
     pub seen: Arc<Seen>,
@@ -131,6 +133,7 @@ impl Default for Play {
             spread: (0.0, 0),
             manner: Manner::Takes(Duration::from_millis(10)),
             later: None,
+            files: |_| "files",
             green: Green {
                 manner: Manner::Takes(Duration::from_millis(10)),
                 under_load: Duration::from_millis(10),
@@ -329,6 +332,7 @@ impl Provision for Stage {
         let number = seen.started.fetch_add(1, SeqCst);
         let cold = self.play.cold_start_of(number);
         let later = self.play.later.filter(|_| number == 0);
+        let files = (self.play.files)(number);
         let alive = seen.alive.fetch_add(1, SeqCst) + 1;
         seen.most_alive.fetch_max(alive, SeqCst);
         let (listener, dialer) = edge::memory();
@@ -348,7 +352,8 @@ impl Provision for Stage {
         let play = self.play.clone();
         self.tasks.spawn("life of a played replica", async move {
             let tell = async |phase: &str, sequence| {
-                let passport = Box::new(passport(&id, phase, sequence, width));
+                let mut passport = Box::new(passport(&id, phase, sequence, width));
+                passport.report.models[0].revision = Some(files.into());
                 let what = What::Passport(passport);
                 let id = id.clone();
                 drop(events.send(Event { id, what }).await);
