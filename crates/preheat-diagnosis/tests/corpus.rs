@@ -5,8 +5,9 @@
 //! been scored on them, and the last ones not at all. Of those that came then, half was tuned for and
 //! half set aside by lot; on more of them rules were practised. Then the parts that had been kept back
 //! and set aside were opened, and so were sixty foreign texts once they had been scored: rules were
-//! changed for all of them. Two parts by others came last, and were learnt from as well; two more of these
-//! writers are kept apart, and sealed. Parts that nobody has looked at stand in `MEASURES`.
+//! changed for all of them. Two parts by others came then, and were learnt from as well; two more of these
+//! writers are kept apart, and sealed. Of what five more writers wrote, a third is closed and the rest was
+//! learnt from once it had been met. Parts that nobody has looked at stand in `MEASURES`.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 21] = [
     "seen",
     "held-out",
     "unseen",
@@ -41,19 +42,18 @@ const PARTS: [&str; 20] = [
     "sealed",
     "met",
     "met-later",
+    "closed",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 3] = ["last", "apart", "sealed"];
+const MEASURES: [&str; 4] = ["last", "apart", "sealed", "closed"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
 /// What the rules reach on texts that nothing was changed for.
-const APART: f64 = 0.88;
-const SEALED: f64 = 0.84;
-/// What they reach on texts that came in by the dozen, most of which some rule was changed for.
-const MET: f64 = 0.87;
-const MET_LATER: f64 = 0.88;
+const APART: f64 = 0.9;
+const SEALED: f64 = 0.86;
+const CLOSED: f64 = 0.84;
 
 struct Counted {
     right: usize,
@@ -90,6 +90,11 @@ fn what_was_kept_apart_is_understood_as_well_as_it_was() {
 #[test]
 fn what_was_sealed_is_understood_as_well_as_it_was() {
     judge("sealed", SEALED);
+}
+
+#[test]
+fn what_was_closed_is_understood_as_well_as_it_was() {
+    judge("closed", CLOSED);
 }
 
 #[test]
@@ -184,13 +189,13 @@ fn what_was_foreign_is_understood() {
 
 /// Names of the next part begin like those of this one.
 #[test]
-fn what_was_met_is_understood_as_well_as_it_was() {
-    judge("met/", MET);
+fn what_was_met_is_understood() {
+    judge("met/", WANTED);
 }
 
 #[test]
-fn what_was_met_later_is_understood_as_well_as_it_was() {
-    judge("met-later/", MET_LATER);
+fn what_was_met_later_is_understood() {
+    judge("met-later/", WANTED);
 }
 
 fn judge(half: &str, wanted: f64) {
