@@ -342,7 +342,7 @@ impl Task {
         }
     }
 
-    fn start(&mut self, instance: usize, chosen: Chosen) {
+    fn start(&mut self, instance: usize, mut chosen: Chosen) {
         let batch = match chosen.batch() {
             Ok(batch) => batch,
             Err(error) => {
@@ -363,6 +363,7 @@ impl Task {
         let (rows, size) = extent(&batch);
         let shape = self.config.buckets.of(rows, size);
         let met = self.coverage.meet(instance, shape);
+        chosen.is_first_of = met.cold.then_some(shape);
         if chosen.real_requests > 0 {
             self.coverage.served(shape, chosen.real_requests);
             self.metrics.batch(rows, met, chosen.real_requests);
@@ -381,7 +382,11 @@ impl Task {
         if ran.result.is_ok() {
             self.cost.learn(chosen.size(), ran.took);
         }
-        if chosen.real_requests > 0 && ran.result != Err(RunError::Abandoned) {
+        if ran.result == Err(RunError::Abandoned) {
+            if let Some(shape) = chosen.is_first_of {
+                self.coverage.unmeet(ran.instance, shape);
+            }
+        } else if chosen.real_requests > 0 {
             self.metrics.inference(ran.took);
         }
         self.queue.deliver(chosen, ran);

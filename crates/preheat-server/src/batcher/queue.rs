@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::Duration;
 
-use preheat_core::Moment;
 use preheat_core::batching::Waiting;
+use preheat_core::{Moment, ShapeBucket};
 use preheat_engine::{Batch, Matrix, Output, RunError, Tensor, TensorError, TokenBatch};
 use tokio::time::Instant;
 
@@ -73,6 +73,8 @@ pub(super) struct Chosen {
     pub(super) real_requests: usize,
     /// Who waits for each of its requests.
     waits: Vec<Weak<()>>,
+    /// Its shape, where that is the first of its kind on its instance.
+    pub(super) is_first_of: Option<ShapeBucket>,
 }
 
 impl Chosen {
@@ -197,6 +199,7 @@ impl Queue {
             rows,
             real_requests,
             waits,
+            is_first_of: None,
         }
     }
 

@@ -180,6 +180,18 @@ async fn a_batch_ends_when_all_who_waited_for_it_have_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shape_whose_first_batch_was_given_up_is_cold_for_the_next() {
+    let bench = bench(Duration::from_millis(200), None, 8);
+    let leaver = bench.ask(&[&[1]], Duration::from_millis(50)).await;
+    assert_eq!(leaver, Err(BatchError::Deadline));
+    for _ in 0..2 {
+        bench.ask(&[&[2]], SOON).await.unwrap();
+    }
+    let cold = bench.metrics.totals.cold.load(Ordering::Relaxed);
+    assert_eq!(cold, 2, "the leaver, and who came next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_our_own_gives_way() {
     let bench = bench(Duration::from_secs(3_600), None, 8);
     let batch: TokenBatch = [&[1u32][..]].into_iter().collect();

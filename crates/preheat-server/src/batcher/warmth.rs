@@ -54,6 +54,12 @@ impl Coverage {
         }
     }
 
+    /// It did not, after all: nobody waited for the end.
+    pub fn unmeet(&self, instance: usize, shape: ShapeBucket) {
+        let key = self.shape_state.then_some(shape);
+        self.lock().runs.remove(&(instance, key));
+    }
+
     /// So many users' requests were in a batch of this shape.
     pub fn served(&self, shape: ShapeBucket, requests: usize) {
         *self.lock().live.entry(shape).or_default() += requests as u64;
