@@ -242,9 +242,15 @@ async fn who_is_turned_away_by_the_only_replica_comes_back_to_it() {
 /// Whoever gives less time than was promised learns that it was too little, and nothing else follows.
 #[tokio::test(start_paused = true)]
 async fn clients_in_a_hurry_send_no_replica_away() {
-    for (takes, limit, is_to_blame) in [(100, "50m", false), (300, "250m", true)] {
+    let too_late = Manner::Says(StatusCode::GATEWAY_TIMEOUT);
+    for (manner, limit, is_to_blame) in [
+        (Manner::Takes(100 * MILLI), "50m", false),
+        (Manner::Takes(300 * MILLI), "250m", true),
+        (too_late, "50m", false),
+        (too_late, "250m", true),
+    ] {
         let play = Play {
-            manner: Manner::Takes(takes * MILLI),
+            manner,
             ..Play::default()
         };
         let gateway = play.gateway(|settings, _| settings.scale.min = 2);
@@ -262,6 +268,21 @@ async fn clients_in_a_hurry_send_no_replica_away() {
         let blamed = decided.any(|action| action == "eject" || action == "rewarm");
         assert_eq!(blamed, is_to_blame, "{limit}: {decisions:#?}");
     }
+}
+
+/// Its next request would lie behind a body that nobody reads.
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_before_the_body_came_is_told_that_the_connection_ends() {
+    let gateway = Play::default().gateway(|_, _| {});
+    let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let request = Request::post("/embed").header("content-length", "999999999");
+    let request = request.header("host", "gateway").body(never).unwrap();
+    let response = gateway.ask(request).await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(response.headers()["connection"], "close");
+    gateway.until(|report| report.status == "ready").await;
+    let response = gateway.ask(post("/embed")).await.unwrap();
+    assert!(!response.headers().contains_key("connection"));
 }
 
 /// A client on a slow line takes its own time, and no place of a replica.

@@ -172,7 +172,11 @@ async fn attempt(
     {
         return failed;
     }
-    judge(service, &mut permit, status);
+    match status == StatusCode::GATEWAY_TIMEOUT && !is_fair {
+        // The replica was handed the client's deadline, and kept it.
+        true => permit.void(),
+        false => judge(service, &mut permit, status),
+    }
     let unproven = response.headers().get(WARM).is_some_and(|w| w == "skipped");
     if unproven {
         front.metrics.cold(&service.name);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::HeaderValue;
+use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use preheat_api::config::HealthIs;
@@ -93,6 +94,7 @@ pub async fn serve(
         trace_id = tracing::field::Empty,
     );
     telemetry::continue_trace(&span, request.headers());
+    let has_body = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
     let answered = front
         .answer(request, placed.as_ref(), &id, since)
         .instrument(span.clone())
@@ -103,10 +105,15 @@ pub async fn serve(
         }
         let service = placed.as_ref().or(front.services.first());
         let model = service.map_or("", |service| service.name.as_str());
-        match grpc {
+        let mut response = match grpc {
             true => refusal.grpc(),
             false => refusal.http(family, model, id.to_str().unwrap_or_default()),
+        };
+        if has_body && refusal.may_leave_body() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
+        response
     });
     response.headers_mut().insert(REQUEST_ID, id);
     let code = response.status().as_u16();
