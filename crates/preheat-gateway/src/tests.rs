@@ -369,6 +369,29 @@ async fn a_replica_of_other_files_is_not_let_in_beside_those_who_serve() {
     assert_eq!(gateway.ask(post("/embed")).await.unwrap().status(), 200);
 }
 
+/// One that serves nobody any more has no say in what the others are made of.
+#[tokio::test(start_paused = true)]
+async fn a_replica_of_other_files_serves_where_no_other_does() {
+    let play = Play {
+        files: |nth| if nth == 0 { "old" } else { "new" },
+        later: Some((10 * SECOND, Later::Hangs)),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.max = 3);
+    gateway.until(|report| report.status == "ready").await;
+    gateway.until(|report| report.status == "not_ready").await;
+    let two = ScaleRequest {
+        min: Some(2),
+        ..ScaleRequest::default()
+    };
+    gateway.order(Order::Scale(two)).await.unwrap();
+    gateway.until(|report| report.status == "ready").await;
+    let report = gateway.report();
+    assert!(report.error.is_none(), "{:?}", report.error);
+    let serving: Vec<_> = report.replicas.iter().filter(|r| r.serving).collect();
+    assert_eq!(serving[0].id, "r2", "{serving:?}");
+}
+
 /// It had served: the next one is waited for, as for one whose process dies.
 #[tokio::test(start_paused = true)]
 async fn users_of_a_replica_that_cannot_go_on_are_held_for_the_next() {

@@ -23,7 +23,7 @@ impl Fleet {
         let now = self.clock.now();
         match event.what {
             What::Passport(passport) => {
-                let files = self.files_beside(&event.id);
+                let files = self.files_beside(&event.id, now);
                 let Some(replica) = self.replicas.iter_mut().find(|r| r.id == event.id) else {
                     return;
                 };
@@ -48,12 +48,12 @@ impl Fleet {
         }
     }
 
-    /// What the others of its revision are made of. Users are not to get one answer from one replica and
+    /// What the others of its revision that serve are made of. Users are not to get one answer from one replica and
     /// another from the next because somebody has written over the files.
-    fn files_beside(&self, id: &ReplicaId) -> Option<String> {
+    fn files_beside(&self, id: &ReplicaId, now: Moment) -> Option<String> {
         let replica = self.replicas.iter().find(|r| r.id == *id)?;
-        let stays = |r: &Replica| r.ready_since().is_some() && !r.is_leaving();
-        let beside = |r: &&Replica| r.id != *id && r.revision == replica.revision && stays(r);
+        let serves = |r: &Replica| r.group(now) == PhaseGroup::Warm;
+        let beside = |r: &&Replica| r.id != *id && r.revision == replica.revision && serves(r);
         let files = self.replicas.iter().filter(beside).find_map(Replica::files);
         files.map(str::to_owned)
     }

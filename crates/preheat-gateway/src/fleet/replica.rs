@@ -354,10 +354,6 @@ impl Replica {
         news
     }
 
-    pub fn is_leaving(&self) -> bool {
-        self.way_out != WayOut::No
-    }
-
     pub fn is_stopping(&self) -> bool {
         self.way_out == WayOut::Stopping
     }
