@@ -49,7 +49,7 @@ const NAMED: [&str; 25] = [
 ];
 
 /// That somebody was answered.
-const ANSWERED: [&str; 14] = [
+pub(super) const ANSWERED: [&str; 12] = [
     "answered",
     "answer sent",
     "replied",
@@ -62,9 +62,14 @@ const ANSWERED: [&str; 14] = [
     "completed",
     "returned",
     "done",
-    "end",
-    "total",
 ];
+
+/// The same, beside a name alone.
+const OVER: [&str; 2] = ["end", "total"];
+
+fn answers() -> impl Iterator<Item = &'static &'static str> {
+    ANSWERED.iter().chain(&OVER)
+}
 
 /// What is run before anybody asks, and what nobody asks a model for.
 const OTHERS: [&str; 16] = [
@@ -134,8 +139,7 @@ pub(super) fn may_tell(text: &str) -> bool {
     let has_digits = || text.bytes().any(|byte| byte.is_ascii_digit());
     let is_asked =
         || asked_path(text).is_some() || is_named(text) || is_served(text) || is_bare(text);
-    let is_told =
-        || ANSWERED.iter().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
+    let is_told = || answers().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
     has_digits()
         && is_asked()
         && (is_told() || status(text).is_some() || asked_path(text).is_some())
@@ -146,7 +150,7 @@ pub(super) fn may_tell(text: &str) -> bool {
 pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
     let status = status(text);
     let is_ok = status.is_some_and(|status| (200..300).contains(&status)) || says_ok(text);
-    let is_answered = || ANSWERED.iter().any(|word| has_word(text, word));
+    let is_answered = || answers().any(|word| has_word(text, word));
     match amounts.last() {
         Some(took) if is_ok || is_answered() || is_served(text) => {
             Some(Exchange::Ends(Some(took.ms)))

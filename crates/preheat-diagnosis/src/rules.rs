@@ -8,6 +8,7 @@
 
 mod downloads;
 mod failures;
+mod figures;
 mod frameworks;
 mod kubernetes;
 mod loads;
@@ -195,6 +196,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         marks::RULES,
         looks::RULES,
         requests::RULES,
+        figures::RULES,
         parts::RULES,
         loads::RULES,
         downloads::RULES,

@@ -50,7 +50,7 @@ fn is_called(text: &str) -> bool {
 }
 
 /// What is done to a port, or with one, by whoever waits there for others.
-const OPENS: [&str; 22] = [
+pub(crate) const OPENS: [&str; 17] = [
     "listening",
     "listen",
     "bound",
@@ -64,16 +64,14 @@ const OPENS: [&str; 22] = [
     "open",
     "opened",
     "web",
-    "server",
-    "http",
-    "api",
     "uvicorn",
     "express",
-    "grpc",
     "gateway",
-    "app",
     "serve",
 ];
+
+/// Who does that, where no word says it.
+const SERVERS: [&str; 5] = ["server", "http", "api", "grpc", "app"];
 
 /// Words of whoever asks somebody else, or tells of something that watches.
 const ASKS: [&str; 30] = [
@@ -115,7 +113,7 @@ pub(crate) fn opens_port(text: &str) -> bool {
     is_short
         && !text.starts_with("get ")
         && has_port(text)
-        && OPENS.iter().any(|word| {
+        && OPENS.iter().chain(&SERVERS).any(|word| {
             text.match_indices(word).any(|(at, _)| {
                 let is_edge = |c: Option<char>| !c.is_some_and(|c| c.is_ascii_alphanumeric());
                 is_edge(text[..at].chars().next_back())

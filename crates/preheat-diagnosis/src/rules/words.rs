@@ -1,5 +1,7 @@
 //! Lists of words that rules pair: what everybody says in words of their own.
 
+/// Named where they are used: their words are short ones.
+pub(super) mod endings;
 mod loading;
 mod machines;
 mod serving;
