@@ -62,6 +62,8 @@ pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
 }
 
 async fn passport(State(replica): Shared) -> Json<Passport> {
+    // Before all else: what happens meanwhile is told again rather than never.
+    let sequence = replica.board.sequence();
     let now = replica.board.clock().now();
     let phases = replica.board.read(|facts| {
         facts
@@ -83,7 +85,7 @@ async fn passport(State(replica): Shared) -> Json<Passport> {
         uptime_ms: millis(now.since_start()),
         phases,
         epoch: events::epoch(&replica.id).to_owned(),
-        sequence: replica.board.sequence(),
+        sequence,
         objectives: Objectives {
             slo_p95_ms: millis(replica.settings.criteria.slo_p95),
             headroom: replica.settings.criteria.headroom,

@@ -143,24 +143,26 @@ impl Board {
                 facts.engine = None;
                 facts.saved = None;
             }
+            self.tell_phase(facts);
         });
-        self.tell_phase();
     }
 
     /// A replica that serves was warmed and proven again, and goes on in its phase: who waits for that
     /// is told.
     pub fn proven_again(&self) {
-        self.facts.send_modify(|facts| facts.doing = None);
-        self.tell_phase();
+        self.facts.send_modify(|facts| {
+            facts.doing = None;
+            self.tell_phase(facts);
+        });
     }
 
-    fn tell_phase(&self) {
-        let (phase, detail) = self.read(|facts| (facts.phase.clone(), report::detail(facts)));
+    /// While the facts are held: nobody sees a phase whose event is still to come.
+    fn tell_phase(&self, facts: &Facts) {
         self.publish(Event::Phase(PhaseEvent {
-            phase: phase.name().into(),
-            stage: phase.group().name().into(),
+            phase: facts.phase.name().into(),
+            stage: facts.phase.group().name().into(),
             at_ms: millis(self.clock.now().since_start()),
-            detail,
+            detail: report::detail(facts),
         }));
     }
 
