@@ -9,7 +9,7 @@
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
-//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
+//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`spans`], [`threads`]: what is known whoever wrote it.
 //! - [`containers`]: what is wrong with a manifest.
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
@@ -35,6 +35,7 @@ mod primed;
 mod reads;
 mod refusals;
 mod restarts;
+mod spans;
 mod threads;
 mod timeline;
 
@@ -66,6 +67,7 @@ use refusals::Refusals;
 use restarts::Restarts;
 use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
+use spans::Spans;
 use threads::Threads;
 use timeline::{Stream, Traced};
 
@@ -135,6 +137,7 @@ pub struct Diagnosis {
     statuses: (String, Statuses),
     primed: Primed,
     restarts: Restarts,
+    spans: Spans,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
@@ -177,6 +180,7 @@ impl Diagnosis {
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
         let traced = stream.traced(&plain.text);
+        self.spans.take(&plain.text);
         for hit in &plain.hits {
             match hit.means {
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),

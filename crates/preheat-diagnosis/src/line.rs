@@ -78,6 +78,8 @@ fn hits(text: &str) -> Vec<Hit> {
     if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
+    let is_of_cluster = is_of_cluster(text);
+    hits.retain(|hit| hit.part().is_none() || !(is_of_cluster || is_excluded(text, hit.at)));
     keep_the_clearest(&mut hits);
     if hits
         .iter()
@@ -160,20 +162,60 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
 /// or whose tokenizer is what is loaded.
 fn are_of_another(has_download: bool, has_tokenizer: bool, text: &str) -> bool {
     const THEMSELVES: [&str; 6] = [
-        " weights",
-        " model",
-        " checkpoint",
-        " session",
-        " engine",
-        " shard",
+        "weights",
+        "model",
+        "checkpoint",
+        "session",
+        "engine",
+        "shard",
     ];
+    // What a tokenizer is made of may be called a model as well.
+    const ITS_OWN: [&str; 8] = [
+        "sentencepiece ",
+        "tokenizer ",
+        "tokeniser ",
+        "bpe ",
+        "unigram ",
+        "wordpiece ",
+        "spm ",
+        "segmentation ",
+    ];
+    let is_itself = |at: usize| {
+        let before = &text[..at];
+        (at == 0 || before.ends_with(' ')) && !ITS_OWN.iter().any(|own| before.ends_with(own))
+    };
     let are_named = || {
         let mut words = THEMSELVES.iter();
-        words.any(|word| text.contains(word) || text.starts_with(word.trim_start()))
+        words.any(|word| text.match_indices(word).any(|(at, _)| is_itself(at)))
     };
     let are_absent =
         || text.contains("not loaded") && !text.contains("loading") && !text.contains("reading");
     has_download || are_absent() || (has_tokenizer && !are_named())
+}
+
+/// What those who place and watch containers write: they load, compile and fetch nothing of a model.
+fn is_of_cluster(text: &str) -> bool {
+    const WATCHERS: [&str; 5] = [
+        "kubelet",
+        "default scheduler",
+        "replicaset controller",
+        "deployment controller",
+        "cluster autoscaler",
+    ];
+    WATCHERS.iter().any(|watcher| text.contains(watcher))
+}
+
+/// `it is not the model that …`: what is named only to say that it is something else.
+fn is_excluded(text: &str, at: usize) -> bool {
+    const NOT: [&str; 6] = [
+        " is not ",
+        " was not ",
+        " isn't ",
+        " wasn't ",
+        " rather than ",
+        " instead of ",
+    ];
+    NOT.iter().any(|not| text[..at].ends_with(not))
 }
 
 /// One line, taken apart.

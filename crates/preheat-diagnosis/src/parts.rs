@@ -64,7 +64,8 @@ impl Diagnosis {
         let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
         let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
         let asked = || is_asked.then_some(Place::AtRequest);
-        let told = line.place(hit).or_else(asked);
+        let traced = || self.traced_place(line.text);
+        let told = line.place(hit).or_else(asked).or_else(traced);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
         let place = begun.or(by_time).or_else(|| stream.place(part, &same));
@@ -101,6 +102,15 @@ impl Diagnosis {
         if let Some(settled) = stream.work(work, line.at, telling) {
             self.settle(settled);
         }
+    }
+
+    /// Where a part of a request stands that was traced: the start does what is done before there is a replica.
+    fn traced_place(&self, text: &str) -> Option<Place> {
+        let is_traced = self.spans.is_part(text) && self.spans.is_of_request(text);
+        is_traced.then_some(match self.is_waited_for {
+            true => Place::AtStart,
+            false => Place::AtRequest,
+        })
     }
 
     pub(super) fn settle(&mut self, work: Work) {

@@ -2,7 +2,9 @@
 //! of that machine had them.
 
 use super::cause::Cause;
-use super::line::wording::without_numbers;
+use super::line::amount::amounts;
+use super::line::text::normal;
+use super::line::wording::{is_unfinished, without_numbers};
 use super::{Diagnosis, Evidence};
 
 /// Reads that are kept.
@@ -29,7 +31,7 @@ pub(super) struct Reads {
 
 impl Reads {
     pub(super) fn took(&mut self, ms: f64, evidence: &Evidence) {
-        if self.all.len() < KEPT {
+        if self.all.len() < KEPT && !is_unfinished(&normal(&evidence.text)) {
             self.all.push((ms, evidence.clone()));
         }
     }
@@ -58,18 +60,45 @@ impl Reads {
     /// What a read from no cache cost, the read, and the move before it.
     fn cold(&self) -> Option<(f64, &Evidence, &Evidence)> {
         let moved = self.moved.as_ref()?;
-        let by = |a: &&(f64, Evidence), b: &&(f64, Evidence)| a.0.total_cmp(&b.0);
-        let slow = self.all.iter().max_by(by)?;
-        let fast = self.all.iter().min_by(by)?;
-        let cost = slow.0 - fast.0;
-        let is_cold = slow.0 >= COLD_RATIO * fast.0 && cost >= LEAST_MS;
-        is_cold.then_some((cost, &slow.1, moved))
+        let is_cold = |slow: f64, fast: f64| slow >= COLD_RATIO * fast && slow - fast >= LEAST_MS;
+        let costs = self.all.iter().filter_map(|(slow, read)| {
+            // What something else takes says nothing of it.
+            if moved.source == read.source && moved.line > read.line {
+                return None;
+            }
+            let is_same = |other| is_same(read, other, self.is_watched);
+            let mut others = self.all.iter().filter(|(_, other)| is_same(other));
+            let (fast, _) = others.find(|(fast, _)| is_cold(*slow, *fast))?;
+            Some((slow - fast, read, moved))
+        });
+        costs.max_by(|one, other| one.0.total_cmp(&other.0))
     }
 }
 
 /// Lines that tell the same but for their numbers.
 fn are_alike(one: &Evidence, other: &Evidence) -> bool {
     one.source == other.source && without_numbers(&one.text) == without_numbers(&other.text)
+}
+
+/// Reads of which lines tell in the same words, but for names of machines and the like; or in about the same,
+/// where somebody looks at the disk and each tells what it took.
+fn is_same(one: &Evidence, other: &Evidence, is_watched: bool) -> bool {
+    let texts = [one, other].map(|read| normal(&read.text));
+    if texts.iter().any(|text| amounts(text).is_empty()) {
+        return are_alike(one, other);
+    }
+    let [one, other] = texts.map(|text| {
+        let text = without_numbers(&text);
+        let words = text.split(|c: char| !c.is_alphabetic());
+        let words = words.filter(|word| word.len() > 2);
+        words.map(str::to_owned).collect::<Vec<_>>()
+    });
+    let both = one.iter().filter(|word| other.contains(word)).count();
+    let least = one.len().min(other.len());
+    match is_watched {
+        true => 2 * both > least,
+        false => both == least,
+    }
 }
 
 impl Diagnosis {

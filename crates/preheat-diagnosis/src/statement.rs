@@ -12,6 +12,7 @@ use super::line::wording::{
 };
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
+use super::spans::Spans;
 use super::timeline::{Place, Stream};
 use super::{Diagnosis, Evidence};
 
@@ -61,6 +62,10 @@ impl Diagnosis {
             stream.failures.goes_on();
         }
         self.parts(stream, line);
+        if self.spans.is_part(line.text) {
+            self.is_waited_for |= Spans::is_wait(line.text);
+            return;
+        }
         self.obtains(stream, line);
         stream.is_warmed |= line.has(Mark::Warm)
             && !line.has(Mark::AtRequest)

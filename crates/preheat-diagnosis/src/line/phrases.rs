@@ -275,7 +275,12 @@ pub(crate) struct Phrases {
     words: AhoCorasick,
     begins: Vec<Begins>,
     rules: Vec<Compiled>,
+    /// Which words stand at the end of names that people make up: `WhisperTokenizerFast`.
+    of_names: Marked,
 }
+
+/// Words that say the same inside of a name.
+const OF_NAMES: [&str; 2] = ["tokenizer", "tokeniser"];
 
 impl Phrases {
     pub(crate) fn shared() -> &'static Phrases {
@@ -317,6 +322,9 @@ impl Phrases {
                     .push(pair.each_ref().map(|list| Marked::of(list)));
             }
         }
+        let names = words.0.iter().enumerate();
+        let names = names.filter(|(_, word)| OF_NAMES.contains(word));
+        let of_names = Marked::of(&names.map(|(word, _)| word).collect::<Vec<_>>());
         let words = AhoCorasick::builder()
             .dense_depth(4)
             .build(words.0)
@@ -325,7 +333,14 @@ impl Phrases {
             words,
             begins,
             rules,
+            of_names,
         }
+    }
+
+    /// Whether a word that begins inside of another one says what it says alone. What takes tokens apart is
+    /// not what puts them together.
+    fn ends_a_name(&self, word: usize, before: &str) -> bool {
+        self.of_names.has(word) && !before.ends_with("de")
     }
 
     /// Every rule that holds for a normalised line.
@@ -337,10 +352,10 @@ impl Phrases {
         let mut found_words: Vec<usize> = Vec::new();
         for found in self.words.find_overlapping_iter(text) {
             let (start, end) = (found.start(), found.end());
-            if !begins_a_word(text.as_bytes(), start) {
+            let word = found.pattern().as_usize();
+            if !begins_a_word(text.as_bytes(), start) && !self.ends_a_name(word, &text[..start]) {
                 continue;
             }
-            let word = found.pattern().as_usize();
             match places.count(word) {
                 0 => found_words.push(word),
                 REPEATED.. => continue,
