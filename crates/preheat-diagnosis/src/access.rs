@@ -32,6 +32,11 @@ impl Diagnosis {
             self.turned_away(stream);
             return;
         }
+        if status.is_some_and(|status| status >= 500)
+            && let Some(load) = stream.fails()
+        {
+            self.see(Cause::LazyModel, 0.7, load, None, None);
+        }
         match status {
             // Whoever asks for a load waits for it: it is not this request's.
             Some(400 | 424 | 425 | 500 | 502 | 504) if stream.loading.is_some() => {
@@ -211,16 +216,17 @@ const STATUSES: [u16; 26] = [
 /// The status of an answer: where it is called so, else the first number behind the protocol that may
 /// be one. A size further behind may look like it.
 pub(super) fn status(text: &str) -> Option<u16> {
-    const NAMES: [&str; 6] = [
+    const NAMES: [&str; 7] = [
         "status=",
         "status: ",
         "statuscode=",
         "status code=",
         "code=",
         "code: ",
+        "http=",
     ];
     // To tell that it is not called so is cheaper than to look for each name.
-    let may_be_named = text.contains("status") || text.contains("code");
+    let may_be_named = text.contains("status") || text.contains("code") || text.contains("http=");
     let named = may_be_named.then(|| {
         let mut names = NAMES.iter();
         names.find_map(|name| text.find(name).map(|at| at + name.len()))

@@ -8,6 +8,7 @@ use aho_corasick::AhoCorasick;
 use super::access::{is_probe, status};
 use super::line::Parsed;
 use super::line::amount::Amount;
+use super::line::shapes::tells_shape;
 use super::rules::Mark;
 
 /// What a line tells of one request.
@@ -137,8 +138,13 @@ const FOLDERS: [&str; 30] = [
 pub(super) fn may_tell(text: &str) -> bool {
     // Most lines have none of it, and to tell that is cheaper than to look for a path or a name.
     let has_digits = || text.bytes().any(|byte| byte.is_ascii_digit());
-    let is_asked =
-        || asked_path(text).is_some() || is_named(text) || is_served(text) || is_bare(text);
+    let is_asked = || {
+        asked_path(text).is_some()
+            || is_named(text)
+            || is_served(text)
+            || is_bare(text)
+            || is_sized(text)
+    };
     let is_told = || answers().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
     has_digits()
         && is_asked()
@@ -168,8 +174,16 @@ fn is_bare(text: &str) -> bool {
     let words = text.split_whitespace().count();
     (2..=5).contains(&words)
         && status(text) == Some(200)
-        && (text.contains("200 ") || text.contains("200,"))
+        && (text.contains(" 200 ") || text.contains(" 200,"))
         && text.ends_with(['s', ')'])
+}
+
+/// `size=224 batch=1 http=200 0.021s`: a client writes down what it asked with, and what came of it.
+fn is_sized(text: &str) -> bool {
+    ["http=200", "status=200", "code=200"]
+        .iter()
+        .any(|status| text.contains(status))
+        && tells_shape(text)
 }
 
 /// `prompt (1, 512) served in 0.2 s`: whatever is asked for, and that its answer went out.
@@ -326,6 +340,7 @@ mod tests {
             "#1 answered, 6.9s",
             "rpc Translate end id=1 133.43s",
             "/asr.Asr/Transcribe end OK 18.8s",
+            "size=224 batch=1 http=200  0.021s",
             "req-1 finished in 15.2 s",
         ] {
             let is_end = matches!(told(line), Some(Exchange::Ends(Some(_))));
@@ -351,6 +366,7 @@ mod tests {
             "GET /health 200 1 ms",
             "[rank0] graphs captured in 3 s",
             "build #7 finished in 3 s",
+            "config fetched status=200 0.3 s",
         ] {
             assert_eq!(told(line), None, "{line}");
         }

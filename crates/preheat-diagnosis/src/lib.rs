@@ -8,6 +8,7 @@
 //! - [`input`]: files, their lines, the containers in them.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
+//! - [`covered`], [`kept`]: what figures tell, whatever the words around them.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
 //!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`spans`], [`threads`]: what is known whoever wrote it.
 //! - [`containers`]: what is wrong with a manifest.
@@ -22,8 +23,10 @@ mod line;
 pub mod rules;
 
 mod access;
+mod covered;
 mod exchange;
 mod gate;
+mod kept;
 mod lives;
 mod parts;
 mod statement;
@@ -54,6 +57,8 @@ pub use containers::{Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 
 use access::is_access;
+use covered::Covered;
+use kept::tells_cold;
 use latency::{Latency, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
@@ -126,6 +131,7 @@ pub struct Diagnosis {
     stream: u32,
     latency: Latency,
     lengths: Lengths,
+    covered: Covered,
     containers: Vec<Container>,
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
@@ -223,6 +229,7 @@ impl Diagnosis {
         self.heads_warmup = heads_warmup(&plain.text);
         if is_young {
             self.latency.asks(&plain.shown);
+            self.figures(line, &plain);
         }
         if let Some(at) = at.filter(|_| stream.watches()) {
             let is_known = plain.hits.iter().any(tells_itself);
@@ -234,6 +241,17 @@ impl Diagnosis {
         stream.done(at, &plain.text);
         self.streams = streams;
         (self.stream, self.latency.stream) = (0, 0);
+    }
+
+    /// Causes that figures tell, whatever the words around them.
+    fn figures(&mut self, line: &Line<'_>, plain: &Plain<'_>) {
+        let told = [
+            (Cause::UncoveredLength, self.covered.take(&plain.text)),
+            (Cause::ColdPageCache, tells_cold(&plain.text)),
+        ];
+        for (cause, _) in told.into_iter().filter(|(_, is_told)| *is_told) {
+            self.see(cause, 0.75, evidence(line, plain), None, None);
+        }
     }
 
     fn status(&mut self, line: &Line<'_>, at: Option<f64>) {

@@ -2,6 +2,7 @@
 //! belong together.
 
 pub(crate) mod amount;
+mod exposed;
 pub(crate) mod phrases;
 mod readiness;
 pub(crate) mod settings;
@@ -56,6 +57,7 @@ impl<'a> Plain<'a> {
         }
         let Unwrapped { stream, at, said } = wrapped::unwrap(&shown);
         let text = text::normal(&text::located(&said));
+        let text = exposed::told(&text).unwrap_or(text);
         let hits = hits(&text);
         Some(Plain {
             shown,
@@ -149,7 +151,7 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     if is_access {
         return;
     }
-    let is_told = || text.contains(" 200") || text.contains(" /");
+    let is_told = || text.contains(" 200") || text.contains("=200") || text.contains(" /");
     if (asked || is_told()) && may_tell(text) {
         hits.push(Hit::mark(Mark::Exchange));
     }
@@ -296,7 +298,10 @@ impl Parsed<'_> {
     pub(crate) fn place(&self, hit: &Hit) -> Option<Place> {
         let words = || {
             self.hits.iter().filter_map(|other| match other.means {
-                Meaning::Marks(Mark::AtRequest) => Some((other.at, Place::AtRequest)),
+                // The first time since a machine runs is no request's.
+                Meaning::Marks(Mark::AtRequest) if !self.names(Cause::ColdPageCache) => {
+                    Some((other.at, Place::AtRequest))
+                }
                 Meaning::Marks(Mark::AtStart) if !is_negated(self.text, other.at) => {
                     Some((other.at, Place::AtStart))
                 }

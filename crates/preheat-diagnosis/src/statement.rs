@@ -42,6 +42,20 @@ const KEEPS: [&str; 8] = [
     "rolled back to",
 ];
 
+/// Whether memory is told to be short of what a load needs.
+fn is_of_load(text: &str) -> bool {
+    const NEEDS: [&str; 7] = [
+        "loading",
+        "failed to load",
+        "requires more",
+        "needs more",
+        "too large for",
+        "too big for",
+        "does not fit",
+    ];
+    text.contains("model") && NEEDS.iter().any(|word| text.contains(word))
+}
+
 /// Words of what ought to be.
 const WISHES: [&str; 4] = [" should ", " must ", " would ", " ought "];
 
@@ -129,7 +143,9 @@ impl Diagnosis {
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
                 // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => stream.is_steady() || line.has(Mark::Another),
+                Cause::OutOfMemory => {
+                    (stream.is_steady() && !is_of_load(line.text)) || line.has(Mark::Another)
+                }
                 Cause::LivenessKills => line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
@@ -142,6 +158,9 @@ impl Diagnosis {
             };
             stream.compiles_for_shape |=
                 cause == Cause::Recompiled && !trifle && stream.is_started();
+            if cause == Cause::OutOfMemory && !trifle && is_of_load(line.text) {
+                stream.runs_out(&line.evidence);
+            }
             if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
             }

@@ -180,6 +180,8 @@ pub(super) struct Stream {
     is_replacing: bool,
     /// Weights were loaded before the start was over.
     is_loaded: bool,
+    /// A load ran out of memory for which the newest request may have asked.
+    ran_out: Option<Evidence>,
     /// Weights are being loaded since this line, as far as lines tell.
     pub(super) loading: Option<Evidence>,
     /// An image is being pulled: since when, or since how long.

@@ -2,6 +2,8 @@
 
 use super::command::is_on;
 use super::{Container, Seen};
+use crate::line::settings;
+use crate::line::text::normal;
 
 /// Variables that size thread pools.
 const THREADS: [&str; 9] = [
@@ -118,7 +120,9 @@ pub(super) fn skips_warmup(container: &Container, _: Option<f64>) -> Option<Seen
     let by_env = container.env.iter().find_map(|(name, value)| {
         let is_switch = SWITCHES.iter().any(|switch| name.ends_with(switch));
         let is_none = name.contains("WARMUP") && counts(name) && value.trim() == "0";
-        (is_none || (is_switch && is_on(value))).then_some(name.as_str())
+        let is_off =
+            name.contains("WARM") && settings::skips_warmup(&normal(&format!("{name}={value}")));
+        (is_none || is_off || (is_switch && is_on(value))).then_some(name.as_str())
     });
     let by_flag = container
         .words()

@@ -4,7 +4,7 @@
 use super::wording::is_conditional;
 
 /// What a setting on the line makes of the warm-up.
-pub(super) fn skips_warmup(text: &str) -> bool {
+pub(crate) fn skips_warmup(text: &str) -> bool {
     const NAMES: [&str; 8] = [
         "warmup",
         "warm up",
@@ -130,7 +130,10 @@ fn is_set_off(before: &str, after: &str, name: &str) -> bool {
         return false;
     }
     let after = rest.trim_start_matches(['"', '\'', ' ']);
-    let Some(value) = after.strip_prefix(['=', ':']) else {
+    let is = ["is set to ", "set to ", "is ", "="]
+        .iter()
+        .find_map(|is| after.strip_prefix(is));
+    let Some(value) = after.strip_prefix(['=', ':']).or(is) else {
         return false;
     };
     if is_empty(value) {
@@ -198,14 +201,16 @@ fn is_none_of_them(after: &str) -> bool {
     rests.any(|rest| {
         let rest = rest.strip_prefix("up").unwrap_or(rest);
         let value = rest.trim_start_matches(['"', '\'', ' ', '=', ':']);
+        let value = value.strip_prefix("is ").unwrap_or(value);
         let is_parted = value.len() < rest.len();
         let behind = value.strip_prefix('0');
         is_parted
             && (is_empty(value)
                 || behind.is_some_and(|behind| {
-                    !behind.starts_with(|c: char| {
+                    (!behind.starts_with(|c: char| {
                         c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':')
-                    }) && !behind.starts_with(" of ")
+                    }) || behind.starts_with(": "))
+                        && !behind.starts_with(" of ")
                         && !behind.starts_with(" fail")
                 }))
     })

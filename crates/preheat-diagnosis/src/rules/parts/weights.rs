@@ -338,7 +338,6 @@ const ASKED: &[&str] = &[
     "first caller",
     "on first use",
     "first hit",
-    "first time",
     "first query",
     "first job",
     "on demand",

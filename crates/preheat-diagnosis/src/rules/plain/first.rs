@@ -94,6 +94,35 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "postStart: preload of llama3.1:8b finished",
         counter: "config: preload=false",
     },
+    // What is asked for does not fit.
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: 0.85,
+        says: &[],
+        pairs: &[Pair(
+            &["model", "weights", "checkpoint", "layers", "kv cache"],
+            &[
+                "requires more system memory",
+                "requires more memory",
+                "needs more memory",
+                "more memory than is available",
+                "more memory than there is",
+                "too large for system",
+                "too large for memory",
+                "too large for gpu",
+                "too big for memory",
+                "does not fit into memory",
+                "does not fit in memory",
+                "does not fit on gpu",
+                "does not fit into vram",
+                "does not fit in vram",
+            ],
+        )],
+        except: &["offload", "if ", "will be split", "quantize it"],
+        beside: Beside::Anything,
+        example: "error=\"model requires more system memory (41.3 GiB) than is available (15.8 GiB)\"",
+        counter: "model does not fit on gpu 0, 12 layers are offloaded",
+    },
     // A device that has no context yet.
     Rule {
         means: Meaning::Does(Part::Context),

@@ -144,6 +144,16 @@ pub(in crate::rules) const NEW_SHAPE: &[&str] = &[
     "shape changed",
     "size changed",
     "first of its shape",
+    "dims changed",
+    "shapes changed",
+    "dimensions changed",
+    "length changed",
+    "input changed",
+    "changed from [",
+    "changed from (",
+    "another shape",
+    "another length",
+    "other shape",
 ];
 
 pub(in crate::rules) const MADE_AGAIN: &[&str] = &[
@@ -157,6 +167,7 @@ pub(in crate::rules) const MADE_AGAIN: &[&str] = &[
     "building",
     "autotun",
     "capturing",
+    "reshap",
 ];
 
 /// Beyond what.
