@@ -21,7 +21,7 @@ pub(super) enum Exchange {
 }
 
 /// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
-const NAMED: [&str; 25] = [
+const NAMED: [&str; 27] = [
     "req ",
     "req=",
     "req:",
@@ -39,6 +39,8 @@ const NAMED: [&str; 25] = [
     "call ",
     "call=",
     "call #",
+    "caller ",
+    "caller=",
     "job ",
     "job=",
     "client ",
@@ -145,10 +147,12 @@ pub(super) fn may_tell(text: &str) -> bool {
             || is_bare(text)
             || is_sized(text)
     };
-    let is_told = || answers().any(|word| text.contains(word)) || says_ok(text) || is_served(text);
+    let is_told = || {
+        answers().any(|word| text.contains(word)) || says_ok(text) || is_served(text) || goes(text)
+    };
     has_digits()
         && is_asked()
-        && (is_told() || status(text).is_some() || asked_path(text).is_some())
+        && (is_told() || status(text).is_some() || asked_path(text).is_some() || comes(text))
         && !OTHER_WORDS.is_match(text)
 }
 
@@ -156,15 +160,19 @@ pub(super) fn may_tell(text: &str) -> bool {
 pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
     let status = status(text);
     let is_ok = status.is_some_and(|status| (200..300).contains(&status)) || says_ok(text);
-    let is_answered = || answers().any(|word| has_word(text, word));
+    let is_answered = || answers().any(|word| has_word(text, word)) || goes(text);
     match amounts.last() {
         Some(took) if is_ok || is_answered() || is_served(text) => {
             Some(Exchange::Ends(Some(took.ms)))
         }
         None if is_ok => Some(Exchange::Ends(None)),
-        _ if status.is_none() && asked_path(text).is_some() && is_named(text) => {
+        _ if status.is_none()
+            && asked_path(text).is_some()
+            && (is_named(text) || is_inbound(text)) =>
+        {
             Some(Exchange::Begins)
         }
+        None if comes(text) => Some(Exchange::Begins),
         _ => None,
     }
 }
@@ -176,6 +184,44 @@ fn is_bare(text: &str) -> bool {
         && status(text) == Some(200)
         && (text.contains(" 200 ") || text.contains(" 200,"))
         && text.ends_with(['s', ')'])
+}
+
+/// `> /blur`, `--> POST /caption`: an arrow that leads in.
+fn is_inbound(text: &str) -> bool {
+    let said = text.trim_start_matches(['[', ']', ' ']);
+    said.starts_with("> /") || said.starts_with(">> /") || text.contains(" > /")
+}
+
+/// `req 1 out 5.4 s`: an answer goes out, and nothing runs out.
+fn goes(text: &str) -> bool {
+    let Some((before, behind)) = text.split_once(" out") else {
+        return false;
+    };
+    let behind = behind.trim_start_matches([',', ':', ' ']);
+    let is_over = behind.is_empty() || behind.starts_with(|c: char| c.is_ascii_digit());
+    is_over
+        && is_named(before)
+        && !["time", "timed", "run", "ran", "runs"]
+            .iter()
+            .any(|word| before.ends_with(word))
+}
+
+/// `request a1 in`, `req 7 begin`: hardly more than a name and that it came.
+fn comes(text: &str) -> bool {
+    const CAME: [&str; 9] = [
+        "in", "begin", "begins", "start", "started", "enter", "entered", "received", "arrived",
+    ];
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let last = words.last().copied().unwrap_or_default();
+    let is_request = || {
+        ["req", "request", "call", "caller", "rid", "rpc"]
+            .iter()
+            .any(|word| has_word(text, word))
+    };
+    (2..=6).contains(&words.len())
+        && CAME.contains(&last.trim_end_matches(['.', ',']))
+        && is_request()
+        && is_named(text)
 }
 
 /// `size=224 batch=1 http=200 0.021s`: a client writes down what it asked with, and what came of it.
@@ -341,6 +387,7 @@ mod tests {
             "rpc Translate end id=1 133.43s",
             "/asr.Asr/Transcribe end OK 18.8s",
             "size=224 batch=1 http=200  0.021s",
+            "request a1 out, 134 s",
             "req-1 finished in 15.2 s",
         ] {
             let is_end = matches!(told(line), Some(Exchange::Ends(Some(_))));
@@ -350,6 +397,8 @@ mod tests {
             "#1 /mood batch=1x17",
             "[q-81] /rerank 12 docs",
             "req 1 /embed",
+            "[srv] request a1 in",
+            "> /blur id 1",
         ] {
             assert_eq!(told(line), Some(Exchange::Begins), "{line}");
         }
@@ -361,6 +410,8 @@ mod tests {
             "[w1] loaded in 3 s",
             "reading /models/ner.bin done in 3 s",
             "warm-up request 1 done in 3 s",
+            "call 3 ran out of memory after 3 s",
+            "worker 1 in",
             "weights from /scratch/e5, done in 4 s",
             "shard 1 of 2 read in 3 s",
             "GET /health 200 1 ms",

@@ -22,10 +22,10 @@ use crate::timeline::Place;
 
 use amount::Amount;
 use phrases::{Hit, Phrases};
-use readiness::{admits_early, says_ready};
+use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
-use wording::{fetches, is_denied, is_help, is_of_tools, multiplies, says_killed};
+use wording::{fetches, is_conditional, is_denied, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -80,8 +80,13 @@ fn hits(text: &str) -> Vec<Hit> {
     if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
+    if has_both(&hits, Part::Weights, Part::Kernels) && is_of_weights(text) {
+        hits.retain(|hit| hit.part() != Some(Part::Kernels));
+    }
     let is_of_cluster = is_of_cluster(text);
-    hits.retain(|hit| hit.part().is_none() || !(is_of_cluster || is_excluded(text, hit.at)));
+    let is_other = |at: usize| is_of_cluster || is_excluded(text, at) || is_conditional(text, at);
+    hits.retain(|hit| hit.part().is_none() || !is_other(hit.at));
+    hits.retain(|hit| hit.means != Meaning::Marks(Mark::Ready) || !is_of_a_part(text, hit.at));
     keep_the_clearest(&mut hits);
     if hits
         .iter()
@@ -193,6 +198,21 @@ fn are_of_another(has_download: bool, has_tokenizer: bool, text: &str) -> bool {
     let are_absent =
         || text.contains("not loaded") && !text.contains("loading") && !text.contains("reading");
     has_download || are_absent() || (has_tokenizer && !are_named())
+}
+
+fn has_both(hits: &[Hit], one: Part, other: Part) -> bool {
+    let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
+    has(one) && has(other)
+}
+
+/// An engine that is made of weights is whatever serves them, and nothing that is compiled.
+fn is_of_weights(text: &str) -> bool {
+    const COMPILED: [&str; 8] = [
+        "compil", "kernel", "graph", "jit", "tensorrt", "trt", "autotun", "triton",
+    ];
+    text.contains("engine")
+        && text.contains("weights")
+        && !COMPILED.iter().any(|word| text.contains(word))
 }
 
 /// What those who place and watch containers write: they load, compile and fetch nothing of a model.

@@ -8,10 +8,10 @@ impl Cause {
     pub const fn counts(self) -> &'static str {
         match self {
             Cause::LoadFailure => {
-                "Where a more exact reason is told (memory, a warm-up that fails, a time-out, a device), only that reason counts. A part that may be absent, and a failure after which the server is ready all the same, are none."
+                "Of programs that serve a model, as every cause; others have none. Where a more exact reason is told (memory, a warm-up that fails, a time-out, a device), only that reason counts. A part that may be absent, and a failure after which the server is ready all the same, are none."
             }
             Cause::OutOfMemory => {
-                "Memory of the device, the process or the container. If a request had asked for the load, that the model is loaded by it counts too."
+                "Memory of the device, the process or the container. In a warm-up it is this alone. If a request had asked for the load, that the model is loaded by it counts too."
             }
             Cause::WarmupFailed => {
                 "Also checks by other names that are run before readiness: self-tests, dry runs, known answers."
@@ -31,7 +31,7 @@ impl Cause {
             Cause::Unschedulable => "A scale-up that was triggered and brought a node is none.",
             Cause::DeviceFallback => "A device that nobody asked for is not missed.",
             Cause::ReadyTooEarly => {
-                "A claim is a message that says ready or serving, or a readiness probe that was answered 200; an open port (`listening on`, `running on`) is none. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there."
+                "A claim is a message that says ready or serving, or a readiness probe that was answered 200; an open port (`listening on`, `running on`) is none, nor is a framework's own start that is over (`Application startup complete`), nor a part that is ready. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there."
             }
             Cause::WarmupSkipped => {
                 "Lines that a shape was not warmed follow from it and are no finding of their own."
@@ -41,6 +41,9 @@ impl Cause {
             }
             Cause::UncoveredLength => {
                 "Only where something was warmed, and the request lies outside of it."
+            }
+            Cause::Recompiled => {
+                "A compile for a shape that differs from those compiled or served before it; the first compile that a request waits for is one of kernels. It stands beside the length where something was warmed."
             }
             Cause::WarmedByTraffic => {
                 "Needs times of steady requests to hold the first ones against; it then stands beside the causes that say where the time went."

@@ -48,7 +48,7 @@ impl Diagnosis {
             if is_work
                 && is_told
                 && !is_of_library(line.text)
-                && !(part == Part::Weights && line.has(Mark::Replaced))
+                && !(part == Part::Weights && line.has(Mark::Replaced) && !is_explicit)
             {
                 self.part(stream, line, hit, part);
             }
@@ -65,10 +65,18 @@ impl Diagnosis {
         let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
         let asked = || is_asked.then_some(Place::AtRequest);
         let traced = || self.traced_place(line.text);
-        let told = line.place(hit).or_else(asked).or_else(traced);
+        // A row for a request tells what that request did.
+        let is_row = self.latency.expects_a_row() && line.text.contains(['|', ',']);
+        let row = || is_row.then_some(Place::AtRequest);
+        let told = line.place(hit).or_else(asked).or_else(traced).or_else(row);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
-        let place = begun.or(by_time).or_else(|| stream.place(part, &same));
+        let lazily = is_missed(line.text).then_some(Place::Open);
+        let place = begun.or(by_time);
+        let place = place.or_else(|| match stream.place(part, &same) {
+            Some(Place::AtStart) => lazily.or(Some(Place::AtStart)),
+            place => place,
+        });
         let is_counted = part == Part::Weights && !is_unfinished(line.text);
         if is_counted && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));
@@ -197,6 +205,10 @@ impl Diagnosis {
                 .any(|mark| line.has(mark));
         let place = stream
             .place(Part::Weights, &without_numbers(line.text))
+            .map(|place| match place {
+                Place::AtStart if is_missed(line.text) => Place::Open,
+                place => place,
+            })
             .filter(|place| is_plain && *place != Place::AtStart);
         let Some(place) = place else { return };
         let told_ms = line.amounts.last().map(|took| took.ms);
@@ -214,6 +226,29 @@ impl Diagnosis {
             self.settle(settled);
         }
     }
+}
+
+/// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.
+fn is_missed(text: &str) -> bool {
+    const MISSED: [&str; 16] = [
+        " is none",
+        " == none",
+        " is null",
+        "== null",
+        " is nil",
+        "== nil",
+        " missing;",
+        " missing,",
+        " empty,",
+        " unset,",
+        " is empty,",
+        " is unset",
+        "not cached in",
+        "nobody used",
+        "nobody had needed",
+        "oncecell empty",
+    ];
+    MISSED.iter().any(|word| text.contains(word))
 }
 
 /// Whether no sentence ends between two places: people write several on one line.

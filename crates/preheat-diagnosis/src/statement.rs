@@ -174,7 +174,11 @@ impl Diagnosis {
         // Without a warm-up nothing follows from what somebody asks for, unless a line says so itself.
         let is_asked = || at_request && line.is_timed && self.lengths.is_warmed();
         let fails = line.names(Cause::WarmupFailed) || line.names(Cause::WarmupSkipped);
-        if fails || !(is_warm || hit.is_some() || is_asked()) {
+        // Who is sent away is not served.
+        let is_refused = ["reject", " 413", "refused", "too long"]
+            .iter()
+            .any(|word| line.text.contains(word));
+        if fails || is_refused || !(is_warm || hit.is_some() || is_asked()) {
             return;
         }
         let words: Vec<(usize, usize)> = line
@@ -351,6 +355,8 @@ impl Diagnosis {
                 Mark::HeldBack => self.restarts.held_back(&line.evidence),
                 Mark::Crashed => self.restarts.crashed(&line.evidence),
                 Mark::Cached => stream.cached(),
+                // Whoever waits for it does not ask for a change of models.
+                Mark::Replaced if line.has(Mark::AtRequest) => {}
                 Mark::Replaced => stream.replaces(),
                 Mark::Restarted => stream.restarts(),
                 Mark::Listening => {

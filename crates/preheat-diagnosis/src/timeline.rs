@@ -453,6 +453,7 @@ impl Stream {
         if self.processes.are_starting() || self.phase != Phase::Starting {
             return None;
         }
+        self.reopen(Place::AtStart);
         self.phase = Phase::Ready;
         step(self.began?, at?)
     }

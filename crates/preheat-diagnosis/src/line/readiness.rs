@@ -5,6 +5,50 @@ pub(super) fn says_ready(text: &str) -> bool {
     is_all_ready(text) || takes_traffic(text)
 }
 
+/// Whether what is called ready at a place is a part of a server, or is said not to be: `HuggingFaceTokenizer ready
+/// after 2.9 s`, `ready_to_serve=false`.
+pub(super) fn is_of_a_part(text: &str, at: usize) -> bool {
+    const PARTS: [&str; 18] = [
+        "tokenizer",
+        "tokeniser",
+        "session",
+        "weights",
+        "context",
+        "device",
+        "kernels",
+        "graph",
+        "graphs",
+        "shard",
+        "cache",
+        "vocabulary",
+        "vocab",
+        "dataset",
+        "database",
+        "connection",
+        "pool",
+        "index",
+    ];
+    let (before, behind) = text.split_at(at);
+    let mut words = before.split_whitespace().rev();
+    let subject = words.find(|word| !matches!(*word, "is" | "are" | "now" | "was" | "got"));
+    let subject = subject.unwrap_or_default();
+    let is_part = behind.starts_with("ready")
+        && PARTS
+            .iter()
+            .any(|part| subject.trim_end_matches("fast").ends_with(part));
+    let value = behind.split_once(['=', ':']).map(|(name, value)| {
+        let is_name = name.split(' ').count() <= 4;
+        is_name && matches!(first_word(value), "false" | "no" | "0" | "off")
+    });
+    is_part || value == Some(true)
+}
+
+fn first_word(value: &str) -> &str {
+    let value = value.trim_start_matches(['"', '\'', ' ']);
+    let end = value.find(|c: char| !c.is_ascii_alphanumeric());
+    &value[..end.unwrap_or(value.len())]
+}
+
 /// `emb-0   1/1   Running   0   41s`, `Ready   True`, `target 10.0.1.5:8000 is healthy`: what those say who send
 /// requests there.
 fn takes_traffic(text: &str) -> bool {
@@ -252,6 +296,30 @@ mod tests {
             "step 3/3 running on gpu",
         ] {
             assert!(!says_ready(&normal(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_and_denials_are_no_claims() {
+        let is_none = |text: &str| {
+            let text = normal(text);
+            is_of_a_part(&text, text.find("ready").expect("a word"))
+        };
+        for text in [
+            "HuggingFaceTokenizer ready after 2.9 s",
+            "the CUDA context is ready (0.8 s)",
+            "ready_to_serve=false",
+            "ready for traffic: no",
+        ] {
+            assert!(is_none(text), "{text}");
+        }
+        for text in [
+            "server is ready",
+            "ready to serve on port 80",
+            "model ready in 3 s",
+            "ready: true",
+        ] {
+            assert!(!is_none(text), "{text}");
         }
     }
 

@@ -91,7 +91,7 @@ pub(crate) fn is_switched_off(text: &str) -> bool {
 /// `boot plan: load=yes, warm=no`, `config: {"warm": false}`: a switch that is called by nothing else, where
 /// switches are listed. Elsewhere it may be a state.
 fn is_planned_without(text: &str) -> bool {
-    const LISTS: [&str; 9] = [
+    const LISTS: [&str; 12] = [
         "config",
         "settings",
         "options",
@@ -101,6 +101,9 @@ fn is_planned_without(text: &str) -> bool {
         "params",
         "namespace",
         "environ",
+        "phases",
+        "stages",
+        "steps",
     ];
     let is_list = LISTS.iter().any(|list| text.contains(list)) && !text.contains("ready");
     is_list

@@ -170,7 +170,9 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
     let rest = step.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_step = rest.len() < step.len()
         && rest.strip_prefix(' ').is_some_and(|said| {
-            said.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'D' | 'C' | 'e'))
+            let first = said.split(' ').next().unwrap_or_default();
+            let is_time = first.contains('.') && first.parse::<f64>().is_ok();
+            is_time || said.starts_with(['[', 'D', 'C', 'e'])
         });
     let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
     let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
@@ -404,7 +406,12 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
 /// Whether the sentence so far is a condition, advice, or one of release notes: `if the pod is
 /// OOMKilled, …`.
 pub(super) fn is_conditional(text: &str, at: usize) -> bool {
-    const BEGINNINGS: [&str; 10] = [
+    const BEGINNINGS: [&str; 15] = [
+        "fixed: ",
+        "make sure ",
+        "avoid ",
+        "do not ",
+        "set `",
         "if ",
         "add ",
         "added ",

@@ -324,6 +324,7 @@ pub(super) const RULES: &[Rule] = &[
             "tracing",
             "traced",
             "lowering",
+            "reload",
             "<00:00",
             "fetch",
             "generating",

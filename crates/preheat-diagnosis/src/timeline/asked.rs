@@ -7,6 +7,9 @@ use super::{
     ASKED_FOR_STATE, CLOCKS_S, IDLE_S, LEAD_S, LONG_MS, Phase, Place, Stream, Work, YOUNG, between,
 };
 
+/// Of a request's time: that it took so long was for this.
+const MOST: f64 = 0.8;
+
 impl Stream {
     /// Whether lines are looked at for what the first request waits for.
     pub(crate) fn watches(&self) -> bool {
@@ -154,6 +157,7 @@ impl Stream {
     /// Work that had ended when a request began was not for it, and work that most of the request's time
     /// went into was, whatever the lines before left open.
     pub(super) fn weigh(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        self.weigh_told(took_ms);
         let Some(at) = at else { return };
         let began = at - took_ms.map_or(IDLE_S, |ms| ms / 1e3 + CLOCKS_S);
         let long = took_ms.filter(|ms| self.is_listening && !self.is_waited_for && *ms >= LONG_MS);
@@ -176,6 +180,21 @@ impl Stream {
                     work.place = Place::AtRequest;
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Of work without stamps, what took nearly all of the first request's time was that request's.
+    fn weigh_told(&mut self, took_ms: Option<f64>) {
+        let is_open = self.is_listening && !self.is_waited_for && self.requests <= 1;
+        let Some(took) = took_ms.filter(|ms| is_open && *ms >= LONG_MS) else {
+            return;
+        };
+        let unplaced = |work: &&mut Work| !work.is_placed && work.until.is_none();
+        for work in self.held.iter_mut().filter(unplaced) {
+            let is_most = |ms: f64| ms >= MOST * took && ms <= took;
+            if work.place == Place::AtStart && work.told_ms.is_some_and(is_most) {
+                work.place = Place::AtRequest;
             }
         }
     }

@@ -200,6 +200,7 @@ const KINDS: [(Part, &[&str]); 4] = [
             "unpickl",
             "bank",
             "net(",
+            "pipe ",
         ],
     ),
 ];
@@ -252,7 +253,29 @@ pub(crate) fn kind(text: &str) -> Option<Part> {
     if OTHERS.iter().any(|other| text.contains(other)) {
         return None;
     }
-    named_kind(text)
+    named_kind(text).or_else(|| is_family(text).then_some(Part::Weights))
+}
+
+/// Whether a model is got that is called by its family's name alone: `getting facebook/bart-large ready`.
+fn is_family(text: &str) -> bool {
+    const FAMILIES: [&str; 14] = [
+        "bert", "llama", "whisper", "mistral", "qwen", "gemma", "yolo", "minilm", "bart", "resnet",
+        "t5", "e5", "bge", "clip",
+    ];
+    const GETS: [&str; 10] = [
+        "getting",
+        "bringing",
+        "fetching",
+        "pulling",
+        "preparing",
+        "opening",
+        "reading",
+        "loading",
+        "building",
+        "making",
+    ];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    has(&FAMILIES) && has(&GETS)
 }
 
 pub(crate) fn named_kind(text: &str) -> Option<Part> {

@@ -37,9 +37,19 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "instance started + no existing capacity",
             "holding until + available",
             "upscaling + ongoing requests",
+            "report requestid + init duration",
         ],
         pairs: &[Pair(ASKED, WAITED)],
-        except: &["warm up", "warmup", "rate limit", "queue full", "retry"],
+        except: &[
+            "warm up",
+            "warmup",
+            "rate limit",
+            "queue full",
+            "retry",
+            "rejected",
+            "503",
+            "refused",
+        ],
         beside: Beside::Words(NO_REPLICA),
         example: "INFO no active endpoints for tagger, holding request 1 of 1",
         counter: "INFO request queued behind 3 others",
@@ -97,6 +107,10 @@ const ASKED: &[&str] = &[
     "prompt",
     "invocation",
     "user",
+    "chat",
+    "input",
+    "query",
+    "question",
 ];
 
 const WAITED: &[&str] = &[
@@ -121,6 +135,9 @@ const WAITED: &[&str] = &[
     "passed on",
     "delivered",
     "sent after",
+    "enqueued",
+    "arrived",
+    "it waits",
 ];
 
 const NO_REPLICA: &[&str] = &[
@@ -176,6 +193,12 @@ const NO_REPLICA: &[&str] = &[
     "running replicas: 0",
     "0 running",
     "no free",
+    "no warm worker",
+    "no worker",
+    "0 containers",
+    "0 workers",
+    "no instances",
+    "no sandbox",
     "no existing capacity",
     "no capacity",
     "0 > 1",
