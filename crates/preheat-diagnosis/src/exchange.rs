@@ -211,7 +211,13 @@ fn comes(text: &str) -> bool {
     const CAME: [&str; 9] = [
         "in", "begin", "begins", "start", "started", "enter", "entered", "received", "arrived",
     ];
-    let words: Vec<&str> = text.split_whitespace().collect();
+    // Fields that follow are the request's.
+    let said = text.split('=').next().unwrap_or_default();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let words = match said.len() < text.len() {
+        true => &words[..words.len().saturating_sub(1)],
+        false => &words[..],
+    };
     let last = words.last().copied().unwrap_or_default();
     let is_request = || {
         ["req", "request", "call", "caller", "rid", "rpc"]
@@ -299,9 +305,19 @@ pub(super) fn is_named(text: &str) -> bool {
         let name = &rest[..end.unwrap_or(rest.len())];
         name.len() <= 36 && name.bytes().any(|b| b.is_ascii_digit())
     };
+    // `id=r-1`, as a blank stands for a dash too.
+    let is_parted = |rest: &str| {
+        let (name, number) = rest.split_once(' ').unwrap_or_default();
+        (1..=4).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphabetic())
+            && number.starts_with(|c: char| c.is_ascii_digit())
+    };
     let named = NAME_WORDS.find_overlapping_iter(text).any(|found| {
         let before = text[..found.start()].chars().next_back();
-        !before.is_some_and(|c| c.is_ascii_alphanumeric()) && is_name(&text[found.end()..])
+        !before.is_some_and(|c| c.is_ascii_alphanumeric()) && {
+            let rest = &text[found.end()..];
+            is_name(rest) || (text[..found.end()].ends_with('=') && is_parted(rest))
+        }
     });
     named || is_bracketed(text)
 }
@@ -399,6 +415,7 @@ mod tests {
             "req 1 /embed",
             "[srv] request a1 in",
             "> /blur id 1",
+            "request begin id=r-1 level=INFO",
         ] {
             assert_eq!(told(line), Some(Exchange::Begins), "{line}");
         }

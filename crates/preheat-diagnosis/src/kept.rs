@@ -48,6 +48,21 @@ pub(super) fn tells_cold(text: &str) -> bool {
         && (is_small(text) || (has(&CACHES) && grew(text)))
 }
 
+/// So many pages had to be read one by one.
+const FAULTS: f64 = 1e3;
+
+/// `pgmajfault of replica 1: 88412`
+fn faulted(text: &str) -> bool {
+    ["majfault", "major faults", "major page faults"]
+        .iter()
+        .any(|name| {
+            let behind = text.split_once(name).map(|(_, behind)| behind);
+            let last = behind.and_then(|behind| behind.split([':', '=']).nth(1));
+            last.and_then(|last| number_behind(last, 0))
+                .is_some_and(|count| count >= FAULTS)
+        })
+}
+
 /// `3 % … in page cache`, `resident 0 of 26 GB`
 fn is_small(text: &str) -> bool {
     let shares = text.match_indices('%').filter_map(|(at, _)| {
@@ -131,6 +146,7 @@ mod tests {
             "page cache of the node went from 2 GB to 133 GB meanwhile",
             "fincore model.gguf: 0.4/13.2 GiB resident",
             "weights: cached by the system 2%",
+            "pgmajfault of replica 1: 88412",
         ] {
             assert!(tells_cold(&normal(text)), "{text}");
         }
@@ -141,6 +157,7 @@ mod tests {
             "26 of 26 GB of the model cached",
             "prefix cache hit rate of the model: 0%",
             "model cached",
+            "pgmajfault of replica 2: 3",
             "loaded 1 of 7 shards, cached",
         ] {
             assert!(!tells_cold(&normal(text)), "{text}");

@@ -77,7 +77,8 @@ impl Reads {
 
 /// Lines that tell the same but for their numbers.
 fn are_alike(one: &Evidence, other: &Evidence) -> bool {
-    one.source == other.source && without_numbers(&one.text) == without_numbers(&other.text)
+    let same = |read: &Evidence| without_numbers(&normal(&read.text));
+    one.source == other.source && same(one) == same(other)
 }
 
 /// Reads of which lines tell in the same words, but for names of machines and the like; or in about the same,

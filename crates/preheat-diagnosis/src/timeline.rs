@@ -430,6 +430,10 @@ impl Stream {
         (self.is_asleep, self.is_replacing) = (false, false);
         self.begun = None;
         self.reopen(Place::AtStart);
+        let at_start = |work: &&mut Work| work.place == Place::AtStart;
+        for work in self.held.iter_mut().filter(at_start) {
+            work.is_placed = true;
+        }
     }
 
     pub(super) fn ended(&mut self, process: Option<u64>) {

@@ -168,7 +168,7 @@ impl Places {
 struct Marked([u64; MARKED]);
 
 /// There is room for so many words, sixty-four times.
-const MARKED: usize = 80;
+const MARKED: usize = 88;
 
 impl Marked {
     fn none() -> Self {

@@ -84,7 +84,7 @@ impl Stream {
     /// A worker was killed while it served: what it was at was for that request.
     pub(crate) fn interrupted(&mut self) {
         if self.phase == Phase::Starting
-            && let Some(work) = self.held.last_mut()
+            && let Some(work) = self.held.last_mut().filter(|work| !work.is_placed)
         {
             work.place = Place::AtRequest;
         }
@@ -135,6 +135,11 @@ impl Stream {
 
     pub(crate) fn is_waited_for(&mut self) {
         self.is_waited_for = true;
+        // Nobody was there to serve: what comes is a start, whatever was asked for.
+        if !self.has_answered {
+            (self.phase, self.requests) = (Phase::Starting, 0);
+            self.is_asleep = false;
+        }
     }
 
     /// Whether the first request had come well before the first part of the start began, so that it waited

@@ -7,6 +7,8 @@ pub(super) const RULE: Rule = Rule {
     confidence: 0.9,
     says: &[
         "weights",
+        "load weight",
+        "loading weight",
         "loading model",
         "load model",
         "loaded model",
