@@ -310,7 +310,12 @@ pub(super) fn is_named(text: &str) -> bool {
         let (name, number) = rest.split_once(' ').unwrap_or_default();
         (1..=4).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphabetic())
-            && number.starts_with(|c: char| c.is_ascii_digit())
+            && number
+                .split(' ')
+                .next()
+                .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+            && !["s", "ms", "sec", "seconds", "of"]
+                .contains(&number.split(' ').nth(1).unwrap_or_default())
     };
     let named = NAME_WORDS.find_overlapping_iter(text).any(|found| {
         let before = text[..found.start()].chars().next_back();

@@ -42,8 +42,13 @@ const GROWTH: f64 = 4.0;
 pub(super) fn tells_cold(text: &str) -> bool {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
-    has_digits
-        && (has(&CACHES) || (has(&KEPT) && has(&FILES)))
+    if !has_digits {
+        return false;
+    }
+    if faulted(text) {
+        return true;
+    }
+    (has(&CACHES) || (has(&KEPT) && has(&FILES)))
         && !has(&OTHERS)
         && (is_small(text) || (has(&CACHES) && grew(text)))
 }

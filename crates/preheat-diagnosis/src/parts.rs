@@ -215,7 +215,7 @@ impl Diagnosis {
         let part = named_kind(line.text).unwrap_or(Part::Weights);
         let work = Work {
             told_ms,
-            is_certain: line.has(Mark::AtRequest) && told_ms.is_none(),
+            is_certain: (line.has(Mark::AtRequest) || is_missed(line.text)) && told_ms.is_none(),
             ..Work::new(part, place, line)
         };
         let telling = match telling(line.text) {

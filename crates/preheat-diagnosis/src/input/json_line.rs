@@ -38,6 +38,7 @@ pub fn flatten(line: &str) -> Option<Flat> {
     }
     let mut text = String::new();
     let mut at = None;
+    let mut said = "";
     for name in TIMES {
         match object.get(name) {
             Some(Value::String(time)) => text = format!("{time} "),
@@ -49,8 +50,16 @@ pub fn flatten(line: &str) -> Option<Flat> {
     for name in MESSAGES {
         if let Some(Value::String(message)) = object.get(name) {
             text += message.trim_end();
+            said = message;
             break;
         }
+    }
+    // Who passes on what another program says may call both a message.
+    let mut more = MESSAGES
+        .iter()
+        .filter_map(|name| object.get(*name)?.as_str());
+    if let Some(more) = more.find(|more| !more.contains(said) && !said.contains(more)) {
+        text.extend([" ", more.trim_end()]);
     }
     let mut left = FIELDS;
     if let Some(event) = event(&object) {
@@ -141,6 +150,11 @@ mod tests {
         assert_eq!(
             switch.map(|flat| flat.text).as_deref(),
             Some("config warmup.enabled=false rounds=3")
+        );
+        let passed = flatten(r#"{"msg":"ort","text":"engine built","log":"ort"}"#);
+        assert_eq!(
+            passed.map(|flat| flat.text).as_deref(),
+            Some("ort engine built")
         );
         assert!(flatten("{not json}").is_none() && flatten("[1]").is_none());
     }

@@ -13,6 +13,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "lazy<",
             "oncelock",
             "torch.load(",
+            "torch.jit.load(",
+            "sentencetransformer(",
             "from pretrained(",
             "joblib.load(",
             "pickle.load(",
