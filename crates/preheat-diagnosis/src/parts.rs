@@ -17,6 +17,9 @@ use super::{Diagnosis, Evidence};
 /// A part of a start that takes less is none, as the use of a tokenizer is not.
 const TRIFLE_MS: f64 = 20.0;
 
+/// What is loaded in less is no model that anybody waits for.
+const SMALL_LOAD_MS: f64 = 150.0;
+
 /// A download that takes less is a look into the cache.
 const SLOW_DOWNLOAD_MS: f64 = 500.0;
 
@@ -71,7 +74,8 @@ impl Diagnosis {
         let told = line.place(hit).or_else(asked).or_else(traced).or_else(row);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
-        let lazily = is_missed(line.text).then_some(Place::Open);
+        let is_open = is_missed(line.text) || stream.is_open_end(part);
+        let lazily = is_open.then_some(Place::Open);
         let place = begun.or(by_time);
         let place = place.or_else(|| match stream.place(part, &same) {
             Some(Place::AtStart) => lazily.or(Some(Place::AtStart)),
@@ -97,7 +101,11 @@ impl Diagnosis {
             }
         }
         // What takes no time is not what somebody waits for.
-        if place != Place::AtStart && told_ms.is_some_and(|ms| ms < TRIFLE_MS) {
+        let trifle = match part {
+            Part::Weights => SMALL_LOAD_MS,
+            _ => TRIFLE_MS,
+        };
+        if place != Place::AtStart && told_ms.is_some_and(|ms| ms < trifle) {
             return;
         }
         let work = Work {
@@ -230,7 +238,7 @@ impl Diagnosis {
 
 /// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.
 fn is_missed(text: &str) -> bool {
-    const MISSED: [&str; 16] = [
+    const MISSED: [&str; 18] = [
         " is none",
         " == none",
         " is null",
@@ -247,6 +255,8 @@ fn is_missed(text: &str) -> bool {
         "nobody used",
         "nobody had needed",
         "oncecell empty",
+        "no cached ",
+        "in this instance",
     ];
     MISSED.iter().any(|word| text.contains(word))
 }

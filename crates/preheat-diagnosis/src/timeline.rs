@@ -313,6 +313,12 @@ impl Stream {
         begun.map(|(_, place)| place)
     }
 
+    /// Whether the newest work is of that part, and it is not known yet whose it was.
+    pub(super) fn is_open_end(&self, part: Part) -> bool {
+        let newest = self.held.last();
+        newest.is_some_and(|work| work.part == part && work.place == Place::Open)
+    }
+
     pub(super) fn replaces(&mut self) {
         self.is_replacing = self.phase != Phase::Starting;
     }

@@ -121,6 +121,7 @@ fn fields(
         }
         match value {
             Value::Object(inner) if depth < 3 => fields(inner, name, text, left, depth + 1),
+            Value::String(value) if is_off(value) => push(text, left, of, name, value),
             Value::String(value) => push(text, left, "", name, value),
             Value::Number(_) => push(text, left, "", name, &value.to_string()),
             // A switch is called by what it switches: `warmup.enabled=false`.
@@ -128,6 +129,11 @@ fn fields(
             _ => {}
         }
     }
+}
+
+/// Whether a value says that what it belongs to is left out.
+fn is_off(value: &str) -> bool {
+    ["none", "off", "disabled", "never", "skip", "skipped"].contains(&value)
 }
 
 fn push(text: &mut String, left: &mut usize, of: &str, name: &str, value: &str) {
@@ -150,6 +156,11 @@ mod tests {
         assert_eq!(
             switch.map(|flat| flat.text).as_deref(),
             Some("config warmup.enabled=false rounds=3")
+        );
+        let mode = flatten(r#"{"msg":"config","warmup":{"mode":"none"}}"#);
+        assert_eq!(
+            mode.map(|flat| flat.text).as_deref(),
+            Some("config warmup.mode=none")
         );
         let passed = flatten(r#"{"msg":"ort","text":"engine built","log":"ort"}"#);
         assert_eq!(

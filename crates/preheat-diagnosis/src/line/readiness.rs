@@ -52,7 +52,15 @@ fn first_word(value: &str) -> &str {
 /// `emb-0   1/1   Running   0   41s`, `Ready   True`, `target 10.0.1.5:8000 is healthy`: what those say who send
 /// requests there.
 fn takes_traffic(text: &str) -> bool {
-    const BEHIND: [&str; 5] = ["target ", "backend ", "upstream ", "instance ", "[lb"];
+    const BEHIND: [&str; 7] = [
+        "target ",
+        "backend ",
+        "upstream ",
+        "instance ",
+        "endpoint ",
+        "member ",
+        "[lb",
+    ];
     // As many containers are ready as there are.
     let is_row = || {
         let (before, behind) = text.split_once(" running ").unwrap_or_default();

@@ -224,9 +224,11 @@ fn behind_name(after: &str) -> &str {
     if !after.starts_with([' ', '.']) {
         return after;
     }
-    const ENDS: [&str; 12] = [
+    const ENDS: [&str; 14] = [
         ".enabled",
         ".enable",
+        ".mode",
+        " mode",
         " enabled",
         " enable",
         " active",

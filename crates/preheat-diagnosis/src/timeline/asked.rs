@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Of a request's time: that it took so long was for this.
-const MOST: f64 = 0.8;
+const MOST: f64 = 0.7;
 
 impl Stream {
     /// Whether lines are looked at for what the first request waits for.

@@ -27,6 +27,7 @@ pub(super) const RULE: Rule = Rule {
         ".spm",
         "spiece",
         "tiktoken",
+        "prefix dict",
         "merges.txt",
         "vocabulary + built",
         "vocabulary + building",

@@ -152,6 +152,8 @@ pub(in crate::rules) const NEW_SHAPE: &[&str] = &[
     "changed from [",
     "changed from (",
     "another shape",
+    "shape differs",
+    "differs from traced",
     "another length",
     "other shape",
 ];
