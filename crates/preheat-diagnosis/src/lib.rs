@@ -186,7 +186,6 @@ impl Diagnosis {
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
         let traced = stream.traced(&plain.text);
-        self.spans.take(&plain.text);
         for hit in &plain.hits {
             match hit.means {
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
@@ -199,6 +198,9 @@ impl Diagnosis {
         let is_raised = traced == Traced::LoadRaised;
         let may_matter = || plain.hits.iter().any(Hit::may_matter_alone);
         let is_young = stream.is_young();
+        if is_young {
+            self.spans.take(&plain.text);
+        }
         let may_time = || {
             is_young
                 && (may_bear_a_time(&plain.text) || self.latency.waits() || may_list(&plain.text))

@@ -83,9 +83,13 @@ fn hits(text: &str) -> Vec<Hit> {
     if has_both(&hits, Part::Weights, Part::Kernels) && is_of_weights(text) {
         hits.retain(|hit| hit.part() != Some(Part::Kernels));
     }
-    let is_of_cluster = is_of_cluster(text);
-    let is_other = |at: usize| is_of_cluster || is_excluded(text, at) || is_conditional(text, at);
-    hits.retain(|hit| hit.part().is_none() || !is_other(hit.at));
+    // Hardly any line tells of a part, and to tell that is cheaper than to look at its words.
+    if hits.iter().any(|hit| hit.part().is_some()) {
+        let is_of_cluster = is_of_cluster(text);
+        let is_other =
+            |at: usize| is_of_cluster || is_excluded(text, at) || is_conditional(text, at);
+        hits.retain(|hit| hit.part().is_none() || !is_other(hit.at));
+    }
     hits.retain(|hit| hit.means != Meaning::Marks(Mark::Ready) || !is_of_a_part(text, hit.at));
     keep_the_clearest(&mut hits);
     if hits
