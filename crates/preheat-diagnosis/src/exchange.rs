@@ -213,21 +213,18 @@ fn comes(text: &str) -> bool {
     ];
     // Fields that follow are the request's.
     let said = text.split('=').next().unwrap_or_default();
-    let words: Vec<&str> = said.split_whitespace().collect();
-    let words = match said.len() < text.len() {
-        true => &words[..words.len().saturating_sub(1)],
-        false => &words[..],
-    };
-    let last = words.last().copied().unwrap_or_default();
+    let mut words = said.split_whitespace();
+    if said.len() < text.len() {
+        words.next_back();
+    }
+    let last = words.next_back().unwrap_or_default();
+    let has_come = CAME.contains(&last.trim_end_matches(['.', ',']));
     let is_request = || {
         ["req", "request", "call", "caller", "rid", "rpc"]
             .iter()
             .any(|word| has_word(text, word))
     };
-    (2..=6).contains(&words.len())
-        && CAME.contains(&last.trim_end_matches(['.', ',']))
-        && is_request()
-        && is_named(text)
+    has_come && (1..=5).contains(&words.count()) && is_request() && is_named(text)
 }
 
 /// `size=224 batch=1 http=200 0.021s`: a client writes down what it asked with, and what came of it.
