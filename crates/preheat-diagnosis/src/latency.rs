@@ -6,6 +6,7 @@ mod compared;
 mod lists;
 mod pairs;
 mod series;
+mod steady;
 mod tables;
 mod timed;
 pub(crate) mod words;
@@ -18,6 +19,7 @@ use lists::listed;
 pub(crate) use lists::may_list;
 use pairs::Pairs;
 use series::Series;
+use steady::is_steady as says_steady;
 use tables::{Row, Table};
 use timed::size;
 pub(crate) use timed::{
@@ -36,32 +38,6 @@ const SENTENCES: u64 = 1;
 
 /// Confidence in a first request of which somebody tells.
 const FIRST: f64 = 0.9;
-
-/// Words between two figures that make the second the steady one.
-const STEADY: [&str; 22] = [
-    "steady",
-    "against",
-    " vs",
-    "versus",
-    "baseline",
-    "normal",
-    "back to",
-    "settle",
-    "usual",
-    "compared",
-    "from",
-    "down to",
-    "later",
-    "following",
-    "thereafter",
-    " then",
-    " next",
-    "2nd",
-    "second:",
-    "afterwards",
-    "since then",
-    "warm",
-];
 
 /// Words before a figure that make it a span of time, not a latency.
 const SPANS: [&str; 9] = [
@@ -424,8 +400,7 @@ fn is_steady(text: &str, at: usize, amounts: &[Amount], index: usize) -> bool {
     let before = &text[begin..amounts[index].start];
     let behind = text[amounts[index].end..].trim_start();
     // The first figure of a line may be the slow one of "steady state reached after …".
-    let told =
-        STEADY.iter().any(|word| before.contains(word)) && (index > 0 || !before.contains("until"));
+    let told = says_steady(before) && (index > 0 || !before.contains("until"));
     // `120 ms steady`, but not `first=2810ms steady=96ms`.
     let named = behind.strip_prefix("steady").is_some_and(|rest| {
         let value = rest.trim_start();

@@ -1,5 +1,6 @@
 //! A sentence that holds the first requests against later ones: `first call took 14 s, then 90 ms`.
 
+use super::steady::{EVERYWHERE, HELD};
 use super::words::{List, automaton};
 use crate::line::amount::Amount;
 
@@ -73,69 +74,6 @@ const FIRST: [&str; 30] = [
     "unlucky",
 ];
 
-/// What makes it that of those who come later.
-const LATER: [&str; 59] = [
-    "steady",
-    "against",
-    " vs",
-    "versus",
-    "baseline",
-    "normal",
-    "back to",
-    "settle",
-    "usual",
-    "compared",
-    "down to",
-    "drops to",
-    "dropped to",
-    "falls to",
-    "fell to",
-    "later",
-    "follow",
-    "thereafter",
-    "then",
-    "next",
-    "second",
-    "2nd",
-    "third",
-    "3rd",
-    "after that",
-    "afterwards",
-    "after which",
-    "since",
-    "subsequent",
-    "rest",
-    "other",
-    "remaining",
-    "warm ",
-    "warm:",
-    "warm=",
-    "hot",
-    "instead of",
-    "rather than",
-    "typical",
-    "median",
-    "p50",
-    "requests 2",
-    "request 2",
-    "call 2",
-    "calls 2",
-    "#2",
-    "from 2",
-    "ones",
-    "now",
-    "every one",
-    "each one",
-    "everything",
-    "all others",
-    "stays",
-    "stay ",
-    "remain",
-    "constant",
-    "once",
-    "by request",
-];
-
 /// Numbers by which one of several is called.
 const NUMBERED: [&str; 8] = [
     "request 1",
@@ -190,7 +128,7 @@ const OTHERS: [&str; 36] = [
 
 static IS_ASKED: List = List::new(|| automaton(&ASKED));
 static IS_FIRST: List = List::new(|| automaton(&FIRST));
-static IS_LATER: List = List::new(|| automaton(&LATER));
+static IS_LATER: List = List::new(|| automaton(&[EVERYWHERE.as_slice(), &HELD].concat()));
 static IS_OTHER: List = List::new(|| automaton(&OTHERS));
 static IS_START: List = List::new(|| automaton(&STARTS));
 
