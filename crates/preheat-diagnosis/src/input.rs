@@ -5,6 +5,7 @@ mod described;
 mod json_line;
 mod lines;
 mod manifest;
+mod spans;
 
 use std::io::{self, Read};
 
@@ -41,6 +42,10 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
             .chain(commands::containers(source, text))
         {
             diagnosis.container(container);
+        }
+        if let Some(traces) = spans::traces(text).filter(|_| !is_manifest) {
+            diagnosis.traces(source, traces);
+            return Ok(());
         }
     }
     lines::each(head.chain(input), |number, text| {

@@ -6,7 +6,7 @@ pub(crate) mod phrases;
 mod readiness;
 pub(crate) mod settings;
 pub(crate) mod shapes;
-mod stamp;
+pub(crate) mod stamp;
 pub(crate) mod text;
 pub(crate) mod wording;
 mod wrapped;

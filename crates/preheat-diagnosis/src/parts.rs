@@ -212,7 +212,7 @@ fn is_one_sentence(text: &str, one: usize, other: usize) -> bool {
 }
 
 /// What it is when a part of the start is left to the first request.
-fn lazily(part: Part) -> Option<Cause> {
+pub(super) fn lazily(part: Part) -> Option<Cause> {
     Some(match part {
         Part::Weights => Cause::LazyModel,
         Part::Tokenizer => Cause::LazyTokenizer,

@@ -16,7 +16,7 @@ use super::rules::Part;
 
 use failures::Failures;
 use firsts::Firsts;
-pub(super) use firsts::named_kind;
+pub(super) use firsts::{kind, named_kind};
 use loads::Loads;
 use processes::Processes;
 pub(super) use traces::Traced;
