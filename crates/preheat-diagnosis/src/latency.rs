@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 mod compared;
 mod lists;
 mod pairs;
+pub(crate) mod points;
+mod reports;
 mod series;
 mod steady;
 mod tables;
@@ -14,10 +16,11 @@ pub(crate) mod words;
 use super::Evidence;
 use super::line::amount::Amount;
 
-pub(crate) use compared::{Compared, compared};
+pub(crate) use compared::{Compared, compared, says_fresh};
 use lists::listed;
 pub(crate) use lists::may_list;
 use pairs::Pairs;
+use reports::Reports;
 use series::Series;
 use steady::is_steady as says_steady;
 use tables::{Row, Table};
@@ -69,6 +72,7 @@ pub(super) struct Latency {
     /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
     pairs: Pairs,
+    reports: Reports,
     /// What the first requests took, of a sentence that has told no more yet.
     half: Option<Figure>,
     /// What was asked for last, and of whom.
@@ -203,6 +207,14 @@ impl Latency {
         self.tells_of_change = is_fresh;
         if is_fresh {
             self.lowest = None;
+        }
+    }
+
+    /// A line of what a load generator prints in the end, or one that says that what serves has just begun.
+    pub(super) fn reported(&mut self, text: &str, evidence: impl FnOnce() -> Evidence) {
+        self.reports.take(text, evidence);
+        if says_fresh(text) {
+            self.reports.fresh();
         }
     }
 
@@ -366,6 +378,14 @@ impl Latency {
         };
         judge(self.first.as_ref(), 2.0, 5.0, FIRST);
         judge(self.high.as_ref(), 2.0, 50.0, 0.85);
+        if let Some((first, steady, evidence)) = self.reports.slow() {
+            all.push(Slow {
+                cost_ms: first - steady,
+                confidence: 0.75,
+                evidence: evidence.clone(),
+                stream: 0,
+            });
+        }
         let slow = self
             .series
             .values()

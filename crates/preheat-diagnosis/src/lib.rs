@@ -221,6 +221,8 @@ impl Diagnosis {
         self.heads_warmup = heads_warmup(&plain.text);
         if is_young {
             self.latency.asks(&plain.shown);
+            let seen = || evidence(line, &plain);
+            self.latency.reported(&plain.text, seen);
         }
         if let Some(at) = at.filter(|_| stream.watches()) {
             let is_known = plain.hits.iter().any(tells_itself);

@@ -55,7 +55,7 @@ impl Diagnosis {
         self.is_waited_for |= wait.is_some();
         let is_start = is_start(&trace.root.name);
         for step in &trace.steps {
-            if is_repeated(step, others) || is_start_of_all(step, trace) {
+            if is_repeated(step, others) || holds_others(step, trace) {
                 continue;
             }
             let waited = wait.is_some_and(|wait| is_within(step, wait));
@@ -66,6 +66,14 @@ impl Diagnosis {
             let kind = ["\u{6}", &trace.root.name].concat();
             self.latency
                 .request(&kind, trace.root.took_ms, &evidence, Sure::Measured);
+        }
+    }
+
+    /// Takes steps of a start or of a request in that nobody tells the whole time of.
+    pub(crate) fn steps(&mut self, source: &str, trace: &Trace) {
+        let is_at_start = is_start(&trace.root.name);
+        for step in &trace.steps {
+            self.step(source, step, is_at_start);
         }
     }
 
@@ -100,7 +108,7 @@ fn evidence(source: &str, span: &Span) -> Evidence {
 }
 
 /// What a step does of a start, by its name, else by what goes with it.
-fn part(step: &Span) -> Option<Part> {
+pub(crate) fn part(step: &Span) -> Option<Part> {
     let name = words(&step.name);
     let told = |text: &str| {
         let plain = Plain::of(text)?;
@@ -255,8 +263,14 @@ fn is_start(name: &str) -> bool {
 }
 
 /// A step as long as its trace, which others are parts of.
-fn is_start_of_all(step: &Span, trace: &Trace) -> bool {
-    step.took_ms >= 0.95 * trace.root.took_ms && trace.steps.len() > 2
+fn holds_others(step: &Span, trace: &Trace) -> bool {
+    let is_part = |other: &&Span| {
+        let are_timed = step.start_ms.is_some() && other.start_ms.is_some();
+        let is_own = other.line != step.line || other.name != step.name;
+        let is_long = other.took_ms >= REPEATED * step.took_ms;
+        are_timed && is_own && is_long && is_within(other, step) && part(other).is_some()
+    };
+    step.took_ms >= 0.9 * trace.root.took_ms && trace.steps.iter().any(|other| is_part(&other))
 }
 
 fn is_within(step: &Span, wait: &Span) -> bool {

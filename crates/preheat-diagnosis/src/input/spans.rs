@@ -131,10 +131,19 @@ struct Reader<'a> {
     left: usize,
     requests: Vec<Request>,
     by_name: BTreeMap<String, usize>,
+    notes: Vec<(u64, String)>,
+}
+
+/// What a text of traces holds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Traced {
+    pub(super) traces: Vec<Trace>,
+    /// What somebody says about them, and on which line.
+    pub(super) notes: Vec<(u64, String)>,
 }
 
 /// None if a text is something else than traces.
-pub(super) fn traces(text: &str) -> Option<Vec<Trace>> {
+pub(super) fn traces(text: &str) -> Option<Traced> {
     let is_json = text.trim_start().starts_with(['{', '[']);
     if !is_json
         || !WITHIN
@@ -151,13 +160,15 @@ pub(super) fn traces(text: &str) -> Option<Vec<Trace>> {
         left: MOST,
         requests: Vec::new(),
         by_name: BTreeMap::new(),
+        notes: Vec::new(),
     };
     let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     for value in values.take(VALUES) {
         reader.value(&value.ok()?, None, 0);
     }
     let traces: Vec<Trace> = reader.requests.into_iter().filter_map(finish).collect();
-    (!traces.is_empty()).then_some(traces)
+    let notes = reader.notes;
+    (!traces.is_empty()).then_some(Traced { traces, notes })
 }
 
 impl Reader<'_> {
@@ -184,6 +195,9 @@ impl Reader<'_> {
         let holds = within.any(|inner| inner.as_array().is_some_and(|all| !all.is_empty()));
         let trace = TRACES.iter().find_map(|name| object.get(*name)?.as_str());
         let span = self.span(object);
+        if span.is_none() {
+            self.note(object);
+        }
         let mut owner = owner;
         if let Some(trace) = trace.filter(|_| holds || span.is_some()) {
             owner = Some(self.request(trace));
@@ -206,6 +220,18 @@ impl Reader<'_> {
                 if !is_told {
                     self.value(inner, owner, depth + 1);
                 }
+            }
+        }
+    }
+
+    /// Sentences beside the spans.
+    fn note(&mut self, object: &Map<String, Value>) {
+        const NOTES: usize = 64;
+        let told = object.values().filter_map(Value::as_str);
+        for told in told.filter(|told| told.split(' ').nth(2).is_some()) {
+            if self.notes.len() < NOTES {
+                let line = self.line_of(told);
+                self.notes.push((line, told.to_owned()));
             }
         }
     }
@@ -379,7 +405,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(String, f64, Vec<(String, f64)>)> {
-        let all = traces(text).expect(text);
+        let all = traces(text).expect(text).traces;
         let plain = |span: &Span| (span.name.clone(), span.took_ms.round());
         all.iter()
             .map(|trace| {
@@ -410,7 +436,7 @@ mod tests {
     #[test]
     fn spans_know_their_lines_and_their_requests() {
         let text = "[\n{\"traceId\":\"a\",\"name\":\"one\",\"durationMs\":9,\n\"spans\":[\n{\"name\":\"x\",\"durationMs\":5}]},\n{\"traceId\":\"b\",\"name\":\"two\",\"durationMs\":3,\n\"spans\":[{\"name\":\"x\",\"durationMs\":1}]}]";
-        let all = traces(text).expect("traces");
+        let all = traces(text).expect("traces").traces;
         let lines: Vec<(u64, u64)> = all
             .iter()
             .map(|trace| (trace.root.line, trace.steps[0].line))
@@ -432,5 +458,13 @@ mod tests {
         ] {
             assert_eq!(traces(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn notes_beside_the_spans_are_kept() {
+        let text = "{\"note\":\n\"pod became Ready before\",\n\"spans\":[{\"trace_id\":\"a\",\"name\":\"POST /x\",\"ms\":9},{\"trace_id\":\"a\",\"name\":\"y\",\"ms\":7}]}";
+        let read = traces(text).expect("traces");
+        assert_eq!(read.notes, [(2, "pod became Ready before".to_owned())]);
+        assert_eq!(read.traces[0].steps[0].name, "y");
     }
 }

@@ -41,7 +41,7 @@ const ASKED: [&str; 32] = [
 ];
 
 /// What makes a figure that of somebody who came first.
-const FIRST: [&str; 30] = [
+const FIRST: [&str; 10] = [
     "first",
     "1st",
     "initial",
@@ -50,6 +50,12 @@ const FIRST: [&str; 30] = [
     "call 1",
     "req 1",
     "#1",
+    "opening",
+    "unlucky",
+];
+
+/// What makes it that of somebody who came when a server had just begun.
+const FRESH: [&str; 38] = [
     "after deploy",
     "after restart",
     "after rollout",
@@ -67,11 +73,27 @@ const FIRST: [&str; 30] = [
     "straight after",
     "just after",
     "fresh",
-    "opening",
     "newly started",
     "new pod",
     "new replica",
-    "unlucky",
+    "after rollouts",
+    "since start",
+    "since boot",
+    "since restart",
+    "just started",
+    "just deployed",
+    "just rolled out",
+    "newly deployed",
+    "first minute",
+    "after upgrade",
+    "after release",
+    "since deploy",
+    "since rollout",
+    "new task",
+    "new instance",
+    "new deployment",
+    "after pod start",
+    "after container start",
 ];
 
 /// Numbers by which one of several is called.
@@ -127,10 +149,16 @@ const OTHERS: [&str; 36] = [
 ];
 
 static IS_ASKED: List = List::new(|| automaton(&ASKED));
-static IS_FIRST: List = List::new(|| automaton(&FIRST));
+static IS_FIRST: List = List::new(|| automaton(&[FIRST.as_slice(), &FRESH].concat()));
+static IS_FRESH: List = List::new(|| automaton(&FRESH));
 static IS_LATER: List = List::new(|| automaton(&[EVERYWHERE.as_slice(), &HELD].concat()));
 static IS_OTHER: List = List::new(|| automaton(&OTHERS));
 static IS_START: List = List::new(|| automaton(&STARTS));
+
+/// Whether a line says that a server has just begun.
+pub(crate) fn says_fresh(text: &str) -> bool {
+    IS_FRESH.begins_in(text)
+}
 
 /// What the first requests took, and what later ones take.
 pub(crate) struct Compared {
