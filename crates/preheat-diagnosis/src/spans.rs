@@ -131,6 +131,7 @@ pub(crate) fn part(step: &Span) -> Option<Part> {
         return None;
     }
     told(&name)
+        .or_else(|| is_of_device(&name).then_some(Part::Context))
         .or_else(|| kind(&normal(&name)))
         .or_else(|| told(&format!("{name} {}", step.fields)))
 }
@@ -181,19 +182,53 @@ fn is_of_work(name: &str) -> bool {
         "postprocess",
         "preprocess",
     ];
-    const FIRST: [&str; 10] = [
+    has(name, &WORK) && !begins(name)
+}
+
+/// Something is made that was not there before.
+pub(crate) fn begins(name: &str) -> bool {
+    const FIRST: [&str; 20] = [
         "load",
         "init",
         "create",
+        "creation",
         "build",
         "compil",
         "open",
         "pretrained",
         "first",
         "lazy",
+        "lazily",
         "setup",
+        "ensure",
+        "capture",
+        "autotun",
+        "restore",
+        "deserializ",
+        "read",
+        "import",
+        "download",
     ];
-    has(name, &WORK) && !has(name, &FIRST)
+    has(name, &FIRST)
+}
+
+/// `cudaSetDevice`, `gpu.attach`: something is done to a device for the first time.
+fn is_of_device(name: &str) -> bool {
+    const DEVICES: [&str; 9] = [
+        "cuda",
+        "hip",
+        "gpu",
+        "device",
+        "rocm",
+        "cublas",
+        "cudnn",
+        "npu",
+        "accelerator",
+    ];
+    const DONE: [&str; 8] = [
+        "set", "attach", "acquire", "context", "driver", "primary", "init", "ensure",
+    ];
+    has(name, &DEVICES) && has(name, &DONE)
 }
 
 /// Somebody waits until there is a replica at all.
@@ -311,6 +346,8 @@ mod tests {
             ("tokenizer.from_pretrained (lazy)", Part::Tokenizer),
             ("cuda.create_context", Part::Context),
             ("cudaContextInit", Part::Context),
+            ("cudaSetDevice", Part::Context),
+            ("gpu.attach", Part::Context),
             ("model.load_weights", Part::Weights),
             ("ModelRegistry.loadModel", Part::Weights),
             ("torch.compile", Part::Kernels),

@@ -8,7 +8,7 @@ use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::wording::{
-    fits, is_of_library, is_shard, process, telling, warns, without_numbers,
+    ended_process, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
@@ -309,7 +309,7 @@ impl Diagnosis {
                 Mark::Booted => stream.booted(line.at),
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
-                Mark::Ended => stream.ended(process(line.text)),
+                Mark::Ended => stream.ended(ended_process(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
                 Mark::Primes => self.primed.hooked(),

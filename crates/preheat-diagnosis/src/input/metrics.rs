@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::latency::{points, says_fresh};
 use crate::line::text::normal;
-use crate::spans::{Span, Trace, part};
+use crate::spans::{Span, Trace, begins, part};
 use crate::{Diagnosis, Evidence};
 
 mod judged;
@@ -99,7 +99,9 @@ impl Metrics {
             || line.contains("promql")
             || line.contains("rate(");
         if is_query && !line.contains("=> ") {
-            let told = normal(line);
+            // What is asked for stands in quotes, behind from when and where.
+            let quoted = line.split_once('\'').map(|(_, rest)| rest);
+            let told = normal(quoted.unwrap_or(line));
             let is_told = is_of_requests(&told, "") && !told.contains("throttl");
             self.query = is_told.then_some(told);
         }
@@ -176,7 +178,7 @@ impl Metrics {
             line: number,
         };
         let ordinal = sample.ordinal();
-        if !of_requests || words.contains("compil") || words.contains("load") {
+        if !of_requests || begins(&told) {
             if part(&span).is_some() && ms > 0.0 {
                 let placed = sample.placed(&words, ordinal);
                 self.steps.push((span, placed));
@@ -268,6 +270,13 @@ fn is_young(line: &str) -> bool {
     told.any(|rest| {
         let amounts = crate::line::amount::amounts(rest);
         let first = amounts.first().filter(|amount| amount.start == 0);
-        first.is_some_and(|amount| amount.ms <= LONGEST_MS)
+        let minutes = || {
+            let (number, unit) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+            let is_minutes = unit.starts_with('m') && !unit.starts_with("mo");
+            number.parse::<f64>().ok().filter(|_| is_minutes)
+        };
+        let told = first.map(|amount| amount.ms);
+        told.or_else(|| minutes().map(|minutes| minutes * 60e3))
+            .is_some_and(|ms| ms <= LONGEST_MS)
     })
 }

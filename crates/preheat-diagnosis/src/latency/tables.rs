@@ -219,7 +219,8 @@ fn cells(line: &str, sign: Sign) -> Vec<String> {
 
 /// Whether a head may have this name: no figure, and no field with its value.
 fn is_name(name: &str) -> bool {
-    let is_of_several = OF_SEVERAL.iter().any(|word| is_called(name, word));
+    let mut known = OF_SEVERAL.iter().chain(&TIMES);
+    let is_of_several = known.any(|word| is_called(name, word));
     let bare = name.trim_end_matches('%');
     let is_share = name.ends_with('%') && bare.parse::<f64>().is_ok();
     !name.is_empty()

@@ -265,6 +265,15 @@ pub(crate) fn process(text: &str) -> Option<u64> {
     told.or_else(|| instance(text)).or_else(|| leading(text))
 }
 
+/// Which process a line says has ended: managers name it behind their own number.
+pub(crate) fn ended_process(text: &str) -> Option<u64> {
+    let named = text
+        .split_once("(pid:")
+        .map(|(_, rest)| digits(rest.trim_start()).0);
+    let named = named.and_then(|number| number.parse().ok());
+    named.or_else(|| process(text))
+}
+
 /// A letter that stands alone, as the number that it has among others.
 fn lone_letter(text: &str) -> Option<u64> {
     let mut bytes = text.bytes();

@@ -329,6 +329,8 @@ pub(super) const RULES: &[Rule] = &[
             "refused connection",
             "cannot connect to host",
             "connect call failed",
+            "delayed connect error: 111",
+            "remote connection failure + 111",
         ],
         pairs: &[],
         except: OTHER_SERVERS,

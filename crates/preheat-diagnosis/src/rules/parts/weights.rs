@@ -63,7 +63,7 @@ pub(super) const RULE: Rule = Rule {
         "cannot",
         "no such",
         "tokenizer + loading",
-        "autotokenizer",
+        "auto tokenizer",
         "extension module",
         "time to load + op:",
         "adapter",
