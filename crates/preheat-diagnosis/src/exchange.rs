@@ -327,6 +327,7 @@ mod tests {
             "rpc Translate end id=1 133.43s",
             "/asr.Asr/Transcribe end OK 18.8s",
             "req-1 finished in 15.2 s",
+            "size=224 batch=1 http=200  0.021s",
         ] {
             let is_end = matches!(told(line), Some(Exchange::Ends(Some(_))));
             assert!(is_end, "{line}: {:?}", told(line));

@@ -147,7 +147,11 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     if is_access {
         return;
     }
-    let is_told = || text.contains(" 200") || text.contains(" /");
+    let is_told = || {
+        [" 200", "=200", " /"]
+            .iter()
+            .any(|sign| text.contains(sign))
+    };
     if (asked || is_told()) && may_tell(text) {
         hits.push(Hit::mark(Mark::Exchange));
     }

@@ -178,8 +178,9 @@ impl Metrics {
             line: number,
         };
         let ordinal = sample.ordinal();
-        if !of_requests || begins(&told) {
-            if part(&span).is_some() && ms > 0.0 {
+        let is_part = part(&span).is_some();
+        if !of_requests || (is_part && begins(&told)) {
+            if is_part && ms > 0.0 {
                 let placed = sample.placed(&words, ordinal);
                 self.steps.push((span, placed));
             }

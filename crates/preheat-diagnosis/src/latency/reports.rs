@@ -125,7 +125,13 @@ fn told(text: &str, columns: Option<Columns>) -> Option<Told> {
     ]) {
         return first().map(Told::Usual);
     }
-    if begins(&["average:", "avg latency", "average latency", "mean latency"]) {
+    if begins(&[
+        "average:",
+        "response time:",
+        "avg latency",
+        "average latency",
+        "mean latency",
+    ]) {
         return first().map(Told::Usual);
     }
     if begins(&["latencies [min, mean, 50,", "latencies [mean, 50,"]) {

@@ -2,7 +2,7 @@
 //! blanks between their columns.
 
 use super::timed::is_of_others;
-use super::words::{List, automaton};
+use super::words::{List, automaton, begins};
 use crate::line::amount::amounts;
 use crate::line::text::normal;
 
@@ -61,6 +61,39 @@ const BESIDE: [&str; 27] = [
     "http",
 ];
 
+/// Names of columns with how long an input is.
+const LENGTHS: [&str; 16] = [
+    "tokens",
+    "src tokens",
+    "input tokens",
+    "prompt tokens",
+    "n tokens",
+    "seq len",
+    "seqlen",
+    "sequence length",
+    "length",
+    "len",
+    "input len",
+    "prompt len",
+    "input length",
+    "prompt length",
+    "padded to",
+    "padded",
+];
+
+/// Words of columns that tell whether a shape was run before.
+const COVERED: [&str; 9] = [
+    "warmed",
+    "warm",
+    "prewarmed",
+    "covered",
+    "precompiled",
+    "captured",
+    "in plan",
+    "in warmup",
+    "compiled before",
+];
+
 /// Names of columns with what most of several took, the surest first.
 const OF_SEVERAL: [&str; 14] = [
     "p95", "95%", "p99", "99%", "p90", "90%", "max", "avg", "mean", "p50", "50%", "median", "med",
@@ -96,7 +129,16 @@ pub(super) struct Table {
     /// What a number without a unit is worth.
     factor: Option<f64>,
     is_of_several: bool,
+    length: Option<usize>,
+    covered: Option<usize>,
     pub(super) stream: u32,
+}
+
+/// What a row says of the shape that was asked for.
+#[derive(Debug, PartialEq)]
+pub(super) struct Shape {
+    pub(super) length: Option<u64>,
+    pub(super) is_covered: Option<bool>,
 }
 
 impl Table {
@@ -147,7 +189,31 @@ impl Table {
             times,
             factor,
             is_of_several,
+            length: LENGTHS.iter().find_map(column),
+            covered: names.iter().position(|name| tells_cover(name)),
             stream,
+        })
+    }
+
+    /// What a row says of the shape that was asked for; none if no column tells of it.
+    pub(super) fn shape(&self, line: &str) -> Option<Shape> {
+        if self.length.is_none() && self.covered.is_none() {
+            return None;
+        }
+        let line = line.to_ascii_lowercase();
+        let cells = cells(&line, self.sign);
+        let cell = |column: Option<usize>| {
+            let from_end = self.columns - column?;
+            cells.get(cells.len().checked_sub(from_end)?)
+        };
+        let covered = |told: &String| match told.as_str() {
+            "yes" | "true" | "y" | "warm" => Some(true),
+            "no" | "false" | "n" | "cold" => Some(false),
+            _ => None,
+        };
+        Some(Shape {
+            length: cell(self.length).and_then(|told| told.parse().ok()),
+            is_covered: cell(self.covered).and_then(covered),
         })
     }
 
@@ -229,6 +295,12 @@ fn is_name(name: &str) -> bool {
         && !name.contains([':', '=', '"', '{', '['])
 }
 
+fn tells_cover(name: &str) -> bool {
+    let name = name.replace(['_', '-'], " ");
+    let mut words = COVERED.iter();
+    words.any(|word| name.ends_with(word) && begins(&name, name.len() - word.len()))
+}
+
 fn is_called(name: &str, word: &str) -> bool {
     let name = name.replace(['_', '-'], " ");
     name == word
@@ -257,6 +329,15 @@ mod tests {
         ] {
             let table = Table::of(head, 1).expect(head);
             assert_eq!(table.row(row), Some(want), "{head}");
+        }
+        let table = Table::of("n,src_tokens,ms,bucket_warmed", 1).expect("a head");
+        for (row, length, is_covered) in [("1,30,41,yes", 30, true), ("2,300,9000,no", 300, false)]
+        {
+            let want = Shape {
+                length: Some(length),
+                is_covered: Some(is_covered),
+            };
+            assert_eq!(table.shape(row), Some(want), "{row}");
         }
         for head in [
             "total  used  free",
