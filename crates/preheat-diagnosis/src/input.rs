@@ -2,6 +2,7 @@
 
 mod commands;
 mod described;
+mod figures;
 mod json_line;
 mod lines;
 mod manifest;
@@ -57,6 +58,9 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
             }
             diagnosis.traces(source, traced.traces);
             return Ok(());
+        }
+        if !is_manifest {
+            figures::take(source, text, diagnosis);
         }
     }
     let mut metrics = Metrics::default();

@@ -155,7 +155,7 @@ impl Latency {
 
     /// `curl -w "%{time_total}"`, or the head of a table: what follows are times of requests, one a line.
     pub(super) fn asks(&mut self, shown: &str) {
-        if shown.contains('%') && shown.contains("%{time_") {
+        if times_a_loop(shown) {
             self.client = Some(self.stream);
         }
         if Table::may_be(shown)
@@ -168,9 +168,15 @@ impl Latency {
     /// A line of little but figures, one of which is the seconds that a request took.
     fn printed(&mut self, text: &str, evidence: &Evidence) {
         let words: Vec<&str> = text.split([' ', '=', ':']).collect();
+        let is_alone = words.len() == 1;
         let is_seconds = |word: &&str| {
             let fraction = word.split_once('.').map(|(_, fraction)| fraction);
-            fraction.is_some_and(|f| f.len() >= 3 && f.bytes().all(|b| b.is_ascii_digit()))
+            let least = if is_alone { 1 } else { 3 };
+            fraction.is_some_and(|f| f.len() >= least && f.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let words: Vec<&str> = match is_alone {
+            true => vec![text.strip_suffix('s').unwrap_or(text)],
+            false => words,
         };
         let total = words.iter().position(|word| *word == "total");
         let mut behind = words.iter().skip(total.unwrap_or(words.len()));
@@ -420,6 +426,32 @@ impl Latency {
         }));
         all
     }
+}
+
+/// Somebody has a client print what each of its requests takes: `curl -w "%{time_total}"`, a loop with a
+/// clock in it.
+fn times_a_loop(shown: &str) -> bool {
+    const LOOPS: [&str; 4] = ["for ", "while ", "seq ", "repeat "];
+    const CLOCKS: [&str; 6] = [
+        "time -f",
+        "time.time()",
+        "perf_counter",
+        "%e",
+        "monotonic()",
+        "date +%s",
+    ];
+    const ASKS: [&str; 7] = [
+        "curl",
+        "client",
+        "requests.",
+        "predict",
+        "infer",
+        "post(",
+        "embed",
+    ];
+    let has = |words: &[&str]| words.iter().any(|word| shown.contains(word));
+    (shown.contains('%') && shown.contains("%{time_"))
+        || (has(&LOOPS) && has(&CLOCKS) && has(&ASKS))
 }
 
 fn is_span(text: &str, amount: &Amount) -> bool {

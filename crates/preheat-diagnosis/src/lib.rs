@@ -55,7 +55,7 @@ pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 pub use spans::{Span, Trace};
 
 use access::is_access;
-use latency::{Latency, is_of_others, may_be_timed, may_bear_a_time, may_list};
+use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::settings::{heads_warmup, is_switched_off};
@@ -273,6 +273,14 @@ impl Diagnosis {
     /// Takes a measured pair in: what a first request took, and what a steady one takes.
     pub fn measured(&mut self, first_ms: f64, steady_ms: f64, evidence: &Evidence) {
         self.latency.measured(first_ms, steady_ms, evidence);
+    }
+
+    /// Takes in what requests of one kind took, one after the other; `list` tells them from others.
+    pub fn requests(&mut self, list: u64, times_ms: &[f64], evidence: &Evidence) {
+        let kind = format!("\u{7}{list}");
+        for ms in times_ms {
+            self.latency.request(&kind, *ms, evidence, Sure::Measured);
+        }
     }
 
     /// Takes a cause in that was found by asking a server.

@@ -50,7 +50,8 @@ impl Reads {
         let is_cold = |slow: f64, fast: f64| slow >= AGAIN_RATIO * fast && slow - fast >= AGAIN_MS;
         self.all.iter().enumerate().find_map(|(at, (slow, read))| {
             let mut later = self.all[at..].iter();
-            let fast = later.find(|(fast, other)| is_cold(*slow, *fast) && are_alike(read, other));
+            let is_same = |other: &Evidence| are_alike(read, other) || is_cached(other);
+            let fast = later.find(|(fast, other)| is_cold(*slow, *fast) && is_same(other));
             fast.map(|(fast, _)| (slow - fast, read))
         })
     }
@@ -65,6 +66,14 @@ impl Reads {
         let is_cold = slow.0 >= COLD_RATIO * fast.0 && cost >= LEAST_MS;
         is_cold.then_some((cost, &slow.1, moved))
     }
+}
+
+/// Whether a line says that what was read was in memory.
+fn is_cached(read: &Evidence) -> bool {
+    let text = read.text.to_ascii_lowercase();
+    ["page cache", "pagecache", "already cached", "file cache"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// Lines that tell the same but for their numbers.

@@ -5,7 +5,7 @@ use super::words::{List, automaton};
 use crate::line::amount::Amount;
 
 /// Whose time is told.
-const ASKED: [&str; 32] = [
+const ASKED: [&str; 42] = [
     "request",
     "call",
     "answer",
@@ -38,6 +38,16 @@ const ASKED: [&str; 32] = [
     "visitor",
     "search",
     "req",
+    "captions",
+    "sentences",
+    "pages",
+    "frames",
+    "clips",
+    "photos",
+    "pictures",
+    "summaries",
+    "detections",
+    "generations",
 ];
 
 /// What makes a figure that of somebody who came first.

@@ -32,7 +32,17 @@ pub(super) const BETWEEN: [&str; 7] = [
 ];
 
 /// Where a sentence holds later requests against the first one.
-pub(super) const HELD: [&str; 44] = [
+pub(super) const HELD: [&str; 54] = [
+    "back at",
+    "back under",
+    "back below",
+    "after them",
+    "everybody else",
+    "everyone else",
+    "everybody after",
+    "everyone after",
+    "ever since",
+    "from then",
     "drops to",
     "dropped to",
     "falls to",

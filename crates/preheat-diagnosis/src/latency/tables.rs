@@ -13,7 +13,7 @@ const LONGEST: usize = 28;
 const MOST: usize = 24;
 
 /// Names of columns with the time of one request.
-const TIMES: [&str; 14] = [
+const TIMES: [&str; 15] = [
     "latency",
     "duration",
     "elapsed",
@@ -21,6 +21,7 @@ const TIMES: [&str; 14] = [
     "request time",
     "total time",
     "took",
+    "time taken",
     "time",
     "wall",
     "seconds",
@@ -146,15 +147,23 @@ impl Table {
     pub(super) fn may_be(line: &str) -> bool {
         static LIST: List = List::new(|| automaton(&[TIMES.as_slice(), &OF_SEVERAL].concat()));
         line.len() <= LONGEST * MOST
-            && !line.bytes().any(|byte| b":=\"{[".contains(&byte))
+            && !is_told(line.strip_prefix("#Fields:").unwrap_or(line))
             && LIST.begins_in(line)
     }
 
     /// None if a line is no head with a column of times.
     pub(super) fn of(line: &str, stream: u32) -> Option<Self> {
         let line = line.to_ascii_lowercase();
-        let sign = sign(&line);
-        let names = cells(&line, sign);
+        // As IIS and CloudFront name their columns.
+        let line = line.strip_prefix("#fields: ").unwrap_or(&line);
+        let sign = sign(line);
+        let mut names = cells(line, sign);
+        for name in &mut names {
+            let bare = name
+                .strip_prefix("cs-")
+                .or_else(|| name.strip_prefix("sc-"));
+            *name = bare.unwrap_or(name).to_owned();
+        }
         let is_head = (2..=MOST).contains(&names.len()) && names.iter().all(|name| is_name(name));
         if !is_head {
             return None;
@@ -172,7 +181,11 @@ impl Table {
         let name = &names[times];
         let is_beside = |name: &String| BESIDE.iter().any(|word| is_called(name, word));
         let is_plain = name.starts_with("latency") || name.starts_with("response");
-        let is_of_requests = || (is_plain || names.iter().any(is_beside)) && !is_of_others(&line);
+        let is_other = || {
+            let mut told = names.iter().filter(|name| !tells_cover(name));
+            told.any(|name| is_of_others(name))
+        };
+        let is_of_requests = || (is_plain || names.iter().any(is_beside)) && !is_other();
         if !is_of_several && !is_of_requests() {
             return None;
         }
@@ -248,6 +261,11 @@ impl Table {
     }
 }
 
+/// Whether a line tells something, and names no columns alone.
+fn is_told(line: &str) -> bool {
+    line.bytes().any(|byte| b":=\"{[".contains(&byte))
+}
+
 fn sign(line: &str) -> Sign {
     match line {
         line if line.matches('|').count() >= 2 => Sign::Bar,
@@ -321,6 +339,11 @@ mod tests {
             ("run  status  time (s)", "1  200  8.1", Row::One(8100.0)),
             ("request | time | x", "1 | 71 ms | y", Row::One(71.0)),
             ("minute  p50  p95", "0  1.2s  6.8s", Row::Several(6800.0)),
+            (
+                "#Fields: date time cs-method cs-uri-stem sc-status time-taken",
+                "2026-03-01 10:00:05 POST /ner 200 8121",
+                Row::One(8121.0),
+            ),
             (
                 "Timestamp,Name,50%,95%,100%",
                 "1760954401,/x,212,230,241",

@@ -59,7 +59,19 @@ pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
 /// Whether a line is about something else than requests that are served.
 pub(crate) fn is_of_others(text: &str) -> bool {
     static LIST: List = List::new(|| automaton(&OTHERS));
-    LIST.begins_in(text)
+    LIST.begins_in(text) || comes_again(text)
+}
+
+/// `every 5 s`, `every night`, but not `every request`.
+fn comes_again(text: &str) -> bool {
+    const ASKED: [&str; 13] = [
+        "request", "call", "caption", "one", "query", "answer", "page", "user", "prompt", "image",
+        "message", "sentence", "other",
+    ];
+    text.split_once("every ").is_some_and(|(_, rest)| {
+        let mut asked = ASKED.iter();
+        !asked.any(|word| rest.starts_with(word))
+    })
 }
 
 /// Whether a line may tell what a request took.
@@ -133,7 +145,11 @@ pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount>
 
 /// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.
 pub(crate) fn size(text: &str) -> Option<u64> {
-    const COUNTED: [&str; 9] = [
+    const COUNTED: [&str; 13] = [
+        "audio",
+        "video",
+        "clip",
+        "minutes",
         "tokens",
         "token",
         "tok",

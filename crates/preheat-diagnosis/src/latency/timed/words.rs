@@ -1,7 +1,7 @@
 //! Words of lines that tell what requests took, and of those that tell of something else.
 
 /// Words that make a line one of something else than requests that are served.
-pub(super) const OTHERS: [&str; 58] = [
+pub(super) const OTHERS: [&str; 57] = [
     "warm",
     "dry run",
     "self test",
@@ -53,7 +53,6 @@ pub(super) const OTHERS: [&str; 58] = [
     "slow query",
     "probe",
     "health",
-    "every ",
     "average",
     "mean",
     "import",

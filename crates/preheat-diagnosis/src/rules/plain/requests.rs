@@ -97,6 +97,7 @@ const ASKED: &[&str] = &[
     "prompt",
     "invocation",
     "user",
+    "chat",
 ];
 
 const WAITED: &[&str] = &[
