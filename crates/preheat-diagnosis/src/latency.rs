@@ -23,7 +23,7 @@ use pairs::Pairs;
 use reports::Reports;
 use series::Series;
 use steady::is_steady as says_steady;
-use tables::{Row, Shape, Table};
+use tables::{Row, Table};
 use timed::size;
 pub(crate) use timed::{
     Sure, is_of_others, is_total, may_be_timed, may_bear_a_time, sure, timed, waited_ms,
@@ -71,8 +71,6 @@ pub(super) struct Latency {
     client: Option<u32>,
     /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
-    /// A row of a table tells of a shape that was run before.
-    is_any_covered: bool,
     pairs: Pairs,
     reports: Reports,
     /// What the first requests took, of a sentence that has told no more yet.
@@ -85,14 +83,6 @@ pub(super) struct Latency {
     tells_of_change: bool,
     /// By what was asked for: one path says nothing of what another takes.
     series: BTreeMap<String, Series>,
-}
-
-/// What a row of a table asks for.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) length: Option<u64>,
-    /// Nothing of its shape was run before, and something else was.
-    pub(super) is_uncovered: bool,
 }
 
 /// A first request that was slow.
@@ -205,16 +195,10 @@ impl Latency {
         }
     }
 
-    /// What a row of a table says of the shape that was asked for.
-    pub(super) fn shape(&mut self, row: &str) -> Option<Asked> {
+    /// How long the input of a row's request was, where its table tells that.
+    pub(super) fn length(&self, row: &str) -> Option<u64> {
         let table = self.table.filter(|table| table.stream == self.stream)?;
-        let Shape { length, is_covered } = table.shape(row)?;
-        let is_known = self.is_any_covered;
-        self.is_any_covered |= is_covered == Some(true);
-        Some(Asked {
-            length,
-            is_uncovered: is_known && is_covered == Some(false),
-        })
+        table.length(row)
     }
 
     /// Whether a request came whose answer is waited for.

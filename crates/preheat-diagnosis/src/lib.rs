@@ -42,7 +42,7 @@ mod containers;
 
 mod report;
 mod sighting;
-mod spans;
+mod traced;
 
 #[cfg(test)]
 mod tests;
@@ -52,7 +52,7 @@ use std::collections::BTreeMap;
 pub use cause::{About, Cause, Paid};
 pub use containers::{Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
-pub use spans::{Span, Trace};
+pub use traced::{Span, Trace};
 
 use access::is_access;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};

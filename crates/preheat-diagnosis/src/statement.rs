@@ -181,24 +181,12 @@ impl Diagnosis {
         }
     }
 
-    /// A row of a table that tells which shape was asked for.
-    fn row_asks(&mut self, line: &Parsed<'_>) {
-        let Some(asked) = self.latency.shape(&line.evidence.text) else {
-            return;
-        };
-        if let Some(length) = asked.length {
-            self.lengths.asked(length, &line.evidence);
-        }
-        if asked.is_uncovered {
-            let seen = line.evidence.clone();
-            self.see(Cause::UncoveredLength, 0.85, seen, None, None);
-        }
-    }
-
     fn latencies(&mut self, line: &Parsed<'_>) {
         if self.latency.expects_a_row() {
             self.latency.row(line.text, &line.evidence);
-            self.row_asks(line);
+            if let Some(length) = self.latency.length(&line.evidence.text) {
+                self.lengths.asked(length, &line.evidence);
+            }
         }
         self.latency.is_fresh(line.has(Mark::Fresh));
         if line.amounts.is_empty() {
@@ -220,6 +208,10 @@ impl Diagnosis {
             if let Some(figure) = figure {
                 self.latency.typical(figure.ms);
             }
+        }
+        // Whoever says what made requests slow compares other things than first ones.
+        if line.names(Cause::CpuLimit) {
+            return;
         }
         if let Some(hit) = line.first(Mark::Percentile) {
             self.latency

@@ -273,6 +273,11 @@ impl Stream {
 
     /// Where work stands that no word on its line puts anywhere.
     pub(super) fn place(&self, part: Part, line: &str) -> Option<Place> {
+        // Whoever waits for a replica waits for its start; what is loaded later is another replica's.
+        let is_loaded = matches!(part, Part::Weights | Part::Tokenizer | Part::Download);
+        if self.is_waited_for && (is_loaded || !self.has_answered) {
+            return Some(Place::AtStart);
+        }
         // Another worker does what the first one did before it was ready.
         if self.phase != Phase::Starting && self.processes.are_several() && self.loads.has(line) {
             return Some(Place::AtStart);

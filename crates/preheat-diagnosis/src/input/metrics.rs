@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::latency::{points, says_fresh};
 use crate::line::text::normal;
-use crate::spans::{Span, Trace, begins, part};
+use crate::traced::{Span, Trace, begins, part};
 use crate::{Diagnosis, Evidence};
 
 mod judged;

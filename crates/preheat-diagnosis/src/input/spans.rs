@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::line::amount::amounts;
 use crate::line::stamp::stamp;
 use crate::line::text::normal;
-use crate::spans::{Span, Trace};
+use crate::traced::{Span, Trace};
 
 /// Spans that are kept of one text.
 const MOST: usize = 20_000;

@@ -199,9 +199,21 @@ pub(crate) fn compared(text: &str, amounts: &[Amount]) -> Option<Compared> {
     }
     let is_both = first_ms.is_some() && later_ms.is_some();
     // Half a sentence may be one about anything, unless both halves follow each other closely.
-    let is_half = (first_ms.is_some() || later_ms.is_some()) && amounts.len() == 1;
+    let is_one = amounts.len() == 1 || is_row(text, amounts);
+    let is_half = (first_ms.is_some() || later_ms.is_some()) && is_one;
     let is_told = is_both || (is_half && !NUMBERED.iter().any(|word| text.contains(word)));
     is_told.then_some(Compared { first_ms, later_ms })
+}
+
+/// `3.9 s, 4.1 s and 4.0 s. SLO is 300 ms`: figures of one thing, and perhaps what is wished for.
+fn is_row(text: &str, amounts: &[Amount]) -> bool {
+    amounts.windows(2).all(|pair| {
+        let between = text[pair[0].end..pair[1].start].trim();
+        matches!(between, "," | "and" | "/" | "or" | ", and" | "to" | "..")
+            || ["slo", "sla", "objective", "goal"]
+                .iter()
+                .any(|wish| between.contains(wish))
+    })
 }
 
 /// `cold requests: 5.1 s -> 60 ms`.

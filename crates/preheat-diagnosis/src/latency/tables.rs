@@ -82,7 +82,8 @@ const LENGTHS: [&str; 16] = [
     "padded",
 ];
 
-/// Words of columns that tell whether a shape was run before.
+/// Words of columns that tell whether a shape was run before: their heads speak of warm-up, and their
+/// rows of requests.
 const COVERED: [&str; 9] = [
     "warmed",
     "warm",
@@ -131,15 +132,7 @@ pub(super) struct Table {
     factor: Option<f64>,
     is_of_several: bool,
     length: Option<usize>,
-    covered: Option<usize>,
     pub(super) stream: u32,
-}
-
-/// What a row says of the shape that was asked for.
-#[derive(Debug, PartialEq)]
-pub(super) struct Shape {
-    pub(super) length: Option<u64>,
-    pub(super) is_covered: Option<bool>,
 }
 
 impl Table {
@@ -203,31 +196,15 @@ impl Table {
             factor,
             is_of_several,
             length: LENGTHS.iter().find_map(column),
-            covered: names.iter().position(|name| tells_cover(name)),
             stream,
         })
     }
 
-    /// What a row says of the shape that was asked for; none if no column tells of it.
-    pub(super) fn shape(&self, line: &str) -> Option<Shape> {
-        if self.length.is_none() && self.covered.is_none() {
-            return None;
-        }
-        let line = line.to_ascii_lowercase();
-        let cells = cells(&line, self.sign);
-        let cell = |column: Option<usize>| {
-            let from_end = self.columns - column?;
-            cells.get(cells.len().checked_sub(from_end)?)
-        };
-        let covered = |told: &String| match told.as_str() {
-            "yes" | "true" | "y" | "warm" => Some(true),
-            "no" | "false" | "n" | "cold" => Some(false),
-            _ => None,
-        };
-        Some(Shape {
-            length: cell(self.length).and_then(|told| told.parse().ok()),
-            is_covered: cell(self.covered).and_then(covered),
-        })
+    /// How long an input was, where a column tells that.
+    pub(super) fn length(&self, line: &str) -> Option<u64> {
+        let from_end = self.columns - self.length?;
+        let cells = cells(line, self.sign);
+        cells.get(cells.len().checked_sub(from_end)?)?.parse().ok()
     }
 
     /// None if a line is no row, so that the table has ended.
@@ -354,14 +331,7 @@ mod tests {
             assert_eq!(table.row(row), Some(want), "{head}");
         }
         let table = Table::of("n,src_tokens,ms,bucket_warmed", 1).expect("a head");
-        for (row, length, is_covered) in [("1,30,41,yes", 30, true), ("2,300,9000,no", 300, false)]
-        {
-            let want = Shape {
-                length: Some(length),
-                is_covered: Some(is_covered),
-            };
-            assert_eq!(table.shape(row), Some(want), "{row}");
-        }
+        assert_eq!(table.length("2,300,9000,no"), Some(300));
         for head in [
             "total  used  free",
             "NAME  READY  STATUS  RESTARTS  AGE",
