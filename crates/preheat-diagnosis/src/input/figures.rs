@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::latency::is_of_others;
+use super::metrics::is_of_requests;
+use crate::latency::{is_of_others, points};
 use crate::line::text::normal;
 use crate::{Diagnosis, Evidence};
 
@@ -150,6 +151,7 @@ impl Reader<'_> {
             }
             Value::Object(object) => {
                 self.held(object);
+                self.points(object);
                 for (name, inner) in object {
                     self.value(inner, name, depth + 1);
                 }
@@ -200,6 +202,33 @@ impl Reader<'_> {
         }
     }
 
+    /// What a query of Prometheus gave: `"values": [[1760000000, "9.1"], …]`.
+    fn points(&mut self, object: &Map<String, Value>) {
+        let Some((metric, values)) = object.get("metric").zip(object.get("values")) else {
+            return;
+        };
+        let name = normal(&metric.to_string());
+        if !is_of_requests(&name, "") {
+            return;
+        }
+        let factor = if name.contains(" ms") || name.contains("millis") {
+            1.0
+        } else {
+            1e3
+        };
+        let value = |point: &Value| point.get(1)?.as_str()?.parse::<f64>().ok();
+        let values = values.as_array().map(Vec::as_slice).unwrap_or_default();
+        let told: Vec<f64> = values
+            .iter()
+            .filter_map(value)
+            .map(|n| n * factor)
+            .collect();
+        if let Some((first, steady)) = points::fallen(&told) {
+            let evidence = self.evidence(name);
+            self.diagnosis.measured(first, steady, &evidence);
+        }
+    }
+
     fn evidence(&self, text: String) -> Evidence {
         Evidence {
             source: self.source.to_owned(),
@@ -245,6 +274,7 @@ mod tests {
             r#"{"latencies_ms":[9120,8811,131,128,127,130]}"#,
             r#"{"results":{"responseTimesMs":[9120,131,128,127]}}"#,
             "[{\"n\":1,\"seconds\":10.4},\n{\"n\":2,\"seconds\":0.3},{\"n\":3,\"seconds\":0.3},{\"n\":4,\"seconds\":0.3}]",
+            r#"{"data":{"result":[{"metric":{"__name__":"p99_request_seconds"},"values":[[1,"9.1"],[2,"0.1"],[3,"0.1"]]}]}}"#,
             r#"{"firstRequestMs":8123,"steadyP50Ms":61}"#,
             r#"{"cold_latency_s":8.1,"warm_latency_s":0.06}"#,
         ] {

@@ -11,7 +11,8 @@ use crate::{Diagnosis, Evidence};
 mod judged;
 mod sample;
 
-use judged::{Scraped, is_of_requests};
+use judged::Scraped;
+pub(super) use judged::is_of_requests;
 use sample::{Sample, sample};
 
 /// Figures that are told apart.

@@ -140,13 +140,17 @@ impl Table {
     pub(super) fn may_be(line: &str) -> bool {
         static LIST: List = List::new(|| automaton(&[TIMES.as_slice(), &OF_SEVERAL].concat()));
         line.len() <= LONGEST * MOST
-            && !is_told(line.strip_prefix("#Fields:").unwrap_or(line))
+            && !is_told(
+                line.strip_prefix("#Fields:")
+                    .unwrap_or(line)
+                    .trim_start_matches('"'),
+            )
             && LIST.begins_in(line)
     }
 
     /// None if a line is no head with a column of times.
     pub(super) fn of(line: &str, stream: u32) -> Option<Self> {
-        let line = line.to_ascii_lowercase();
+        let line = line.to_ascii_lowercase().replace('"', "");
         // As IIS and CloudFront name their columns.
         let line = line.strip_prefix("#fields: ").unwrap_or(&line);
         let sign = sign(line);
@@ -240,7 +244,9 @@ impl Table {
 
 /// Whether a line tells something, and names no columns alone.
 fn is_told(line: &str) -> bool {
-    line.bytes().any(|byte| b":=\"{[".contains(&byte))
+    let is_quoted = line.contains("\",\"");
+    line.bytes()
+        .any(|byte| b":=\"{[".contains(&byte) && !(is_quoted && byte == b'"'))
 }
 
 fn sign(line: &str) -> Sign {
@@ -316,6 +322,11 @@ mod tests {
             ("run  status  time (s)", "1  200  8.1", Row::One(8100.0)),
             ("request | time | x", "1 | 71 ms | y", Row::One(71.0)),
             ("minute  p50  p95", "0  1.2s  6.8s", Row::Several(6800.0)),
+            (
+                "\"Time\",\"p50\",\"p95\"",
+                "2026-03-01 10:00:00,2.1 s,9.8 s",
+                Row::Several(9800.0),
+            ),
             (
                 "#Fields: date time cs-method cs-uri-stem sc-status time-taken",
                 "2026-03-01 10:00:05 POST /ner 200 8121",

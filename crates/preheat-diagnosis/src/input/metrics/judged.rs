@@ -17,7 +17,7 @@ const FEW: f64 = 5.0;
 const MANY: f64 = 1000.0;
 
 /// Whether a figure is of what requests take.
-pub(super) fn is_of_requests(words: &str, help: &str) -> bool {
+pub(in crate::input) fn is_of_requests(words: &str, help: &str) -> bool {
     const ASKED: [&str; 24] = [
         "request",
         "response",
