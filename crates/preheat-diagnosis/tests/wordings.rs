@@ -40,6 +40,7 @@ fn what_servers_say_is_understood() {
         "beside",
         "first-requests",
         "paying",
+        "times",
     ] {
         judge(file);
     }
