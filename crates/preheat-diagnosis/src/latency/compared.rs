@@ -158,11 +158,35 @@ const OTHERS: [&str; 36] = [
     "target",
 ];
 
+/// Programs whose first answers are slow for reasons of their own.
+const PROGRAMS: [&str; 19] = [
+    "postgres",
+    "mysql",
+    "redis",
+    "mongo",
+    "elastic",
+    "kafka",
+    "ldap",
+    "logs in",
+    "log in",
+    "login",
+    "sso",
+    "pull of",
+    "pulled",
+    "pulling",
+    "backup",
+    "dns",
+    "tls handshake",
+    "disk",
+    "cache warm",
+];
+
 static IS_ASKED: List = List::new(|| automaton(&ASKED));
 static IS_FIRST: List = List::new(|| automaton(&[FIRST.as_slice(), &FRESH].concat()));
 static IS_FRESH: List = List::new(|| automaton(&FRESH));
 static IS_LATER: List = List::new(|| automaton(&[EVERYWHERE.as_slice(), &HELD].concat()));
 static IS_OTHER: List = List::new(|| automaton(&OTHERS));
+static IS_OF_PROGRAM: List = List::new(|| automaton(&PROGRAMS));
 static IS_START: List = List::new(|| automaton(&STARTS));
 
 /// Whether a line says that a server has just begun.
@@ -180,7 +204,7 @@ pub(crate) struct Compared {
 pub(crate) fn compared(text: &str, amounts: &[Amount]) -> Option<Compared> {
     let is_told = || IS_FIRST.is_in(text) || IS_LATER.is_in(text);
     let is_sentence = (1..=6).contains(&amounts.len()) && is_told() && IS_ASKED.is_in(text);
-    if !is_sentence || IS_OTHER.is_in(text) {
+    if !is_sentence || IS_OTHER.is_in(text) || IS_OF_PROGRAM.begins_in(text) {
         return None;
     }
     if let Some((first, later)) = fallen(text, amounts) {
@@ -250,6 +274,11 @@ fn kind(text: &str, amounts: &[Amount], index: usize) -> Option<Kind> {
     let behind = &text[amounts[index].end..end];
     let clause = &behind[..behind.find([',', ';', ')', '.']).unwrap_or(behind.len())];
     let has = |words: &List| words.is_in(before) || words.is_in(clause);
+    // `38 ms for every one after it`: words before may belong to the figure in front.
+    let leads = clause.trim_start().starts_with("for ");
+    if let Some(Kind::Later) = said_behind(clause).filter(|_| leads) {
+        return Some(Kind::Later);
+    }
     let kind = match (IS_FIRST.last(before), IS_LATER.last(before)) {
         (Some(first), Some(later)) if later > first => Some(Kind::Later),
         (Some(_), _) => Some(Kind::First),

@@ -32,7 +32,10 @@ pub(super) const BETWEEN: [&str; 7] = [
 ];
 
 /// Where a sentence holds later requests against the first one.
-pub(super) const HELD: [&str; 54] = [
+pub(super) const HELD: [&str; 57] = [
+    "onward",
+    "every one after",
+    "everything after",
     "back at",
     "back under",
     "back below",

@@ -21,7 +21,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "cold + s, warm",
         ],
         pairs: &[],
-        except: &["warm up", "warmup", "timeout", "limit", "retry"],
+        except: &[
+            "warm up", "warmup", "timeout", "limit", "retry", "boot", "pull", "build", "login",
+        ],
         beside: Beside::Anything,
         example: "first 10 requests: mean 3.1 s; next 1000: mean 44 ms",
         counter: "the first 10 requests were answered",
