@@ -295,7 +295,7 @@ fn has_parent(object: &Map<String, Value>) -> bool {
         })
     };
     let refers = object.get("references").and_then(Value::as_array);
-    PARENTS.iter().any(|name| told(&name)) || refers.is_some_and(|all| !all.is_empty())
+    PARENTS.iter().any(told) || refers.is_some_and(|all| !all.is_empty())
 }
 
 fn finish(request: Request) -> Option<Trace> {
@@ -404,7 +404,9 @@ fn fields(object: &Map<String, Value>) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(String, f64, Vec<(String, f64)>)> {
+    type Told = (String, f64);
+
+    fn read(text: &str) -> Vec<(String, f64, Vec<Told>)> {
         let all = traces(text).expect(text).traces;
         let plain = |span: &Span| (span.name.clone(), span.took_ms.round());
         all.iter()

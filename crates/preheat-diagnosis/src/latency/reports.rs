@@ -35,7 +35,7 @@ enum Columns {
     /// `min  mean[+/-sd] median  max`
     Ab,
     /// `Avg  Stdev  Max`
-    Wrk,
+    Spread,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,8 +99,8 @@ fn columns(text: &str) -> Option<Columns> {
     if text.contains("mean[+/ sd]") && text.contains("median") {
         return Some(Columns::Ab);
     }
-    let is_wrk = text.contains("stdev") && text.contains("avg") && text.contains("max");
-    is_wrk.then_some(Columns::Wrk)
+    let is_spread = text.contains("stdev") && text.contains("avg") && text.contains("max");
+    is_spread.then_some(Columns::Spread)
 }
 
 fn told(text: &str, columns: Option<Columns>) -> Option<Told> {
@@ -148,7 +148,7 @@ fn told(text: &str, columns: Option<Columns>) -> Option<Told> {
             let both = all.get(4).zip(all.get(3));
             both.map(|(longest, usual)| Told::Both(*longest, *usual))
         }
-        Columns::Wrk if begins(&["latency "]) => {
+        Columns::Spread if begins(&["latency "]) => {
             let all = amounts(text);
             // The mean holds the longest too; a distribution may follow.
             let both = all.get(2).zip(all.first());

@@ -18,7 +18,7 @@ const MANY: f64 = 1000.0;
 
 /// Whether a figure is of what requests take.
 pub(in crate::input) fn is_of_requests(words: &str, help: &str) -> bool {
-    const ASKED: [&str; 24] = [
+    const ASKED: [&str; 25] = [
         "request",
         "response",
         "latenc",
@@ -27,7 +27,8 @@ pub(in crate::input) fn is_of_requests(words: &str, help: &str) -> bool {
         "call",
         "query",
         "rpc",
-        "generat",
+        "generate",
+        "generation",
         "e2e",
         "ttft",
         "time to first",
