@@ -5,7 +5,8 @@
 //! rule knows yields nothing. Where to look:
 //!
 //! - [`cause`]: what is called how, and what to do about it.
-//! - [`input`]: files, their lines, the containers in them.
+//! - [`input`]: files, their lines, the containers, traces, metrics and figures in them; [`traced`]: what
+//!   traces come to.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
