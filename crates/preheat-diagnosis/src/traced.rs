@@ -51,6 +51,9 @@ impl Diagnosis {
     }
 
     fn trace(&mut self, source: &str, trace: &Trace, others: &[&Trace]) {
+        if is_job(&trace.root.name) {
+            return;
+        }
         let wait = trace.steps.iter().find(|step| is_wait(step));
         self.is_waited_for |= wait.is_some();
         let is_start = is_start(&trace.root.name);
@@ -127,12 +130,17 @@ pub(crate) fn part(step: &Span) -> Option<Part> {
         };
         parsed.parts().next().map(|(_, part)| part)
     };
-    if is_of_warmup(&name) || is_of_work(&name) {
+    if is_of_warmup(&name) || is_of_work(&name) || is_of_program(&name) {
         return None;
     }
+    if is_download(&name) {
+        return Some(Part::Download);
+    }
+    // A model that runs is not loaded.
+    let is_made = |part: &Part| *part != Part::Weights || begins(&name);
     told(&name)
         .or_else(|| is_of_device(&name).then_some(Part::Context))
-        .or_else(|| kind(&normal(&name)))
+        .or_else(|| kind(&normal(&name)).filter(is_made))
         .or_else(|| told(&format!("{name} {}", step.fields)))
 }
 
@@ -210,6 +218,54 @@ pub(crate) fn begins(name: &str) -> bool {
         "download",
     ];
     has(name, &FIRST)
+}
+
+/// Something else is asked for something.
+fn is_of_program(name: &str) -> bool {
+    const PROGRAMS: [&str; 18] = [
+        "select",
+        "insert",
+        "sql",
+        "redis",
+        "postgres",
+        "pg",
+        "pgvector",
+        "mysql",
+        "mongo",
+        "elastic",
+        "kafka",
+        "memcached",
+        "db",
+        "dns",
+        "auth",
+        "jwt",
+        "template",
+        "config",
+    ];
+    has(name, &PROGRAMS)
+}
+
+fn is_download(name: &str) -> bool {
+    const WHAT: [&str; 9] = [
+        "snapshot",
+        "model",
+        "weight",
+        "checkpoint",
+        "hub",
+        "artifact",
+        "safetensors",
+        "hf",
+        "gguf",
+    ];
+    has(name, &["download", "fetch"]) && has(name, &WHAT)
+}
+
+/// Nobody waits for what a job does.
+fn is_job(name: &str) -> bool {
+    const JOBS: [&str; 8] = [
+        "train", "training", "finetune", "job", "build", "eval", "cron", "epoch",
+    ];
+    has(name, &JOBS) && !has(name, &["post", "get", "request", "predict", "infer"])
 }
 
 /// `cudaSetDevice`, `gpu.attach`: something is done to a device for the first time.
@@ -353,6 +409,7 @@ mod tests {
             ("torch.compile", Part::Kernels),
             ("triton.jit_compile", Part::Kernels),
             ("hf_hub.download_weights", Part::Download),
+            ("snapshot_download", Part::Download),
         ] {
             assert_eq!(part(&span(name, 0.0, 900.0)), Some(want), "{name}");
         }
@@ -362,6 +419,10 @@ mod tests {
             "model.predict",
             "warmup.load_model",
             "redis.get",
+            "SELECT model FROM items",
+            "model",
+            "encoder.run",
+            "load_config",
             "vector_search",
             "POST /v1/embed",
             "queue.wait",
@@ -405,6 +466,18 @@ mod tests {
         );
         let all = vec![trace(0.0, 6_000.0), trace(9e3, 5_900.0), trace(20e3, 6e3)];
         assert_eq!(found(all), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_job_does_nobody_waits_for() {
+        let trace = Trace {
+            root: span("train.job", 0.0, 900e3),
+            steps: vec![
+                span("load_checkpoint", 0.0, 30e3),
+                span("torch.compile", 31e3, 60e3),
+            ],
+        };
+        assert_eq!(found(vec![trace]), [""; 0]);
     }
 
     #[test]
