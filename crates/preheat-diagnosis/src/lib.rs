@@ -35,6 +35,7 @@ mod primed;
 mod reads;
 mod refusals;
 mod restarts;
+mod subject;
 mod threads;
 mod timeline;
 
@@ -66,6 +67,7 @@ use refusals::Refusals;
 use restarts::Restarts;
 use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
+use subject::Subjects;
 use threads::Threads;
 use timeline::{Stream, Traced};
 
@@ -135,6 +137,7 @@ pub struct Diagnosis {
     statuses: (String, Statuses),
     primed: Primed,
     restarts: Restarts,
+    subjects: Subjects,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
@@ -176,6 +179,10 @@ impl Diagnosis {
         let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
+        if stream.is_young() || plain.hits.iter().any(Hit::names_a_cause) {
+            self.subjects
+                .take(stream.number, line.source, name, &plain.text);
+        }
         let traced = stream.traced(&plain.text);
         for hit in &plain.hits {
             match hit.means {

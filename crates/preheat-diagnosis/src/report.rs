@@ -69,6 +69,7 @@ impl Diagnosis {
         }
         self.stream = 0;
         for stream in streams.values() {
+            self.serves(stream);
             self.drop_overcome(stream);
             self.too_early(stream);
             self.loaded_twice(stream);
@@ -84,6 +85,7 @@ impl Diagnosis {
         self.cold_cache();
         self.containers();
         self.ended_by_its_probe();
+        self.drop_of_others();
         self.drop_the_placed();
         self.drop_ends_of_long_lives();
         self.drop_explained();

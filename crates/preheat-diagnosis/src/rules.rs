@@ -18,6 +18,7 @@ mod parts;
 mod plain;
 mod platforms;
 mod requests;
+pub(crate) mod subjects;
 mod warmups;
 mod words;
 

@@ -233,6 +233,11 @@ impl Stream {
         self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
     }
 
+    /// Whether a port was opened, or somebody answered, as far as lines tell.
+    pub(super) fn may_have_served(&self) -> bool {
+        self.is_listening || self.has_answered || self.ready.is_some()
+    }
+
     /// Whether more than one process does what is done.
     pub(super) fn is_of_several(&self) -> bool {
         self.processes.are_several() || self.loads.are_at_once()
