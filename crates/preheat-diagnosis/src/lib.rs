@@ -28,8 +28,10 @@ mod lives;
 mod parts;
 mod statement;
 
+mod devices;
 mod latency;
 mod lengths;
+mod memory;
 mod placement;
 mod primed;
 mod reads;
@@ -54,6 +56,7 @@ pub use containers::{Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 
 use access::is_access;
+use devices::Devices;
 use latency::{Latency, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
@@ -127,6 +130,7 @@ pub struct Diagnosis {
     latency: Latency,
     lengths: Lengths,
     containers: Vec<Container>,
+    devices: Devices,
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
     reads: Reads,
@@ -189,6 +193,11 @@ impl Diagnosis {
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
+                Meaning::Marks(Mark::AskedDevice) => self.devices.asked(line.source),
+                Meaning::Marks(Mark::Traffic) => {
+                    stream.has_traffic = true;
+                    self.lives.serves(line.source);
+                }
                 _ => {}
             }
         }

@@ -1,7 +1,10 @@
 //! How long somebody had lived before it ended. What ends after hours of service did not end while it
 //! loaded, and is another matter.
 
+use std::collections::BTreeSet;
+
 use super::cause::Cause;
+use super::timeline::Stream;
 use super::{Diagnosis, Evidence};
 
 /// A start takes no longer, in seconds.
@@ -17,12 +20,20 @@ const ENDS: [Cause; 2] = [Cause::OutOfMemory, Cause::LivenessKills];
 #[derive(Debug, Default)]
 pub(super) struct Lives {
     long: Vec<(String, Option<String>)>,
+    /// Texts in which somebody serves.
+    serving: Vec<String>,
 }
 
 impl Lives {
     pub(super) fn long(&mut self, source: &str, pod: Option<&str>) {
         if self.long.len() < KEPT {
             self.long.push((source.to_owned(), pod.map(str::to_owned)));
+        }
+    }
+
+    pub(super) fn serves(&mut self, source: &str) {
+        if self.serving.len() < KEPT && !self.serving.iter().any(|known| known == source) {
+            self.serving.push(source.to_owned());
         }
     }
 
@@ -48,6 +59,32 @@ impl Diagnosis {
         for cause in ENDS {
             self.drop_evidence(cause, |evidence| lives.is_of(evidence));
         }
+    }
+}
+
+impl Diagnosis {
+    pub(super) fn has_served(&mut self, stream: &Stream) {
+        if stream.has_answered()
+            && let Some(source) = self.subjects.source(stream.number)
+        {
+            self.lives.serves(source);
+        }
+    }
+
+    /// Somebody served, nothing is said to load, and it is ended: not for a load.
+    pub(super) fn drop_ends_of_service(&mut self) {
+        let serving = std::mem::take(&mut self.lives.serving);
+        let loads = std::mem::take(&mut self.refusals.loads);
+        let starts: BTreeSet<String> = self
+            .at_start
+            .values()
+            .flat_map(|s| s.evidence.iter().map(|e| e.source.clone()))
+            .collect();
+        self.drop_evidence(Cause::LivenessKills, |evidence| {
+            serving.contains(&evidence.source)
+                && !loads.contains(&evidence.source)
+                && !starts.contains(&evidence.source)
+        });
     }
 }
 

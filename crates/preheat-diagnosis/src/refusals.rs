@@ -42,7 +42,7 @@ pub(super) struct Refusals {
     /// Where somebody listens, sooner or later.
     ports: BTreeSet<u16>,
     /// Texts that tell of a load.
-    loads: BTreeSet<String>,
+    pub(super) loads: BTreeSet<String>,
 }
 
 #[derive(Debug)]

@@ -153,6 +153,10 @@ pub enum Mark {
     Stopped,
     /// Somebody had served for days.
     LongLived,
+    /// A device is asked for.
+    AskedDevice,
+    /// A server counts what it serves at the moment.
+    Traffic,
 }
 
 /// A word of the one list near a word of the other, in any order.

@@ -3,14 +3,16 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
+use super::devices::is_mere;
 use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::wording::{
-    fits, is_of_library, is_shard, process, telling, warns, without_numbers,
+    ended, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
+use super::memory::is_of_service;
 use super::rules::{Mark, Meaning, Part};
 use super::timeline::{Place, Stream};
 use super::{Diagnosis, Evidence};
@@ -124,7 +126,11 @@ impl Diagnosis {
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
                 // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => stream.is_steady() || line.has(Mark::Another),
+                Cause::OutOfMemory => is_of_service(stream, line) || line.has(Mark::Another),
+                Cause::DeviceFallback if is_mere(line) => {
+                    self.devices.absent(hit.confidence, &line.evidence);
+                    true
+                }
                 Cause::LivenessKills => line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
@@ -139,6 +145,9 @@ impl Diagnosis {
                 cause == Cause::Recompiled && !trifle && stream.is_started();
             if !trifle {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
+                if cause == Cause::OutOfMemory {
+                    self.did_not_fit(stream, line);
+                }
             }
         }
     }
@@ -309,7 +318,7 @@ impl Diagnosis {
                 Mark::Booted => stream.booted(line.at),
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
-                Mark::Ended => stream.ended(process(line.text)),
+                Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
                 Mark::Primes => self.primed.hooked(),

@@ -129,6 +129,10 @@ impl Subjects {
         subject.take(text);
     }
 
+    pub(super) fn source(&self, stream: u32) -> Option<&str> {
+        self.0.get(&stream).map(|subject| subject.source.as_str())
+    }
+
     fn is_another(&self, stream: u32) -> bool {
         self.0.get(&stream).is_some_and(Subject::is_another)
     }

@@ -135,6 +135,8 @@ pub(super) struct Stream {
     processes: Processes,
     pub(super) ready: Option<Evidence>,
     pub(super) ready_then_cold: bool,
+    /// It told what it serves at the moment.
+    pub(super) has_traffic: bool,
     requests: u64,
     /// Those that were answered well since the newest part of a start.
     answered: u64,
@@ -231,6 +233,17 @@ impl Stream {
     /// Its start is over, or its port open, so that somebody may ask.
     pub(super) fn may_serve(&self) -> bool {
         self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
+    }
+
+    /// For how long requests have been answered, in seconds.
+    pub(super) fn serves_since(&self, at: Option<f64>) -> f64 {
+        let both = self.first_came.zip(at);
+        both.map_or(0.0, |(came, at)| between(came, at))
+    }
+
+    /// Whether somebody has asked for something since the newest start.
+    pub(super) fn is_asked(&self) -> bool {
+        self.phase == Phase::Serving
     }
 
     /// Whether a port was opened, or somebody answered, as far as lines tell.

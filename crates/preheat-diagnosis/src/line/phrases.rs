@@ -44,6 +44,8 @@ impl Hit {
                     | Mark::Checks
                     | Mark::MayCheck
                     | Mark::Loads
+                    | Mark::AskedDevice
+                    | Mark::Traffic
             )
         )
     }

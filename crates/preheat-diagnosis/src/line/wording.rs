@@ -265,6 +265,25 @@ pub(crate) fn process(text: &str) -> Option<u64> {
     told.or_else(|| instance(text)).or_else(|| leading(text))
 }
 
+/// The process whose end a line tells, which its manager may write: `worker (pid:9) was sent sigkill pid=7`.
+pub(crate) fn ended(text: &str) -> Option<u64> {
+    const NAMED: [&str; 8] = [
+        "(pid:",
+        "(pid ",
+        "(pid=",
+        "worker pid ",
+        "worker with pid ",
+        "child process [",
+        "process [",
+        "pid:",
+    ];
+    let number = |name: &&str| {
+        let (_, behind) = text.split_once(*name)?;
+        digits(behind.trim_start()).0.parse().ok()
+    };
+    NAMED.iter().find_map(number).or_else(|| process(text))
+}
+
 /// A letter that stands alone, as the number that it has among others.
 fn lone_letter(text: &str) -> Option<u64> {
     let mut bytes = text.bytes();

@@ -1,0 +1,106 @@
+//! When memory runs out: while a model is loaded or warmed, or in the middle of service.
+
+use super::Diagnosis;
+use super::exchange::{asked_path, is_named};
+use super::line::Parsed;
+use super::line::wording::Telling;
+use super::rules::{Mark, Part};
+use super::timeline::{Place, Stream, Work};
+
+/// Whoever has served for so long has loaded what it serves, in seconds.
+const SERVED_S: f64 = 600.0;
+
+/// What belongs to a start, and does not fit.
+const OF_START: [&str; 23] = [
+    "load",
+    "warm",
+    "weights",
+    "shard",
+    "initializ",
+    "initialis",
+    "captur",
+    "kv cache",
+    "cache blocks",
+    "startup",
+    "start up",
+    "to start",
+    "starting",
+    "boot",
+    "compil",
+    "deserializ",
+    "pretrained",
+    "model requires",
+    "model request",
+    "model needs",
+    "buffer for model",
+    "model buffer",
+    "engine core",
+];
+
+/// Which of them need a model all the same: it is loaded, and does not fit.
+const OF_LOAD: [&str; 8] = [
+    "model requires",
+    "model request",
+    "model needs",
+    "load",
+    "weights",
+    "model buffer",
+    "does not fit",
+    "model too",
+];
+
+/// What somebody asked for.
+const OF_REQUEST: [&str; 14] = [
+    "request",
+    "post /",
+    "req ",
+    "req=",
+    "job",
+    "prompt",
+    "generating",
+    "batch of",
+    "during inference",
+    "in forward",
+    "client",
+    "user ",
+    "upload",
+    "prediction",
+];
+
+fn has(words: &[&str], text: &str) -> bool {
+    words.iter().any(|word| text.contains(word))
+}
+
+/// Whether it ran out for a request, after others had been served: no start's matter.
+pub(super) fn is_of_service(stream: &Stream, line: &Parsed<'_>) -> bool {
+    let is_asked = || {
+        has(&OF_REQUEST, line.text)
+            || line.has(Mark::Request)
+            || is_named(line.text)
+            || asked_path(line.text).is_some()
+    };
+    let has_served =
+        || stream.has_answered() && (is_asked() || stream.serves_since(line.at) >= SERVED_S);
+    !has(&OF_START, line.text) && (stream.is_steady() || has_served())
+}
+
+impl Diagnosis {
+    /// What does not fit was about to be loaded: if somebody had asked for it, by that request.
+    pub(super) fn did_not_fit(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        let is_load = has(&OF_LOAD, line.text) && line.parts().next().is_none();
+        let place = match stream.place(Part::Weights, "") {
+            Some(Place::AtRequest) if stream.is_asked() => Place::AtRequest,
+            Some(Place::Open | Place::AtRequest) => Place::Open,
+            _ => return,
+        };
+        if is_load
+            && let Some(settled) = stream.work(
+                Work::new(Part::Weights, place, line),
+                line.at,
+                Telling::Neither,
+            )
+        {
+            self.settle(settled);
+        }
+    }
+}
