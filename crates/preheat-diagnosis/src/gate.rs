@@ -120,6 +120,8 @@ pub(crate) struct Gate {
     /// It was said to be that of a try.
     is_of_try: bool,
     may_be_of_try: bool,
+    /// An answer was not what it should be, rather than that there was none.
+    has_wrong_answer: bool,
     is_over: bool,
 }
 
@@ -151,6 +153,7 @@ impl Gate {
         if is_odd && !line.names(Cause::LoadFailure) && (self.failed.is_none() || is_trying) {
             self.is_of_try |= is_trying;
             self.may_be_of_try |= may_be;
+            self.has_wrong_answer |= line.has(Mark::Deviates);
             return true;
         }
         // Said of the door in so many words, right behind a try, and no other reason given.
@@ -211,7 +214,8 @@ impl Diagnosis {
     pub(super) fn shut(&mut self, stream: &mut Stream, evidence: &Evidence) {
         let is_loads = !stream.failures.are_none();
         let gate = &mut stream.gate;
-        let is_tries = gate.is_of_try || (gate.may_be_of_try && !is_loads);
+        let is_of_try = gate.is_of_try && (gate.has_wrong_answer || !is_loads);
+        let is_tries = is_of_try || (gate.may_be_of_try && !is_loads);
         if gate.is_over || !is_tries {
             return;
         }
@@ -225,7 +229,8 @@ impl Diagnosis {
     /// The text ends, and it never opened.
     pub(super) fn never_opened(&mut self, stream: &Stream) {
         let gate = &stream.gate;
-        if let Some(failed) = gate.failed.clone().filter(|_| gate.is_of_try) {
+        let is_of_try = gate.is_of_try && (gate.has_wrong_answer || stream.failures.are_none());
+        if let Some(failed) = gate.failed.clone().filter(|_| is_of_try) {
             self.see(Cause::WarmupFailed, SILENT, failed, None, None);
         }
     }

@@ -175,6 +175,9 @@ impl Diagnosis {
             self.status(line, at);
         }
         let key = self.key(line.source, name);
+        if lives::may_be_row(line.text) {
+            self.lives.row(line.source, line.text);
+        }
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
         let next = u32::try_from(streams.len())

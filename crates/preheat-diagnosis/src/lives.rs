@@ -22,6 +22,8 @@ pub(super) struct Lives {
     long: Vec<(String, Option<String>)>,
     /// Texts in which somebody serves.
     serving: Vec<String>,
+    /// Rows of pods: text, name, and whether each of its lives was long.
+    rows: Vec<(String, String, bool)>,
 }
 
 impl Lives {
@@ -37,14 +39,37 @@ impl Lives {
         }
     }
 
+    /// Takes a line in that may be a row of pods.
+    pub(super) fn row(&mut self, source: &str, text: &str) {
+        if self.rows.len() < KEPT
+            && let Some((name, is_long)) = lived(text)
+        {
+            self.rows
+                .push((source.to_owned(), name.to_owned(), is_long));
+        }
+    }
+
+    /// Whether a row tells of it that its lives were long: the only one, or the one of its name.
+    fn is_of_row(&self, evidence: &Evidence) -> bool {
+        let own = || {
+            self.rows
+                .iter()
+                .filter(|(source, ..)| *source == evidence.source)
+        };
+        let mut long = own().filter(|(.., is_long)| *is_long);
+        let is_only = own().count() == 1;
+        long.any(|(_, name, _)| is_only || evidence.text.contains(name))
+    }
+
     fn is_of(&self, evidence: &Evidence) -> bool {
-        self.long.iter().any(|(source, pod)| {
-            let is_its = match (pod, &evidence.pod) {
-                (Some(one), Some(other)) => one == other,
-                _ => true,
-            };
-            *source == evidence.source && is_its
-        })
+        self.is_of_row(evidence)
+            || self.long.iter().any(|(source, pod)| {
+                let is_its = match (pod, &evidence.pod) {
+                    (Some(one), Some(other)) => one == other,
+                    _ => true,
+                };
+                *source == evidence.source && is_its
+            })
     }
 }
 
@@ -60,6 +85,57 @@ impl Diagnosis {
             self.drop_evidence(cause, |evidence| lives.is_of(evidence));
         }
     }
+}
+
+/// The name of a pod in a row of `kubectl get pods`, and whether it had lived long before it was started
+/// again: `vllm-0   1/1   Running   1 (52m ago)   9d`.
+fn lived(text: &str) -> Option<(&str, bool)> {
+    let mut words = text.split_whitespace();
+    let name = words.next()?;
+    let is_share = |word: &str| {
+        let both = word.split_once('/');
+        both.is_some_and(|(one, all)| one.parse::<u8>().is_ok() && all.parse::<u8>().is_ok())
+    };
+    is_share(words.next()?).then_some(())?;
+    words.next()?;
+    let restarts: f64 = words.next()?.parse().ok()?;
+    let mut next = words.next()?;
+    let mut since = 0.0;
+    if let Some(ago) = next.strip_prefix('(') {
+        since = age_s(ago)?;
+        (words.next()? == "ago)").then_some(())?;
+        next = words.next()?;
+    }
+    let age = age_s(next)?;
+    let is_long = restarts >= 1.0 && since > 0.0 && (age - since) / restarts >= LONG_S;
+    Some((name, is_long))
+}
+
+/// Whether a line may be one, which is cheaper to tell.
+pub(super) fn may_be_row(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '>' | ' ' | '-'))
+        && text.contains(" ago) ")
+}
+
+/// `9d`, `52m`, `3h12m`: in seconds.
+fn age_s(text: &str) -> Option<f64> {
+    let mut rest = text.trim_end_matches(',');
+    let mut all = 0.0;
+    while !rest.is_empty() {
+        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: f64 = rest[..length].parse().ok()?;
+        let unit = match rest.as_bytes().get(length)? {
+            b's' => 1.0,
+            b'm' => 60.0,
+            b'h' => 3_600.0,
+            b'd' => 86_400.0,
+            b'y' => 31_536_000.0,
+            _ => return None,
+        };
+        all += number * unit;
+        rest = &rest[length + 1..];
+    }
+    (all > 0.0).then_some(all)
 }
 
 impl Diagnosis {
@@ -128,5 +204,34 @@ impl Statuses {
         ["Started:", "Finished:", "startedAt", "finishedAt"]
             .iter()
             .any(|name| key.starts_with(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_pods_tells_how_long_each_life_was() {
+        for (row, told) in [
+            (
+                "vllm-0   1/1   Running   1 (52m ago)   9d  10.42.7.200",
+                Some(("vllm-0", true)),
+            ),
+            (
+                "vllm-0   0/1   CrashLoopBackOff   14 (2m ago)   61m",
+                Some(("vllm-0", false)),
+            ),
+            (
+                "vllm-0   0/1   Running   3 (40s ago)   8m12s",
+                Some(("vllm-0", false)),
+            ),
+            ("vllm-0   1/1   Running   0   9d", Some(("vllm-0", false))),
+            ("vllm-0   Running", None),
+            ("é 1/1 x 1 (é ago) 9d", None),
+            ("a 1/1 x 1 (9", None),
+        ] {
+            assert_eq!(lived(row), told, "{row}");
+        }
     }
 }
