@@ -53,6 +53,9 @@ const LEAVING: [&str; 6] = [
     "cannot",
 ];
 
+/// What ends a start for a reason of its own.
+const OTHERWISE: [Cause; 2] = [Cause::AddressInUse, Cause::OutOfMemory];
+
 /// Whether a line counts what went wrong, and nothing did.
 pub(super) fn is_well(text: &str) -> bool {
     NONE.iter().any(|none| text.contains(none)) || counts_all(text) || counts_none(text)
@@ -187,14 +190,16 @@ impl Diagnosis {
         if !(may_be || is_shut || is_odd || gate.failed.is_some()) {
             return;
         }
-        if !is_shut && is_ready(line.text) {
+        // Whatever the try said, this is why it does not open.
+        let ends_otherwise = || OTHERWISE.iter().any(|cause| line.names(*cause));
+        if (!is_shut && is_ready(line.text)) || (gate.failed.is_none() && ends_otherwise()) {
             gate.opens();
             return;
         }
         let is_known = line.names_a_cause() && !line.names(Cause::LoadFailure);
         if is_shut || is_odd || (may_be && tells_an_error(line.text)) {
             // Another cause explains it, or nothing is wrong after all.
-            let is_explained = is_known || is_well(line.text);
+            let is_explained = is_known || line.has(Mark::Refused) || is_well(line.text);
             let is_wrong = !is_explained && gate.is_wrong(line, [is_trying, may_be]);
             if is_wrong && gate.failed.is_none() {
                 gate.failed = Some(line.evidence.clone());

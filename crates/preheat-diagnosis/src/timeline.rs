@@ -460,6 +460,7 @@ impl Stream {
 
     /// A start is over; answers how long it took, where that can be told.
     pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
+        self.failures.overcome();
         self.processes.completed();
         // Said once more, the start was still going on.
         if self.phase == Phase::Ready {
