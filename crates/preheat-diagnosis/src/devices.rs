@@ -40,10 +40,12 @@ pub(super) fn is_mere(line: &Parsed<'_>) -> bool {
         .any(|level| line.text.starts_with(level))
         || line.text.contains(" level=info")
         || line.text.contains(" info ");
-    is_info
-        && !warns(line.text)
-        && !tells_an_error(line.text)
-        && !DONE.iter().any(|word| line.text.contains(word))
+    // Where layers are put is said whatever was asked for.
+    line.text.contains("offload") && line.text.contains("layers")
+        || is_info
+            && !warns(line.text)
+            && !tells_an_error(line.text)
+            && !DONE.iter().any(|word| line.text.contains(word))
 }
 
 impl Diagnosis {

@@ -6,6 +6,7 @@ pub(crate) mod phrases;
 mod readiness;
 pub(crate) mod settings;
 pub(crate) mod shapes;
+mod sizes;
 mod stamp;
 pub(crate) mod text;
 pub(crate) mod wording;
@@ -24,6 +25,7 @@ use phrases::{Hit, Phrases};
 use readiness::{admits_early, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
+use sizes::does_not_fit;
 use wording::{fetches, is_denied, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
@@ -118,7 +120,7 @@ fn keep_the_clearest(hits: &mut Vec<Hit>) {
 
 /// What only a line as a whole tells, where one of its words says that it may.
 fn look_closer(hits: &mut Vec<Hit>, text: &str) {
-    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 5]);
+    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 6]);
     for hit in hits.iter() {
         match hit.means {
             Meaning::Marks(Mark::Access) => is_access = true,
@@ -128,10 +130,11 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
             Meaning::Marks(Mark::Meanwhile) => looks[2] = true,
             Meaning::Marks(Mark::Sends) => looks[3] = true,
             Meaning::Marks(Mark::Setting) => looks[4] = true,
+            Meaning::Marks(Mark::Needs) => looks[5] = true,
             _ => {}
         }
     }
-    let [asked, opens, meanwhile, sends, sets] = looks;
+    let [asked, opens, meanwhile, sends, sets, needs] = looks;
     if looks.contains(&true) {
         hits.retain(Hit::is_more_than_a_look);
     }
@@ -143,6 +146,9 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     }
     if sets && skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
+    }
+    if needs && does_not_fit(text) {
+        hits.push(Hit::names(Cause::OutOfMemory, 0.8));
     }
     if is_access {
         return;

@@ -153,6 +153,8 @@ pub enum Mark {
     Stopped,
     /// Somebody had served for days.
     LongLived,
+    /// Sizes of memory are told, and that somebody needs some: worth a closer look.
+    Needs,
     /// A device is asked for.
     AskedDevice,
     /// A server counts what it serves at the moment.

@@ -14,6 +14,7 @@ use super::line::wording::{
 use super::line::{Parsed, amount};
 use super::memory::is_of_service;
 use super::rules::{Mark, Meaning, Part};
+use super::subject::is_of_another;
 use super::timeline::{Place, Stream};
 use super::{Diagnosis, Evidence};
 
@@ -143,7 +144,7 @@ impl Diagnosis {
             };
             stream.compiles_for_shape |=
                 cause == Cause::Recompiled && !trifle && stream.is_started();
-            if !trifle {
+            if !trifle && !(ends_by_itself(cause) && is_of_another(line.text)) {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
                 if cause == Cause::OutOfMemory {
                     self.did_not_fit(stream, line);
@@ -405,6 +406,19 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
 fn is_of_a_request(line: &Parsed<'_>) -> bool {
     let told = timed(line.text, &line.amounts);
     told.is_some_and(|told| told.sure > Sure::Likely)
+}
+
+/// What a line tells of whom it names, and of nobody else.
+fn ends_by_itself(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::OutOfMemory
+            | Cause::LivenessKills
+            | Cause::ProbeWindow
+            | Cause::ImagePull
+            | Cause::ImagePullTime
+            | Cause::Unschedulable
+    )
 }
 
 /// How long ago it was, where a line of events begins with that.

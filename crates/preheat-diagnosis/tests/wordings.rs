@@ -40,6 +40,7 @@ fn what_servers_say_is_understood() {
         "beside",
         "first-requests",
         "paying",
+        "fates",
     ] {
         judge(file);
     }
@@ -49,6 +50,7 @@ fn what_servers_say_is_understood() {
 fn what_other_programs_say_yields_nothing() {
     judge("healthy");
     judge("quiet");
+    judge("others");
 }
 
 fn judge(file: &str) {

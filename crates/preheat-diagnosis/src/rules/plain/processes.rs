@@ -517,6 +517,15 @@ const ON_PROCESSOR: &[&str] = &[
 ];
 
 const IS_ABSENT: &[&str] = &[
+    "does not support",
+    "not support",
+    "not built with",
+    "was built without",
+    "built without",
+    "no driver",
+    "not initialised",
+    "not initialized",
+    "incompatible",
     "not there",
     "not present",
     "sees none",
