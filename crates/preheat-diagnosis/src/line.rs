@@ -80,7 +80,7 @@ fn hits(text: &str) -> Vec<Hit> {
     if has(Part::Weights) && is_of_another {
         hits.retain(|hit| hit.part() != Some(Part::Weights));
     }
-    keep_the_clearest(&mut hits);
+    keep_the_clearest(&mut hits, text);
     if hits
         .iter()
         .any(|hit| hit.means == Meaning::Marks(Mark::Several))
@@ -100,7 +100,7 @@ fn hits(text: &str) -> Vec<Hit> {
 
 /// Somebody ends what starts, and a line tells it of one: what a rule for a known sentence says counts more
 /// than what words of many kinds add up to.
-fn keep_the_clearest(hits: &mut Vec<Hit>) {
+fn keep_the_clearest(hits: &mut Vec<Hit>, text: &str) {
     const ENDINGS: [Cause; 3] = [
         Cause::ProbeWindow,
         Cause::WorkerTimeout,
@@ -116,6 +116,45 @@ fn keep_the_clearest(hits: &mut Vec<Hit>) {
         return;
     };
     hits.retain(|hit| !is_ending(hit) || hit.confidence >= most);
+    let names = |cause| hits.iter().any(|hit| hit.means == Meaning::Names(cause));
+    if names(Cause::WorkerTimeout) && names(Cause::ProbeWindow) {
+        let other = match manages(text) {
+            true => Cause::ProbeWindow,
+            false => Cause::WorkerTimeout,
+        };
+        hits.retain(|hit| hit.means != Meaning::Names(other));
+    }
+}
+
+/// Whether somebody who manages processes tells, rather than a platform that runs containers.
+fn manages(text: &str) -> bool {
+    const MANAGERS: [&str; 24] = [
+        "gunicorn",
+        "uwsgi",
+        "pm2",
+        "ray ",
+        "(servecontroller",
+        "supervisor",
+        "systemd",
+        "puma",
+        "unicorn",
+        "passenger",
+        "mod wsgi",
+        "circus",
+        "honcho",
+        "torchserve",
+        "triton",
+        "celery",
+        "controller",
+        "master",
+        "arbiter",
+        "parent",
+        "manager:",
+        "worker",
+        "child",
+        "s6",
+    ];
+    MANAGERS.iter().any(|word| text.contains(word))
 }
 
 /// What only a line as a whole tells, where one of its words says that it may.

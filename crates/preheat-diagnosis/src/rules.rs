@@ -149,6 +149,10 @@ pub enum Mark {
     Placed,
     /// A liveness probe was not answered well.
     Unalive,
+    /// Whoever watches finds it unwell.
+    Unwell,
+    /// Somebody ends it, or puts another in its place.
+    Downed,
     /// A container is ended from outside.
     Stopped,
     /// Somebody had served for days.

@@ -348,6 +348,8 @@ impl Diagnosis {
                 Mark::Placed => self.placement.placed(&line.evidence),
                 Mark::Unalive => self.restarts.unalive(&line.evidence),
                 Mark::Stopped => self.restarts.stopped(&line.evidence),
+                Mark::Unwell => self.restarts.unwell(&line.evidence),
+                Mark::Downed => self.restarts.downed(&line.evidence),
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }

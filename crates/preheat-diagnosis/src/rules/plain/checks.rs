@@ -53,6 +53,7 @@ const TRIES: &[&str] = &[
     "selftest",
     "selbsttest",
     "self check",
+    "selfcheck",
     "dry run",
     "dryrun",
     "smoke",
@@ -305,6 +306,10 @@ const IS_NOT: &[&str] = &[
 /// The door stays shut.
 const SHUT: &[&str] = &[
     "staying not ready",
+    "abort start",
+    "aborts start",
+    "not starting",
+    "will not start",
     "stays not ready",
     "stay not ready",
     "remains not ready",
