@@ -132,6 +132,7 @@ impl Diagnosis {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true
                 }
+                Cause::AddressInUse => takes_another(line.text),
                 Cause::LivenessKills => line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
@@ -408,6 +409,21 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
 fn is_of_a_request(line: &Parsed<'_>) -> bool {
     let told = timed(line.text, &line.amounts);
     told.is_some_and(|told| told.sure > Sure::Likely)
+}
+
+/// Whether somebody takes another port, as the one is taken.
+fn takes_another(text: &str) -> bool {
+    [
+        "instead",
+        "taking ",
+        "trying another",
+        "trying next",
+        "picking another",
+        "using another",
+        "falling back",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }
 
 /// What a line tells of whom it names, and of nobody else.

@@ -51,6 +51,7 @@ fn what_other_programs_say_yields_nothing() {
     judge("healthy");
     judge("quiet");
     judge("others");
+    judge("near");
 }
 
 fn judge(file: &str) {

@@ -107,20 +107,29 @@ fn factor(unit: &str, is_apart: bool) -> Option<f64> {
     })
 }
 
+/// What stands between two sizes, parted into what belongs to the first and to the second.
+fn parted(between: &str) -> (&str, &str) {
+    let sign = between.find([',', ';', '.', '(', ')', '"', '|', ':', '=']);
+    let at = sign.or_else(|| between.match_indices(' ').nth(2).map(|(at, _)| at));
+    between.split_at(at.unwrap_or(between.len()))
+}
+
 /// Whether somebody needs more memory than there is, by the figures of a line.
 pub(super) fn does_not_fit(text: &str) -> bool {
     let sizes = sizes(text);
-    let clause = |from: usize, to: usize| {
-        &text[text.floor_char_boundary(from)..text.floor_char_boundary(to)]
-    };
-    // What stands in front of a size, and behind it, up to the next one.
+    // What stands in front of a size, and behind it: a sentence's sign parts two neighbours.
     let around = |index: usize| {
         let size = &sizes[index];
-        let from = index.checked_sub(1).map_or(0, |before| sizes[before].end);
-        let to = sizes.get(index + 1).map_or(text.len(), |next| next.start);
-        let before = clause(from.max(size.start.saturating_sub(NEAR)), size.start);
-        let behind = clause(size.end, to.min(size.end + NEAR));
-        (before, behind)
+        let before = match index.checked_sub(1) {
+            Some(last) => parted(&text[sizes[last].end..size.start]).1,
+            None => &text[..size.start],
+        };
+        let behind = match sizes.get(index + 1) {
+            Some(next) => parted(&text[size.end..next.start]).0,
+            None => &text[size.end..],
+        };
+        let from = before.ceil_char_boundary(before.len().saturating_sub(NEAR));
+        (&before[from..], &behind[..behind.floor_char_boundary(NEAR)])
     };
     let is = |index: usize, words: &[&str]| {
         let (before, behind) = around(index);

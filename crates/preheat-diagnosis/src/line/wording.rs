@@ -412,12 +412,58 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
     let is_nothing = said == "no " || before.ends_with(" no ") || before.ends_with(" without ");
     let is_total = text.ends_with(" total 0");
     is_total
-        || text.starts_with("fix ")
+        || is_note(text)
+        || is_code(text)
+        || (text.contains("{{") && text.contains("}}"))
         || DENYING.iter().any(|word| before.contains(word))
         || (is_nothing && !is_of_absence)
         || is_conditional(text, at)
         || within.contains(" no longer ")
         || (has_value && is_none)
+}
+
+/// Whether a line is one of a program, or of a change to one: `+    except OutOfMemoryError:`.
+fn is_code(text: &str) -> bool {
+    const BEGINNINGS: [&str; 16] = [
+        "except ",
+        "raise ",
+        "def ",
+        "class ",
+        "return ",
+        "import ",
+        "catch (",
+        "} catch",
+        "throw new",
+        "assert ",
+        "print(",
+        "log.",
+        "logger.",
+        "logging.",
+        "console.",
+        "fmt.",
+    ];
+    let said = text.trim_start_matches(['+', '-', ' ', '>']);
+    BEGINNINGS.iter().any(|word| said.starts_with(word)) && said.ends_with([':', ')', '{', ';'])
+}
+
+/// Whether a line is one of release notes: `* Fixed: the server no longer …`.
+fn is_note(text: &str) -> bool {
+    const BEGINNINGS: [&str; 12] = [
+        "fix ",
+        "fix:",
+        "fixed ",
+        "fixed:",
+        "fixes ",
+        "fix(",
+        "added:",
+        "changed:",
+        "removed:",
+        "changelog",
+        "feat:",
+        "chore:",
+    ];
+    let said = text.trim_start_matches(['*', '-', ' ', '#']);
+    BEGINNINGS.iter().any(|word| said.starts_with(word))
 }
 
 /// Whether the sentence so far is a condition, advice, or one of release notes: `if the pod is
