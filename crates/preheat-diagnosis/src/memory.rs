@@ -81,7 +81,23 @@ pub(super) fn is_of_service(stream: &Stream, line: &Parsed<'_>) -> bool {
     };
     let has_served =
         || stream.has_answered() && (is_asked() || stream.serves_since(line.at) >= SERVED_S);
-    !has(&OF_START, line.text) && (stream.is_steady() || has_served())
+    (!has(&OF_START, line.text) && (stream.is_steady() || stream.has_traffic || has_served()))
+        || is_overcome(line.text)
+}
+
+/// Whether somebody asks for less, and goes on.
+fn is_overcome(text: &str) -> bool {
+    has(
+        &[
+            "retrying with",
+            "retry with",
+            "halving",
+            "reducing batch",
+            "lowering batch",
+            "smaller batch and",
+        ],
+        text,
+    )
 }
 
 impl Diagnosis {

@@ -420,6 +420,7 @@ fn takes_another(text: &str) -> bool {
         "trying next",
         "picking another",
         "using another",
+        "opening ",
         "falling back",
     ]
     .iter()

@@ -171,6 +171,7 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
     let is_step = rest.len() < step.len()
         && rest.strip_prefix(' ').is_some_and(|said| {
             said.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '[' | 'D' | 'C' | 'e'))
+                || said.starts_with("ERROR: process")
         });
     let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
     let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);

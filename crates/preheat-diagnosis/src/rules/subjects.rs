@@ -146,6 +146,16 @@ pub(crate) const MODELS: &[&str] = &[
 
 /// What programs are called that serve no model, and what they are about.
 pub(crate) const OTHERS: &[&str] = &[
+    "yarn",
+    "executorlostfailure",
+    "terraform",
+    "pulumi",
+    "ansible",
+    "cloudformation",
+    "ssh",
+    "psql",
+    "vscode",
+    "extension host",
     "postgres",
     "postgresql",
     "pgbouncer",
