@@ -231,6 +231,8 @@ impl Diagnosis {
                 self.said(stream, &parsed, traced);
             }
         }
+        self.threads
+            .shown(&plain.text, || evidence(line, &plain), line.number);
         if self.heads_warmup && is_switched_off(&plain.text) {
             let seen = evidence(line, &plain);
             self.see(Cause::WarmupSkipped, 0.85, seen, None, None);

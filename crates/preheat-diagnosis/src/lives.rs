@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::cause::Cause;
+use super::line::amount::Amount;
 use super::timeline::Stream;
 use super::{Diagnosis, Evidence};
 
@@ -87,6 +88,23 @@ impl Diagnosis {
     }
 }
 
+/// Whether a line that tells of an end tells of a long life before it: `OOMKilled after 11h41m of serving`.
+pub(super) fn ends_a_long_life(text: &str, amounts: &[Amount]) -> bool {
+    const LIVED: [&str; 10] = [
+        "after ",
+        "serving",
+        "uptime",
+        "up for",
+        "up since",
+        "running for",
+        "ran for",
+        "lived",
+        "alive for",
+        "since start",
+    ];
+    LIVED.iter().any(|word| text.contains(word)) && amounts.iter().any(|a| a.ms >= LONG_S * 1e3)
+}
+
 /// The name of a pod in a row of `kubectl get pods`, and whether it had lived long before it was started
 /// again: `vllm-0   1/1   Running   1 (52m ago)   9d`.
 fn lived(text: &str) -> Option<(&str, bool)> {
@@ -151,16 +169,25 @@ impl Diagnosis {
     pub(super) fn drop_ends_of_service(&mut self) {
         let serving = std::mem::take(&mut self.lives.serving);
         let loads = std::mem::take(&mut self.refusals.loads);
+        let lazily = [Cause::LazyModel, Cause::LazyTokenizer];
+        let lazily = lazily.iter().filter_map(|cause| self.seen.get(cause));
+        let lazily: Vec<String> = lazily
+            .flat_map(|seen| seen.evidence.iter().map(|e| e.source.clone()))
+            .collect();
         let starts: BTreeSet<String> = self
             .at_start
             .values()
             .flat_map(|s| s.evidence.iter().map(|e| e.source.clone()))
             .collect();
-        self.drop_evidence(Cause::LivenessKills, |evidence| {
+        let is_of_service = |evidence: &Evidence| {
             serving.contains(&evidence.source)
                 && !loads.contains(&evidence.source)
                 && !starts.contains(&evidence.source)
-        });
+                && !lazily.contains(&evidence.source)
+        };
+        for cause in [Cause::LivenessKills, Cause::WorkerTimeout] {
+            self.drop_evidence(cause, is_of_service);
+        }
     }
 }
 

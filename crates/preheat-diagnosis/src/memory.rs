@@ -10,6 +10,9 @@ use super::timeline::{Place, Stream, Work};
 /// Whoever has served for so long has loaded what it serves, in seconds.
 const SERVED_S: f64 = 600.0;
 
+/// Nothing loads for so long.
+const LONG_S: f64 = 3_600.0;
+
 /// What belongs to a start, and does not fit.
 const OF_START: [&str; 23] = [
     "load",
@@ -79,9 +82,11 @@ pub(super) fn is_of_service(stream: &Stream, line: &Parsed<'_>) -> bool {
             || is_named(line.text)
             || asked_path(line.text).is_some()
     };
+    let serves_long = || stream.loading.is_none() && stream.serves_since(line.at) >= LONG_S;
     let has_served =
         || stream.has_answered() && (is_asked() || stream.serves_since(line.at) >= SERVED_S);
-    (!has(&OF_START, line.text) && (stream.is_steady() || stream.has_traffic || has_served()))
+    (!has(&OF_START, line.text)
+        && (stream.is_steady() || stream.has_traffic || has_served() || serves_long()))
         || is_overcome(line.text)
 }
 

@@ -12,6 +12,7 @@ use super::line::wording::{
     ended, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
+use super::lives::ends_a_long_life;
 use super::memory::is_of_service;
 use super::rules::{Mark, Meaning, Part};
 use super::subject::is_of_another;
@@ -143,6 +144,10 @@ impl Diagnosis {
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
+            let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
+            if may_end && ends_a_long_life(line.text, &line.amounts) {
+                self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
+            }
             stream.compiles_for_shape |=
                 cause == Cause::Recompiled && !trifle && stream.is_started();
             if !trifle && !(ends_by_itself(cause) && is_of_another(line.text)) {

@@ -21,6 +21,9 @@ const TRAINS: u32 = 2;
 /// One line in so many names others where a text is about them: others are named in passing, too.
 const SHARE: u32 = 5;
 
+/// And so many do, however long it is.
+const MANY: u32 = 4;
+
 /// What one stream speaks of.
 #[derive(Debug, Default)]
 struct Subject {
@@ -39,8 +42,9 @@ struct Subject {
 impl Subject {
     fn is_another(&self) -> bool {
         let is_training = self.trains.count_ones() >= TRAINS && !self.serves;
-        let is_of_others =
-            self.of_others > 0 && self.of_others * SHARE >= self.lines && !self.has_models;
+        let is_of_others = self.of_others > 0
+            && (self.of_others >= MANY || self.of_others * SHARE >= self.lines)
+            && !self.has_models;
         self.is_named_another || is_of_others || is_training
     }
 

@@ -134,6 +134,8 @@ pub(super) struct Stream {
     began: Option<f64>,
     processes: Processes,
     pub(super) ready: Option<Evidence>,
+    /// When it was, as far as lines tell.
+    ready_at: Option<f64>,
     pub(super) ready_then_cold: bool,
     /// It told what it serves at the moment.
     pub(super) has_traffic: bool,
@@ -235,9 +237,10 @@ impl Stream {
         self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
     }
 
-    /// For how long requests have been answered, in seconds.
+    /// For how long requests have been answered, or it has been ready, in seconds.
     pub(super) fn serves_since(&self, at: Option<f64>) -> f64 {
-        let both = self.first_came.zip(at);
+        let came = self.first_came.or(self.ready_at);
+        let both = came.zip(at).filter(|_| self.is_started());
         both.map_or(0.0, |(came, at)| between(came, at))
     }
 
@@ -436,7 +439,9 @@ impl Stream {
             self.began = at.or(self.began);
         }
         self.parent();
-        self.ready = None;
+        (self.ready, self.ready_at) = (None, None);
+        // Whatever was done before is no request's that comes later.
+        self.held.iter_mut().for_each(|work| work.is_placed = true);
     }
 
     /// What came before was the work of a start.
@@ -461,6 +466,8 @@ impl Stream {
     /// A start is over; answers how long it took, where that can be told.
     pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
         self.failures.overcome();
+        self.gate.opens();
+        self.ready_at = self.ready_at.or(at);
         self.processes.completed();
         // Said once more, the start was still going on.
         if self.phase == Phase::Ready {
