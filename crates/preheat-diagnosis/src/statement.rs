@@ -133,6 +133,7 @@ impl Diagnosis {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true
                 }
+                Cause::WorkerTimeout => stream.began_long_ago(line.at),
                 Cause::AddressInUse => takes_another(line.text),
                 Cause::LivenessKills => line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),

@@ -15,6 +15,9 @@ use super::timeline::Stream;
 /// Streams that are kept.
 const KEPT: usize = 128;
 
+/// Where `embed` stands among the words of models.
+const EMBED: usize = 0;
+
 /// So many words of a training, and it is one.
 const TRAINS: u32 = 2;
 
@@ -94,7 +97,9 @@ fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
         let behind =
             text[found.end()..].trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
         let ends = class != Class::Other || !is_inside(behind.chars().next());
-        (begins && ends).then_some((class, word))
+        // `embedded` is another matter.
+        let is_another = found.pattern().as_usize() == EMBED && behind.starts_with("ded");
+        (begins && ends && !is_another).then_some((class, word))
     })
 }
 

@@ -34,6 +34,9 @@ const YOUNG: u64 = 20;
 /// A start that is silent for so long, with nothing under way, is over.
 const IDLE_S: f64 = 30.0;
 
+/// Who manages processes waits less long for one that loads.
+const LONGEST_LOAD_S: f64 = 900.0;
+
 /// A stamp below tells the hour and no date.
 const DAY_S: f64 = 86_400.0;
 
@@ -242,6 +245,12 @@ impl Stream {
         let came = self.first_came.or(self.ready_at);
         let both = came.zip(at).filter(|_| self.is_started());
         both.map_or(0.0, |(came, at)| between(came, at))
+    }
+
+    /// Whether it began so long ago that no load would still be under way, of which it told nothing.
+    pub(super) fn began_long_ago(&self, at: Option<f64>) -> bool {
+        let both = self.began.zip(at);
+        !self.works && both.is_some_and(|(began, at)| between(began, at) >= LONGEST_LOAD_S)
     }
 
     /// Whether somebody has asked for something since the newest start.

@@ -2,6 +2,7 @@
 
 /// What only those speak of who serve a model, or compute: words that begin so.
 pub(crate) const MODELS: &[&str] = &[
+    "embed",
     "model",
     "weights",
     "tensor",
@@ -10,7 +11,6 @@ pub(crate) const MODELS: &[&str] = &[
     "rocm",
     "llm",
     "slm",
-    "embed",
     "emb:",
     "emb ",
     "emb/",
