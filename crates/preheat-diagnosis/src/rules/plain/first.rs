@@ -14,6 +14,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "oncelock",
             "torch.load(",
             "from pretrained(",
+            "from pretrained /",
             "joblib.load(",
             "pickle.load(",
             "keras.models.load",
@@ -345,6 +346,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
 const ABSENT: &[&str] = &[
     "absent",
     "not in memory",
+    "in this process yet",
+    "in this worker yet",
+    "process has none yet",
+    "worker has none yet",
     "not in cache",
     "not in registry",
     "not cached yet",
