@@ -186,7 +186,7 @@ impl Diagnosis {
         let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
-        if stream.is_young() || plain.hits.iter().any(Hit::names_a_cause) {
+        if stream.is_young() {
             self.subjects
                 .take(stream.number, line.source, name, &plain.text);
         }

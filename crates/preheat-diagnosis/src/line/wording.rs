@@ -427,6 +427,7 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
     is_total
         || is_note(text)
         || is_code(text)
+        || is_question(text)
         || (text.contains("{{") && text.contains("}}"))
         || DENYING.iter().any(|word| before.contains(word))
         || (is_nothing && !is_of_absence)
@@ -457,6 +458,25 @@ fn is_code(text: &str) -> bool {
     ];
     let said = text.trim_start_matches(['+', '-', ' ', '>']);
     BEGINNINGS.iter().any(|word| said.starts_with(word)) && said.ends_with([':', ')', '{', ';'])
+}
+
+/// Whether somebody asks people: `why was my pod OOMKilled?`. What programs ask is a guess.
+fn is_question(text: &str) -> bool {
+    const BEGINNINGS: [&str; 11] = [
+        "why ",
+        "what ",
+        "how ",
+        "who ",
+        "when ",
+        "does ",
+        "did ",
+        "is it ",
+        "was it ",
+        "has anyone",
+        "anyone ",
+    ];
+    let said = text.trim_start_matches(['>', '-', '*', '#', ' ']);
+    text.ends_with('?') && BEGINNINGS.iter().any(|word| said.starts_with(word))
 }
 
 /// Whether a line is one of release notes: `* Fixed: the server no longer …`.

@@ -147,6 +147,11 @@ pub(crate) const MODELS: &[&str] = &[
 /// What programs are called that serve no model, and what they are about.
 pub(crate) const OTHERS: &[&str] = &[
     "yarn",
+    "qdrant",
+    "milvus",
+    "weaviate",
+    "chromadb",
+    "vespa",
     "executorlostfailure",
     "terraform",
     "pulumi",

@@ -524,6 +524,9 @@ const ON_PROCESSOR: &[&str] = &[
 ];
 
 const IS_ABSENT: &[&str] = &[
+    "no effect",
+    "no devices",
+    "has none",
     "does not support",
     "not support",
     "not built with",
