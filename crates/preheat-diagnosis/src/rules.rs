@@ -222,6 +222,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plain::broken::RULES,
         plain::checks::RULES,
         plain::endings::RULES,
+        plain::signs::RULES,
+        plain::devices::RULES,
         plain::placing::RULES,
         plain::processes::RULES,
         plain::resources::RULES,

@@ -151,7 +151,8 @@ impl Diagnosis {
             }
             stream.compiles_for_shape |=
                 cause == Cause::Recompiled && !trifle && stream.is_started();
-            if !trifle && !(ends_by_itself(cause) && is_of_another(line.text)) {
+            let is_others = || ends_by_itself(cause) && is_of_another(line.text);
+            if !(trifle || is_others()) {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
                 if cause == Cause::OutOfMemory {
                     self.did_not_fit(stream, line);

@@ -122,11 +122,9 @@ pub(crate) fn tells_an_error(text: &str) -> bool {
 /// Whether a word stands in what is said, and not in the name of a logger: `uvicorn.error`.
 fn is_said(text: &str, word: &str) -> bool {
     let is_name = |at: usize| {
-        let before = text[..at].as_bytes();
-        matches!(before, [.., letter, b'.'] if letter.is_ascii_lowercase())
-            && ["uvicorn.", "gunicorn.", "hypercorn.", "sanic.", "aiohttp."]
-                .iter()
-                .any(|logger| text[..at].ends_with(logger))
+        ["uvicorn.", "gunicorn.", "hypercorn.", "sanic.", "aiohttp."]
+            .iter()
+            .any(|logger| text[..at].ends_with(logger))
     };
     text.match_indices(word).any(|(at, _)| !is_name(at))
 }
