@@ -98,7 +98,8 @@ fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
             text[found.end()..].trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
         let ends = class != Class::Other || !is_inside(behind.chars().next());
         // `embedded` is another matter.
-        let is_another = found.pattern().as_usize() == EMBED && behind.starts_with("ded");
+        let is_another =
+            found.pattern().as_usize() == EMBED && text[found.start()..].starts_with("embedded");
         (begins && ends && !is_another).then_some((class, word))
     })
 }

@@ -7,15 +7,19 @@ const NEAR: usize = 36;
 const MOST: usize = 12;
 
 /// What something needs.
-const NEEDS: [&str; 22] = [
+const NEEDS: [&str; 26] = [
     "need",
-    "requir",
+    "require",
+    "requiring",
     "want",
     "request",
     "asked",
-    "allocat",
+    "allocate",
+    "allocation",
+    "allocating",
     "attempt",
-    "reserv",
+    "reserve",
+    "reserving",
     "takes",
     "weigh",
     "to hold",
