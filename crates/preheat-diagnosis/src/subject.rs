@@ -27,6 +27,9 @@ const SHARE: u32 = 5;
 /// And so many do, however long it is.
 const MANY: u32 = 4;
 
+/// After so many lines it is known what a stream speaks of, if it speaks of models.
+const ENOUGH: u32 = 1_000;
+
 /// What one stream speaks of.
 #[derive(Debug, Default)]
 struct Subject {
@@ -52,6 +55,10 @@ impl Subject {
     }
 
     fn take(&mut self, text: &str) {
+        // By then it is known to be that of somebody who serves a model.
+        if self.has_models && self.lines >= ENOUGH {
+            return;
+        }
         let mut is_of_others = false;
         for (class, word) in words(text) {
             match class {
