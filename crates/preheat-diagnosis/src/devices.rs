@@ -48,6 +48,28 @@ pub(super) fn is_mere(line: &Parsed<'_>) -> bool {
             && !DONE.iter().any(|word| line.text.contains(word))
 }
 
+/// Whether somebody wants it so.
+pub(super) fn is_wanted(text: &str) -> bool {
+    const WANTED: [&str; 12] = [
+        "as requested",
+        "as configured",
+        "as planned",
+        "as intended",
+        "as expected",
+        "by design",
+        "by choice",
+        "on purpose",
+        "deliberately",
+        "not requested",
+        "nobody asked",
+        "(from config)",
+    ];
+    let begins = |at: usize| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+    WANTED
+        .iter()
+        .any(|word| text.match_indices(word).any(|(at, _)| begins(at)))
+}
+
 impl Diagnosis {
     pub(super) fn miss_devices(&mut self) {
         let Devices { asked, absent } = std::mem::take(&mut self.devices);

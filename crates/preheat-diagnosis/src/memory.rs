@@ -70,6 +70,19 @@ const OF_REQUEST: [&str; 14] = [
     "prediction",
 ];
 
+/// What it was at when it ran out, in so many words.
+const AT_WORK: [&str; 9] = [
+    "while it answered",
+    "while answering",
+    "while it served",
+    "while serving",
+    "while generating",
+    "during inference",
+    "mid request",
+    "in middle of request",
+    "under load",
+];
+
 fn has(words: &[&str], text: &str) -> bool {
     words.iter().any(|word| text.contains(word))
 }
@@ -88,6 +101,7 @@ pub(super) fn is_of_service(stream: &Stream, line: &Parsed<'_>) -> bool {
     (!has(&OF_START, line.text)
         && (stream.is_steady() || stream.has_traffic || has_served() || serves_long()))
         || is_overcome(line.text)
+        || (has(&AT_WORK, line.text) && !line.text.contains("first"))
 }
 
 /// Whether somebody asks for less, and goes on.

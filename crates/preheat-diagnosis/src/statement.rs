@@ -3,7 +3,7 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
-use super::devices::is_mere;
+use super::devices::{is_mere, is_wanted};
 use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
@@ -129,6 +129,7 @@ impl Diagnosis {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
                 // What a request uses up, once others were served, is not the start's.
                 Cause::OutOfMemory => is_of_service(stream, line) || line.has(Mark::Another),
+                Cause::DeviceFallback if is_wanted(line.text) => true,
                 Cause::DeviceFallback if is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true

@@ -7,7 +7,9 @@ const NEAR: usize = 36;
 const MOST: usize = 12;
 
 /// What something needs.
-const NEEDS: [&str; 26] = [
+const NEEDS: [&str; 28] = [
+    "ask for",
+    "asks for",
     "need",
     "require",
     "requiring",

@@ -162,6 +162,7 @@ const ACCELERATORS: &[&str] = &[
 ];
 
 const DEVICE_NAMES: &[&str] = &[
+    "ngl",
     "cuda",
     "gpu",
     "gpus",

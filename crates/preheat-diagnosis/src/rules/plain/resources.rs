@@ -54,6 +54,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "takes",
             "take ",
             "estimated",
+            "ask for",
+            "asks for",
         ],
         pairs: &[],
         except: &[
