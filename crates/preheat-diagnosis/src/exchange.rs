@@ -49,7 +49,8 @@ const NAMED: [&str; 25] = [
 ];
 
 /// That somebody was answered.
-pub(super) const ANSWERED: [&str; 12] = [
+pub(super) const ANSWERED: [&str; 13] = [
+    "served",
     "answered",
     "answer sent",
     "replied",

@@ -29,13 +29,16 @@ mod lives;
 mod parts;
 mod statement;
 
+mod devices;
 mod latency;
 mod lengths;
+mod memory;
 mod placement;
 mod primed;
 mod reads;
 mod refusals;
 mod restarts;
+mod subject;
 mod threads;
 mod timeline;
 
@@ -56,6 +59,7 @@ pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 pub use traced::{Span, Trace};
 
 use access::is_access;
+use devices::Devices;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
@@ -69,6 +73,7 @@ use refusals::Refusals;
 use restarts::Restarts;
 use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
+use subject::Subjects;
 use threads::Threads;
 use timeline::{Stream, Traced};
 
@@ -128,6 +133,7 @@ pub struct Diagnosis {
     latency: Latency,
     lengths: Lengths,
     containers: Vec<Container>,
+    devices: Devices,
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
     reads: Reads,
@@ -138,6 +144,7 @@ pub struct Diagnosis {
     statuses: (String, Statuses),
     primed: Primed,
     restarts: Restarts,
+    subjects: Subjects,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
@@ -171,6 +178,9 @@ impl Diagnosis {
             self.status(line, at);
         }
         let key = self.key(line.source, name);
+        if lives::may_be_row(line.text) {
+            self.lives.row(line.source, line.text);
+        }
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
         let next = u32::try_from(streams.len())
@@ -179,12 +189,21 @@ impl Diagnosis {
         let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
+        if stream.is_young() {
+            self.subjects
+                .take(stream.number, line.source, name, &plain.text);
+        }
         let traced = stream.traced(&plain.text);
         for hit in &plain.hits {
             match hit.means {
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
+                Meaning::Marks(Mark::AskedDevice) => self.devices.asked(line.source),
+                Meaning::Marks(Mark::Traffic) => {
+                    stream.has_traffic = true;
+                    self.lives.serves(line.source);
+                }
                 _ => {}
             }
         }
@@ -215,6 +234,8 @@ impl Diagnosis {
                 self.said(stream, &parsed, traced);
             }
         }
+        self.threads
+            .shown(&plain.text, || evidence(line, &plain), line.number);
         if self.heads_warmup && is_switched_off(&plain.text) {
             let seen = evidence(line, &plain);
             self.see(Cause::WarmupSkipped, 0.85, seen, None, None);

@@ -72,7 +72,7 @@ impl Diagnosis {
         if is_counted && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));
             let loaded = without_numbers(&line.text[hit.at..]);
-            stream.loads.add(same.clone(), &line.evidence);
+            stream.loads.add(same.clone(), process, &line.evidence);
             stream
                 .loads
                 .add_of(process, loaded, telling, line.at, &line.evidence);

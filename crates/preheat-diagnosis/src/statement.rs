@@ -3,15 +3,19 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
+use super::devices::{is_mere, is_wanted};
 use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::wording::{
-    ended_process, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
+    ended, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
+use super::lives::ends_a_long_life;
+use super::memory::is_of_service;
 use super::rules::{Mark, Meaning, Part};
+use super::subject::is_of_another;
 use super::timeline::{Place, Stream};
 use super::{Diagnosis, Evidence};
 
@@ -124,7 +128,14 @@ impl Diagnosis {
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
                 // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => stream.is_steady() || line.has(Mark::Another),
+                Cause::OutOfMemory => is_of_service(stream, line) || line.has(Mark::Another),
+                Cause::DeviceFallback if is_wanted(line.text) => true,
+                Cause::DeviceFallback if is_mere(line) => {
+                    self.devices.absent(hit.confidence, &line.evidence);
+                    true
+                }
+                Cause::WorkerTimeout => stream.began_long_ago(line.at),
+                Cause::AddressInUse => takes_another(line.text),
                 Cause::LivenessKills => line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
@@ -135,10 +146,18 @@ impl Diagnosis {
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
+            let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
+            if may_end && ends_a_long_life(line.text, &line.amounts) {
+                self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
+            }
             stream.compiles_for_shape |=
                 cause == Cause::Recompiled && !trifle && stream.is_started();
-            if !trifle {
+            let is_others = || ends_by_itself(cause) && is_of_another(line.text);
+            if !(trifle || is_others()) {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
+                if cause == Cause::OutOfMemory {
+                    self.did_not_fit(stream, line);
+                }
             }
         }
     }
@@ -316,7 +335,7 @@ impl Diagnosis {
                 Mark::Booted => stream.booted(line.at),
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
-                Mark::Ended => stream.ended(ended_process(line.text)),
+                Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
                 Mark::Primes => self.primed.hooked(),
@@ -345,6 +364,8 @@ impl Diagnosis {
                 Mark::Placed => self.placement.placed(&line.evidence),
                 Mark::Unalive => self.restarts.unalive(&line.evidence),
                 Mark::Stopped => self.restarts.stopped(&line.evidence),
+                Mark::Unwell => self.restarts.unwell(&line.evidence),
+                Mark::Downed => self.restarts.downed(&line.evidence),
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }
@@ -403,6 +424,35 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
 fn is_of_a_request(line: &Parsed<'_>) -> bool {
     let told = timed(line.text, &line.amounts);
     told.is_some_and(|told| told.sure > Sure::Likely)
+}
+
+/// Whether somebody takes another port, as the one is taken.
+fn takes_another(text: &str) -> bool {
+    [
+        "instead",
+        "taking ",
+        "trying another",
+        "trying next",
+        "picking another",
+        "using another",
+        "opening ",
+        "falling back",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}
+
+/// What a line tells of whom it names, and of nobody else.
+fn ends_by_itself(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::OutOfMemory
+            | Cause::LivenessKills
+            | Cause::ProbeWindow
+            | Cause::ImagePull
+            | Cause::ImagePullTime
+            | Cause::Unschedulable
+    )
 }
 
 /// How long ago it was, where a line of events begins with that.

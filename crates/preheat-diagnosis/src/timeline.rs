@@ -34,6 +34,9 @@ const YOUNG: u64 = 20;
 /// A start that is silent for so long, with nothing under way, is over.
 const IDLE_S: f64 = 30.0;
 
+/// Who manages processes waits less long for one that loads.
+const LONGEST_LOAD_S: f64 = 900.0;
+
 /// A stamp below tells the hour and no date.
 const DAY_S: f64 = 86_400.0;
 
@@ -134,7 +137,11 @@ pub(super) struct Stream {
     began: Option<f64>,
     processes: Processes,
     pub(super) ready: Option<Evidence>,
+    /// When it was, as far as lines tell.
+    ready_at: Option<f64>,
     pub(super) ready_then_cold: bool,
+    /// It told what it serves at the moment.
+    pub(super) has_traffic: bool,
     requests: u64,
     /// Those that were answered well since the newest part of a start.
     answered: u64,
@@ -231,6 +238,29 @@ impl Stream {
     /// Its start is over, or its port open, so that somebody may ask.
     pub(super) fn may_serve(&self) -> bool {
         self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
+    }
+
+    /// For how long requests have been answered, or it has been ready, in seconds.
+    pub(super) fn serves_since(&self, at: Option<f64>) -> f64 {
+        let came = self.first_came.or(self.ready_at);
+        let both = came.zip(at).filter(|_| self.is_started());
+        both.map_or(0.0, |(came, at)| between(came, at))
+    }
+
+    /// Whether it began so long ago that no load would still be under way, of which it told nothing.
+    pub(super) fn began_long_ago(&self, at: Option<f64>) -> bool {
+        let both = self.began.zip(at);
+        !self.works && both.is_some_and(|(began, at)| between(began, at) >= LONGEST_LOAD_S)
+    }
+
+    /// Whether somebody has asked for something since the newest start.
+    pub(super) fn is_asked(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// Whether a port was opened, or somebody answered, as far as lines tell.
+    pub(super) fn may_have_served(&self) -> bool {
+        self.is_listening || self.has_answered || self.ready.is_some()
     }
 
     /// Whether more than one process does what is done.
@@ -423,7 +453,9 @@ impl Stream {
             self.began = at.or(self.began);
         }
         self.parent();
-        self.ready = None;
+        (self.ready, self.ready_at) = (None, None);
+        // Whatever was done before is no request's that comes later.
+        self.held.iter_mut().for_each(|work| work.is_placed = true);
     }
 
     /// What came before was the work of a start.
@@ -447,6 +479,9 @@ impl Stream {
 
     /// A start is over; answers how long it took, where that can be told.
     pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
+        self.failures.overcome();
+        self.gate.opens();
+        self.ready_at = self.ready_at.or(at);
         self.processes.completed();
         // Said once more, the start was still going on.
         if self.phase == Phase::Ready {

@@ -308,7 +308,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Interrupted),
         confidence: 1.0,
-        says: &["error handling request"],
+        says: &[
+            "error handling request",
+            "harakiri + post /",
+            "harakiri + get /",
+        ],
         pairs: &[],
         // A manager says so too where a worker had none.
         except: &["no uri read"],

@@ -81,7 +81,7 @@ impl Stream {
     /// A worker was killed while it served: what it was at was for that request.
     pub(crate) fn interrupted(&mut self) {
         if self.phase == Phase::Starting
-            && let Some(work) = self.held.last_mut()
+            && let Some(work) = self.held.last_mut().filter(|work| !work.is_placed)
         {
             work.place = Place::AtRequest;
         }

@@ -17,6 +17,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "oncelock",
             "torch.load(",
             "from pretrained(",
+            "from pretrained /",
             "joblib.load(",
             "pickle.load(",
             "keras.models.load",

@@ -4,6 +4,10 @@
 pub(in crate::rules) const ABSENT: &[&str] = &[
     "absent",
     "not in memory",
+    "in this process yet",
+    "in this worker yet",
+    "process has none yet",
+    "worker has none yet",
     "not in cache",
     "not in registry",
     "not cached yet",
