@@ -181,9 +181,7 @@ impl Diagnosis {
     /// What a line tells of a try.
     pub(super) fn tried(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         let gate = &mut stream.gate;
-        // What does not load has nothing to be tried.
-        let is_first = gate.failed.is_none() && stream.failures.are_final();
-        if gate.is_over || is_first || line.names(Cause::WarmupSkipped) {
+        if gate.is_over || line.names(Cause::WarmupSkipped) {
             return;
         }
         let number = line.evidence.line;

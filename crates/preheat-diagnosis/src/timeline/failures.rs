@@ -34,11 +34,6 @@ impl Failures {
         self.overcome.extend(retried.into_iter().take(room));
     }
 
-    /// A load failed, and nothing was loaded or warmed since.
-    pub(crate) fn are_final(&self) -> bool {
-        !self.all.is_empty()
-    }
-
     pub(crate) fn are_none(&self) -> bool {
         self.all.is_empty() && self.retried.is_empty()
     }
