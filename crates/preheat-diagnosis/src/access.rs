@@ -11,6 +11,9 @@ use super::timeline::Stream;
 impl Diagnosis {
     /// A line of an access log: a request, a probe that was answered, what it took.
     pub(super) fn access(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        if self.latency.expects_a_row() {
+            self.latency.row(line.text, &line.evidence);
+        }
         self.answered_for_state(stream, line);
         let Some(path) = path(line.text) else { return };
         let status = status(line.text);
@@ -31,11 +34,6 @@ impl Diagnosis {
         if line.has(Mark::TurnedAway) {
             self.turned_away(stream);
             return;
-        }
-        if status.is_some_and(|status| status >= 500)
-            && let Some(load) = stream.fails()
-        {
-            self.see(Cause::LazyModel, 0.7, load, None, None);
         }
         match status {
             // Whoever asks for a load waits for it: it is not this request's.
@@ -67,6 +65,7 @@ impl Diagnosis {
             .or_else(|| trailing_ms(line.text))
             .or_else(|| behind_status_ms(line.text))
             .or_else(|| proxied_ms(line.text))
+            .or_else(|| sized_ms(line.text))
             .or_else(|| balanced_ms(line.text));
         if is_operators(path) {
             stream.operated(line.at, told);
@@ -183,6 +182,18 @@ fn proxied_ms(text: &str) -> Option<f64> {
     let took = numbers.by_ref().nth(2)?;
     numbers.next()?;
     took.parse().ok()
+}
+
+/// Milliseconds at the very end of a line, behind the status and the size: `1.1" 200 512 5121`.
+fn sized_ms(text: &str) -> Option<f64> {
+    let (_, behind) = text.split_once("http/")?;
+    let (_, behind) = behind.split_once("\" ")?;
+    let mut words = behind.split(' ');
+    let status = status(words.next()?);
+    let size = words.next().and_then(|word| word.parse::<u64>().ok());
+    let took = words.next().and_then(|word| word.parse::<u32>().ok());
+    let is_end = words.next().is_none() && status.is_some() && size.is_some();
+    took.filter(|_| is_end).map(f64::from)
 }
 
 /// What it took a balancer that writes its own times side by side: `0/0/1/8120/8121 200` in

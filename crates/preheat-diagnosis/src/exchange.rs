@@ -52,7 +52,8 @@ const NAMED: [&str; 27] = [
 ];
 
 /// That somebody was answered.
-pub(super) const ANSWERED: [&str; 12] = [
+pub(super) const ANSWERED: [&str; 13] = [
+    "served",
     "answered",
     "answer sent",
     "replied",
@@ -407,6 +408,7 @@ mod tests {
             "size=224 batch=1 http=200  0.021s",
             "request a1 out, 134 s",
             "req-1 finished in 15.2 s",
+            "size=224 batch=1 http=200  0.021s",
         ] {
             let is_end = matches!(told(line), Some(Exchange::Ends(Some(_))));
             assert!(is_end, "{line}: {:?}", told(line));

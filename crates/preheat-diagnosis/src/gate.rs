@@ -53,6 +53,9 @@ const LEAVING: [&str; 6] = [
     "cannot",
 ];
 
+/// What ends a start for a reason of its own.
+const OTHERWISE: [Cause; 2] = [Cause::AddressInUse, Cause::OutOfMemory];
+
 /// Whether a line counts what went wrong, and nothing did.
 pub(super) fn is_well(text: &str) -> bool {
     NONE.iter().any(|none| text.contains(none)) || counts_all(text) || counts_none(text)
@@ -120,6 +123,8 @@ pub(crate) struct Gate {
     /// It was said to be that of a try.
     is_of_try: bool,
     may_be_of_try: bool,
+    /// An answer was not what it should be, rather than that there was none.
+    has_wrong_answer: bool,
     is_over: bool,
 }
 
@@ -151,6 +156,7 @@ impl Gate {
         if is_odd && !line.names(Cause::LoadFailure) && (self.failed.is_none() || is_trying) {
             self.is_of_try |= is_trying;
             self.may_be_of_try |= may_be;
+            self.has_wrong_answer |= line.has(Mark::Deviates);
             return true;
         }
         // Said of the door in so many words, right behind a try, and no other reason given.
@@ -184,14 +190,16 @@ impl Diagnosis {
         if !(may_be || is_shut || is_odd || gate.failed.is_some()) {
             return;
         }
-        if !is_shut && is_ready(line.text) {
+        // Whatever the try said, this is why it does not open.
+        let ends_otherwise = || OTHERWISE.iter().any(|cause| line.names(*cause));
+        if (!is_shut && is_ready(line.text)) || (gate.failed.is_none() && ends_otherwise()) {
             gate.opens();
             return;
         }
         let is_known = line.names_a_cause() && !line.names(Cause::LoadFailure);
         if is_shut || is_odd || (may_be && tells_an_error(line.text)) {
             // Another cause explains it, or nothing is wrong after all.
-            let is_explained = is_known || is_well(line.text);
+            let is_explained = is_known || line.has(Mark::Refused) || is_well(line.text);
             let is_wrong = !is_explained && gate.is_wrong(line, [is_trying, may_be]);
             if is_wrong && gate.failed.is_none() {
                 gate.failed = Some(line.evidence.clone());
@@ -211,7 +219,8 @@ impl Diagnosis {
     pub(super) fn shut(&mut self, stream: &mut Stream, evidence: &Evidence) {
         let is_loads = !stream.failures.are_none();
         let gate = &mut stream.gate;
-        let is_tries = gate.is_of_try || (gate.may_be_of_try && !is_loads);
+        let is_of_try = gate.is_of_try && (gate.has_wrong_answer || !is_loads);
+        let is_tries = is_of_try || (gate.may_be_of_try && !is_loads);
         if gate.is_over || !is_tries {
             return;
         }
@@ -225,7 +234,8 @@ impl Diagnosis {
     /// The text ends, and it never opened.
     pub(super) fn never_opened(&mut self, stream: &Stream) {
         let gate = &stream.gate;
-        if let Some(failed) = gate.failed.clone().filter(|_| gate.is_of_try) {
+        let is_of_try = gate.is_of_try && (gate.has_wrong_answer || stream.failures.are_none());
+        if let Some(failed) = gate.failed.clone().filter(|_| is_of_try) {
             self.see(Cause::WarmupFailed, SILENT, failed, None, None);
         }
     }

@@ -2,15 +2,19 @@
 
 mod commands;
 mod described;
+mod figures;
 mod json_line;
 mod lines;
 mod manifest;
+mod metrics;
+mod spans;
 
 use std::io::{self, Read};
 
 use crate::{Diagnosis, Line};
 
 use described::Pods;
+use metrics::Metrics;
 
 /// Inputs up to here are looked at as a whole too: a manifest has a structure.
 pub const WHOLE: usize = 4 << 20;
@@ -42,13 +46,33 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
         {
             diagnosis.container(container);
         }
+        if let Some(traced) = spans::traces(text).filter(|_| !is_manifest) {
+            for (number, text) in &traced.notes {
+                diagnosis.line(&Line {
+                    source,
+                    pod: None,
+                    number: *number,
+                    at: None,
+                    text,
+                });
+            }
+            diagnosis.traces(source, traced.traces);
+            return Ok(());
+        }
+        if !is_manifest {
+            figures::take(source, text, diagnosis);
+        }
     }
+    let mut metrics = Metrics::default();
     lines::each(head.chain(input), |number, text| {
         // What a manifest's author remarks is not what happened.
         if is_manifest && text.trim_start().starts_with('#') {
             return;
         }
         if pods.is_of_another(number) {
+            return;
+        }
+        if metrics.take(number, text) {
             return;
         }
         let flat = json_line::flatten(text);
@@ -59,5 +83,7 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
             at: flat.as_ref().and_then(|flat| flat.at),
             text: flat.as_ref().map_or(text, |flat| &flat.text),
         });
-    })
+    })?;
+    metrics.finish(source, diagnosis);
+    Ok(())
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 mod compared;
 mod lists;
 mod pairs;
+pub(crate) mod points;
+mod reports;
 mod series;
+mod steady;
 mod tables;
 mod timed;
 pub(crate) mod words;
@@ -13,11 +16,13 @@ pub(crate) mod words;
 use super::Evidence;
 use super::line::amount::Amount;
 
-pub(crate) use compared::{Compared, compared};
+pub(crate) use compared::{Compared, compared, says_fresh};
 use lists::listed;
 pub(crate) use lists::may_list;
 use pairs::Pairs;
+use reports::Reports;
 use series::Series;
+use steady::is_steady as says_steady;
 use tables::{Row, Table};
 use timed::size;
 pub(crate) use timed::{
@@ -36,32 +41,6 @@ const SENTENCES: u64 = 1;
 
 /// Confidence in a first request of which somebody tells.
 const FIRST: f64 = 0.9;
-
-/// Words between two figures that make the second the steady one.
-const STEADY: [&str; 22] = [
-    "steady",
-    "against",
-    " vs",
-    "versus",
-    "baseline",
-    "normal",
-    "back to",
-    "settle",
-    "usual",
-    "compared",
-    "from",
-    "down to",
-    "later",
-    "following",
-    "thereafter",
-    " then",
-    " next",
-    "2nd",
-    "second:",
-    "afterwards",
-    "since then",
-    "warm",
-];
 
 /// Words before a figure that make it a span of time, not a latency.
 const SPANS: [&str; 9] = [
@@ -93,6 +72,7 @@ pub(super) struct Latency {
     /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
     pairs: Pairs,
+    reports: Reports,
     /// What the first requests took, of a sentence that has told no more yet.
     half: Option<Figure>,
     /// What was asked for last, and of whom.
@@ -165,7 +145,7 @@ impl Latency {
 
     /// `curl -w "%{time_total}"`, or the head of a table: what follows are times of requests, one a line.
     pub(super) fn asks(&mut self, shown: &str) {
-        if shown.contains('%') && shown.contains("%{time_") {
+        if times_a_loop(shown) {
             self.client = Some(self.stream);
         }
         if Table::may_be(shown)
@@ -178,9 +158,15 @@ impl Latency {
     /// A line of little but figures, one of which is the seconds that a request took.
     fn printed(&mut self, text: &str, evidence: &Evidence) {
         let words: Vec<&str> = text.split([' ', '=', ':']).collect();
+        let is_alone = words.len() == 1;
         let is_seconds = |word: &&str| {
             let fraction = word.split_once('.').map(|(_, fraction)| fraction);
-            fraction.is_some_and(|f| f.len() >= 3 && f.bytes().all(|b| b.is_ascii_digit()))
+            let least = if is_alone { 1 } else { 3 };
+            fraction.is_some_and(|f| f.len() >= least && f.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let words: Vec<&str> = match is_alone {
+            true => vec![text.strip_suffix('s').unwrap_or(text)],
+            false => words,
         };
         let total = words.iter().position(|word| *word == "total");
         let mut behind = words.iter().skip(total.unwrap_or(words.len()));
@@ -209,6 +195,12 @@ impl Latency {
         }
     }
 
+    /// How long the input of a row's request was, where its table tells that.
+    pub(super) fn length(&self, row: &str) -> Option<u64> {
+        let table = self.table.filter(|table| table.stream == self.stream)?;
+        table.length(row)
+    }
+
     /// Whether a request came whose answer is waited for.
     pub(super) fn waits(&self) -> bool {
         self.pairs.are_open()
@@ -227,6 +219,14 @@ impl Latency {
         self.tells_of_change = is_fresh;
         if is_fresh {
             self.lowest = None;
+        }
+    }
+
+    /// A line of what a load generator prints in the end, or one that says that what serves has just begun.
+    pub(super) fn reported(&mut self, text: &str, evidence: impl FnOnce() -> Evidence) {
+        self.reports.take(text, evidence);
+        if says_fresh(text) {
+            self.reports.fresh();
         }
     }
 
@@ -390,6 +390,14 @@ impl Latency {
         };
         judge(self.first.as_ref(), 2.0, 5.0, FIRST);
         judge(self.high.as_ref(), 2.0, 50.0, 0.85);
+        if let Some((first, steady, evidence)) = self.reports.slow() {
+            all.push(Slow {
+                cost_ms: first - steady,
+                confidence: 0.75,
+                evidence: evidence.clone(),
+                stream: 0,
+            });
+        }
         let slow = self
             .series
             .values()
@@ -402,6 +410,32 @@ impl Latency {
         }));
         all
     }
+}
+
+/// Somebody has a client print what each of its requests takes: `curl -w "%{time_total}"`, a loop with a
+/// clock in it.
+fn times_a_loop(shown: &str) -> bool {
+    const LOOPS: [&str; 4] = ["for ", "while ", "seq ", "repeat "];
+    const CLOCKS: [&str; 6] = [
+        "time -f",
+        "time.time()",
+        "perf_counter",
+        "%e",
+        "monotonic()",
+        "date +%s",
+    ];
+    const ASKS: [&str; 7] = [
+        "curl",
+        "client",
+        "requests.",
+        "predict",
+        "infer",
+        "post(",
+        "embed",
+    ];
+    let has = |words: &[&str]| words.iter().any(|word| shown.contains(word));
+    (shown.contains('%') && shown.contains("%{time_"))
+        || (has(&LOOPS) && has(&CLOCKS) && has(&ASKS))
 }
 
 fn is_span(text: &str, amount: &Amount) -> bool {
@@ -424,8 +458,7 @@ fn is_steady(text: &str, at: usize, amounts: &[Amount], index: usize) -> bool {
     let before = &text[begin..amounts[index].start];
     let behind = text[amounts[index].end..].trim_start();
     // The first figure of a line may be the slow one of "steady state reached after …".
-    let told =
-        STEADY.iter().any(|word| before.contains(word)) && (index > 0 || !before.contains("until"));
+    let told = says_steady(before) && (index > 0 || !before.contains("until"));
     // `120 ms steady`, but not `first=2810ms steady=96ms`.
     let named = behind.strip_prefix("steady").is_some_and(|rest| {
         let value = rest.trim_start();

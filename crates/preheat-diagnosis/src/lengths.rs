@@ -177,6 +177,13 @@ impl Lengths {
         is_gap
     }
 
+    /// Somebody asks for a length that a table tells.
+    pub(super) fn asked(&mut self, length: u64, evidence: &Evidence) {
+        if self.is_warmed() {
+            self.ask(Kind::Length, length, evidence, None);
+        }
+    }
+
     fn ask(&mut self, kind: Kind, length: u64, evidence: &Evidence, cost_ms: Option<f64>) {
         let asked = Asked {
             kind,

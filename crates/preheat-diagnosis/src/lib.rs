@@ -5,7 +5,8 @@
 //! rule knows yields nothing. Where to look:
 //!
 //! - [`cause`]: what is called how, and what to do about it.
-//! - [`input`]: files, their lines, the containers in them.
+//! - [`input`]: files, their lines, the containers, traces, metrics and figures in them; [`traced`]: what
+//!   traces come to.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
 //! - [`covered`], [`kept`]: what figures tell, whatever the words around them.
@@ -31,14 +32,17 @@ mod lives;
 mod parts;
 mod statement;
 
+mod devices;
 mod latency;
 mod lengths;
+mod memory;
 mod placement;
 mod primed;
 mod reads;
 mod refusals;
 mod restarts;
 mod spans;
+mod subject;
 mod threads;
 mod timeline;
 
@@ -46,6 +50,7 @@ mod containers;
 
 mod report;
 mod sighting;
+mod traced;
 
 #[cfg(test)]
 mod tests;
@@ -55,11 +60,13 @@ use std::collections::BTreeMap;
 pub use cause::{About, Cause, Paid};
 pub use containers::{Container, Probe, ProbeKind};
 pub use report::{Finding, FirstRequest, Plan, Report, Stage};
+pub use traced::{Span, Trace};
 
 use access::is_access;
 use covered::Covered;
+use devices::Devices;
 use kept::tells_cold;
-use latency::{Latency, is_of_others, may_be_timed, may_bear_a_time, may_list};
+use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::settings::{heads_warmup, is_switched_off};
@@ -73,6 +80,7 @@ use restarts::Restarts;
 use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
 use spans::Spans;
+use subject::Subjects;
 use threads::Threads;
 use timeline::{Stream, Traced};
 
@@ -133,6 +141,7 @@ pub struct Diagnosis {
     lengths: Lengths,
     covered: Covered,
     containers: Vec<Container>,
+    devices: Devices,
     /// The longest start that was seen.
     start: Option<(f64, Evidence)>,
     reads: Reads,
@@ -144,6 +153,7 @@ pub struct Diagnosis {
     primed: Primed,
     restarts: Restarts,
     spans: Spans,
+    subjects: Subjects,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
@@ -177,6 +187,9 @@ impl Diagnosis {
             self.status(line, at);
         }
         let key = self.key(line.source, name);
+        if lives::may_be_row(line.text) {
+            self.lives.row(line.source, line.text);
+        }
         // Put aside, as what a line says of its process never asks for another.
         let mut streams = std::mem::take(&mut self.streams);
         let next = u32::try_from(streams.len())
@@ -185,12 +198,21 @@ impl Diagnosis {
         let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
+        if stream.is_young() {
+            self.subjects
+                .take(stream.number, line.source, name, &plain.text);
+        }
         let traced = stream.traced(&plain.text);
         for hit in &plain.hits {
             match hit.means {
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
+                Meaning::Marks(Mark::AskedDevice) => self.devices.asked(line.source),
+                Meaning::Marks(Mark::Traffic) => {
+                    stream.has_traffic = true;
+                    self.lives.serves(line.source);
+                }
                 _ => {}
             }
         }
@@ -224,6 +246,8 @@ impl Diagnosis {
                 self.said(stream, &parsed, traced);
             }
         }
+        self.threads
+            .shown(&plain.text, || evidence(line, &plain), line.number);
         if self.heads_warmup && is_switched_off(&plain.text) {
             let seen = evidence(line, &plain);
             self.see(Cause::WarmupSkipped, 0.85, seen, None, None);
@@ -232,6 +256,8 @@ impl Diagnosis {
         if is_young {
             self.latency.asks(&plain.shown);
             self.figures(line, &plain);
+            let seen = || evidence(line, &plain);
+            self.latency.reported(&plain.text, seen);
         }
         if let Some(at) = at.filter(|_| stream.watches()) {
             let is_known = plain.hits.iter().any(tells_itself);
@@ -293,6 +319,14 @@ impl Diagnosis {
     /// Takes a measured pair in: what a first request took, and what a steady one takes.
     pub fn measured(&mut self, first_ms: f64, steady_ms: f64, evidence: &Evidence) {
         self.latency.measured(first_ms, steady_ms, evidence);
+    }
+
+    /// Takes in what requests of one kind took, one after the other; `list` tells them from others.
+    pub fn requests(&mut self, list: u64, times_ms: &[f64], evidence: &Evidence) {
+        let kind = format!("\u{7}{list}");
+        for ms in times_ms {
+            self.latency.request(&kind, *ms, evidence, Sure::Measured);
+        }
     }
 
     /// Takes a cause in that was found by asking a server.

@@ -7,7 +7,8 @@ pub(crate) mod phrases;
 mod readiness;
 pub(crate) mod settings;
 pub(crate) mod shapes;
-mod stamp;
+mod sizes;
+pub(crate) mod stamp;
 pub(crate) mod text;
 pub(crate) mod wording;
 mod wrapped;
@@ -25,6 +26,7 @@ use phrases::{Hit, Phrases};
 use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
+use sizes::does_not_fit;
 use wording::{fetches, is_conditional, is_denied, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
@@ -91,7 +93,7 @@ fn hits(text: &str) -> Vec<Hit> {
         hits.retain(|hit| hit.part().is_none() || !is_other(hit.at));
     }
     hits.retain(|hit| hit.means != Meaning::Marks(Mark::Ready) || !is_of_a_part(text, hit.at));
-    keep_the_clearest(&mut hits);
+    keep_the_clearest(&mut hits, text);
     if hits
         .iter()
         .any(|hit| hit.means == Meaning::Marks(Mark::Several))
@@ -111,7 +113,7 @@ fn hits(text: &str) -> Vec<Hit> {
 
 /// Somebody ends what starts, and a line tells it of one: what a rule for a known sentence says counts more
 /// than what words of many kinds add up to.
-fn keep_the_clearest(hits: &mut Vec<Hit>) {
+fn keep_the_clearest(hits: &mut Vec<Hit>, text: &str) {
     const ENDINGS: [Cause; 3] = [
         Cause::ProbeWindow,
         Cause::WorkerTimeout,
@@ -127,11 +129,50 @@ fn keep_the_clearest(hits: &mut Vec<Hit>) {
         return;
     };
     hits.retain(|hit| !is_ending(hit) || hit.confidence >= most);
+    let names = |cause| hits.iter().any(|hit| hit.means == Meaning::Names(cause));
+    if names(Cause::WorkerTimeout) && names(Cause::ProbeWindow) {
+        let other = match manages(text) {
+            true => Cause::ProbeWindow,
+            false => Cause::WorkerTimeout,
+        };
+        hits.retain(|hit| hit.means != Meaning::Names(other));
+    }
+}
+
+/// Whether somebody who manages processes tells, rather than a platform that runs containers.
+fn manages(text: &str) -> bool {
+    const MANAGERS: [&str; 24] = [
+        "gunicorn",
+        "uwsgi",
+        "pm2",
+        "ray ",
+        "(servecontroller",
+        "supervisor",
+        "systemd",
+        "puma",
+        "unicorn",
+        "passenger",
+        "mod wsgi",
+        "circus",
+        "honcho",
+        "torchserve",
+        "triton",
+        "celery",
+        "controller",
+        "master",
+        "arbiter",
+        "parent",
+        "manager:",
+        "worker",
+        "child",
+        "s6",
+    ];
+    MANAGERS.iter().any(|word| text.contains(word))
 }
 
 /// What only a line as a whole tells, where one of its words says that it may.
 fn look_closer(hits: &mut Vec<Hit>, text: &str) {
-    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 5]);
+    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 6]);
     for hit in hits.iter() {
         match hit.means {
             Meaning::Marks(Mark::Access) => is_access = true,
@@ -141,10 +182,11 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
             Meaning::Marks(Mark::Meanwhile) => looks[2] = true,
             Meaning::Marks(Mark::Sends) => looks[3] = true,
             Meaning::Marks(Mark::Setting) => looks[4] = true,
+            Meaning::Marks(Mark::Needs) => looks[5] = true,
             _ => {}
         }
     }
-    let [asked, opens, meanwhile, sends, sets] = looks;
+    let [asked, opens, meanwhile, sends, sets, needs] = looks;
     if looks.contains(&true) {
         hits.retain(Hit::is_more_than_a_look);
     }
@@ -157,10 +199,17 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     if sets && skips_warmup(text) {
         hits.push(Hit::names(Cause::WarmupSkipped, 0.85));
     }
+    if needs && does_not_fit(text) {
+        hits.push(Hit::names(Cause::OutOfMemory, 0.8));
+    }
     if is_access {
         return;
     }
-    let is_told = || text.contains(" 200") || text.contains("=200") || text.contains(" /");
+    let is_told = || {
+        [" 200", "=200", " /"]
+            .iter()
+            .any(|sign| text.contains(sign))
+    };
     if (asked || is_told()) && may_tell(text) {
         hits.push(Hit::mark(Mark::Exchange));
     }

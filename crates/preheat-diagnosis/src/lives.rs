@@ -1,7 +1,11 @@
 //! How long somebody had lived before it ended. What ends after hours of service did not end while it
 //! loaded, and is another matter.
 
+use std::collections::BTreeSet;
+
 use super::cause::Cause;
+use super::line::amount::Amount;
+use super::timeline::Stream;
 use super::{Diagnosis, Evidence};
 
 /// A start takes no longer, in seconds.
@@ -17,6 +21,10 @@ const ENDS: [Cause; 2] = [Cause::OutOfMemory, Cause::LivenessKills];
 #[derive(Debug, Default)]
 pub(super) struct Lives {
     long: Vec<(String, Option<String>)>,
+    /// Texts in which somebody serves.
+    serving: Vec<String>,
+    /// Rows of pods: text, name, and whether each of its lives was long.
+    rows: Vec<(String, String, bool)>,
 }
 
 impl Lives {
@@ -26,14 +34,43 @@ impl Lives {
         }
     }
 
+    pub(super) fn serves(&mut self, source: &str) {
+        if self.serving.len() < KEPT && !self.serving.iter().any(|known| known == source) {
+            self.serving.push(source.to_owned());
+        }
+    }
+
+    /// Takes a line in that may be a row of pods.
+    pub(super) fn row(&mut self, source: &str, text: &str) {
+        if self.rows.len() < KEPT
+            && let Some((name, is_long)) = lived(text)
+        {
+            self.rows
+                .push((source.to_owned(), name.to_owned(), is_long));
+        }
+    }
+
+    /// Whether a row tells of it that its lives were long: the only one, or the one of its name.
+    fn is_of_row(&self, evidence: &Evidence) -> bool {
+        let own = || {
+            self.rows
+                .iter()
+                .filter(|(source, ..)| *source == evidence.source)
+        };
+        let mut long = own().filter(|(.., is_long)| *is_long);
+        let is_only = own().count() == 1;
+        long.any(|(_, name, _)| is_only || evidence.text.contains(name))
+    }
+
     fn is_of(&self, evidence: &Evidence) -> bool {
-        self.long.iter().any(|(source, pod)| {
-            let is_its = match (pod, &evidence.pod) {
-                (Some(one), Some(other)) => one == other,
-                _ => true,
-            };
-            *source == evidence.source && is_its
-        })
+        self.is_of_row(evidence)
+            || self.long.iter().any(|(source, pod)| {
+                let is_its = match (pod, &evidence.pod) {
+                    (Some(one), Some(other)) => one == other,
+                    _ => true,
+                };
+                *source == evidence.source && is_its
+            })
     }
 }
 
@@ -47,6 +84,109 @@ impl Diagnosis {
         let lives = std::mem::take(&mut self.lives);
         for cause in ENDS {
             self.drop_evidence(cause, |evidence| lives.is_of(evidence));
+        }
+    }
+}
+
+/// Whether a line that tells of an end tells of a long life before it: `OOMKilled after 11h41m of serving`.
+pub(super) fn ends_a_long_life(text: &str, amounts: &[Amount]) -> bool {
+    const LIVED: [&str; 10] = [
+        "after ",
+        "serving",
+        "uptime",
+        "up for",
+        "up since",
+        "running for",
+        "ran for",
+        "lived",
+        "alive for",
+        "since start",
+    ];
+    LIVED.iter().any(|word| text.contains(word)) && amounts.iter().any(|a| a.ms >= LONG_S * 1e3)
+}
+
+/// The name of a pod in a row of `kubectl get pods`, and whether it had lived long before it was started
+/// again: `vllm-0   1/1   Running   1 (52m ago)   9d`.
+fn lived(text: &str) -> Option<(&str, bool)> {
+    let mut words = text.split_whitespace();
+    let name = words.next()?;
+    let is_share = |word: &str| {
+        let both = word.split_once('/');
+        both.is_some_and(|(one, all)| one.parse::<u8>().is_ok() && all.parse::<u8>().is_ok())
+    };
+    is_share(words.next()?).then_some(())?;
+    words.next()?;
+    let restarts: f64 = words.next()?.parse().ok()?;
+    let mut next = words.next()?;
+    let mut since = 0.0;
+    if let Some(ago) = next.strip_prefix('(') {
+        since = age_s(ago)?;
+        (words.next()? == "ago)").then_some(())?;
+        next = words.next()?;
+    }
+    let age = age_s(next)?;
+    let is_long = restarts >= 1.0 && since > 0.0 && (age - since) / restarts >= LONG_S;
+    Some((name, is_long))
+}
+
+/// Whether a line may be one, which is cheaper to tell.
+pub(super) fn may_be_row(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '>' | ' ' | '-'))
+        && text.contains(" ago) ")
+}
+
+/// `9d`, `52m`, `3h12m`: in seconds.
+fn age_s(text: &str) -> Option<f64> {
+    let mut rest = text.trim_end_matches(',');
+    let mut all = 0.0;
+    while !rest.is_empty() {
+        let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: f64 = rest[..length].parse().ok()?;
+        let unit = match rest.as_bytes().get(length)? {
+            b's' => 1.0,
+            b'm' => 60.0,
+            b'h' => 3_600.0,
+            b'd' => 86_400.0,
+            b'y' => 31_536_000.0,
+            _ => return None,
+        };
+        all += number * unit;
+        rest = &rest[length + 1..];
+    }
+    (all > 0.0).then_some(all)
+}
+
+impl Diagnosis {
+    pub(super) fn has_served(&mut self, stream: &Stream) {
+        if stream.has_answered()
+            && let Some(source) = self.subjects.source(stream.number)
+        {
+            self.lives.serves(source);
+        }
+    }
+
+    /// Somebody served, nothing is said to load, and it is ended: not for a load.
+    pub(super) fn drop_ends_of_service(&mut self) {
+        let serving = std::mem::take(&mut self.lives.serving);
+        let loads = std::mem::take(&mut self.refusals.loads);
+        let lazily = [Cause::LazyModel, Cause::LazyTokenizer];
+        let lazily = lazily.iter().filter_map(|cause| self.seen.get(cause));
+        let lazily: Vec<String> = lazily
+            .flat_map(|seen| seen.evidence.iter().map(|e| e.source.clone()))
+            .collect();
+        let starts: BTreeSet<String> = self
+            .at_start
+            .values()
+            .flat_map(|s| s.evidence.iter().map(|e| e.source.clone()))
+            .collect();
+        let is_of_service = |evidence: &Evidence| {
+            serving.contains(&evidence.source)
+                && !loads.contains(&evidence.source)
+                && !starts.contains(&evidence.source)
+                && !lazily.contains(&evidence.source)
+        };
+        for cause in [Cause::LivenessKills, Cause::WorkerTimeout] {
+            self.drop_evidence(cause, is_of_service);
         }
     }
 }
@@ -91,5 +231,34 @@ impl Statuses {
         ["Started:", "Finished:", "startedAt", "finishedAt"]
             .iter()
             .any(|name| key.starts_with(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_pods_tells_how_long_each_life_was() {
+        for (row, told) in [
+            (
+                "vllm-0   1/1   Running   1 (52m ago)   9d  10.42.7.200",
+                Some(("vllm-0", true)),
+            ),
+            (
+                "vllm-0   0/1   CrashLoopBackOff   14 (2m ago)   61m",
+                Some(("vllm-0", false)),
+            ),
+            (
+                "vllm-0   0/1   Running   3 (40s ago)   8m12s",
+                Some(("vllm-0", false)),
+            ),
+            ("vllm-0   1/1   Running   0   9d", Some(("vllm-0", false))),
+            ("vllm-0   Running", None),
+            ("é 1/1 x 1 (é ago) 9d", None),
+            ("a 1/1 x 1 (9", None),
+        ] {
+            assert_eq!(lived(row), told, "{row}");
+        }
     }
 }

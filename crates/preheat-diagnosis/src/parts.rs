@@ -85,7 +85,7 @@ impl Diagnosis {
         if is_counted && (place.is_some() || stream.loads.has(&same)) {
             let process = process(line.text).filter(|_| !is_shard(line.text));
             let loaded = without_numbers(&line.text[hit.at..]);
-            stream.loads.add(same.clone(), &line.evidence);
+            stream.loads.add(same.clone(), process, &line.evidence);
             stream
                 .loads
                 .add_of(process, loaded, telling, line.at, &line.evidence);
@@ -267,7 +267,7 @@ fn is_one_sentence(text: &str, one: usize, other: usize) -> bool {
 }
 
 /// What it is when a part of the start is left to the first request.
-fn lazily(part: Part) -> Option<Cause> {
+pub(super) fn lazily(part: Part) -> Option<Cause> {
     Some(match part {
         Part::Weights => Cause::LazyModel,
         Part::Tokenizer => Cause::LazyTokenizer,

@@ -12,7 +12,10 @@ use super::{Diagnosis, Evidence};
 const PORTS: usize = 32;
 
 /// Words of whoever waits for a server, or watches it.
-const ASKING: [&str; 21] = [
+const ASKING: [&str; 24] = [
+    "nc ",
+    "telnet",
+    "tcp check",
     "client",
     "retries",
     "establish",
@@ -42,7 +45,7 @@ pub(super) struct Refusals {
     /// Where somebody listens, sooner or later.
     ports: BTreeSet<u16>,
     /// Texts that tell of a load.
-    loads: BTreeSet<String>,
+    pub(super) loads: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -90,16 +93,24 @@ impl Refusals {
 
 /// Ports that a line names: `:8000`, `port 8000`, `('127.0.0.1', 8000)`.
 fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
-    [":", "port ", "port=", "', ", "port: "]
-        .into_iter()
-        .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
-        .filter_map(|at| {
-            let (port, rest) = digits(&text[at..]);
-            let is_port = port == "80" || port.len() >= 3;
-            let more = rest.strip_prefix([':', '.']);
-            let is_clock = more.is_some_and(|more| more.starts_with(|c: char| c.is_ascii_digit()));
-            port.parse().ok().filter(|_| is_port && !is_clock)
-        })
+    [
+        ":",
+        "port ",
+        "port=",
+        "', ",
+        "port: ",
+        "localhost ",
+        "127.0.0.1 ",
+    ]
+    .into_iter()
+    .flat_map(move |open| text.match_indices(open).map(move |(at, _)| at + open.len()))
+    .filter_map(|at| {
+        let (port, rest) = digits(&text[at..]);
+        let is_port = port == "80" || port.len() >= 3;
+        let more = rest.strip_prefix([':', '.']);
+        let is_clock = more.is_some_and(|more| more.starts_with(|c: char| c.is_ascii_digit()));
+        port.parse().ok().filter(|_| is_port && !is_clock)
+    })
 }
 
 impl Diagnosis {

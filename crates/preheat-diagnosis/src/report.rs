@@ -69,12 +69,15 @@ impl Diagnosis {
         }
         self.stream = 0;
         for stream in streams.values() {
+            self.serves(stream);
+            self.has_served(stream);
             self.drop_overcome(stream);
             self.too_early(stream);
             self.loaded_twice(stream);
             self.died_loading(stream);
             self.never_opened(stream);
         }
+        self.miss_devices();
         self.drop_primed();
         self.refused_while_loading();
         self.uncovered();
@@ -84,6 +87,8 @@ impl Diagnosis {
         self.cold_cache();
         self.containers();
         self.ended_by_its_probe();
+        self.drop_of_others();
+        self.drop_ends_of_service();
         self.drop_the_placed();
         self.drop_ends_of_long_lives();
         self.drop_explained();

@@ -1,8 +1,13 @@
 //! A container that is started again and again, in a text that does not say who ends it: where its
 //! startup probe failed on an answer, and nothing shows that it ended by itself, that probe did.
 
+use std::collections::BTreeSet;
+
 use super::cause::{Cause, Paid};
 use super::{Diagnosis, Evidence};
+
+/// So many lines on, it is ended for what was said of it.
+const CLOSE: u64 = 6;
 
 /// Pods that are told apart.
 const PODS: usize = 64;
@@ -19,6 +24,9 @@ pub(super) struct Restarts {
     unalive: Vec<Seen>,
     /// Ended from outside.
     stopped: Vec<Seen>,
+    /// The same two as anybody says them.
+    unwell: Vec<Seen>,
+    downed: Vec<Seen>,
 }
 
 #[derive(Debug)]
@@ -46,6 +54,28 @@ impl Restarts {
 
     pub(super) fn stopped(&mut self, evidence: &Evidence) {
         note(&mut self.stopped, evidence);
+    }
+
+    pub(super) fn unwell(&mut self, evidence: &Evidence) {
+        note(&mut self.unwell, evidence);
+    }
+
+    pub(super) fn downed(&mut self, evidence: &Evidence) {
+        note(&mut self.downed, evidence);
+    }
+
+    /// Somebody was found unwell in one of these texts, and ended right behind that.
+    fn ended_unwell(&self, sources: &BTreeSet<String>) -> Option<[&Evidence; 2]> {
+        let mut unwell = self.unwell.iter();
+        unwell.find_map(|failed| {
+            let mut ended = self.downed.iter();
+            let ended = ended.find(|ended| {
+                let behind = ended.evidence.line.checked_sub(failed.evidence.line);
+                failed.is_of_one_with(ended) && behind.is_some_and(|lines| lines <= CLOSE)
+            })?;
+            let loads = sources.contains(&failed.evidence.source);
+            loads.then_some([&failed.evidence, &ended.evidence])
+        })
     }
 
     /// What is said of one pod: its liveness probe failed, and it was ended from outside.
@@ -114,6 +144,10 @@ impl Diagnosis {
         let ended = startup.map(|seen| (Cause::ProbeWindow, seen));
         let ended = ended.or_else(|| {
             let seen = self.restarts.ended_unalive()?;
+            Some((Cause::LivenessKills, seen))
+        });
+        let ended = ended.or_else(|| {
+            let seen = self.restarts.ended_unwell(&self.refusals.loads)?;
             Some((Cause::LivenessKills, seen))
         });
         let Some((cause, seen)) = ended else { return };

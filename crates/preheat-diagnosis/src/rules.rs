@@ -18,6 +18,7 @@ mod parts;
 mod plain;
 mod platforms;
 mod requests;
+pub(crate) mod subjects;
 mod warmups;
 mod words;
 
@@ -148,10 +149,20 @@ pub enum Mark {
     Placed,
     /// A liveness probe was not answered well.
     Unalive,
+    /// Whoever watches finds it unwell.
+    Unwell,
+    /// Somebody ends it, or puts another in its place.
+    Downed,
     /// A container is ended from outside.
     Stopped,
     /// Somebody had served for days.
     LongLived,
+    /// Sizes of memory are told, and that somebody needs some: worth a closer look.
+    Needs,
+    /// A device is asked for.
+    AskedDevice,
+    /// A server counts what it serves at the moment.
+    Traffic,
 }
 
 /// A word of the one list near a word of the other, in any order.
@@ -211,6 +222,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plain::broken::RULES,
         plain::checks::RULES,
         plain::endings::RULES,
+        plain::signs::RULES,
+        plain::devices::RULES,
         plain::placing::RULES,
         plain::processes::RULES,
         plain::resources::RULES,

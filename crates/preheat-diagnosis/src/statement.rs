@@ -3,16 +3,20 @@
 
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
+use super::devices::{is_mere, is_wanted};
 use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::wording::{
-    fits, is_of_library, is_shard, process, telling, warns, without_numbers,
+    ended, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
 use super::line::{Parsed, amount};
+use super::lives::ends_a_long_life;
+use super::memory::is_of_service;
 use super::rules::{Mark, Meaning, Part};
 use super::spans::Spans;
+use super::subject::is_of_another;
 use super::timeline::{Place, Stream};
 use super::{Diagnosis, Evidence};
 
@@ -41,20 +45,6 @@ const KEEPS: [&str; 8] = [
     "stays in service",
     "rolled back to",
 ];
-
-/// Whether memory is told to be short of what a load needs.
-fn is_of_load(text: &str) -> bool {
-    const NEEDS: [&str; 7] = [
-        "loading",
-        "failed to load",
-        "requires more",
-        "needs more",
-        "too large for",
-        "too big for",
-        "does not fit",
-    ];
-    text.contains("model") && NEEDS.iter().any(|word| text.contains(word))
-}
 
 /// Words of what ought to be.
 const WISHES: [&str; 4] = [" should ", " must ", " would ", " ought "];
@@ -143,9 +133,14 @@ impl Diagnosis {
             let trifle = match cause {
                 Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
                 // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => {
-                    (stream.is_steady() && !is_of_load(line.text)) || line.has(Mark::Another)
+                Cause::OutOfMemory => is_of_service(stream, line) || line.has(Mark::Another),
+                Cause::DeviceFallback if is_wanted(line.text) => true,
+                Cause::DeviceFallback if is_mere(line) => {
+                    self.devices.absent(hit.confidence, &line.evidence);
+                    true
                 }
+                Cause::WorkerTimeout => stream.began_long_ago(line.at),
+                Cause::AddressInUse => takes_another(line.text),
                 Cause::LivenessKills => line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
@@ -156,13 +151,18 @@ impl Diagnosis {
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
+            let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
+            if may_end && ends_a_long_life(line.text, &line.amounts) {
+                self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
+            }
             stream.compiles_for_shape |=
                 cause == Cause::Recompiled && !trifle && stream.is_started();
-            if cause == Cause::OutOfMemory && !trifle && is_of_load(line.text) {
-                stream.runs_out(&line.evidence);
-            }
-            if !trifle {
+            let is_others = || ends_by_itself(cause) && is_of_another(line.text);
+            if !(trifle || is_others()) {
                 self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
+                if cause == Cause::OutOfMemory {
+                    self.did_not_fit(stream, line);
+                }
             }
         }
     }
@@ -212,6 +212,9 @@ impl Diagnosis {
     fn latencies(&mut self, line: &Parsed<'_>) {
         if self.latency.expects_a_row() {
             self.latency.row(line.text, &line.evidence);
+            if let Some(length) = self.latency.length(&line.evidence.text) {
+                self.lengths.asked(length, &line.evidence);
+            }
         }
         self.latency.is_fresh(line.has(Mark::Fresh));
         if line.amounts.is_empty() {
@@ -233,6 +236,10 @@ impl Diagnosis {
             if let Some(figure) = figure {
                 self.latency.typical(figure.ms);
             }
+        }
+        // Whoever says what made requests slow compares other things than first ones.
+        if line.names(Cause::CpuLimit) {
+            return;
         }
         if let Some(hit) = line.first(Mark::Percentile) {
             self.latency
@@ -337,7 +344,7 @@ impl Diagnosis {
                 Mark::Booted => stream.booted(line.at),
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
-                Mark::Ended => stream.ended(process(line.text)),
+                Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => stream.request(line.at, None),
                 Mark::Primes => self.primed.hooked(),
@@ -368,6 +375,8 @@ impl Diagnosis {
                 Mark::Placed => self.placement.placed(&line.evidence),
                 Mark::Unalive => self.restarts.unalive(&line.evidence),
                 Mark::Stopped => self.restarts.stopped(&line.evidence),
+                Mark::Unwell => self.restarts.unwell(&line.evidence),
+                Mark::Downed => self.restarts.downed(&line.evidence),
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }
@@ -426,6 +435,35 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
 fn is_of_a_request(line: &Parsed<'_>) -> bool {
     let told = timed(line.text, &line.amounts);
     told.is_some_and(|told| told.sure > Sure::Likely)
+}
+
+/// Whether somebody takes another port, as the one is taken.
+fn takes_another(text: &str) -> bool {
+    [
+        "instead",
+        "taking ",
+        "trying another",
+        "trying next",
+        "picking another",
+        "using another",
+        "opening ",
+        "falling back",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}
+
+/// What a line tells of whom it names, and of nobody else.
+fn ends_by_itself(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::OutOfMemory
+            | Cause::LivenessKills
+            | Cause::ProbeWindow
+            | Cause::ImagePull
+            | Cause::ImagePullTime
+            | Cause::Unschedulable
+    )
 }
 
 /// How long ago it was, where a line of events begins with that.

@@ -85,10 +85,29 @@ const CONFIDENCE: f64 = 0.7;
 pub(super) struct Threads {
     most: Option<(f64, Evidence)>,
     limit: Option<(f64, Evidence)>,
+    /// The line, in its text, behind one that shows the limit's file.
+    shows: Option<(String, u64)>,
 }
 
 impl Threads {
+    /// Takes a line in that may be what such a file holds: `200000 100000`.
+    pub(super) fn shown(&mut self, text: &str, evidence: impl FnOnce() -> Evidence, line: u64) {
+        if self.shows.as_ref().is_none_or(|(_, next)| *next != line) {
+            return;
+        }
+        let evidence = evidence();
+        let is_its = self
+            .shows
+            .take()
+            .is_some_and(|(source, _)| source == evidence.source);
+        let limit = of_cgroup(&["cpu.max ", text].concat()).filter(|_| is_its);
+        note(&mut self.limit, limit, &evidence, f64::min);
+    }
+
     pub(super) fn take(&mut self, text: &str, evidence: &Evidence) {
+        if text.ends_with("cpu.max") {
+            self.shows = Some((evidence.source.clone(), evidence.line + 1));
+        }
         let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let limits = has(&LIMITING) && (text.contains("cpu") || text.contains("core"));
         let limited = limits

@@ -16,7 +16,7 @@ use super::rules::Part;
 
 use failures::Failures;
 use firsts::Firsts;
-pub(super) use firsts::named_kind;
+pub(super) use firsts::{kind, named_kind};
 use loads::Loads;
 use processes::Processes;
 pub(super) use traces::Traced;
@@ -33,6 +33,9 @@ const YOUNG: u64 = 20;
 
 /// A start that is silent for so long, with nothing under way, is over.
 const IDLE_S: f64 = 30.0;
+
+/// Who manages processes waits less long for one that loads.
+const LONGEST_LOAD_S: f64 = 900.0;
 
 /// A stamp below tells the hour and no date.
 const DAY_S: f64 = 86_400.0;
@@ -134,7 +137,11 @@ pub(super) struct Stream {
     began: Option<f64>,
     processes: Processes,
     pub(super) ready: Option<Evidence>,
+    /// When it was, as far as lines tell.
+    ready_at: Option<f64>,
     pub(super) ready_then_cold: bool,
+    /// It told what it serves at the moment.
+    pub(super) has_traffic: bool,
     requests: u64,
     /// Those that were answered well since the newest part of a start.
     answered: u64,
@@ -180,8 +187,6 @@ pub(super) struct Stream {
     is_replacing: bool,
     /// Weights were loaded before the start was over.
     is_loaded: bool,
-    /// A load ran out of memory for which the newest request may have asked.
-    ran_out: Option<Evidence>,
     /// Weights are being loaded since this line, as far as lines tell.
     pub(super) loading: Option<Evidence>,
     /// An image is being pulled: since when, or since how long.
@@ -235,6 +240,29 @@ impl Stream {
         self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
     }
 
+    /// For how long requests have been answered, or it has been ready, in seconds.
+    pub(super) fn serves_since(&self, at: Option<f64>) -> f64 {
+        let came = self.first_came.or(self.ready_at);
+        let both = came.zip(at).filter(|_| self.is_started());
+        both.map_or(0.0, |(came, at)| between(came, at))
+    }
+
+    /// Whether it began so long ago that no load would still be under way, of which it told nothing.
+    pub(super) fn began_long_ago(&self, at: Option<f64>) -> bool {
+        let both = self.began.zip(at);
+        !self.works && both.is_some_and(|(began, at)| between(began, at) >= LONGEST_LOAD_S)
+    }
+
+    /// Whether somebody has asked for something since the newest start.
+    pub(super) fn is_asked(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// Whether a port was opened, or somebody answered, as far as lines tell.
+    pub(super) fn may_have_served(&self) -> bool {
+        self.is_listening || self.has_answered || self.ready.is_some()
+    }
+
     /// Whether more than one process does what is done.
     pub(super) fn is_of_several(&self) -> bool {
         self.processes.are_several() || self.loads.are_at_once()
@@ -275,6 +303,11 @@ impl Stream {
 
     /// Where work stands that no word on its line puts anywhere.
     pub(super) fn place(&self, part: Part, line: &str) -> Option<Place> {
+        // Whoever waits for a replica waits for its start; what is loaded later is another replica's.
+        let is_loaded = matches!(part, Part::Weights | Part::Tokenizer | Part::Download);
+        if self.is_waited_for && (is_loaded || !self.has_answered) {
+            return Some(Place::AtStart);
+        }
         // Another worker does what the first one did before it was ready.
         if self.phase != Phase::Starting && self.processes.are_several() && self.loads.has(line) {
             return Some(Place::AtStart);
@@ -426,7 +459,9 @@ impl Stream {
             self.began = at.or(self.began);
         }
         self.parent();
-        self.ready = None;
+        (self.ready, self.ready_at) = (None, None);
+        // Whatever was done before is no request's that comes later.
+        self.held.iter_mut().for_each(|work| work.is_placed = true);
     }
 
     /// What came before was the work of a start.
@@ -454,6 +489,9 @@ impl Stream {
 
     /// A start is over; answers how long it took, where that can be told.
     pub(super) fn complete(&mut self, at: Option<f64>) -> Option<f64> {
+        self.failures.overcome();
+        self.gate.opens();
+        self.ready_at = self.ready_at.or(at);
         self.processes.completed();
         // Said once more, the start was still going on.
         if self.phase == Phase::Ready {

@@ -7,7 +7,8 @@
 //! and set aside were opened, and so were sixty foreign texts once they had been scored: rules were
 //! changed for all of them. Two parts by others came then, and were learnt from as well; two more of these
 //! writers are kept apart, and sealed. Of what five more writers wrote, a third is closed and the rest was
-//! learnt from once it had been met. Parts that nobody has looked at stand in `MEASURES`.
+//! learnt from once it had been met. Five more came after them, varied on purpose. Parts that nobody has
+//! looked at stand in `MEASURES`.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 21] = [
+const PARTS: [&str; 23] = [
     "seen",
     "held-out",
     "unseen",
@@ -43,6 +44,8 @@ const PARTS: [&str; 21] = [
     "met",
     "met-later",
     "closed",
+    "varied",
+    "varied-later",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
@@ -196,6 +199,17 @@ fn what_was_met_is_understood() {
 #[test]
 fn what_was_met_later_is_understood() {
     judge("met-later/", WANTED);
+}
+
+/// Names of the next part begin like those of this one.
+#[test]
+fn what_was_varied_is_understood() {
+    judge("varied/", WANTED);
+}
+
+#[test]
+fn what_was_varied_later_is_understood() {
+    judge("varied-later/", WANTED);
 }
 
 fn judge(half: &str, wanted: f64) {

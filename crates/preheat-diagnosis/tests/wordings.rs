@@ -41,6 +41,8 @@ fn what_servers_say_is_understood() {
         "first-requests",
         "paying",
         "told",
+        "times",
+        "fates",
     ] {
         judge(file);
     }
@@ -50,6 +52,8 @@ fn what_servers_say_is_understood() {
 fn what_other_programs_say_yields_nothing() {
     judge("healthy");
     judge("quiet");
+    judge("others");
+    judge("near");
 }
 
 fn judge(file: &str) {

@@ -1,10 +1,11 @@
 //! A sentence that holds the first requests against later ones: `first call took 14 s, then 90 ms`.
 
+use super::steady::{EVERYWHERE, HELD};
 use super::words::{List, automaton};
 use crate::line::amount::Amount;
 
 /// Whose time is told.
-const ASKED: [&str; 32] = [
+const ASKED: [&str; 42] = [
     "request",
     "call",
     "answer",
@@ -37,10 +38,20 @@ const ASKED: [&str; 32] = [
     "visitor",
     "search",
     "req",
+    "captions",
+    "sentences",
+    "pages",
+    "frames",
+    "clips",
+    "photos",
+    "pictures",
+    "summaries",
+    "detections",
+    "generations",
 ];
 
 /// What makes a figure that of somebody who came first.
-const FIRST: [&str; 30] = [
+const FIRST: [&str; 10] = [
     "first",
     "1st",
     "initial",
@@ -49,6 +60,12 @@ const FIRST: [&str; 30] = [
     "call 1",
     "req 1",
     "#1",
+    "opening",
+    "unlucky",
+];
+
+/// What makes it that of somebody who came when a server had just begun.
+const FRESH: [&str; 38] = [
     "after deploy",
     "after restart",
     "after rollout",
@@ -66,74 +83,27 @@ const FIRST: [&str; 30] = [
     "straight after",
     "just after",
     "fresh",
-    "opening",
     "newly started",
     "new pod",
     "new replica",
-    "unlucky",
-];
-
-/// What makes it that of those who come later.
-const LATER: [&str; 59] = [
-    "steady",
-    "against",
-    " vs",
-    "versus",
-    "baseline",
-    "normal",
-    "back to",
-    "settle",
-    "usual",
-    "compared",
-    "down to",
-    "drops to",
-    "dropped to",
-    "falls to",
-    "fell to",
-    "later",
-    "follow",
-    "thereafter",
-    "then",
-    "next",
-    "second",
-    "2nd",
-    "third",
-    "3rd",
-    "after that",
-    "afterwards",
-    "after which",
-    "since",
-    "subsequent",
-    "rest",
-    "other",
-    "remaining",
-    "warm ",
-    "warm:",
-    "warm=",
-    "hot",
-    "instead of",
-    "rather than",
-    "typical",
-    "median",
-    "p50",
-    "requests 2",
-    "request 2",
-    "call 2",
-    "calls 2",
-    "#2",
-    "from 2",
-    "ones",
-    "now",
-    "every one",
-    "each one",
-    "everything",
-    "all others",
-    "stays",
-    "stay ",
-    "remain",
-    "constant",
-    "once",
-    "by request",
+    "after rollouts",
+    "since start",
+    "since boot",
+    "since restart",
+    "just started",
+    "just deployed",
+    "just rolled out",
+    "newly deployed",
+    "first minute",
+    "after upgrade",
+    "after release",
+    "since deploy",
+    "since rollout",
+    "new task",
+    "new instance",
+    "new deployment",
+    "after pod start",
+    "after container start",
 ];
 
 /// Numbers by which one of several is called.
@@ -188,11 +158,41 @@ const OTHERS: [&str; 36] = [
     "target",
 ];
 
+/// Programs whose first answers are slow for reasons of their own.
+const PROGRAMS: [&str; 19] = [
+    "postgres",
+    "mysql",
+    "redis",
+    "mongo",
+    "elastic",
+    "kafka",
+    "ldap",
+    "logs in",
+    "log in",
+    "login",
+    "sso",
+    "pull of",
+    "pulled",
+    "pulling",
+    "backup",
+    "dns",
+    "tls handshake",
+    "disk",
+    "cache warm",
+];
+
 static IS_ASKED: List = List::new(|| automaton(&ASKED));
-static IS_FIRST: List = List::new(|| automaton(&FIRST));
-static IS_LATER: List = List::new(|| automaton(&LATER));
+static IS_FIRST: List = List::new(|| automaton(&[FIRST.as_slice(), &FRESH].concat()));
+static IS_FRESH: List = List::new(|| automaton(&FRESH));
+static IS_LATER: List = List::new(|| automaton(&[EVERYWHERE.as_slice(), &HELD].concat()));
 static IS_OTHER: List = List::new(|| automaton(&OTHERS));
+static IS_OF_PROGRAM: List = List::new(|| automaton(&PROGRAMS));
 static IS_START: List = List::new(|| automaton(&STARTS));
+
+/// Whether a line says that a server has just begun.
+pub(crate) fn says_fresh(text: &str) -> bool {
+    IS_FRESH.begins_in(text)
+}
 
 /// What the first requests took, and what later ones take.
 pub(crate) struct Compared {
@@ -204,7 +204,7 @@ pub(crate) struct Compared {
 pub(crate) fn compared(text: &str, amounts: &[Amount]) -> Option<Compared> {
     let is_told = || IS_FIRST.is_in(text) || IS_LATER.is_in(text);
     let is_sentence = (1..=6).contains(&amounts.len()) && is_told() && IS_ASKED.is_in(text);
-    if !is_sentence || IS_OTHER.is_in(text) {
+    if !is_sentence || IS_OTHER.is_in(text) || IS_OF_PROGRAM.begins_in(text) {
         return None;
     }
     if let Some((first, later)) = fallen(text, amounts) {
@@ -223,9 +223,21 @@ pub(crate) fn compared(text: &str, amounts: &[Amount]) -> Option<Compared> {
     }
     let is_both = first_ms.is_some() && later_ms.is_some();
     // Half a sentence may be one about anything, unless both halves follow each other closely.
-    let is_half = (first_ms.is_some() || later_ms.is_some()) && amounts.len() == 1;
+    let is_one = amounts.len() == 1 || is_row(text, amounts);
+    let is_half = (first_ms.is_some() || later_ms.is_some()) && is_one;
     let is_told = is_both || (is_half && !NUMBERED.iter().any(|word| text.contains(word)));
     is_told.then_some(Compared { first_ms, later_ms })
+}
+
+/// `3.9 s, 4.1 s and 4.0 s. SLO is 300 ms`: figures of one thing, and perhaps what is wished for.
+fn is_row(text: &str, amounts: &[Amount]) -> bool {
+    amounts.windows(2).all(|pair| {
+        let between = text[pair[0].end..pair[1].start].trim();
+        matches!(between, "," | "and" | "/" | "or" | ", and" | "to" | "..")
+            || ["slo", "sla", "objective", "goal"]
+                .iter()
+                .any(|wish| between.contains(wish))
+    })
 }
 
 /// `cold requests: 5.1 s -> 60 ms`.
@@ -262,6 +274,11 @@ fn kind(text: &str, amounts: &[Amount], index: usize) -> Option<Kind> {
     let behind = &text[amounts[index].end..end];
     let clause = &behind[..behind.find([',', ';', ')', '.']).unwrap_or(behind.len())];
     let has = |words: &List| words.is_in(before) || words.is_in(clause);
+    // `38 ms for every one after it`: words before may belong to the figure in front.
+    let leads = clause.trim_start().starts_with("for ");
+    if let Some(Kind::Later) = said_behind(clause).filter(|_| leads) {
+        return Some(Kind::Later);
+    }
     let kind = match (IS_FIRST.last(before), IS_LATER.last(before)) {
         (Some(first), Some(later)) if later > first => Some(Kind::Later),
         (Some(_), _) => Some(Kind::First),

@@ -22,13 +22,22 @@ struct Run {
     figures: Vec<Figure>,
 }
 
+impl Run {
+    /// `1 -> 200 6.02 s`: which one it is, its status, and its time.
+    fn is_one_answer(&self) -> bool {
+        const STATUSES: [f64; 3] = [200.0, 201.0, 202.0];
+        let of_status = |(number, unit): &Figure| unit.is_none() && STATUSES.contains(number);
+        self.figures.len() == LEAST && self.figures.iter().any(of_status)
+    }
+}
+
 /// Times that a line lists, from the first on; none if it is about something else, or bears no unit.
 pub(crate) fn listed(text: &str, amounts: usize) -> Vec<f64> {
     if amounts < LEAST && !may_list(text) {
         return Vec::new();
     }
     let run = longest(text);
-    if !(LEAST..=MOST).contains(&run.figures.len()) || is_of_others(text) {
+    if !(LEAST..=MOST).contains(&run.figures.len()) || is_of_others(text) || run.is_one_answer() {
         return Vec::new();
     }
     let (before, behind) = (&text[..run.start], &text[run.end..]);
@@ -153,6 +162,7 @@ mod tests {
             "request shape 1 3 512 512",
             "step times: 5.1s 0.2s 0.2s",
             "load average: 0.1, 0.2, 0.3",
+            "call 1 -> 200 6.02 s",
         ] {
             assert_eq!(listed(text, 0), [0.0; 0], "{text}");
         }

@@ -2,7 +2,7 @@
 //! blanks between their columns.
 
 use super::timed::is_of_others;
-use super::words::{List, automaton};
+use super::words::{List, automaton, begins};
 use crate::line::amount::amounts;
 use crate::line::text::normal;
 
@@ -13,7 +13,7 @@ const LONGEST: usize = 28;
 const MOST: usize = 24;
 
 /// Names of columns with the time of one request.
-const TIMES: [&str; 14] = [
+const TIMES: [&str; 15] = [
     "latency",
     "duration",
     "elapsed",
@@ -21,6 +21,7 @@ const TIMES: [&str; 14] = [
     "request time",
     "total time",
     "took",
+    "time taken",
     "time",
     "wall",
     "seconds",
@@ -61,6 +62,40 @@ const BESIDE: [&str; 27] = [
     "http",
 ];
 
+/// Names of columns with how long an input is.
+const LENGTHS: [&str; 16] = [
+    "tokens",
+    "src tokens",
+    "input tokens",
+    "prompt tokens",
+    "n tokens",
+    "seq len",
+    "seqlen",
+    "sequence length",
+    "length",
+    "len",
+    "input len",
+    "prompt len",
+    "input length",
+    "prompt length",
+    "padded to",
+    "padded",
+];
+
+/// Words of columns that tell whether a shape was run before: their heads speak of warm-up, and their
+/// rows of requests.
+const COVERED: [&str; 9] = [
+    "warmed",
+    "warm",
+    "prewarmed",
+    "covered",
+    "precompiled",
+    "captured",
+    "in plan",
+    "in warmup",
+    "compiled before",
+];
+
 /// Names of columns with what most of several took, the surest first.
 const OF_SEVERAL: [&str; 14] = [
     "p95", "95%", "p99", "99%", "p90", "90%", "max", "avg", "mean", "p50", "50%", "median", "med",
@@ -96,6 +131,7 @@ pub(super) struct Table {
     /// What a number without a unit is worth.
     factor: Option<f64>,
     is_of_several: bool,
+    length: Option<usize>,
     pub(super) stream: u32,
 }
 
@@ -104,15 +140,27 @@ impl Table {
     pub(super) fn may_be(line: &str) -> bool {
         static LIST: List = List::new(|| automaton(&[TIMES.as_slice(), &OF_SEVERAL].concat()));
         line.len() <= LONGEST * MOST
-            && !line.bytes().any(|byte| b":=\"{[".contains(&byte))
+            && !is_told(
+                line.strip_prefix("#Fields:")
+                    .unwrap_or(line)
+                    .trim_start_matches('"'),
+            )
             && LIST.begins_in(line)
     }
 
     /// None if a line is no head with a column of times.
     pub(super) fn of(line: &str, stream: u32) -> Option<Self> {
-        let line = line.to_ascii_lowercase();
-        let sign = sign(&line);
-        let names = cells(&line, sign);
+        let line = line.to_ascii_lowercase().replace('"', "");
+        // As IIS and CloudFront name their columns.
+        let line = line.strip_prefix("#fields: ").unwrap_or(&line);
+        let sign = sign(line);
+        let mut names = cells(line, sign);
+        for name in &mut names {
+            let bare = name
+                .strip_prefix("cs-")
+                .or_else(|| name.strip_prefix("sc-"));
+            *name = bare.unwrap_or(name).to_owned();
+        }
         let is_head = (2..=MOST).contains(&names.len()) && names.iter().all(|name| is_name(name));
         if !is_head {
             return None;
@@ -130,7 +178,11 @@ impl Table {
         let name = &names[times];
         let is_beside = |name: &String| BESIDE.iter().any(|word| is_called(name, word));
         let is_plain = name.starts_with("latency") || name.starts_with("response");
-        let is_of_requests = || (is_plain || names.iter().any(is_beside)) && !is_of_others(&line);
+        let is_other = || {
+            let mut told = names.iter().filter(|name| !tells_cover(name));
+            told.any(|name| is_of_others(name))
+        };
+        let is_of_requests = || (is_plain || names.iter().any(is_beside)) && !is_other();
         if !is_of_several && !is_of_requests() {
             return None;
         }
@@ -147,8 +199,16 @@ impl Table {
             times,
             factor,
             is_of_several,
+            length: LENGTHS.iter().find_map(column),
             stream,
         })
+    }
+
+    /// How long an input was, where a column tells that.
+    pub(super) fn length(&self, line: &str) -> Option<u64> {
+        let from_end = self.columns - self.length?;
+        let cells = cells(line, self.sign);
+        cells.get(cells.len().checked_sub(from_end)?)?.parse().ok()
     }
 
     /// None if a line is no row, so that the table has ended.
@@ -180,6 +240,13 @@ impl Table {
         let factor = self.factor.unwrap_or(if is_short { 1e3 } else { 1.0 });
         (number.is_finite() && number >= 0.0).then_some(number * factor)
     }
+}
+
+/// Whether a line tells something, and names no columns alone.
+fn is_told(line: &str) -> bool {
+    let is_quoted = line.contains("\",\"");
+    line.bytes()
+        .any(|byte| b":=\"{[".contains(&byte) && !(is_quoted && byte == b'"'))
 }
 
 fn sign(line: &str) -> Sign {
@@ -219,13 +286,20 @@ fn cells(line: &str, sign: Sign) -> Vec<String> {
 
 /// Whether a head may have this name: no figure, and no field with its value.
 fn is_name(name: &str) -> bool {
-    let is_of_several = OF_SEVERAL.iter().any(|word| is_called(name, word));
+    let mut known = OF_SEVERAL.iter().chain(&TIMES);
+    let is_of_several = known.any(|word| is_called(name, word));
     let bare = name.trim_end_matches('%');
     let is_share = name.ends_with('%') && bare.parse::<f64>().is_ok();
     !name.is_empty()
         && name.len() <= LONGEST
         && (is_of_several || is_share || !name.contains(|c: char| c.is_ascii_digit()))
         && !name.contains([':', '=', '"', '{', '['])
+}
+
+fn tells_cover(name: &str) -> bool {
+    let name = name.replace(['_', '-'], " ");
+    let mut words = COVERED.iter();
+    words.any(|word| name.ends_with(word) && begins(&name, name.len() - word.len()))
 }
 
 fn is_called(name: &str, word: &str) -> bool {
@@ -249,6 +323,16 @@ mod tests {
             ("request | time | x", "1 | 71 ms | y", Row::One(71.0)),
             ("minute  p50  p95", "0  1.2s  6.8s", Row::Several(6800.0)),
             (
+                "\"Time\",\"p50\",\"p95\"",
+                "2026-03-01 10:00:00,2.1 s,9.8 s",
+                Row::Several(9800.0),
+            ),
+            (
+                "#Fields: date time cs-method cs-uri-stem sc-status time-taken",
+                "2026-03-01 10:00:05 POST /ner 200 8121",
+                Row::One(8121.0),
+            ),
+            (
                 "Timestamp,Name,50%,95%,100%",
                 "1760954401,/x,212,230,241",
                 Row::Several(230.0),
@@ -257,6 +341,8 @@ mod tests {
             let table = Table::of(head, 1).expect(head);
             assert_eq!(table.row(row), Some(want), "{head}");
         }
+        let table = Table::of("n,src_tokens,ms,bucket_warmed", 1).expect("a head");
+        assert_eq!(table.length("2,300,9000,no"), Some(300));
         for head in [
             "total  used  free",
             "NAME  READY  STATUS  RESTARTS  AGE",

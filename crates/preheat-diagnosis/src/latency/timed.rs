@@ -1,265 +1,17 @@
 //! Which lines tell what one request took, whoever writes them and however: the figure, and what
 //! such lines have in common.
 
+mod shape;
+mod words;
+
 use super::words::{List, automaton};
 use crate::line::amount::Amount;
 
-/// Words that make a line one of something else than requests that are served.
-const OTHERS: [&str; 58] = [
-    "warm",
-    "dry run",
-    "self test",
-    "selftest",
-    "smoke",
-    "rehears",
-    "priming",
-    "primed",
-    "exercis",
-    "practice",
-    "known answer",
-    "golden",
-    "canary",
-    "timeout",
-    "timed out",
-    "deadline",
-    "limit",
-    "train",
-    "epoch",
-    "step ",
-    "step=",
-    "download",
-    "upload",
-    "fetch",
-    "retry",
-    "retries",
-    "retried",
-    "backoff",
-    "error",
-    "failed",
-    "pull",
-    "shard",
-    "checkpoint",
-    "restore",
-    "snapshot",
-    "backup",
-    "migrat",
-    "compil",
-    "build",
-    "gc:",
-    "gc ",
-    "heartbeat",
-    "scrape",
-    "cron",
-    "compact",
-    "flush",
-    "sync",
-    "reindex",
-    "slow query",
-    "probe",
-    "health",
-    "every ",
-    "average",
-    "mean",
-    "import",
-    "db",
-    "sql",
-    "database",
-];
-
-/// Words of who asked, or of what was answered. A request is told by them without any other sign.
-const ASKED: [&str; 21] = [
-    "request",
-    "req",
-    "call",
-    "rpc",
-    "query",
-    "prompt",
-    "infer",
-    "predict",
-    "curl",
-    "invocation",
-    "invoke",
-    "latenc",
-    "ttft",
-    "first token",
-    "response",
-    "reply",
-    "answer",
-    "client",
-    "caller",
-    "user",
-    "real",
-];
-
-/// Words of lines that may tell what a request took: a closer look is worth it.
-const TELLING: [&str; 129] = [
-    " in ",
-    "1st",
-    "200",
-    "201",
-    "2nd",
-    "answer",
-    "asr",
-    "attempt",
-    "audio",
-    "batch",
-    "call",
-    "caption",
-    "chat",
-    "classif",
-    "client",
-    "clip",
-    "code",
-    "cold",
-    "complete",
-    "completion",
-    "count",
-    "curl",
-    "customer",
-    "decode",
-    "decoding",
-    "delivered",
-    "detect",
-    "doc",
-    "done",
-    "drawn",
-    "duration",
-    "e2e",
-    "elapsed",
-    "embed",
-    "encod",
-    "exec",
-    "extract",
-    "finished",
-    "first",
-    "forward",
-    "frame",
-    "generate",
-    "generating",
-    "generation",
-    "get",
-    "handled",
-    "hit",
-    "http",
-    "image",
-    "infer",
-    "initial",
-    "invocation",
-    "invoke",
-    "iter",
-    "job",
-    "label",
-    "latencies",
-    "latency",
-    "lookup",
-    "match",
-    "message",
-    "ms=",
-    "ocr",
-    "ok",
-    "out",
-    "page",
-    "painted",
-    "parse",
-    "pose",
-    "post",
-    "predict",
-    "process",
-    "prompt",
-    "query",
-    "question",
-    "rank",
-    "real",
-    "render",
-    "replied",
-    "reply",
-    "req",
-    "rerank",
-    "respon",
-    "result",
-    "returned",
-    "rewrit",
-    "route",
-    "rpc",
-    "run",
-    "s=",
-    "sample",
-    "scor",
-    "search",
-    "seconds=",
-    "secs=",
-    "segment",
-    "sent",
-    "seq=",
-    "served",
-    "shot",
-    "speech",
-    "spoken",
-    "status",
-    "summarise",
-    "summarize",
-    "summary",
-    "synth",
-    "tag",
-    "task",
-    "text",
-    "times",
-    "timings",
-    "tokens",
-    "took",
-    "total",
-    "transcrib",
-    "translat",
-    "trial",
-    "try",
-    "ttft",
-    "tts",
-    "turn",
-    "upscal",
-    "user",
-    "utterance",
-    "verdict",
-    "visitor",
-    "voiced",
-    "wall",
-];
-
-/// Names of a figure that is the whole time, the surest first.
-const WHOLE: [&str; 14] = [
-    "total",
-    "e2e",
-    "end to end",
-    "request time",
-    "response time",
-    "request duration",
-    "latency",
-    "duration",
-    "elapsed",
-    "took",
-    "wall",
-    "rt",
-    "time",
-    "real",
-];
-
-/// Words that may differ from one such line to the next.
-const VARYING: [&str; 24] = [
-    "info", "warn", "warning", "debug", "trace", "notice", "error", "slow", "cold", "first",
-    "second", "third", "fourth", "fifth", "sixth", "last", "next", "final", "initial", "again",
-    "another", "i", "w", "d",
-];
-
-/// Fields whose values tell what a line is about.
-const KEPT: [&str; 12] = [
-    "msg", "message", "event", "path", "uri", "url", "route", "endpoint", "method", "op", "rpc",
-    "handler",
-];
+pub(super) use shape::shape;
+use words::{ASKED, OTHERS, TELLING, WHOLE};
 
 /// Shorter waits are no start's.
 const LONG_WAIT_MS: f64 = 500.0;
-
-/// Longest common part that is kept.
-const LONGEST: usize = 120;
 
 /// How surely a line tells what a request took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -307,7 +59,19 @@ pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
 /// Whether a line is about something else than requests that are served.
 pub(crate) fn is_of_others(text: &str) -> bool {
     static LIST: List = List::new(|| automaton(&OTHERS));
-    LIST.begins_in(text)
+    LIST.begins_in(text) || comes_again(text)
+}
+
+/// `every 5 s`, `every night`, but not `every request`.
+fn comes_again(text: &str) -> bool {
+    const ASKED: [&str; 13] = [
+        "request", "call", "caption", "one", "query", "answer", "page", "user", "prompt", "image",
+        "message", "sentence", "other",
+    ];
+    text.split_once("every ").is_some_and(|(_, rest)| {
+        let mut asked = ASKED.iter();
+        !asked.any(|word| rest.starts_with(word))
+    })
 }
 
 /// Whether a line may tell what a request took.
@@ -381,7 +145,11 @@ pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount>
 
 /// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.
 pub(crate) fn size(text: &str) -> Option<u64> {
-    const COUNTED: [&str; 9] = [
+    const COUNTED: [&str; 13] = [
+        "audio",
+        "video",
+        "clip",
+        "minutes",
         "tokens",
         "token",
         "tok",
@@ -560,55 +328,4 @@ fn status_at(text: &str) -> Option<usize> {
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word)
         .any(|(at, _)| ends_a_word(&text[..at]))
-}
-
-/// A line without what differs from one request to the next: numbers, names of requests, levels, what
-/// stands in parentheses.
-pub(super) fn shape(text: &str) -> String {
-    let mut shape = String::new();
-    let mut depth = 0_usize;
-    let mut is_name = false;
-    for word in text.split(' ') {
-        let is_within = depth > 0;
-        depth += word.matches('(').count();
-        depth = depth.saturating_sub(word.matches(')').count());
-        if is_within || word.starts_with('(') || shape.len() > LONGEST {
-            continue;
-        }
-        let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        let is_field = word.contains('=');
-        let kept = match is_field {
-            true if KEPT.contains(&key) => value,
-            true => key,
-            false => word,
-        };
-        // `nmt.translate[81ac]`
-        let kept = kept
-            .find('[')
-            .filter(|at| *at > 0)
-            .map_or(kept, |at| &kept[..at]);
-        let kept = kept.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '/');
-        let is_id = is_name || is_numbered(kept) || is_hex(kept);
-        is_name = is_a_name(word);
-        if !is_id && !kept.is_empty() && !VARYING.contains(&kept) {
-            // One record, two records.
-            let one = kept.strip_suffix('s').filter(|one| one.len() > 2);
-            shape.extend([one.unwrap_or(kept), " "]);
-        }
-    }
-    shape
-}
-
-/// What follows is what a request is called: `id: abc`, `trace abc`.
-fn is_a_name(word: &str) -> bool {
-    ["id:", "rid:", "trace", "reqid:", "trace:", "user:"].contains(&word)
-}
-
-fn is_numbered(word: &str) -> bool {
-    // A path may have a version in it.
-    !word.starts_with('/') && word.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-fn is_hex(word: &str) -> bool {
-    word.len() >= 6 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

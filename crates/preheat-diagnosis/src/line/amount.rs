@@ -128,7 +128,8 @@ fn one(text: &str, start: usize) -> Option<Amount> {
     }
     let end = number_end(bytes, start);
     let (before, number, after) = (&text[..start], &text[start..end], &text[end..]);
-    let factor = unit_before(before).or_else(|| bare_seconds(before, number, after))?;
+    let told = unit_before(before).or_else(|| bare_seconds(before, number, after));
+    let factor = told.or_else(|| bare_millis(text, before, number, after))?;
     Some(Amount {
         start,
         end,
@@ -234,6 +235,17 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
     }
     let told = is_short || TOLD.iter().any(|word| before.ends_with(word));
     (told && number.contains('.') && !goes_on).then_some(1e3)
+}
+
+/// `duration=8123`: whole numbers, where a proxy tells what it passed on.
+fn bare_millis(text: &str, before: &str, number: &str, after: &str) -> Option<f64> {
+    const TOLD: [&str; 4] = ["duration=", "upstream service time=", "took=", "elapsed="];
+    const PROXIES: [&str; 4] = ["response code", "upstream", "responsecode", "statuscode"];
+    let is_field = TOLD.iter().any(|word| before.ends_with(word));
+    let is_whole = number.len() <= 7 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '%' | '/' | '.'));
+    let is_of_proxy = || PROXIES.iter().any(|word| text.contains(word));
+    (is_field && is_whole && !goes_on && is_of_proxy()).then_some(1.0)
 }
 
 /// `[00:03<` of a progress bar and `0:00:05.12` of Python's time differences.

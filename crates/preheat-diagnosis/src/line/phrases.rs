@@ -44,6 +44,8 @@ impl Hit {
                     | Mark::Checks
                     | Mark::MayCheck
                     | Mark::Loads
+                    | Mark::AskedDevice
+                    | Mark::Traffic
             )
         )
     }
@@ -53,7 +55,12 @@ impl Hit {
         !matches!(
             self.means,
             Meaning::Marks(
-                Mark::Asked | Mark::Opens | Mark::Meanwhile | Mark::Sends | Mark::Setting
+                Mark::Asked
+                    | Mark::Opens
+                    | Mark::Meanwhile
+                    | Mark::Sends
+                    | Mark::Setting
+                    | Mark::Needs
             )
         )
     }
@@ -168,7 +175,7 @@ impl Places {
 struct Marked([u64; MARKED]);
 
 /// There is room for so many words, sixty-four times.
-const MARKED: usize = 88;
+const MARKED: usize = 96;
 
 impl Marked {
     fn none() -> Self {

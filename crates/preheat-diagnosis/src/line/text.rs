@@ -61,10 +61,29 @@ pub(crate) fn normal(text: &str) -> String {
     if out.starts_with("the ") {
         out.replace_range(..4, "");
     }
-    match out.contains(" the ") {
-        true => out.replace(" the ", " "),
-        false => out,
+    if out.contains(" the ") {
+        out = out.replace(" the ", " ");
     }
+    apart(out)
+}
+
+/// `WhisperTokenizerFast` is a tokenizer, as all classes are whose names end so.
+fn apart(text: String) -> String {
+    const NAME: &str = "tokenizer";
+    let is_joined = |at: usize| {
+        let before = &text[..at];
+        before.ends_with(|c: char| c.is_ascii_alphanumeric()) && !before.ends_with("de")
+    };
+    let joined: Vec<usize> = text
+        .match_indices(NAME)
+        .map(|(at, _)| at)
+        .filter(|at| is_joined(*at))
+        .collect();
+    let mut text = text;
+    for at in joined.into_iter().rev() {
+        text.insert(at, ' ');
+    }
+    text
 }
 
 /// Where in its code a program writes a line, made a path: `model_loader.py:291` names a file, and

@@ -116,7 +116,17 @@ pub(crate) fn tells_an_error(text: &str) -> bool {
         || ["level=debug", "level=warn"]
             .iter()
             .any(|level| text.contains(level));
-    !is_warning && (is_graded(text, "e") || WORDS.iter().any(|word| text.contains(word)))
+    !is_warning && (is_graded(text, "e") || WORDS.iter().any(|word| is_said(text, word)))
+}
+
+/// Whether a word stands in what is said, and not in the name of a logger: `uvicorn.error`.
+fn is_said(text: &str, word: &str) -> bool {
+    let is_name = |at: usize| {
+        ["uvicorn.", "gunicorn.", "hypercorn.", "sanic.", "aiohttp."]
+            .iter()
+            .any(|logger| text[..at].ends_with(logger))
+    };
+    text.match_indices(word).any(|(at, _)| !is_name(at))
 }
 
 /// Whether somebody warns who goes on.
@@ -172,7 +182,7 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
         && rest.strip_prefix(' ').is_some_and(|said| {
             let first = said.split(' ').next().unwrap_or_default();
             let is_time = first.contains('.') && first.parse::<f64>().is_ok();
-            is_time || said.starts_with(['[', 'D', 'C', 'e'])
+            is_time || said.starts_with(['[', 'D', 'C', 'e']) || said.starts_with("ERROR: process")
         });
     let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
     let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
@@ -265,6 +275,25 @@ pub(crate) fn process(text: &str) -> Option<u64> {
         number.parse().ok().filter(|_| is_closed)
     });
     told.or_else(|| instance(text)).or_else(|| leading(text))
+}
+
+/// The process whose end a line tells, which its manager may write: `worker (pid:9) was sent sigkill pid=7`.
+pub(crate) fn ended(text: &str) -> Option<u64> {
+    const NAMED: [&str; 8] = [
+        "(pid:",
+        "(pid ",
+        "(pid=",
+        "worker pid ",
+        "worker with pid ",
+        "child process [",
+        "process [",
+        "pid:",
+    ];
+    let number = |name: &&str| {
+        let (_, behind) = text.split_once(*name)?;
+        digits(behind.trim_start()).0.parse().ok()
+    };
+    NAMED.iter().find_map(number).or_else(|| process(text))
 }
 
 /// A letter that stands alone, as the number that it has among others.
@@ -395,12 +424,78 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
     let is_nothing = said == "no " || before.ends_with(" no ") || before.ends_with(" without ");
     let is_total = text.ends_with(" total 0");
     is_total
-        || text.starts_with("fix ")
+        || is_note(text)
+        || is_code(text)
+        || is_question(text)
+        || (text.contains("{{") && text.contains("}}"))
         || DENYING.iter().any(|word| before.contains(word))
         || (is_nothing && !is_of_absence)
         || is_conditional(text, at)
         || within.contains(" no longer ")
         || (has_value && is_none)
+}
+
+/// Whether a line is one of a program, or of a change to one: `+    except OutOfMemoryError:`.
+fn is_code(text: &str) -> bool {
+    const BEGINNINGS: [&str; 16] = [
+        "except ",
+        "raise ",
+        "def ",
+        "class ",
+        "return ",
+        "import ",
+        "catch (",
+        "} catch",
+        "throw new",
+        "assert ",
+        "print(",
+        "log.",
+        "logger.",
+        "logging.",
+        "console.",
+        "fmt.",
+    ];
+    let said = text.trim_start_matches(['+', '-', ' ', '>']);
+    BEGINNINGS.iter().any(|word| said.starts_with(word)) && said.ends_with([':', ')', '{', ';'])
+}
+
+/// Whether somebody asks people: `why was my pod OOMKilled?`. What programs ask is a guess.
+fn is_question(text: &str) -> bool {
+    const BEGINNINGS: [&str; 11] = [
+        "why ",
+        "what ",
+        "how ",
+        "who ",
+        "when ",
+        "does ",
+        "did ",
+        "is it ",
+        "was it ",
+        "has anyone",
+        "anyone ",
+    ];
+    let said = text.trim_start_matches(['>', '-', '*', '#', ' ']);
+    text.ends_with('?') && BEGINNINGS.iter().any(|word| said.starts_with(word))
+}
+
+/// Whether a line is one of release notes: `* Fixed: the server no longer …`.
+fn is_note(text: &str) -> bool {
+    const BEGINNINGS: [&str; 12] = [
+        "fix ",
+        "fix:",
+        "fixed ",
+        "fixed:",
+        "fixes ",
+        "fix(",
+        "added:",
+        "changed:",
+        "removed:",
+        "changelog",
+        "feat:",
+        "chore:",
+    ];
+    let said = text.trim_start_matches(['*', '-', ' ', '#']);
+    BEGINNINGS.iter().any(|word| said.starts_with(word))
 }
 
 /// Whether the sentence so far is a condition, advice, or one of release notes: `if the pod is

@@ -50,13 +50,20 @@ impl Diagnosis {
     /// A load or a warm-up that failed beside its reason is no finding of its own.
     pub(super) fn drop_explained(&mut self) {
         for (failure, reasons) in EXPLAINED {
-            let reasons = reasons.iter().filter_map(|cause| self.seen.get(cause));
-            let reasons = reasons.filter(|sighting| !sighting.is_guess());
-            let reasons: Vec<Evidence> = reasons
-                .flat_map(|sighting| sighting.evidence.clone())
+            let reasons = reasons
+                .iter()
+                .filter_map(|cause| Some((*cause, self.seen.get(cause)?)));
+            let reasons = reasons.filter(|(_, sighting)| !sighting.is_guess());
+            let reasons: Vec<(Cause, Evidence)> = reasons
+                .flat_map(|(cause, sighting)| {
+                    let evidence = sighting.evidence.iter().cloned();
+                    evidence.map(move |evidence| (cause, evidence))
+                })
                 .collect();
             self.drop_evidence(*failure, |failure| {
-                reasons.iter().any(|reason| is_near(reason, failure))
+                reasons
+                    .iter()
+                    .any(|(cause, reason)| is_near(reason, failure) && explains(*cause, failure))
             });
         }
     }
@@ -95,6 +102,26 @@ impl Diagnosis {
             self.seen.remove(&cause);
         }
     }
+}
+
+/// A server goes on without the device that it was to use: what is wrong with the model's own files is
+/// another matter.
+fn explains(cause: Cause, failure: &Evidence) -> bool {
+    const OF_FILES: [&str; 12] = [
+        "architecture",
+        "corrupt",
+        "no such file",
+        "not found",
+        "does not exist",
+        "invalid magic",
+        "header",
+        "unsupported",
+        "checksum",
+        "truncated",
+        "missing",
+        "mismatch",
+    ];
+    cause != Cause::DeviceFallback || !OF_FILES.iter().any(|word| failure.text.contains(word))
 }
 
 fn is_near(one: &Evidence, other: &Evidence) -> bool {

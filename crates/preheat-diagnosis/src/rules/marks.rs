@@ -321,7 +321,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Interrupted),
         confidence: 1.0,
-        says: &["error handling request"],
+        says: &[
+            "error handling request",
+            "harakiri + post /",
+            "harakiri + get /",
+        ],
         pairs: &[],
         // A manager says so too where a worker had none.
         except: &["no uri read"],
@@ -342,6 +346,8 @@ pub(super) const RULES: &[Rule] = &[
             "refused connection",
             "cannot connect to host",
             "connect call failed",
+            "delayed connect error: 111",
+            "remote connection failure + 111",
         ],
         pairs: &[],
         except: OTHER_SERVERS,

@@ -3,6 +3,7 @@
 
 pub(super) mod broken;
 pub(super) mod checks;
+pub(super) mod devices;
 pub(super) mod endings;
 pub(super) mod first;
 pub(super) mod loads;
@@ -10,4 +11,5 @@ pub(super) mod placing;
 pub(super) mod processes;
 pub(super) mod requests;
 pub(super) mod resources;
+pub(super) mod signs;
 pub(super) mod warmups;

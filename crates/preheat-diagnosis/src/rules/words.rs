@@ -4,6 +4,8 @@
 pub(super) mod endings;
 mod loading;
 mod machines;
+/// Named where they are used, by one kind of rules alone.
+pub(super) mod missing;
 mod serving;
 mod warming;
 

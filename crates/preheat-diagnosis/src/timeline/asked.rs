@@ -204,18 +204,6 @@ impl Stream {
         }
     }
 
-    /// A load ran out of memory: a request may have asked for it if a port is open and nothing was loaded.
-    pub(crate) fn runs_out(&mut self, evidence: &Evidence) {
-        if self.is_listening && !self.is_loaded && self.answered <= YOUNG {
-            self.ran_out = Some(evidence.clone());
-        }
-    }
-
-    /// A request failed: gives back the load that ran out of memory right before.
-    pub(crate) fn fails(&mut self) -> Option<Evidence> {
-        self.ran_out.take()
-    }
-
     /// A request was answered that nobody can serve it; gives back the claim that somebody can.
     pub(crate) fn refuses(&mut self) -> Option<Evidence> {
         if self.requests > 0 {

@@ -12,8 +12,8 @@ const AT_ONCE_S: f64 = 60.0;
 
 #[derive(Debug, Default)]
 pub(crate) struct Loads {
-    /// Lines of loading, without their numbers.
-    all: Vec<String>,
+    /// Lines of loading, without their numbers, and the process that wrote each, if it is told.
+    all: Vec<(String, Option<u64>)>,
     /// Processes whose load has begun and not ended, by the number that they write.
     under_way: Vec<(u64, String)>,
     /// Processes whose load has ended, and when.
@@ -26,15 +26,15 @@ pub(crate) struct Loads {
 impl Loads {
     /// Whether something was loaded of which a line told the same but for its numbers.
     pub(crate) fn has(&self, line: &str) -> bool {
-        self.all.iter().any(|known| known == line)
+        self.all.iter().any(|(known, _)| known == line)
     }
 
     /// A line of loading, without its numbers.
-    pub(crate) fn add(&mut self, line: String, evidence: &Evidence) {
+    pub(crate) fn add(&mut self, line: String, process: Option<u64>, evidence: &Evidence) {
         if self.has(&line) {
             self.again = Some(evidence.clone());
         } else if self.all.len() < KEPT {
-            self.all.push(line);
+            self.all.push((line, process));
         }
     }
 
@@ -93,6 +93,7 @@ impl Loads {
     /// A process has ended: what another one loads takes its place.
     pub(crate) fn forget(&mut self, process: Option<u64>) {
         let is_another = |known: u64| process.is_some_and(|process| known != process);
+        self.all.retain(|(_, known)| known.is_none_or(is_another));
         self.over.retain(|(known, ..)| is_another(*known));
         self.under_way.retain(|(known, _)| is_another(*known));
     }

@@ -306,6 +306,15 @@ const MADE_OF: &[&str] = &[
 ];
 
 const UNSOUND: &[&str] = &[
+    "not installed",
+    "generated on a different",
+    "built for another",
+    "generated for another",
+    "cannot deserialize",
+    "no local copy",
+    "not a booster",
+    "says ",
+    "no longer readable",
     "invalid",
     "corrupt",
     "missing",
@@ -343,6 +352,9 @@ const UNSOUND: &[&str] = &[
 ];
 
 const ENDS: &[&str] = &[
+    "bye",
+    "refusing it",
+    "stop here",
     "fatal",
     "critical",
     "[crit",

@@ -166,6 +166,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "opened ",
             "sentencetransformer ready",
             "inferencesession created",
+            "ready + gb)",
+            "ready + gib)",
+            "ready + mb)",
         ],
         pairs: &[],
         except: &[

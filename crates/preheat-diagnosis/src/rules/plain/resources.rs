@@ -1,7 +1,7 @@
 //! Memory, devices and patience run out: in plain words.
 
 use super::super::super::cause::Cause;
-use super::super::{Beside, Meaning, Pair, Rule};
+use super::super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
@@ -38,6 +38,79 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "10:00:09 allocation of 512 MiB failed",
         counter: "10:00:09 disk: 14 GiB needed, 12 GiB free",
+    },
+    // More is needed than there is: figures tell.
+    Rule {
+        means: Meaning::Marks(Mark::Needs),
+        confidence: 1.0,
+        says: &[
+            "need",
+            "requires",
+            "required",
+            "requested",
+            "allocate",
+            "reserve",
+            "wants",
+            "takes",
+            "take ",
+            "estimated",
+            "ask for",
+            "asks for",
+        ],
+        pairs: &[],
+        except: &[
+            "disk",
+            "storage",
+            "space left",
+            "network",
+            "bandwidth",
+            "upload",
+            "request body",
+            "nodes are available",
+        ],
+        beside: Beside::All(&[&[
+            "memory",
+            "vram",
+            "hbm",
+            "ram",
+            "gpu",
+            "cuda",
+            "card",
+            "device",
+            "heap",
+            "container",
+            "pod",
+        ]]),
+        example: "tensor blk.31 needs 512 MiB, card has 80 MiB left",
+        counter: "disk: model needs 14 GiB, 12 GiB free",
+    },
+    // None of it is on the device that it could be on.
+    Rule {
+        means: Meaning::Names(Cause::DeviceFallback),
+        confidence: 0.75,
+        says: &[
+            "offloaded 0/",
+            "0 layers offloaded",
+            "0 layers on gpu",
+            "layers offloaded",
+            "offloading 0 ",
+        ],
+        pairs: &[],
+        except: &["offloaded 0/0"],
+        beside: Beside::All(&[&[
+            "offloaded 0/",
+            "0/32",
+            "0/33",
+            "0/41",
+            "0/49",
+            "0/61",
+            "0/65",
+            "0/81",
+            "0 layers",
+            "offloading 0 ",
+        ]]),
+        example: "load_tensors: offloaded 0/33 layers to GPU",
+        counter: "load_tensors: offloaded 33/33 layers to GPU",
     },
     Rule {
         means: Meaning::Names(Cause::ForkAfterCuda),

@@ -105,6 +105,11 @@ pub(in crate::rules) const RAN_OUT: &[&str] = &[
 ];
 
 pub(in crate::rules) const ASKED_FOR_LIFE: &[&str] = &[
+    "\"live\"",
+    "check \"",
+    "probe \"",
+    "failing checks",
+    "/up ",
     "alive",
     "liveness",
     "livenessfailed",
@@ -121,6 +126,10 @@ pub(in crate::rules) const ASKED_FOR_LIFE: &[&str] = &[
 ];
 
 pub(in crate::rules) const UNANSWERED: &[&str] = &[
+    "critical",
+    "failing checks",
+    "never passed",
+    "negative",
     "silent",
     "not said",
     "says nothing",
@@ -145,6 +154,14 @@ pub(in crate::rules) const UNANSWERED: &[&str] = &[
 ];
 
 pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &[
+    "deregister",
+    "starting it again",
+    "start it again",
+    "started again",
+    "reschedul",
+    "redeploy",
+    "new allocation",
+    "launching replacement",
     "restart",
     "recreat",
     "replac",
@@ -200,6 +217,13 @@ pub(in crate::rules) const ON_PLATFORM: &[&str] = &[
 ];
 
 pub(in crate::rules) const STARTS: &[&str] = &[
+    "reading",
+    "restoring",
+    "mapping",
+    "constructor",
+    "constructing",
+    "weights",
+    "warming",
     "start",
     "startup",
     "boot",
@@ -225,6 +249,16 @@ pub(in crate::rules) const STARTS: &[&str] = &[
 
 /// How long somebody waits.
 pub(in crate::rules) const PATIENTLY: &[&str] = &[
+    "slow to initializ",
+    "slow to start",
+    "slow to boot",
+    "slow to load",
+    "(>",
+    "patience",
+    "in time",
+    "never passed",
+    "max wait",
+    "maximum wait",
     "grace",
     "within",
     "deadline",
@@ -248,6 +282,13 @@ pub(in crate::rules) const PATIENTLY: &[&str] = &[
 ];
 
 pub(in crate::rules) const GIVEN_UP: &[&str] = &[
+    "never healthy",
+    "never became healthy",
+    "force kill",
+    "destroyed",
+    "evicted",
+    "marked failed",
+    "marked as failed",
     "stopped",
     "failed",
     "aborted",
@@ -298,6 +339,10 @@ pub(in crate::rules) const PATIENCE: &[&str] = &[
 
 /// Whoever is managed.
 pub(in crate::rules) const CHILDREN: &[&str] = &[
+    "app [",
+    "fork ",
+    "subprocess",
+    "engine core",
     "worker",
     "child",
     "children",

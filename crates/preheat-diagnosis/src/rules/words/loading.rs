@@ -26,6 +26,17 @@ pub(in crate::rules) const FAILED: &[&str] = &[
 
 /// That something cannot be taken into use, said so closely that what it is may be called anything.
 pub(in crate::rules) const UNABLE: &[&str] = &[
+    "could not construct",
+    "cannot construct",
+    "failed to construct",
+    "could not build",
+    "could not map",
+    "cannot map",
+    "failed to map",
+    "could not assemble",
+    "failed to assemble",
+    "failed to rebuild",
+    "could not resolve",
     "error loading",
     "permission denied",
     "cannot create",
@@ -186,6 +197,16 @@ pub(in crate::rules) const OF_MODELS: &[&str] = &[
 ];
 
 pub(in crate::rules) const FAULTY: &[&str] = &[
+    "not installed",
+    "was generated on",
+    "generated on different",
+    "was built for",
+    "were built for",
+    "built with another",
+    "cannot deserialize",
+    "does not fit",
+    "has no tensor",
+    "lacks",
     "does not exist",
     "doesn't exist",
     "do not exist",

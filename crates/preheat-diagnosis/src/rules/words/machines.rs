@@ -105,6 +105,7 @@ pub(in crate::rules) const MEMORY: &[&str] = &[
 ];
 
 pub(in crate::rules) const TOO_LITTLE: &[&str] = &[
+    "that was not possible",
     "out of memory",
     "not enough",
     "insufficient",

@@ -1,0 +1,223 @@
+//! Whose text it is. A port that is taken, an image that is missing or memory that runs out befalls any
+//! program: it counts where somebody serves a model, and not in a text that is all about a database, a
+//! shop or a training.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::Diagnosis;
+use super::cause::{Cause, Paid};
+use super::rules::subjects::{MODELS, OTHERS, TRAINING};
+use super::timeline::Stream;
+
+/// Streams that are kept.
+const KEPT: usize = 128;
+
+/// Where `embed` stands among the words of models.
+const EMBED: usize = 0;
+
+/// So many words of a training, and it is one.
+const TRAINS: u32 = 2;
+
+/// One line in so many names others where a text is about them: others are named in passing, too.
+const SHARE: u32 = 5;
+
+/// And so many do, however long it is.
+const MANY: u32 = 4;
+
+/// After so many lines it is known what a stream speaks of, if it speaks of models.
+const ENOUGH: u32 = 1_000;
+
+/// What one stream speaks of.
+#[derive(Debug, Default)]
+struct Subject {
+    source: String,
+    /// Its name is that of a program that serves no model.
+    is_named_another: bool,
+    has_models: bool,
+    lines: u32,
+    /// Lines that name others.
+    of_others: u32,
+    /// Words of a training, one bit for each.
+    trains: u64,
+    serves: bool,
+}
+
+impl Subject {
+    fn is_another(&self) -> bool {
+        let is_training = self.trains.count_ones() >= TRAINS && !self.serves;
+        let is_of_others = self.of_others > 0
+            && (self.of_others >= MANY || self.of_others * SHARE >= self.lines)
+            && !self.has_models;
+        self.is_named_another || is_of_others || is_training
+    }
+
+    fn take(&mut self, text: &str) {
+        // By then it is known to be that of somebody who serves a model.
+        if self.has_models && self.lines >= ENOUGH {
+            return;
+        }
+        let mut is_of_others = false;
+        for (class, word) in words(text) {
+            match class {
+                Class::Model => self.has_models = true,
+                Class::Other => is_of_others = true,
+                Class::Training => self.trains |= 1 << (word % 64),
+            }
+        }
+        self.lines = self.lines.saturating_add(1);
+        self.of_others += u32::from(is_of_others);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Model,
+    Other,
+    Training,
+}
+
+/// Words of each class on a line, and which of its class each is.
+fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
+    static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        let all = MODELS.iter().chain(OTHERS).chain(TRAINING);
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(all)
+            .expect("some hundred words make an automaton")
+    });
+    let found = WORDS.find_overlapping_iter(text);
+    found.filter_map(|found| {
+        let word = found.pattern().as_usize();
+        let others = word.checked_sub(MODELS.len());
+        let training = others.and_then(|word| word.checked_sub(OTHERS.len()));
+        let (class, word) = match (others, training) {
+            (_, Some(word)) => (Class::Training, word),
+            (Some(word), None) => (Class::Other, word),
+            (None, None) => (Class::Model, word),
+        };
+        let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        let begins = !is_inside(text[..found.start()].chars().next_back());
+        // What others are called are whole names, which a number or an `s` may follow.
+        let behind =
+            text[found.end()..].trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
+        let ends = class != Class::Other || !is_inside(behind.chars().next());
+        // `embedded` is another matter.
+        let is_another =
+            found.pattern().as_usize() == EMBED && text[found.start()..].starts_with("embedded");
+        (begins && ends && !is_another).then_some((class, word))
+    })
+}
+
+/// Whether a line names a program that serves no model, and no model.
+pub(super) fn is_of_another(text: &str) -> bool {
+    let mut has_other = false;
+    for (class, _) in words(text) {
+        match class {
+            Class::Model => return false,
+            Class::Other => has_other = true,
+            Class::Training => {}
+        }
+    }
+    has_other
+}
+
+/// What each stream speaks of, by its number.
+#[derive(Debug, Default)]
+pub(super) struct Subjects(BTreeMap<u32, Subject>);
+
+impl Subjects {
+    /// Takes a line of a stream in.
+    pub(super) fn take(&mut self, stream: u32, source: &str, name: &str, text: &str) {
+        if self.0.len() >= KEPT && !self.0.contains_key(&stream) {
+            return;
+        }
+        let subject = self.0.entry(stream).or_insert_with(|| {
+            let mut subject = Subject {
+                source: source.to_owned(),
+                is_named_another: is_of_another(name),
+                ..Subject::default()
+            };
+            subject.has_models = words(name).any(|(class, _)| class == Class::Model);
+            subject
+        });
+        subject.take(text);
+    }
+
+    pub(super) fn source(&self, stream: u32) -> Option<&str> {
+        self.0.get(&stream).map(|subject| subject.source.as_str())
+    }
+
+    fn is_another(&self, stream: u32) -> bool {
+        self.0.get(&stream).is_some_and(Subject::is_another)
+    }
+
+    /// Whether a text as a whole is that of others.
+    fn is_text_of_others(&self, source: &str) -> bool {
+        let all = || self.0.values().filter(|subject| subject.source == source);
+        all().any(Subject::is_another)
+            && all().all(|subject| subject.is_another() || !subject.has_models)
+    }
+}
+
+impl Diagnosis {
+    pub(super) fn serves(&mut self, stream: &Stream) {
+        if let Some(subject) = self.subjects.0.get_mut(&stream.number) {
+            subject.serves = stream.may_have_served();
+        }
+    }
+
+    /// What befell others is no finding.
+    pub(super) fn drop_of_others(&mut self) {
+        let subjects = std::mem::take(&mut self.subjects);
+        self.at_start
+            .retain(|(_, stream), _| !subjects.is_another(*stream));
+        self.seen.retain(|cause, seen| {
+            let of_streams = befalls(*cause)
+                && !seen.streams.is_empty()
+                && seen
+                    .streams
+                    .iter()
+                    .all(|stream| subjects.is_another(*stream));
+            let of_texts = !seen.evidence.is_empty()
+                && seen
+                    .evidence
+                    .iter()
+                    .all(|e| subjects.is_text_of_others(&e.source));
+            !of_streams && !of_texts
+        });
+    }
+}
+
+/// Whether a cause is told by whom it befalls. Others are told by those who ask, too: a proxy, a shop.
+fn befalls(cause: Cause) -> bool {
+    let is_own = cause.about().paid != Paid::ByFirstRequest || cause == Cause::CpuLimit;
+    is_own && cause != Cause::ConnectionRefused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_whose_it_is() {
+        for line in [
+            "killed process 4012 (postgres)",
+            "pod/web frontend 7d9c6bdf4 failed to pull image nginx:1.27",
+            "redis 7 stopped",
+            "django.request: internal server error",
+        ] {
+            assert!(is_of_another(line), "{line}");
+        }
+        for line in [
+            "killed process 4012 (python)",
+            "postgres holds embeddings of the model",
+            "the cartographer failed",
+            "listening on :8000",
+        ] {
+            assert!(!is_of_another(line), "{line}");
+        }
+    }
+}
