@@ -7,8 +7,8 @@
 //! and set aside were opened, and so were sixty foreign texts once they had been scored: rules were
 //! changed for all of them. Two parts by others came then, and were learnt from as well; two more of these
 //! writers are kept apart, and sealed. Of what five more writers wrote, a third is closed and the rest was
-//! learnt from once it had been met. Five more came after them, varied on purpose. Parts that nobody has
-//! looked at stand in `MEASURES`.
+//! learnt from once it had been met. Five more came after them: a third of theirs is locked away, the rest
+//! is varied and was learnt from. Parts that nobody has looked at stand in `MEASURES`.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 23] = [
+const PARTS: [&str; 24] = [
     "seen",
     "held-out",
     "unseen",
@@ -46,10 +46,11 @@ const PARTS: [&str; 23] = [
     "closed",
     "varied",
     "varied-later",
+    "locked",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 4] = ["last", "apart", "sealed", "closed"];
+const MEASURES: [&str; 5] = ["last", "apart", "sealed", "closed", "locked"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
@@ -57,6 +58,7 @@ const WANTED: f64 = 0.95;
 const APART: f64 = 0.9;
 const SEALED: f64 = 0.86;
 const CLOSED: f64 = 0.84;
+const LOCKED: f64 = 0.9;
 
 struct Counted {
     right: usize,
@@ -98,6 +100,11 @@ fn what_was_sealed_is_understood_as_well_as_it_was() {
 #[test]
 fn what_was_closed_is_understood_as_well_as_it_was() {
     judge("closed", CLOSED);
+}
+
+#[test]
+fn what_was_locked_away_is_understood_as_well_as_it_was() {
+    judge("locked", LOCKED);
 }
 
 #[test]
