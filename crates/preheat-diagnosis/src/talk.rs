@@ -1,0 +1,343 @@
+//! Texts that speak of causes and tell of none: runbooks, read-mes, lists of changes, code, settings with
+//! their remarks, what a search has found. They are seen by their form: headings, bullets, questions, marks
+//! of changes, words of languages, where a log has stamps and levels.
+
+use std::collections::BTreeMap;
+
+use super::cause::Cause;
+use super::{Diagnosis, Evidence};
+
+/// Texts that are told apart.
+const TEXTS: usize = 64;
+
+/// What has no form so far on has none.
+const LINES: u32 = 20_000;
+
+/// One line says little of its text.
+const LEAST: u32 = 2;
+
+/// From so many lines on, sentences make a text talk too: nobody tells a start at such length.
+const LONG: u32 = 40;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Talk,
+    Log,
+    Prose,
+    Neither,
+}
+
+#[derive(Debug, Default)]
+struct Text {
+    lines: u32,
+    talk: u32,
+    log: u32,
+    prose: u32,
+}
+
+impl Text {
+    /// Half of its lines have the form of talk, and hardly any that of a log.
+    fn is_talk(&self) -> bool {
+        let is_known = self.talk >= LEAST;
+        let is_prose = self.lines >= LONG && (self.talk + self.prose) * 3 >= self.lines * 2;
+        let is_formed = is_known && self.talk * 2 >= self.lines;
+        (is_formed || is_prose) && self.lines < LINES && self.log * 10 <= self.lines
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    texts: BTreeMap<String, Text>,
+}
+
+impl Talk {
+    /// Takes a line in, and whether it bears a stamp.
+    pub(super) fn take(&mut self, source: &str, line: &str, is_stamped: bool) {
+        if let Some(text) = self.texts.get_mut(source) {
+            text.take(line, is_stamped);
+        } else if self.texts.len() < TEXTS {
+            let text = self.texts.entry(source.to_owned()).or_default();
+            text.take(line, is_stamped);
+        }
+    }
+}
+
+impl Text {
+    fn take(&mut self, line: &str, is_stamped: bool) {
+        if self.lines >= LINES || line.trim().is_empty() {
+            return;
+        }
+        self.lines += 1;
+        match form(line, is_stamped) {
+            Form::Talk => self.talk += 1,
+            Form::Log => self.log += 1,
+            Form::Prose => self.prose += 1,
+            Form::Neither => {}
+        }
+    }
+}
+
+fn form(line: &str, is_stamped: bool) -> Form {
+    let is_talk = is_heading(line)
+        || is_bullet(line)
+        || is_version(line)
+        || is_question(line)
+        || is_of_a_change(line)
+        || is_code(line)
+        || is_found(line)
+        || is_remark(line)
+        || is_translation(line)
+        || is_setting(line);
+    match is_talk && !is_stamped {
+        true => Form::Talk,
+        false if is_stamped || has_level(line) => Form::Log,
+        false if is_prose(line) => Form::Prose,
+        false => Form::Neither,
+    }
+}
+
+/// `## Known issues`
+fn is_heading(line: &str) -> bool {
+    let text = line.trim_start_matches('#');
+    let level = line.len() - text.len();
+    (1..=6).contains(&level) && text.starts_with(' ') && !is_command(text.trim())
+}
+
+/// Somebody at a prompt, and no heading or remark.
+fn is_command(text: &str) -> bool {
+    const COMMANDS: [&str; 17] = [
+        "kubectl",
+        "docker",
+        "journalctl",
+        "curl",
+        "cat",
+        "tail",
+        "grep",
+        "oc",
+        "helm",
+        "systemctl",
+        "python",
+        "ls",
+        "dmesg",
+        "podman",
+        "ssh",
+        "crictl",
+        "nerdctl",
+    ];
+    let first = text.split(' ').next().unwrap_or_default();
+    COMMANDS.contains(&first)
+}
+
+/// `- a`, `* a`, `1. a`, `- [x] a` at the margin. An item of YAML is none, unless it names a change.
+fn is_bullet(line: &str) -> bool {
+    const CHANGES: [&str; 7] = ["fix", "feat", "perf", "docs", "chore", "added", "changed"];
+    let item = ["- ", "* ", "• "]
+        .iter()
+        .find_map(|bullet| line.strip_prefix(bullet))
+        .or_else(|| {
+            let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+            let rest = &line[digits..];
+            (1..=2)
+                .contains(&digits)
+                .then(|| rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")))?
+        });
+    let Some(item) = item else { return false };
+    let item = ["[ ] ", "[x] "]
+        .iter()
+        .find_map(|done| item.strip_prefix(done))
+        .unwrap_or(item);
+    let is_key = item
+        .split(' ')
+        .next()
+        .and_then(|word| word.strip_suffix(':'))
+        .is_some_and(|key| !CHANGES.contains(&key));
+    item.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '`' | '"' | '*')) && !is_key
+}
+
+/// `v2.4.1: …`
+fn is_version(line: &str) -> bool {
+    let number = line.strip_prefix('v').unwrap_or(line);
+    let end = number
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(number.len());
+    let dots = number[..end].matches('.').count();
+    dots == 2 && number[end..].starts_with(": ")
+}
+
+/// `Q: …`, `Symptom: …`
+fn is_question(line: &str) -> bool {
+    const HEADS: [&str; 11] = [
+        "Q: ",
+        "A: ",
+        "Symptom: ",
+        "Symptoms: ",
+        "Cause: ",
+        "Fix: ",
+        "Problem: ",
+        "Solution: ",
+        "Workaround: ",
+        "Alternatives: ",
+        "Known issues",
+    ];
+    HEADS.iter().any(|head| line.starts_with(head))
+}
+
+/// Lines of a diff.
+fn is_of_a_change(line: &str) -> bool {
+    const HEADS: [&str; 4] = ["diff --git ", "--- a/", "+++ b/", "@@ -"];
+    let is_changed = || {
+        line.strip_prefix(['-', '+'])
+            .is_some_and(|rest| rest.starts_with("  ") && !rest.trim().is_empty())
+    };
+    HEADS.iter().any(|head| line.starts_with(head)) || is_changed()
+}
+
+/// Words with which lines of code begin.
+fn is_code(line: &str) -> bool {
+    const WORDS: [&str; 29] = [
+        "- alert:",
+        "expr:",
+        "annotations:",
+        "def ",
+        "class ",
+        "import ",
+        "return ",
+        "raise ",
+        "try:",
+        "except ",
+        "except:",
+        "if err ",
+        "func ",
+        "fn ",
+        "pub ",
+        "impl ",
+        "let ",
+        "const ",
+        "#[",
+        "//",
+        "/*",
+        "*/",
+        "log.fatal",
+        "log.error",
+        "logger.",
+        "logging.",
+        "throw ",
+        "assert ",
+        "}",
+    ];
+    let code = line.trim_start();
+    WORDS.iter().any(|word| {
+        code.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    })
+}
+
+/// `src/load.py:41: …`, as a search shows it.
+fn is_found(line: &str) -> bool {
+    let Some((path, rest)) = line.split_once(':') else {
+        return false;
+    };
+    let is_path = path.contains('/') && path.contains('.') && !path.contains([' ', '[', '=']);
+    let number = rest.split(':').next().unwrap_or_default();
+    is_path && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `"error.memory": "Out of memory"`: what a program may say one day.
+fn is_translation(line: &str) -> bool {
+    let text = line.trim_start();
+    text.strip_prefix('"')
+        .and_then(|key| key.split_once("\": \""))
+        .is_some_and(|(key, _)| key.contains('.') && !key.contains([' ', '/']))
+}
+
+/// `; what a setting is for`, `# the same`
+fn is_remark(line: &str) -> bool {
+    let text = line.trim_start();
+    let remark = text.strip_prefix("# ").or_else(|| text.strip_prefix("; "));
+    remark.is_some_and(|said| {
+        said.starts_with(|c: char| c.is_ascii_alphabetic()) && !is_command(said)
+    })
+}
+
+/// `[section]`, `workers = 1`
+fn is_setting(line: &str) -> bool {
+    let is_section = line.starts_with('[') && line.ends_with(']') && !line.contains(' ');
+    let is_named = line.split_once(" = ").is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    });
+    is_section || is_named
+}
+
+/// Words and their marks, and no figures.
+fn is_prose(line: &str) -> bool {
+    let of_words =
+        |c: char| c.is_alphabetic() || matches!(c, ' ' | ',' | '.' | '\'' | '-' | '"' | '`');
+    line.trim().split(' ').count() >= 5
+        && line.chars().filter(|c| !of_words(*c)).count() * 10 <= line.len()
+        && !line.contains('=')
+}
+
+fn has_level(line: &str) -> bool {
+    const LEVELS: [&str; 8] = [
+        "INFO", "WARN", "ERROR", "DEBUG", "FATAL", "CRITICAL", "level=", "TRACE",
+    ];
+    LEVELS.iter().any(|level| line.contains(level))
+}
+
+impl Diagnosis {
+    /// Who speaks of causes tells of none.
+    pub(super) fn drop_what_is_talk(&mut self) {
+        let talk = std::mem::take(&mut self.talk);
+        let is_talk = |evidence: &Evidence| {
+            let text = talk.texts.get(&evidence.source);
+            text.is_some_and(Text::is_talk)
+        };
+        for &cause in Cause::ALL {
+            self.drop_evidence(cause, is_talk);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_have_a_form() {
+        let talk = [
+            "# tinyserve",
+            "## 0.9.0",
+            "- loads the model lazily on the first request",
+            "- fix: the tokenizer was loaded by the first request",
+            "- [x] warm-up is not skipped",
+            "1. `kubectl describe pod` and look for OOMKilled.",
+            "v2.4.1: Liveness probe restarted containers that were still loading",
+            "Q: Why is my first request slow?",
+            "--- a/deploy.yaml",
+            "-        - --skip-warmup",
+            "    except torch.OutOfMemoryError:",
+            "#[error(\"the port {0} is already in use\")]",
+            "docs/ops.md:12:- `address already in use`: another copy runs",
+            "; cuda or cpu; cpu here as no GPU is needed",
+            "workers = 1",
+        ];
+        let not = [
+            "torch.OutOfMemoryError: CUDA out of memory",
+            " * Debug mode: on",
+            "# kubectl logs embed-0",
+            "- name: embed",
+            "  - name: SKIP_WARMUP",
+            "Loading weights took 3 s",
+            "SKIP_WARMUP=1",
+            "10.0.0.4:51234 - \"POST /embed HTTP/1.1\" 200 OK",
+            "load_tensors: offloaded 0/33 layers to GPU",
+        ];
+        for line in talk {
+            assert_eq!(form(line, false), Form::Talk, "{line}");
+        }
+        for line in not {
+            assert_ne!(form(line, false), Form::Talk, "{line}");
+        }
+        assert_eq!(form("- loading the model", true), Form::Log);
+    }
+}
