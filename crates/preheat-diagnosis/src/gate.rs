@@ -21,7 +21,7 @@ const SHUT: f64 = 0.75;
 const SILENT: f64 = 0.65;
 
 /// Counts of what went wrong, and nothing did.
-const NONE: [&str; 19] = [
+const NONE: [&str; 22] = [
     "failed=0",
     "failed: 0",
     "0 failed",
@@ -41,6 +41,9 @@ const NONE: [&str; 19] = [
     "0 mismatch",
     "mismatches=0",
     "retry",
+    "errors end",
+    "errors stop",
+    "errors cease",
 ];
 
 /// Whoever leaves may do so for any reason.

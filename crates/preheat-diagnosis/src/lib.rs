@@ -43,6 +43,7 @@ mod refusals;
 mod restarts;
 mod spans;
 mod subject;
+mod talk;
 mod threads;
 mod timeline;
 
@@ -81,6 +82,7 @@ use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
 use spans::Spans;
 use subject::Subjects;
+use talk::Talk;
 use threads::Threads;
 use timeline::{Stream, Traced};
 
@@ -154,6 +156,7 @@ pub struct Diagnosis {
     restarts: Restarts,
     spans: Spans,
     subjects: Subjects,
+    talk: Talk,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
@@ -176,6 +179,7 @@ impl Diagnosis {
     /// Takes a line of a log, of events or of a description in.
     pub fn line(&mut self, line: &Line<'_>) {
         let Some(plain) = Plain::of(line.text) else {
+            self.talk.take(line.source, line.text, false);
             return;
         };
         let at = line.at.or(plain.at);
@@ -198,6 +202,9 @@ impl Diagnosis {
         let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
+        if stream.is_young() {
+            self.talk.take(line.source, line.text, at.is_some());
+        }
         if stream.is_young() {
             self.subjects
                 .take(stream.number, line.source, name, &plain.text);

@@ -83,6 +83,16 @@ const AT_WORK: [&str; 9] = [
     "under load",
 ];
 
+/// It gets no answer, and others do.
+const REFUSED: [&str; 6] = [
+    "rejected: out of memory",
+    "refused with",
+    "request refused",
+    " 413",
+    " 507",
+    "lower batch",
+];
+
 fn has(words: &[&str], text: &str) -> bool {
     words.iter().any(|word| text.contains(word))
 }
@@ -96,8 +106,14 @@ pub(super) fn is_of_service(stream: &Stream, line: &Parsed<'_>) -> bool {
             || asked_path(line.text).is_some()
     };
     let serves_long = || stream.loading.is_none() && stream.serves_since(line.at) >= LONG_S;
-    let has_served =
-        || stream.has_answered() && (is_asked() || stream.serves_since(line.at) >= SERVED_S);
+    // One is refused, and the next may come.
+    let is_refused = || is_asked() && has(&REFUSED, line.text);
+    let is_open = || stream.ready.is_some() && stream.loading.is_none() && is_asked();
+    let has_served = || {
+        is_refused()
+            || is_open()
+            || (stream.has_answered() && (is_asked() || stream.serves_since(line.at) >= SERVED_S))
+    };
     (!has(&OF_START, line.text)
         && (stream.is_steady() || stream.has_traffic || has_served() || serves_long()))
         || is_overcome(line.text)

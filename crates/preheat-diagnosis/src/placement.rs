@@ -13,6 +13,8 @@ pub(super) struct Placement {
     scaled_up: Vec<String>,
     /// Text and replica, if that is told.
     placed: Vec<(String, Option<String>)>,
+    /// Text, image and line, where an image was pulled after all.
+    pulled: Vec<(String, String, u64)>,
 }
 
 impl Placement {
@@ -27,6 +29,26 @@ impl Placement {
             let placed = (evidence.source.clone(), replica(evidence));
             self.placed.push(placed);
         }
+    }
+
+    /// Takes a line in that may tell that an image was pulled.
+    pub(super) fn pulled(&mut self, evidence: &Evidence) {
+        if self.pulled.len() < KEPT
+            && evidence.text.contains("uccessfully pulled")
+            && let Some(image) = image(&evidence.text)
+        {
+            let pulled = (evidence.source.clone(), image.to_owned(), evidence.line);
+            self.pulled.push(pulled);
+        }
+    }
+
+    /// Whether what could not be pulled was pulled later.
+    fn is_pulled(&self, failed: &Evidence) -> bool {
+        image(&failed.text).is_some_and(|failed_image| {
+            self.pulled.iter().any(|(source, image, line)| {
+                *source == failed.source && image == failed_image && *line > failed.line
+            })
+        })
     }
 
     /// Whether a replica that had no place has one now, thanks to a scale-up.
@@ -56,7 +78,25 @@ fn replica(evidence: &Evidence) -> Option<String> {
     known.or_else(assigned).map(str::to_owned)
 }
 
+/// `… image "registry/name:tag"`
+pub(super) fn image(text: &str) -> Option<&str> {
+    let (_, behind) = text.split_once("image \"")?;
+    behind.split('"').next()
+}
+
 impl Diagnosis {
+    /// One that is pulled at last was late, and is there.
+    pub(super) fn drop_the_pulled(&mut self) {
+        let Some(seen) = self.seen.get(&Cause::ImagePull) else {
+            return;
+        };
+        let named = || seen.evidence.iter().filter(|e| image(&e.text).is_some());
+        let is_over = named().next().is_some() && named().all(|e| self.placement.is_pulled(e));
+        if is_over {
+            self.seen.remove(&Cause::ImagePull);
+        }
+    }
+
     pub(super) fn drop_the_placed(&mut self) {
         let placement = std::mem::take(&mut self.placement);
         self.drop_evidence(Cause::Unschedulable, |evidence| {

@@ -88,7 +88,9 @@ impl Diagnosis {
         self.containers();
         self.ended_by_its_probe();
         self.drop_of_others();
+        self.drop_what_is_talk();
         self.drop_ends_of_service();
+        self.drop_the_pulled();
         self.drop_the_placed();
         self.drop_ends_of_long_lives();
         self.drop_explained();

@@ -14,6 +14,7 @@ use super::line::wording::{
 use super::line::{Parsed, amount};
 use super::lives::ends_a_long_life;
 use super::memory::is_of_service;
+use super::placement::image;
 use super::rules::{Mark, Meaning, Part};
 use super::spans::Spans;
 use super::subject::is_of_another;
@@ -130,10 +131,24 @@ impl Diagnosis {
                 Cause::ImagePullTime => cost.or_else(|| stream.pulled(line.at, age(line))),
                 _ => cost,
             };
+            if cause == Cause::ImagePullTime {
+                self.placement.pulled(&line.evidence);
+            }
+            if cause == Cause::AddressInUse && retries(line.text) {
+                stream.failures.add(&line.evidence);
+                stream.failures.goes_on();
+            }
             let trifle = match cause {
-                Cause::ImagePullTime => cost.is_none_or(|ms| ms < SLOW_PULL_MS),
+                Cause::ImagePullTime => {
+                    cost.is_none_or(|ms| ms < SLOW_PULL_MS)
+                        || is_of_another(image(line.text).unwrap_or_default())
+                }
                 // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => is_of_service(stream, line) || line.has(Mark::Another),
+                Cause::OutOfMemory => {
+                    stream.began_long_ago(line.at)
+                        || is_of_service(stream, line)
+                        || line.has(Mark::Another)
+                }
                 Cause::DeviceFallback if is_wanted(line.text) => true,
                 Cause::DeviceFallback if is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);
@@ -141,7 +156,11 @@ impl Diagnosis {
                 }
                 Cause::WorkerTimeout => stream.began_long_ago(line.at),
                 Cause::AddressInUse => takes_another(line.text),
-                Cause::LivenessKills => line.has(Mark::Another),
+                Cause::ImagePull => is_of_another(image(line.text).unwrap_or_default()),
+                Cause::CpuLimit if line.text.contains("throttled periods") => {
+                    is_rare(line) || fits(line.text, &amount::integers(line.text, &line.amounts))
+                }
+                Cause::LivenessKills => stream.began_long_ago(line.at) || line.has(Mark::Another),
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
                 Cause::LoadFailure => {
@@ -437,11 +456,32 @@ fn is_of_a_request(line: &Parsed<'_>) -> bool {
     told.is_some_and(|told| told.sure > Sure::Likely)
 }
 
+/// A counter that counts so few periods tells of a server that is well.
+const RARE: u64 = 100;
+
+/// `…throttled_periods_total 12`
+fn is_rare(line: &Parsed<'_>) -> bool {
+    let numbers = amount::integers(line.text, &line.amounts);
+    numbers.last().is_some_and(|(at, count)| {
+        let ends = line.text[*at..].bytes().all(|b| b.is_ascii_digit());
+        ends && *count < RARE
+    })
+}
+
+/// Whether somebody tries the same once more.
+fn retries(text: &str) -> bool {
+    ["retry", "trying again", "try again", "(attempt "]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
 /// Whether somebody takes another port, as the one is taken.
 fn takes_another(text: &str) -> bool {
     [
         "instead",
         "taking ",
+        ", using ",
+        "next free",
         "trying another",
         "trying next",
         "picking another",

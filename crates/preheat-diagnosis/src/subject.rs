@@ -22,7 +22,7 @@ const EMBED: usize = 0;
 const TRAINS: u32 = 2;
 
 /// One line in so many names others where a text is about them: others are named in passing, too.
-const SHARE: u32 = 5;
+const SHARE: u32 = 12;
 
 /// And so many do, however long it is.
 const MANY: u32 = 4;

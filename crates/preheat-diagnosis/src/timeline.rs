@@ -408,6 +408,7 @@ impl Stream {
     /// words, what was done since the newest request was another start.
     pub(super) fn listening(&mut self, line: String) {
         self.is_listening = true;
+        self.failures.overcome();
         if self.opened.contains(&line) {
             self.opens_again();
         } else if self.opened.len() < PORTS {

@@ -52,6 +52,7 @@ fn what_servers_say_is_understood() {
 fn what_other_programs_say_yields_nothing() {
     judge("healthy");
     judge("quiet");
+    judge("unlike");
     judge("others");
     judge("near");
 }

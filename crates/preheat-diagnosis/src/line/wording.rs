@@ -379,7 +379,7 @@ pub(crate) fn is_raised(text: &str) -> bool {
 }
 
 /// Words in front of what is named that make it a thing of the past, of others or of advice.
-const DENYING: [&str; 18] = [
+const DENYING: [&str; 24] = [
     "fixed:",
     "fixes:",
     "fix:",
@@ -398,6 +398,12 @@ const DENYING: [&str; 18] = [
     "do not ",
     "don't ",
     "never ",
+    "must not ",
+    "should not ",
+    "e.g. ",
+    "for example ",
+    "considered ",
+    "alternatives: ",
 ];
 
 /// So far in front of what is named, and into it.

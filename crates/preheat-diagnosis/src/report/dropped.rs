@@ -42,9 +42,9 @@ const KILLS: [Cause; 4] = [
 impl Diagnosis {
     /// One way to load the model failed, another one did not.
     pub(super) fn drop_overcome(&mut self, stream: &Stream) {
-        self.drop_evidence(Cause::LoadFailure, |failure| {
-            stream.failures.is_overcome(failure)
-        });
+        for cause in [Cause::LoadFailure, Cause::AddressInUse] {
+            self.drop_evidence(cause, |failure| stream.failures.is_overcome(failure));
+        }
     }
 
     /// A load or a warm-up that failed beside its reason is no finding of its own.
