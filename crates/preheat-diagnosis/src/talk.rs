@@ -19,6 +19,10 @@ const LEAST: u32 = 2;
 /// From so many lines on, sentences make a text talk too: nobody tells a start at such length.
 const LONG: u32 = 40;
 
+/// So many lines under so many headings are a document, whatever is quoted between them.
+const DOCUMENT: u32 = 80;
+const HEADINGS: u32 = 3;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Talk,
@@ -33,6 +37,7 @@ struct Text {
     talk: u32,
     log: u32,
     prose: u32,
+    headings: u32,
 }
 
 impl Text {
@@ -41,7 +46,8 @@ impl Text {
         let is_known = self.talk >= LEAST;
         let is_prose = self.lines >= LONG && (self.talk + self.prose) * 3 >= self.lines * 2;
         let is_formed = is_known && self.talk * 2 >= self.lines;
-        (is_formed || is_prose) && self.lines < LINES && self.log * 10 <= self.lines
+        let is_document = self.lines >= DOCUMENT && self.headings >= HEADINGS;
+        (is_formed || is_prose || is_document) && self.lines < LINES && self.log * 10 <= self.lines
     }
 }
 
@@ -68,6 +74,7 @@ impl Text {
             return;
         }
         self.lines += 1;
+        self.headings += u32::from(is_heading(line));
         match form(line, is_stamped) {
             Form::Talk => self.talk += 1,
             Form::Log => self.log += 1,
