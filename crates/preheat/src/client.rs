@@ -2,17 +2,19 @@
 //! bounded. No proxy is asked: what it says of a server is not what the server says.
 
 use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use preheat_api::ReadinessReport;
+use preheat_api::quantity::Span;
 use preheat_server::exchange::Outgoing;
 use reqwest::{Method, Request, Response, Url, redirect};
 use serde_json::Value;
 
 use crate::cli::Target;
 
-/// For one request and its whole answer.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+/// For one request and its whole answer, unless a client has another one.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,6 +27,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     key: Option<String>,
+    limit: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +55,9 @@ pub enum ClientError {
     Refused { server: String },
     #[error("{server} cannot be reached: {cause}")]
     Unreachable { server: String, cause: String },
-    #[error("{server} did not answer within {} s", limit.as_secs())]
+    #[error("{server} cannot be reached by TLS: {cause}")]
+    Tls { server: String, cause: String },
+    #[error("{server} did not answer within {}", Span(*limit))]
     Timeout { server: String, limit: Duration },
     #[error("{server} broke the connection: {cause}")]
     Broken { server: String, cause: String },
@@ -74,8 +79,9 @@ impl ClientError {
             ClientError::Refused { .. } => {
                 "start the server there (`preheat serve`), or give the address of another one"
             }
-            ClientError::Unreachable { .. } => {
-                "check host, port and network; for a private certificate authority set SSL_CERT_FILE"
+            ClientError::Unreachable { .. } => "check host, port and network",
+            ClientError::Tls { .. } => {
+                "check that it speaks TLS there; for a private certificate authority set SSL_CERT_FILE"
             }
             ClientError::Timeout { .. } => "look at the server's log for what keeps it busy",
             ClientError::Broken { .. } | ClientError::TooLong { .. } => {
@@ -100,8 +106,7 @@ impl Client {
             .no_proxy()
             .redirect(redirect::Policy::none())
             .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT);
         let (builder, base) = match given.strip_prefix("unix:") {
             Some(path) => (builder.unix_socket(path), "http://localhost".to_owned()),
             None => (builder, with_scheme(given)),
@@ -119,7 +124,13 @@ impl Client {
             http: builder.build().map_err(|error| address(&chain(&error)))?,
             key: target.key.clone(),
             base,
+            limit: TIMEOUT,
         })
+    }
+
+    /// With another limit for one request and its whole answer.
+    pub fn within(self, limit: Duration) -> Self {
+        Client { limit, ..self }
     }
 
     /// As it was given.
@@ -198,6 +209,7 @@ impl Client {
 
     async fn send(&self, mut request: Request) -> Result<Answer, ClientError> {
         self.sign(&mut request)?;
+        *request.timeout_mut() = Some(self.limit);
         let failed = |error| self.failed(&error);
         let mut response = self.http.execute(request).await.map_err(failed)?;
         let status = response.status().as_u16();
@@ -229,14 +241,15 @@ impl Client {
         let (server, cause) = (self.server(), chain(error));
         if error.is_timeout() {
             let limit = if error.is_connect() {
-                CONNECT_TIMEOUT
+                CONNECT_TIMEOUT.min(self.limit)
             } else {
-                TIMEOUT
+                self.limit
             };
             return ClientError::Timeout { server, limit };
         }
         match (error.is_connect(), is_refused(error)) {
             (_, true) => ClientError::Refused { server },
+            (true, false) if is_tls(error) => ClientError::Tls { server, cause },
             (true, false) => ClientError::Unreachable { server, cause },
             (false, false) => ClientError::Broken { server, cause },
         }
@@ -252,8 +265,19 @@ fn with_scheme(given: &str) -> String {
 }
 
 fn is_refused(error: &dyn Error) -> bool {
-    let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+    is_io(error, ErrorKind::ConnectionRefused)
+}
+
+/// The kind that what is wrong with a handshake is told as.
+fn is_tls(error: &dyn Error) -> bool {
+    is_io(error, ErrorKind::InvalidData)
+}
+
+fn is_io(error: &dyn Error, kind: ErrorKind) -> bool {
+    let outermost = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    // They wrap each other, and `source` does not tell of it.
+    let mut all = std::iter::successors(outermost, |io| io.get_ref()?.downcast_ref());
+    all.any(|io| io.kind() == kind)
 }
 
 /// The innermost cause: the outer ones repeat the address.

@@ -165,7 +165,7 @@ pub struct ProbeArgs {
     /// What the model is called
     #[arg(long)]
     pub model: Option<String>,
-    /// Requests of each case after its first [plan: rounds, 20]
+    /// Requests of each case after its first, 3 at least [plan: rounds, 20]
     #[arg(long, value_parser = from_1_to(1_000))]
     pub rounds: Option<usize>,
     /// Time for everything [plan: timeout, 60s]
@@ -178,7 +178,7 @@ pub struct ProbeArgs {
     #[arg(long, value_parser = ratio)]
     pub max_first_ratio: Option<f64>,
     /// How results are printed
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
     pub format: ProbeFormat,
 }
 

@@ -25,6 +25,9 @@ const TRIES: usize = 4;
 /// Medians of two halves within this of each other have settled.
 const TOLERANCE: f64 = 0.3;
 
+/// A model whose name nobody tells.
+const NAMELESS: &str = "model";
+
 /// Between two tries to reach a server that is starting.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -87,7 +90,10 @@ struct Probe<'a> {
     target: &'a Target,
     plan: &'a Plan,
     deadline: tokio::time::Instant,
-    model: String,
+    /// A connection on which nothing is measured.
+    client: Client,
+    /// What the model is called. None: nobody has answered yet who could tell.
+    model: Option<String>,
     requests: usize,
 }
 
@@ -106,21 +112,17 @@ pub async fn all(target: &Target, plan: &Plan) -> Result<Measured, ClientError> 
     let began = Instant::now();
     let client = fresh(target)?;
     let deadline = tokio::time::Instant::now() + plan.timeout;
+    let server = client.server();
     let mut probe = Probe {
         target,
         plan,
         deadline,
-        model: String::new(),
+        client,
+        model: None,
         requests: 0,
     };
-    probe.model = match &plan.model {
-        Some(model) => model.clone(),
-        None => timeout_at(probe.deadline, model_of(&client))
-            .await
-            .unwrap_or_else(|_| "model".into()),
-    };
     let mut measured = Measured {
-        server: client.server(),
+        server,
         cases: Vec::new(),
         requests: 0,
         took: Duration::ZERO,
@@ -138,17 +140,39 @@ pub async fn all(target: &Target, plan: &Plan) -> Result<Measured, ClientError> 
     Ok(measured)
 }
 
-/// Rehearses, and learns what the model is called where the server tells.
+/// What the model is called where the server tells.
 pub async fn model_of(client: &Client) -> String {
+    told(client).await.unwrap_or_else(|_| NAMELESS.to_owned())
+}
+
+/// Rehearses, and learns what the model is called. An error: nobody is there yet who could tell.
+async fn told(client: &Client) -> Result<String, String> {
+    const PATH: &str = "/v1/models";
     let mut name = None;
     for _ in 0..REHEARSALS {
-        let Ok(answer) = client.get("/v1/models").await else {
-            break;
-        };
-        let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        name = json["data"][0]["id"].as_str().map(str::to_owned);
+        match client.get(PATH).await {
+            Ok(answer) if matches!(answer.status, 425 | 502 | 503) => {
+                return Err(format!("GET {PATH}: status {}", answer.status));
+            }
+            Ok(answer) => {
+                let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                name = json["data"][0]["id"].as_str().map(str::to_owned);
+            }
+            Err(error) if may_come(&error) => return Err(error.to_string()),
+            // Whoever does not answer this may answer what the plan asks.
+            Err(_) => break,
+        }
     }
-    name.unwrap_or_else(|| "model".into())
+    Ok(name.unwrap_or_else(|| NAMELESS.to_owned()))
+}
+
+/// Whether a server that starts may be behind it. What stands in front of it (a proxy, a container's
+/// port) takes connections before it does, and breaks them.
+fn may_come(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Refused { .. } | ClientError::Unreachable { .. } | ClientError::Broken { .. }
+    )
 }
 
 impl Probe<'_> {
@@ -191,7 +215,7 @@ impl Probe<'_> {
         let mut refused = String::new();
         for template in templates {
             loop {
-                let client = fresh(self.target)?;
+                let client = self.fresh()?;
                 match self.ask(case, &client, &template).await {
                     Ok(ms) => return Ok(Ok((client, template, ms))),
                     Err(Problem::NotYet(problem)) => {
@@ -262,13 +286,30 @@ impl Probe<'_> {
     ) -> Result<Result<f64, Problem>, ClientError> {
         let mut times = Vec::with_capacity(FRESH);
         for _ in 0..FRESH {
-            let client = fresh(self.target)?;
+            let client = self.fresh()?;
             match self.ask(case, &client, template).await {
                 Ok(ms) => times.push(ms),
                 Err(problem) => return Ok(Err(problem)),
             }
         }
         Ok(Ok(median(&times).unwrap_or_default()))
+    }
+
+    /// A connection of its own. A first request may take as long as the plan allows.
+    fn fresh(&self) -> Result<Client, ClientError> {
+        Ok(fresh(self.target)?.within(self.plan.timeout))
+    }
+
+    /// Waits for nobody: it is an error that the server is not there yet.
+    async fn model(&mut self) -> Result<String, Problem> {
+        if let Some(model) = &self.model {
+            return Ok(model.clone());
+        }
+        let told = timeout_at(self.deadline, told(&self.client)).await;
+        let told = told.map_err(|_| Problem::TimeIsUp)?;
+        let told = told.map_err(Problem::NotYet)?;
+        let model = self.plan.model.clone().unwrap_or(told);
+        Ok(self.model.insert(model).clone())
     }
 
     fn slack_ms(&self) -> f64 {
@@ -314,7 +355,7 @@ impl Probe<'_> {
         client: &Client,
         template: &Template,
     ) -> Result<f64, Problem> {
-        let out = case.fill(template, &self.model);
+        let out = case.fill(template, &self.model().await?);
         let path = out.path.clone();
         self.requests += 1;
         let began = Instant::now();
@@ -324,6 +365,10 @@ impl Probe<'_> {
                 return Err(Problem::NotYet(error.to_string()));
             }
             Ok(Err(error)) => return Err(Problem::Wrong(error.to_string())),
+            // A proxy whose server is not there.
+            Ok(Ok(answer)) if answer.status == 502 && case.status != 502 => {
+                return Err(Problem::NotYet(format!("{path}: status 502")));
+            }
             Ok(Ok(answer)) => answer,
         };
         let ms = began.elapsed().as_secs_f64() * 1e3;

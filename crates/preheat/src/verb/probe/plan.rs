@@ -1,5 +1,6 @@
 //! A plan as written → what is sent, in which order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use preheat_api::probe::ProbePlan;
@@ -45,6 +46,7 @@ pub fn read(args: &ProbeArgs, path: Option<String>) -> Result<Plan, Failure> {
     if cases.is_empty() {
         cases = exchange::default_cases();
     }
+    tell_apart(&mut cases);
     Ok(Plan {
         spoken: Spoken {
             preset,
@@ -99,6 +101,18 @@ pub fn parse(mut value: Value) -> Result<ProbePlan, Failure> {
             "keys of a plan: preset, path, model, rounds, timeout, max_ratio, slack, case; of a case: name, texts, generate, file, max, body, path, method, status, expect".into(),
         )
     })
+}
+
+/// Series of a monitoring system and tests of a report have names of their own.
+fn tell_apart(cases: &mut [Exchange]) {
+    let mut seen = BTreeMap::new();
+    for case in cases {
+        let count = seen.entry(case.name.clone()).or_insert(0);
+        *count += 1;
+        if *count > 1 {
+            case.name += &format!(" ({count})");
+        }
+    }
 }
 
 fn written_wrong(mistake: Mistake) -> Failure {

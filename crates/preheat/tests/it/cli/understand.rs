@@ -1,6 +1,7 @@
 //! `diagnose`, `probe` and `init` as people and scripts call them.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -174,6 +175,110 @@ fn a_server_that_loads_lazily_is_found_cold_and_is_warm_afterwards() {
     let warm = shell.call(["probe", &server.address, "--json"]).json();
     let first = |json: &serde_json::Value| json["cases"][0]["first_ms"].as_f64().unwrap();
     assert!(first(&warm) < first(&json) / 2.0, "{warm}");
+}
+
+/// A server behind a port that takes connections before it does: they are broken at first. Then it
+/// answers, to those who know what its model is called.
+fn starting_behind_a_port() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    let serve = move || {
+        for (number, connection) in port.incoming().enumerate() {
+            if number >= 3 {
+                let connection = connection.unwrap();
+                std::thread::Builder::new()
+                    .spawn(move || while answer(&connection) {})
+                    .unwrap();
+            }
+        }
+    };
+    std::thread::Builder::new().spawn(serve).unwrap();
+    format!("http://{address}/v1/embeddings")
+}
+
+fn answer(connection: &TcpStream) -> bool {
+    let (mut reader, mut length, mut first) = (BufReader::new(connection), 0, String::new());
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(bytes) = line.strip_prefix("content-length:") {
+            length = bytes.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let body = String::from_utf8(body).unwrap();
+    let (status, said) = match &first[..] {
+        "" => return false,
+        first if first.starts_with("GET /v1/models ") => {
+            ("200 OK", r#"{"data":[{"id":"my-model"}]}"#)
+        }
+        _ if body.contains(r#""model":"my-model""#) => {
+            ("200 OK", r#"{"data":[{"embedding":[1.0]}]}"#)
+        }
+        _ => ("404 Not Found", r#"{"error":"there is no such model"}"#),
+    };
+    let length = said.len();
+    let said = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{said}");
+    (&*connection).write_all(said.as_bytes()).is_ok()
+}
+
+#[test]
+fn a_gate_waits_for_a_server_that_starts_and_asks_it_for_its_models_name() {
+    let shell = Shell::new();
+    shell.write(
+        "p.toml",
+        "[[case]]\nname = \"x\"\ntexts = [\"a\"]\n[[case]]\nname = \"x\"\ntexts = [\"b\"]\n",
+    );
+    let address = starting_behind_a_port();
+    let args = [
+        "probe",
+        &address,
+        "--max-ratio",
+        "1000",
+        "--plan",
+        "p.toml",
+        "--json",
+    ];
+    let called = shell.call(args);
+    assert_eq!(called.code, 0, "{called:?}");
+    let json = called.json();
+    // Two series of one name are none.
+    let names = [0, 1].map(|at| json["cases"][at]["name"].clone());
+    assert_eq!(names, [json!("x"), json!("x (2)")]);
+    let both = shell.call(["probe", &address, "--json", "--format", "junit"]);
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
+/// Waiting does not help against what will not pass.
+#[test]
+fn who_speaks_no_tls_is_not_waited_for() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", port.local_addr().unwrap());
+    let refuse = move || {
+        let refused = |connection: TcpStream| {
+            let refusal = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            (&connection).write_all(refusal).unwrap();
+            connection
+        };
+        port.incoming()
+            .map_while(Result::ok)
+            .map(refused)
+            .collect::<Vec<_>>()
+    };
+    std::thread::Builder::new().spawn(refuse).unwrap();
+    let called = Shell::new().call(["probe", &address, "--timeout", "20s"]);
+    assert_eq!(called.code, 13, "{called:?}");
+    let said = "cannot be reached by TLS";
+    assert!(
+        called.stdout.contains(&format!("short: {address} {said}")),
+        "{called:?}"
+    );
 }
 
 #[test]
