@@ -21,13 +21,16 @@ use crate::{fleet, out, report, table};
 /// Between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
 
+/// Who watches must not take an old picture for what is: whoever answers later than that is silent.
+const SILENT: Duration = Duration::from_secs(5);
+
 pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
     process::runtime()?.block_on(async {
         let client = Client::of(&args.target).map_err(|error| unreachable(&error))?;
         if args.why {
             why(&client, args.target.json).await
         } else if args.watch {
-            watch(&client, args.target.json).await
+            watch(&client.within(SILENT), args.target.json).await
         } else {
             once(&client, args.target.json).await
         }
@@ -66,7 +69,7 @@ async fn why(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Until it is interrupted; the exit code is that of the last look.
+/// Until it is interrupted, or nobody reads it any more; the exit code is that of the last look.
 async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     let shutdown = Shutdown::new();
     let installed = signals::install(&Tasks::new(), &shutdown);
@@ -74,18 +77,31 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
         let remedy = "raise the limit on open files";
         staged("status", FailureKind::Internal, error.to_string(), remedy)
     })?;
-    let mut view = View::new(json);
-    loop {
+    let (mut view, mut last) = (View::new(json), None);
+    tokio::select! {
+        looked = look_on(client, &mut view, &mut last) => looked?,
+        // At once, even if the server does not answer.
+        () = shutdown.reached(Urgency::Drain) => {}
+    }
+    if let Some(seen) = &last {
+        view.leave(seen);
+    }
+    let is_ready = matches!(last, Some(Ok(Readiness { ready: true, .. })));
+    Ok(code(is_ready))
+}
+
+async fn look_on(
+    client: &Client,
+    view: &mut View,
+    last: &mut Option<Result<Readiness, ClientError>>,
+) -> Result<(), Failure> {
+    while !out::is_gone() {
         let seen = client.readiness().await;
         view.show(&seen)?;
-        tokio::select! {
-            () = sleep(PERIOD) => {}
-            () = shutdown.reached(Urgency::Drain) => {
-                view.leave(&seen);
-                return Ok(code(seen.is_ok_and(|seen| seen.ready)));
-            }
-        }
+        *last = Some(seen);
+        sleep(PERIOD).await;
     }
+    Ok(())
 }
 
 /// How what is seen is shown: as a block, or what is new of it as a line.

@@ -1,5 +1,11 @@
 //! The verbs that talk to a running replica.
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::mask::masked;
@@ -80,6 +86,54 @@ async fn nobody_there_is_said_as_such() {
     let wait = call(&["wait", &free, "--timeout", "200ms", "--json"]).await;
     assert_eq!(wait.code, 18, "{wait:?}");
     assert_eq!(wait.json()["status"], "unreachable");
+}
+
+/// Not for ever: a test that hangs tells nothing.
+fn ended(child: &mut Child) -> ExitStatus {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        match child.try_wait().unwrap() {
+            Some(status) => return status,
+            None if Instant::now() > patience => {
+                child.kill().unwrap();
+                panic!("it does not end");
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// `preheat status --watch | head -1`: there is nothing new to write, and nobody to read it.
+#[test]
+fn a_watch_ends_when_nobody_reads_it_any_more() {
+    let [free, ..] = crate::replica::free_addresses();
+    let shell = Shell::new();
+    let mut watch = shell.command(["status", "--watch", &free.to_string()]);
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut reader = BufReader::new(watch.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    assert!(line.contains("nobody listens"), "{line}");
+    drop(reader);
+    assert_eq!(ended(&mut watch).code(), Some(1));
+}
+
+#[test]
+fn a_watch_of_a_server_that_hangs_can_be_interrupted() {
+    let hangs = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hangs.local_addr().unwrap().to_string();
+    let shell = Shell::new();
+    let mut watch = shell.command(["status", "--watch", &address]);
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    // It has asked, and there will be no answer.
+    let asked = hangs.accept().unwrap();
+    kill_process(Pid::from_child(&watch), Signal::INT).unwrap();
+    assert_eq!(ended(&mut watch).code(), Some(1));
+    let mut said = String::new();
+    let mut reader = BufReader::new(watch.stdout.take().unwrap());
+    reader.read_line(&mut said).unwrap();
+    assert_eq!(said, "", "it ended before the time was up");
+    drop(asked);
 }
 
 #[tokio::test]
