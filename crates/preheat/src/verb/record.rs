@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use preheat_core::{Failure, FailureKind};
+use preheat_runtime::{Shutdown, Tasks, Urgency, signals};
 use tempfile::TempPath;
 use tokio::time::{Instant, timeout_at};
 
@@ -43,7 +44,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         Ok(written < args.max)
     });
     process::runtime()?
-        .block_on(listening)?
+        .block_on(until_interrupted(listening))?
         .map_err(not_written)?;
     if written > 0 {
         sheet.keep().map_err(not_written)?;
@@ -55,6 +56,19 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     match written {
         0 => Ok(ExitCode::from(WAIT_TIMED_OUT)),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Whoever has enough before the time is up keeps what there is.
+async fn until_interrupted(
+    listening: impl Future<Output = Result<io::Result<()>, Failure>>,
+) -> Result<io::Result<()>, Failure> {
+    let shutdown = Shutdown::new();
+    let installed = signals::install(&Tasks::new(), &shutdown);
+    installed.map_err(|error| failed(error.to_string(), "raise the limit on open files"))?;
+    tokio::select! {
+        over = listening => over,
+        () = shutdown.reached(Urgency::Drain) => Ok(Ok(())),
     }
 }
 

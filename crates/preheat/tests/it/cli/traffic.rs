@@ -4,6 +4,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{Called, Shell};
@@ -70,6 +71,30 @@ async fn a_recording_goes_into_a_pipe_as_it_is() {
     let kind = std::fs::symlink_metadata(&pipe).unwrap().file_type();
     assert!(kind.is_fifo(), "{kind:?}");
     assert_eq!(lines(&reader.join().unwrap().unwrap()).len(), 6);
+}
+
+/// What users sent is not lost, and not left in a file that nobody knows of.
+#[tokio::test]
+async fn who_interrupts_a_recording_keeps_what_there_is() {
+    let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    let admin = format!("http://{}", replica.admin);
+    let mut recorder = shell.command(["record", &admin, "--time", "10m", "--out", OUT]);
+    let mut recorder = recorder.spawn().unwrap();
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(shell.path()).unwrap();
+        entries.map(|entry| entry.unwrap()).collect()
+    };
+    let is_written = |file: &std::fs::DirEntry| file.metadata().unwrap().len() > 0;
+    while !files().iter().any(is_written) {
+        let answer = replica.post("/embed", &json!(["a text"])).await;
+        assert_eq!(answer.status, 200);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    kill_process(Pid::from_child(&recorder), Signal::INT).unwrap();
+    assert_eq!(recorder.wait().unwrap().code(), Some(0));
+    let text = std::fs::read_to_string(shell.path().join(OUT)).unwrap();
+    assert!(!lines(&text).is_empty());
+    assert_eq!(files().len(), 1);
 }
 
 /// The file that a link leads to is written, and the link stays.
