@@ -1,5 +1,6 @@
 //! Questions before the machines are bought: how many spares, what linger, at what cost.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use preheat_core::pool::PoolSize;
@@ -25,10 +26,11 @@ pub struct LingerPlan {
     pub outcome: Outcome,
 }
 
-/// Tried at most: a question with hundreds of answers is none.
+/// Steps at most: a question with hundreds of answers is none.
 const CANDIDATES: usize = 12;
 
-/// The computed pool, and pools of every size that the maximum leaves room for.
+/// The computed pool, and pools of sizes from none to all that the maximum leaves room for, the
+/// smallest that keeps the objective among them.
 #[must_use]
 pub fn spares(scenario: &Scenario, seed: u64) -> Vec<SparePlan> {
     let room = scenario
@@ -36,23 +38,43 @@ pub fn spares(scenario: &Scenario, seed: u64) -> Vec<SparePlan> {
         .max
         .saturating_sub(scenario.fleet.begin.max(1));
     let step = room.div_ceil(CANDIDATES).max(1);
-    let fixed = (0..=room).step_by(step).map(PoolSize::Fixed);
-    let try_size = |size| {
-        let options = PreheatOptions {
-            spares: Some(size),
-            ..PreheatOptions::default()
-        };
-        let outcome = run(scenario, &Strategy::Preheat(options), seed);
-        SparePlan {
-            spares: size,
-            keeps_slo: keeps(scenario, &outcome),
-            outcome,
+    let try_size = |spares| try_spares(scenario, spares, seed);
+    let try_fixed = |count| (count, try_size(PoolSize::Fixed(count)));
+    // The last step may be a shorter one.
+    let counts = (0..room).step_by(step).chain([room]);
+    let mut fixed: BTreeMap<usize, SparePlan> = counts.map(try_fixed).collect();
+    let enough = fixed.iter().find(|(_, plan)| plan.keeps_slo);
+    if let Some(mut enough) = enough.map(|(count, _)| *count) {
+        let below = fixed.range(..enough).next_back();
+        let mut too_few = below.map_or(enough, |(count, _)| *count);
+        while enough - too_few > 1 {
+            let between = too_few + (enough - too_few) / 2;
+            let (_, plan) = try_fixed(between);
+            *if plan.keeps_slo {
+                &mut enough
+            } else {
+                &mut too_few
+            } = between;
+            fixed.insert(between, plan);
         }
-    };
-    std::iter::once(PoolSize::Auto)
-        .chain(fixed)
-        .map(try_size)
+    }
+    let computed = try_size(PoolSize::Auto);
+    std::iter::once(computed)
+        .chain(fixed.into_values())
         .collect()
+}
+
+fn try_spares(scenario: &Scenario, spares: PoolSize, seed: u64) -> SparePlan {
+    let options = PreheatOptions {
+        spares: Some(spares),
+        ..PreheatOptions::default()
+    };
+    let outcome = run(scenario, &Strategy::Preheat(options), seed);
+    SparePlan {
+        spares,
+        keeps_slo: keeps(scenario, &outcome),
+        outcome,
+    }
 }
 
 /// Never to zero, and lingers from one cold start up.

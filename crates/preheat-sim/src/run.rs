@@ -55,8 +55,14 @@ fn play(
         Strategy::RayServe(gate) => {
             course.drive(Activator::new(RayServe::from(begin), *gate, seed))
         }
-        Strategy::Hpa(gate) => course.drive(Service::new(Hpa::from(begin), *gate, seed)),
-        Strategy::Fixed(count, gate) => course.drive(Service::new(Always(*count), *gate, seed)),
+        Strategy::Hpa(gate) => {
+            let first = scenario.fleet.begin;
+            course.drive(Service::new(Hpa::from(begin), first, *gate, seed))
+        }
+        Strategy::Fixed(count, gate) => {
+            let first = (*count).min(scenario.fleet.max);
+            course.drive(Service::new(Always(*count), first, *gate, seed))
+        }
     }
 }
 

@@ -13,16 +13,19 @@ use crate::scenario::Gate;
 pub(crate) struct Service<R> {
     rule: R,
     gate: Gate,
+    /// Replicas that are ready when traffic begins.
+    first: usize,
     ready: Vec<Id>,
     dice: Random,
     wanted: usize,
 }
 
 impl<R: Rule> Service<R> {
-    pub(crate) fn new(rule: R, gate: Gate, seed: u64) -> Self {
+    pub(crate) fn new(rule: R, first: usize, gate: Gate, seed: u64) -> Self {
         Service {
             rule,
             gate,
+            first,
             ready: Vec::new(),
             dice: Random::stream(seed, 4),
             wanted: 1,
@@ -40,7 +43,7 @@ impl<R: Rule> Front for Service<R> {
     }
 
     fn begin(&mut self, cluster: &mut Cluster<'_>) {
-        for _ in 0..cluster.scenario.fleet.begin {
+        for _ in 0..self.first {
             self.ready.push(cluster.ready_already());
         }
     }

@@ -2,4 +2,5 @@
 
 mod fleet;
 mod invariants;
+mod plan;
 mod size;

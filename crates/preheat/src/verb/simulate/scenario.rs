@@ -247,6 +247,15 @@ fn part(at: usize, part: &TrafficPart, folder: Option<&Path>) -> Result<Part, Fa
             return Err(wrong(cause));
         }
     };
+    let bursts = matches!(shape, Shape::Bursts { .. });
+    if !bursts && (part.every.is_some() || part.length.is_some()) {
+        return Err(wrong(format!(
+            "traffic.{at}: every and length are parts of bursts, which have base and peak"
+        )));
+    }
+    if part.length.map(|length| length.0) > part.every.map(|every| every.0) {
+        return Err(wrong(format!("{} is longer than every", place("length"))));
+    }
     let lasts = match (&shape, part.lasts) {
         // A recording lasts as long as it does, and a moment for its last request.
         (Shape::Recorded(times), None) => {
@@ -307,10 +316,13 @@ pub fn strategies(file: &ScenarioFile) -> Result<Vec<Strategy>, Failure> {
         1,
         MOST_STRATEGIES,
     )?;
-    file.compare.iter().enumerate().map(strategy).collect()
+    let compared = file.compare.iter().enumerate();
+    compared
+        .map(|(at, compare)| strategy(at, compare, file.fleet.max))
+        .collect()
 }
 
-fn strategy((at, compare): (usize, &Compare)) -> Result<Strategy, Failure> {
+fn strategy(at: usize, compare: &Compare, most: usize) -> Result<Strategy, Failure> {
     let gate = match compare.gate {
         Some(GateKind::Loaded) => Gate::Loaded,
         Some(GateKind::Warmed) | None => Gate::Warmed,
@@ -328,19 +340,24 @@ fn strategy((at, compare): (usize, &Compare)) -> Result<Strategy, Failure> {
         }
         Ok(strategy)
     };
+    if compare.replicas.is_some() && compare.strategy != StrategyKind::Fixed {
+        return Err(wrong(format!(
+            "compare.{at}: replicas is a part of fixed alone"
+        )));
+    }
     match compare.strategy {
         StrategyKind::Preheat => Ok(Strategy::Preheat(options(compare, gate))),
-        StrategyKind::Unprotected => only_preheat(Strategy::Preheat(PreheatOptions::UNPROTECTED)),
+        StrategyKind::Unprotected => only_preheat(Strategy::Preheat(PreheatOptions {
+            gate: compare.gate.map_or(Gate::Loaded, |_| gate),
+            ..PreheatOptions::UNPROTECTED
+        })),
         StrategyKind::Knative => only_preheat(Strategy::Knative(gate)),
         StrategyKind::Hpa => only_preheat(Strategy::Hpa(gate)),
         StrategyKind::RayServe => only_preheat(Strategy::RayServe(gate)),
         StrategyKind::Fixed => {
             let place = format!("compare.{at}.replicas");
             let replicas = compare.replicas.unwrap_or(1);
-            only_preheat(Strategy::Fixed(
-                within(&place, replicas, 1, MOST_REPLICAS)?,
-                gate,
-            ))
+            only_preheat(Strategy::Fixed(within(&place, replicas, 1, most)?, gate))
         }
     }
 }

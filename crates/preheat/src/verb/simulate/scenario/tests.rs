@@ -72,6 +72,22 @@ fn mistakes_name_the_key_and_the_bound() {
             "[[compare]]\nstrategy = \"fixed\"\nreplicas = 0",
             "compare.0.replicas is 0",
         ),
+        (
+            "[fleet]\nmax = 3\n[[compare]]\nstrategy = \"fixed\"\nreplicas = 4",
+            "compare.0.replicas is 4; it must be from 1 to 3",
+        ),
+        (
+            "[[compare]]\nstrategy = \"hpa\"\nreplicas = 4",
+            "compare.0: replicas is a part of fixed alone",
+        ),
+        (
+            "[[traffic]]\nrate = 1\nevery = \"2s\"\nfor = \"9s\"",
+            "traffic.0: every and length are parts of bursts",
+        ),
+        (
+            "[[traffic]]\nbase = 1\npeak = 2\nevery = \"2s\"\nlength = \"3s\"\nfor = \"9s\"",
+            "traffic.0.length is longer than every",
+        ),
     ] {
         let text = if text.contains("traffic") || text.is_empty() {
             text.to_owned()
@@ -81,6 +97,18 @@ fn mistakes_name_the_key_and_the_bound() {
         let cause = cause(&text);
         assert!(cause.contains(want), "{text:?}: {cause} should name {want}");
     }
+}
+
+#[test]
+fn a_gate_that_is_written_is_the_one_that_is_played() {
+    let strategy = |gate: &str| {
+        let text = format!("{TRAFFIC}[[compare]]\nstrategy = \"unprotected\"\n{gate}");
+        strategies(&parse(&text, "x").unwrap()).unwrap()[0].name()
+    };
+    assert_eq!(strategy(""), "unprotected");
+    assert_eq!(strategy("gate = \"loaded\""), "unprotected");
+    let warmed = strategy("gate = \"warmed\"");
+    assert!(warmed.starts_with("preheat, 0 spares, "), "{warmed}");
 }
 
 #[test]
