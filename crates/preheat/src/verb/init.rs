@@ -2,6 +2,7 @@
 //! start. Each figure stands beside a comment that says where it is from.
 
 pub mod figures;
+mod notes;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use preheat_runtime::file::read_text;
 
 use self::figures::{Figures, Names};
 use super::process;
+use super::simulate::from;
 use crate::cli::{InitArgs, Target};
 use crate::client::Client;
 use crate::exit::{configuration, unwritten};
@@ -27,6 +29,10 @@ const REPORT_LIMIT_MB: u64 = 16;
 const FILES: &[(&str, &str)] = &[
     ("preheat.toml", include_str!("init/files/preheat.toml")),
     ("Dockerfile", include_str!("init/files/Dockerfile")),
+    (
+        "Dockerfile.dockerignore",
+        include_str!("init/files/Dockerfile.dockerignore"),
+    ),
     ("compose.yaml", include_str!("init/files/compose.yaml")),
     (
         "kubernetes/kustomization.yaml",
@@ -70,7 +76,8 @@ pub fn run(args: &InitArgs) -> Result<ExitCode, Failure> {
         .from
         .iter()
         .map(|from| report(from, args.key.as_deref()));
-    let figures = Figures::of(&reports.collect::<Result<Vec<_>, _>>()?);
+    let reports = reports.collect::<Result<Vec<_>, _>>()?;
+    let figures = Figures::of(&reports);
     let files = files(&names, &figures);
     if let Some((path, _)) = files
         .iter()
@@ -86,6 +93,7 @@ pub fn run(args: &InitArgs) -> Result<ExitCode, Failure> {
         out::print(&format!("{}\n", args.out.join(path).display()))?;
     }
     out::say(&figures.summary());
+    notes::of(&reports).into_iter().for_each(out::say);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,7 +126,7 @@ pub fn report(from: &str, key: Option<&str>) -> Result<ReadinessReport, Failure>
     if !is_address(from) {
         let text =
             read_text(Path::new(from), REPORT_LIMIT_MB).map_err(|error| unusable(from, &error))?;
-        return serde_json::from_str(&text).map_err(|error| unusable(from, &error));
+        return from::report(&text, from);
     }
     let target = Target {
         url: from.to_owned(),

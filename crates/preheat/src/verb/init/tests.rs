@@ -1,7 +1,7 @@
 //! Figures follow what was measured; files have nothing left to fill in.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -65,7 +65,7 @@ fn the_first_users_request_is_no_part_of_the_start() {
     let stage = |stage: &str, start_ms: f64, ms: f64| json!({ "stage": stage, "start_ms": start_ms, "ms": ms });
     let report = |phase: &str| {
         let text = include_str!("../../../../../deploy/report.json");
-        let mut report: serde_json::Value = serde_json::from_str(text).unwrap();
+        let mut report: Value = serde_json::from_str(text).unwrap();
         report["models"][0]["phase"] = json!(phase);
         report["models"][0]["waterfall"] = json!([
             stage("weights", 4.0, 500.0),
@@ -89,6 +89,68 @@ fn nothing_is_left_to_fill_in() {
                 .filter(|word| !word.contains([' ', '\n']));
             assert_eq!(left, None, "{path}");
         }
+    }
+}
+
+/// `on`, `null` and `true` are names for a cluster, and words of YAML.
+#[test]
+fn names_stay_names() {
+    for name in ["null", "true"] {
+        let names = Names::checked(name, "i", "m").unwrap();
+        for (path, text) in files(&names, &figures(1.0, 1 << 20)) {
+            let bare = [format!("name: {name}"), "name: {{".to_owned()];
+            assert!(
+                !bare.iter().any(|bare| text.contains(bare)),
+                "{path}: {text}"
+            );
+            if path.ends_with(".yaml") && !path.contains("templates") {
+                let file: Value = serde_yaml_ng::from_str(&text).unwrap();
+                let metadata = file.get("metadata");
+                assert!(
+                    metadata.is_none_or(|of| of["name"] == name),
+                    "{path}: {text}"
+                );
+                let services = file.get("services");
+                assert!(
+                    services.is_none_or(|all| all[name].is_object()),
+                    "{path}: {text}"
+                );
+            }
+        }
+    }
+}
+
+/// Two who say how many there are take it back from each other.
+#[test]
+fn the_autoscaler_alone_says_how_many_there_are() {
+    for (path, text) in files(&names(), &figures(1.0, 1 << 20)) {
+        assert!(!text.contains(" replicas:"), "{path}: {text}");
+        let is_scaler = path.ends_with("autoscaler.yaml");
+        assert_eq!(
+            is_scaler,
+            text.contains("maxReplicas: 6") && !path.contains("kserve"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn what_the_files_do_not_hold_is_said() {
+    let report = |engine: &str, simulated: bool| {
+        let text = include_str!("../../../../../deploy/report.json");
+        let mut report: Value = serde_json::from_str(text).unwrap();
+        report["models"][0]["engine"]["name"] = json!(engine);
+        report["models"][0]["engine"]["simulated"] = json!(simulated);
+        serde_json::from_value::<ReadinessReport>(report).unwrap()
+    };
+    assert!(notes::of(&[report("native-avx2", false), report("rten-cpu", false)]).is_empty());
+    for (engine, simulated, said) in [
+        ("http", false, "a wrapped server"),
+        ("onnx-cpu", false, "ONNX Runtime"),
+        ("sim", true, "no measurement"),
+    ] {
+        let notes = notes::of(&[report(engine, simulated), report(engine, simulated)]);
+        assert!(notes.len() == 1 && notes[0].contains(said), "{notes:?}");
     }
 }
 
