@@ -4,7 +4,6 @@
 pub mod traffic;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use preheat_api::config::{EngineKind, Model};
@@ -15,7 +14,7 @@ use preheat_core::{
 };
 use preheat_engine::{EngineInfo, Tokenizer};
 use preheat_server::exchange::texts;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::traffic::Seen;
 use super::{models, process};
@@ -171,28 +170,46 @@ fn requests(seen: &[Seen], args: &PlanArgs) -> Result<String, Failure> {
     let covered = cover(classes, args.share, args.cases);
     let mut text = heading(&covered, args, ["kind of request", "kinds of requests"]);
     for (number, (seen, count)) in (1..).zip(&covered.cases) {
-        let _ = write!(
-            text,
-            "\n[[model.warmup.case]]  # {}\nname = \"seen-{number}\"\n",
-            share(*count, covered.total)
-        );
-        if let Some(path) = &seen.path {
-            let _ = writeln!(text, "path = {}", toml::Value::from(path.as_str()));
-        }
-        match &seen.body {
-            Some(body) => text += &body_line(body),
-            // An access log does not tell bodies.
-            None => text += "generate = { texts = 1, tokens = 16 }\n",
-        }
+        text += &requested(number, seen, &share(*count, covered.total));
     }
     Ok(text)
 }
 
-fn body_line(body: &Value) -> String {
-    match toml::Value::try_from(body) {
-        Ok(body) => format!("body = {body}\n"),
-        // TOML knows no null.
-        Err(_) => format!("# body = {body}\n"),
+/// A case that sends what was seen.
+fn requested(number: usize, seen: &Seen, note: &str) -> String {
+    let mut case = format!("\n[[model.warmup.case]]  # {note}\nname = \"seen-{number}\"\n");
+    if let Some(path) = &seen.path {
+        case += &format!("path = {}\n", toml::Value::from(path.as_str()));
+    }
+    let Some(body) = &seen.body else {
+        // An access log does not tell bodies.
+        return case + "generate = { texts = 1, tokens = 16 }\n";
+    };
+    let mut sent = body.clone();
+    if leave_out_nulls(&mut sent) > 0 {
+        case += "# TOML knows no null: members that were null are left out\n";
+    }
+    match toml::Value::try_from(&sent) {
+        Ok(sent) => case + &format!("body = {sent}\n"),
+        // A null in a list, a number of more than 63 bits.
+        Err(_) => format!(
+            "\n# {note}, which TOML cannot hold: have this line in a file, and a case with its name as `file`\n# {}\n",
+            json!({ "path": seen.path, "body": body })
+        ),
+    }
+}
+
+/// How many there were. One in a list has a place and stays.
+fn leave_out_nulls(body: &mut Value) -> usize {
+    match body {
+        Value::Array(items) => items.iter_mut().map(leave_out_nulls).sum(),
+        Value::Object(members) => {
+            let before = members.len();
+            members.retain(|_, value| !value.is_null());
+            let left_out = before - members.len();
+            left_out + members.values_mut().map(leave_out_nulls).sum::<usize>()
+        }
+        _ => 0,
     }
 }
 
@@ -221,4 +238,51 @@ fn share(count: u64, total: u64) -> String {
 
 pub fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Failure {
     staged("plan", FailureKind::Configuration, cause, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(body: Value) -> String {
+        let path = Some("/v1/x".to_owned());
+        let seen = Seen {
+            path,
+            body: Some(body),
+        };
+        requested(1, &seen, "a note")
+    }
+
+    #[test]
+    fn a_request_that_was_seen_is_sent_as_it_was_but_for_nulls() {
+        for (body, sent) in [
+            (
+                json!({ "input": ["a\nb", "\"'"], "k y": 1.5 }),
+                json!({ "input": ["a\nb", "\"'"], "k y": 1.5 }),
+            ),
+            (
+                json!({ "user": null, "input": [{ "x": null, "y": 1 }] }),
+                json!({ "input": [{ "y": 1 }] }),
+            ),
+            (json!("a text"), json!("a text")),
+        ] {
+            let text = case(body.clone());
+            let read: toml::Table = toml::from_str(&text).unwrap();
+            let read = json!(read);
+            assert_eq!(read["model"]["warmup"]["case"][0]["body"], sent, "{text}");
+            assert_eq!(text.contains("left out"), body != sent, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_toml_can_hold_becomes_no_case_that_sends_something_else() {
+        for body in [json!([1, null]), json!({ "id": u64::MAX })] {
+            let text = case(body.clone());
+            let read: toml::Table = toml::from_str(&text).unwrap();
+            assert!(read.is_empty(), "{text}");
+            let line = text.lines().last().unwrap().trim_start_matches("# ");
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["body"], body);
+        }
+    }
 }
