@@ -25,6 +25,8 @@ const LONGEST: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// What people know it by.
+    server: String,
     base: Url,
     key: Option<String>,
     limit: Duration,
@@ -123,6 +125,10 @@ impl Client {
         Ok(Client {
             http: builder.build().map_err(|error| address(&chain(&error)))?,
             key: target.key.clone(),
+            server: match given.starts_with("unix:") {
+                true => given.to_owned(),
+                false => base.as_str().trim_end_matches('/').to_owned(),
+            },
             base,
             limit: TIMEOUT,
         })
@@ -135,7 +141,7 @@ impl Client {
 
     /// As it was given.
     pub fn server(&self) -> String {
-        self.base.as_str().trim_end_matches('/').to_owned()
+        self.server.clone()
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer, ClientError> {

@@ -14,7 +14,7 @@ use self::figures::{Figures, Part};
 use super::process;
 use crate::cli::{BenchArgs, Target};
 use crate::client::{Client, ClientError};
-use crate::exit::staged;
+use crate::exit::{configuration, staged};
 use crate::out;
 use crate::out::say;
 use crate::terminal::columns;
@@ -29,7 +29,15 @@ const WORDS: [&str; 8] = [
     "warm", "model", "request", "answer", "river", "stone", "seven", "light",
 ];
 
+/// Of one request, over all of its texts: more is no request, and much more no memory holds.
+const MOST_WORDS: usize = 1_000_000;
+
 pub fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
+    if args.texts.saturating_mul(args.words) > MOST_WORDS {
+        let cause = format!("{} texts of {} words are too much", args.texts, args.words);
+        let remedy = format!("ask for at most {MOST_WORDS} words in one request");
+        return Err(configuration(cause, remedy));
+    }
     process::runtime()?.block_on(async {
         let figures = measure(args).await.map_err(|error| {
             let kind = FailureKind::Internal;

@@ -95,7 +95,8 @@ impl Figures {
         let parts = [&self.first, &self.steady, &self.load];
         let answered = parts.iter().any(|part| !part.took.is_empty());
         let error = parts.iter().find_map(|part| part.error.clone());
-        (!answered).then(|| format!("no request was answered: {}", error.unwrap_or_default()))
+        let error = error.unwrap_or_else(|| "the time was up before one was sent".into());
+        (!answered).then(|| format!("no request was answered: {error}"))
     }
 
     /// `width`: of the terminal, where there is one.

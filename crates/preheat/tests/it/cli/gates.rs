@@ -83,6 +83,8 @@ async fn nobody_there_is_said_as_such() {
     assert_eq!(status.code, 1);
     let want = format!("status failed: nobody listens at http://{free}");
     assert!(status.stderr.contains(&want), "{status:?}");
+    let socket = call(&["status", "unix:/nowhere/x.sock"]).await;
+    assert!(socket.stderr.contains("unix:/nowhere/x.sock"), "{socket:?}");
     let wait = call(&["wait", &free, "--timeout", "200ms", "--json"]).await;
     assert_eq!(wait.code, 18, "{wait:?}");
     assert_eq!(wait.json()["status"], "unreachable");
@@ -224,6 +226,14 @@ async fn bench_of_what_is_not_ready_measures_nothing_and_says_so() {
         bench.stderr.contains("no request was answered: status 503"),
         "{bench:?}"
     );
+}
+
+#[test]
+fn bench_asks_for_no_more_than_a_request_holds() {
+    let args = ["bench", "--texts", "10000", "--words", "100000"];
+    let bench = Shell::new().call(args);
+    assert_eq!(bench.code, 10, "{bench:?}");
+    assert!(bench.stderr.contains("are too much"), "{bench:?}");
 }
 
 /// Measured once; from then on every start says how near it came.
