@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// A column's title, and the side on which its cells line up.
 #[derive(Debug, Clone, Copy)]
 pub enum Column {
@@ -35,7 +37,7 @@ impl Table {
     fn width(&self, at: usize) -> usize {
         let title = self.columns[at].title().len();
         let cells = self.rows.iter().filter_map(|row| row.get(at));
-        cells.map(|c| c.chars().count()).fold(title, usize::max)
+        cells.map(|cell| cell.width()).fold(title, usize::max)
     }
 }
 
@@ -109,9 +111,10 @@ impl Table {
             let mut line = String::new();
             for ((cell, at), width) in cells.iter().zip(part).zip(widths) {
                 let text = cell.get(number).map_or("", String::as_str);
+                let blank = " ".repeat(width.saturating_sub(text.width()));
                 line += &match self.columns[*at] {
-                    Column::Left(_) => format!("{text:<width$}  "),
-                    Column::Right(_) => format!("{text:>width$}  "),
+                    Column::Left(_) => format!("{text}{blank}  "),
+                    Column::Right(_) => format!("{blank}{text}  "),
                 };
             }
             line.trim_end().to_owned() + "\n"
@@ -131,24 +134,39 @@ fn across(widths: &[usize]) -> usize {
 
 /// Into lines of this width, between words where there are any.
 fn broken(text: &str, width: usize) -> Vec<String> {
-    if text.chars().count() <= width {
+    if text.width() <= width {
         return vec![text.to_owned()];
     }
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("it begins with one");
-        let (has, needs) = (line.chars().count(), word.chars().count());
+        let (has, needs) = (line.width(), word.width());
         if has > 0 && has + 1 + needs <= width {
             *line += " ";
             *line += word;
             continue;
         }
-        let letters: Vec<char> = word.chars().collect();
-        let pieces = letters.chunks(width).map(|piece| piece.iter().collect());
-        lines.extend(pieces);
+        let mut rest = word;
+        while !rest.is_empty() {
+            // A letter that is wider than the line is no reason to go on for ever.
+            let first = rest.chars().next().map_or(0, char::len_utf8);
+            let (piece, more) = rest.split_at(cut(rest, width).len().max(first));
+            lines.push(piece.to_owned());
+            rest = more;
+        }
     }
     lines.retain(|line: &String| !line.is_empty());
     lines
+}
+
+/// As much of it as takes no more columns of a terminal than that: some letters take two, some none.
+pub fn cut(text: &str, columns: usize) -> &str {
+    let mut taken = 0;
+    let end = text.char_indices().find(|(_, letter)| {
+        taken += letter.width().unwrap_or(0);
+        taken > columns
+    });
+    end.map_or(text, |(at, _)| &text[..at])
 }
 
 impl fmt::Display for Table {
@@ -200,6 +218,21 @@ mod tests {
         table.row(["evil\x1b[2J\u{202e}", "12345", "y"]);
         let want = "name          ms  x\nµ              1\nevil\u{fffd}[2J\u{fffd}  12345  y\n";
         assert_eq!(table.to_string(), want);
+    }
+
+    /// Names from half of the world take two columns a letter, and some signs none.
+    #[test]
+    fn letters_take_the_columns_that_a_terminal_gives_them() {
+        let mut table = Table::new([Column::Left("name"), Column::Right("ms")]);
+        table.row(["文本嵌入模型", "1"]);
+        table.row(["e\u{301}te\u{301}", "12"]);
+        table.row(["abc", "7"]);
+        let want = "name          ms\n文本嵌入模型   1\ne\u{301}te\u{301}           12\nabc            7\n";
+        assert_eq!(table.to_string(), want);
+        assert_eq!(broken("文本嵌入模型", 5), ["文本", "嵌入", "模型"]);
+        assert_eq!(broken("文本", 1), ["文", "本"]);
+        let cuts = [0, 1, 2, 3, 9].map(|columns| cut("a文b", columns));
+        assert_eq!(cuts, ["", "a", "a", "a文", "a文b"]);
     }
 
     #[test]

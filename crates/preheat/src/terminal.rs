@@ -8,6 +8,7 @@ use std::io::{IsTerminal, Write, stdout};
 use terminal_size::{Height, Width, terminal_size};
 
 use crate::surroundings;
+use crate::table::cut;
 
 /// What a terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +76,9 @@ impl Look {
 
     /// Cut at the width: a line that wraps would be two.
     fn line(self, line: &Line, width: usize) -> String {
-        let cut = |text: &str, width| text.chars().take(width).collect::<String>();
         match line.mark {
             Some(mark) => format!(" {} {}", self.mark(mark), cut(&line.text, width.max(4) - 3)),
-            None => cut(&line.text, width),
+            None => cut(&line.text, width).to_owned(),
         }
     }
 }
