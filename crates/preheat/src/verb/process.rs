@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::Configured;
 use crate::config::{self, Effective};
-use crate::exit::{configuration, failure, from_config, from_settings};
+use crate::exit::{configuration, failure, from_config, from_settings, staged};
 use crate::{surroundings, terminal};
 
 /// Time to send the last traces.
@@ -71,6 +71,17 @@ pub fn run<T>(
     // Threads of engines that hang must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// The wish to stop, for a verb that puts something in order before it ends. Call it on the runtime.
+pub fn interrupted(stage: &'static str) -> Result<Shutdown, Failure> {
+    let shutdown = Shutdown::new();
+    let installed = signals::install(&Tasks::new(), &shutdown);
+    installed.map_err(|error| {
+        let remedy = "raise the limit on open files";
+        staged(stage, FailureKind::Internal, error.to_string(), remedy)
+    })?;
+    Ok(shutdown)
 }
 
 /// A runtime for a verb that talks to others.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use preheat_core::{Failure, FailureKind};
-use preheat_runtime::{Shutdown, Tasks, Urgency, signals};
+use preheat_runtime::Urgency;
 use tempfile::TempPath;
 use tokio::time::{Instant, timeout_at};
 
@@ -63,9 +63,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
 async fn until_interrupted(
     listening: impl Future<Output = Result<io::Result<()>, Failure>>,
 ) -> Result<io::Result<()>, Failure> {
-    let shutdown = Shutdown::new();
-    let installed = signals::install(&Tasks::new(), &shutdown);
-    installed.map_err(|error| failed(error.to_string(), "raise the limit on open files"))?;
+    let shutdown = process::interrupted("record")?;
     tokio::select! {
         over = listening => over,
         () = shutdown.reached(Urgency::Drain) => Ok(Ok(())),
@@ -144,6 +142,12 @@ pub async fn listen(
             rest.clear();
             cut = true;
         }
+    }
+    if Instant::now() < deadline {
+        say(&format!(
+            "{} ended it before the time was up",
+            client.server()
+        ));
     }
     Ok(Ok(()))
 }

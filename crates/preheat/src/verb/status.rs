@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use preheat_api::service::{Decision, ServiceReport};
 use preheat_core::{Failure, FailureKind};
-use preheat_runtime::{Shutdown, Tasks, Urgency, signals};
+use preheat_runtime::Urgency;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -71,12 +71,7 @@ async fn why(client: &Client, json: bool) -> Result<ExitCode, Failure> {
 
 /// Until it is interrupted, or nobody reads it any more; the exit code is that of the last look.
 async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
-    let shutdown = Shutdown::new();
-    let installed = signals::install(&Tasks::new(), &shutdown);
-    installed.map_err(|error| {
-        let remedy = "raise the limit on open files";
-        staged("status", FailureKind::Internal, error.to_string(), remedy)
-    })?;
+    let shutdown = process::interrupted("status")?;
     let (mut view, mut last) = (View::new(json), None);
     tokio::select! {
         looked = look_on(client, &mut view, &mut last) => looked?,

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use preheat_api::service::{ScaleRequest, ServiceReport};
 use preheat_core::Failure;
-use preheat_runtime::Tasks;
+use preheat_runtime::{Tasks, Urgency};
 use preheat_server::exchange::Outgoing;
 use preheat_server::human;
 use serde_json::Value;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::{Check, failed, probe, unreachable};
+use super::{Check, failed, probe, process, unreachable};
 use crate::cli::{AuditArgs, Target};
 use crate::client::Client;
 
@@ -58,7 +59,13 @@ pub async fn checks(args: &AuditArgs, services: &[Value]) -> Result<Vec<Check>, 
     };
     let before = fleet.report().await?;
     let most = args.replicas.unwrap_or(before.max).min(before.max);
-    let found = walk(args, &fleet, most).await;
+    let shutdown = process::interrupted("audit")?;
+    let found = tokio::select! {
+        found = walk(args, &fleet, most) => found,
+        () = shutdown.reached(Urgency::Drain) => {
+            Err(failed("it was interrupted", "its bounds are set back; run it again"))
+        }
+    };
     fleet.scale(before.min, before.max).await?;
     found
 }
@@ -199,8 +206,14 @@ fn p95(mut took: Vec<Duration>) -> Duration {
 }
 
 impl Fleet {
+    /// Names of models may hold what a path cannot.
+    fn path(&self) -> String {
+        let name = utf8_percent_encode(&self.name, NON_ALPHANUMERIC);
+        format!("/v1/services/{name}")
+    }
+
     async fn report(&self) -> Result<ServiceReport, Failure> {
-        let path = format!("/v1/services/{}", self.name);
+        let path = self.path();
         let answer = self.admin.get(&path).await;
         let answer = answer.map_err(|error| unreachable(&error))?;
         serde_json::from_slice(&answer.body).map_err(|_| {
@@ -221,7 +234,7 @@ impl Fleet {
         };
         // This shape always serialises.
         let body = serde_json::to_vec(&wish).unwrap_or_default();
-        let path = format!("/v1/services/{}:scale", self.name);
+        let path = format!("{}:scale", self.path());
         let answer = self.admin.post(&path, body).await;
         let answer = answer.map_err(|error| unreachable(&error))?;
         match answer.status {

@@ -1,7 +1,7 @@
 //! `record`, `plan` and `audit` against running replicas and gateways.
 
 use std::os::unix::fs::FileTypeExt;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -77,9 +77,31 @@ async fn a_recording_goes_into_a_pipe_as_it_is() {
 #[tokio::test]
 async fn who_interrupts_a_recording_keeps_what_there_is() {
     let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    let called = ended_early(&replica, &shell, |recorder, _| {
+        kill_process(Pid::from_child(recorder), Signal::INT).unwrap();
+    });
+    assert!(!called.await.stderr.contains("before the time was up"));
+}
+
+/// A recording that is shorter than was asked for says so.
+#[tokio::test]
+async fn a_server_that_ends_a_recording_is_named() {
+    let (replica, shell) = (Start::with(SIM).ready().await, Shell::new());
+    let called = ended_early(&replica, &shell, |_, replica| replica.terminate());
+    let said = format!("http://{} ended it before the time was up", replica.admin);
+    assert!(called.await.stderr.contains(&said));
+}
+
+/// Records until there is something, and ends it in some way: what there is is kept.
+async fn ended_early(
+    replica: &Replica,
+    shell: &Shell,
+    end: impl FnOnce(&Child, &Replica),
+) -> Called {
     let admin = format!("http://{}", replica.admin);
     let mut recorder = shell.command(["record", &admin, "--time", "10m", "--out", OUT]);
-    let mut recorder = recorder.spawn().unwrap();
+    recorder.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let recorder = recorder.spawn().unwrap();
     let files = || -> Vec<_> {
         let entries = std::fs::read_dir(shell.path()).unwrap();
         entries.map(|entry| entry.unwrap()).collect()
@@ -90,11 +112,13 @@ async fn who_interrupts_a_recording_keeps_what_there_is() {
         assert_eq!(answer.status, 200);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    kill_process(Pid::from_child(&recorder), Signal::INT).unwrap();
-    assert_eq!(recorder.wait().unwrap().code(), Some(0));
+    end(&recorder, replica);
+    let called = Called::from(recorder.wait_with_output().unwrap());
+    assert_eq!(called.code, 0, "{called:?}");
     let text = std::fs::read_to_string(shell.path().join(OUT)).unwrap();
     assert!(!lines(&text).is_empty());
     assert_eq!(files().len(), 1);
+    called
 }
 
 /// The file that a link leads to is written, and the link stays.
@@ -287,6 +311,34 @@ async fn a_gateway_is_audited_from_no_replica_to_two_and_set_back() {
         .unwrap()
         .json();
     assert_eq!((&service["min"], &service["max"]), (&json!(0), &json!(3)));
+}
+
+/// Whoever loses patience leaves no gateway behind that is held at one replica. Its model has a name that
+/// no path holds as it is.
+#[tokio::test]
+async fn an_audit_that_is_interrupted_sets_back_what_it_changed() {
+    let sim = SIM.replace("\"embedder\"", "\"org/model\"");
+    let config = format!("[drain]\ndelay = \"0s\"\n[fleet]\nmin = 1\nmax = 3\nspares = 0\n{sim}");
+    let gateway = Start::with(&config).gateway().ready().await;
+    let bounds = async || {
+        let service = client::get(gateway.admin, "/v1/services/org%2Fmodel").await;
+        let service = service.unwrap().json();
+        (service["min"].clone(), service["max"].clone())
+    };
+    let before = bounds().await;
+    let [url, admin] = [gateway.http, gateway.admin].map(|address| format!("http://{address}"));
+    let shell = Shell::new();
+    let mut audit = shell
+        .command(["audit", &url, "--admin", &admin, "--time", "10m"])
+        .spawn()
+        .unwrap();
+    while bounds().await == before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(audit.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    kill_process(Pid::from_child(&audit), Signal::INT).unwrap();
+    assert_eq!(audit.wait().unwrap().code(), Some(1));
+    assert_eq!(bounds().await, before);
 }
 
 #[tokio::test]
