@@ -1,6 +1,7 @@
 //! Loads a model directory into an engine and its tokenizer, independent stages at the same time,
 //! and reports what each stage took. Never fetches anything, and never runs the model.
 
+mod advice;
 mod checksum;
 mod config;
 mod error;
@@ -20,6 +21,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use error::LoadError;
 
+pub(crate) use advice::Advice;
 pub(crate) use config::{Activation, Distances, EncoderConfig, Family, Pooling};
 pub(crate) use files::WEIGHTS;
 pub(crate) use rows::Rows;
@@ -173,10 +175,11 @@ pub struct WeightsFacts {
 /// # Errors
 /// The first fault found; a wrong checksum is named before the damage that it explains.
 pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
-    let ((files, config), config_stage) = timed("config", || {
+    let ((files, config, adjust), config_stage) = timed("config", || {
         let files = ModelFiles::find(&spec.dir)?;
-        let config = EncoderConfig::read(&files, spec.max_tokens)?;
-        Ok((files, config))
+        let advice = Advice::read(&spec.dir)?;
+        let config = EncoderConfig::read(&files, &advice, spec.max_tokens)?;
+        Ok((files, config, advice.adjust()))
     })?;
     let baked = Baked::read(&spec.dir).filter(|_| spec.trust_baked);
     let places = Places {
@@ -186,7 +189,7 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
     };
     thread::scope(|scope| {
         let tokenizer = spawn(scope, "tokenizer", || {
-            tokenizer::open(&files.tokenizer, config.max_tokens, places)?
+            tokenizer::open(&files.tokenizer, adjust, config.max_tokens, places)?
                 .within(config.vocab, &files.tokenizer)
         })?;
         let mut stages = vec![config_stage];

@@ -279,8 +279,8 @@ fn spawn_texts<'scope>(
     };
     let opening = spawn(scope, "tokenizer", move || {
         let config = TextConfig::read(spec.dir())?;
-        let opened =
-            tokenizer::open(&path, config.max_tokens, places)?.within(config.vocab, &path)?;
+        let opened = tokenizer::open(&path, config.adjust, config.max_tokens, places)?
+            .within(config.vocab, &path)?;
         Ok((config, opened))
     })?;
     Ok(Some((way, opening)))

@@ -7,6 +7,7 @@
 //! ids for a corpus, and for where in a text they came from only after that was the same, too
 //! (`proof.rs`).
 
+mod adjust;
 mod compile;
 mod compiled;
 mod library;
@@ -24,6 +25,7 @@ use compiled::Compiled;
 use open::Source;
 use pair::Pair;
 
+pub(crate) use adjust::{Adjust, Bert};
 pub(crate) use open::{Opened, open};
 
 /// A text that cannot be tokenised. The client's fault, as far as anyone can tell.

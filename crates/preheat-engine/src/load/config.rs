@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use serde_json::Value;
 
 use super::LoadError;
+use super::advice::Advice;
 use super::files::{Json, ModelFiles, optional};
 use crate::file::CONFIG_MB;
 
@@ -106,10 +107,14 @@ impl EncoderConfig {
     }
 
     /// `max_tokens` lowers the model's own limit.
-    pub(super) fn read(files: &ModelFiles, max_tokens: Option<usize>) -> Result<Self, LoadError> {
+    pub(super) fn read(
+        files: &ModelFiles,
+        advice: &Advice,
+        max_tokens: Option<usize>,
+    ) -> Result<Self, LoadError> {
         let json = Json::read(&files.config, CONFIG_MB)?;
         let mut config = Self::architecture(&json)?;
-        for limit in [own_limit(&files.dir)?, max_tokens].into_iter().flatten() {
+        for limit in [advice.max_tokens()?, max_tokens].into_iter().flatten() {
             config.max_tokens = config.max_tokens.min(limit);
         }
         (config.pooling, config.normalize) = match config.head {
@@ -195,13 +200,6 @@ impl EncoderConfig {
             }),
         }
     }
-}
-
-/// What sentence-transformers says about the longest sequence.
-pub(super) fn own_limit(dir: &Path) -> Result<Option<usize>, LoadError> {
-    let own = optional(dir, "sentence_bert_config.json")?;
-    let limit = own.map(|json| json.optional_size("max_seq_length"));
-    Ok(limit.transpose()?.flatten())
 }
 
 /// How token vectors become one, and whether that is brought to length one. Without `modules.json`
@@ -369,22 +367,14 @@ impl Activation {
 
 impl Pooling {
     fn read(json: &Json) -> Result<Self, LoadError> {
-        let chosen: Vec<&str> = json
-            .value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(key, value)| {
-                key.starts_with("pooling_mode_") && value.as_bool() == Some(true)
-            })
-            .map(|(key, _)| {
-                key.trim_start_matches("pooling_mode_")
-                    .trim_end_matches("_tokens")
-            })
-            .collect();
+        let chosen = match json.value.get("pooling_mode") {
+            Some(Value::Array(names)) => names.iter().map(plain).collect(),
+            Some(name) => vec![plain(name)],
+            None => flagged(json),
+        };
         match chosen[..] {
             ["mean"] => Ok(Pooling::Mean),
-            ["cls_token"] => Ok(Pooling::Cls),
+            ["cls"] => Ok(Pooling::Cls),
             ["max"] => Ok(Pooling::Max),
             _ => Err(LoadError::Unsupported {
                 path: json.path.clone(),
@@ -394,4 +384,19 @@ impl Pooling {
             }),
         }
     }
+}
+
+/// A name by itself; what is none is named by no pooling.
+fn plain(name: &Value) -> &str {
+    name.as_str().unwrap_or("(no name)")
+}
+
+/// Before version 6 of sentence-transformers each pooling was a flag.
+fn flagged(json: &Json) -> Vec<&str> {
+    let flags = json.value.as_object().into_iter().flatten();
+    flags
+        .filter(|(_, value)| value.as_bool() == Some(true))
+        .filter_map(|(key, _)| key.strip_prefix("pooling_mode_"))
+        .map(|name| name.trim_end_matches("_tokens").trim_end_matches("_token"))
+        .collect()
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::LoadError;
-use super::config::{Pooling, modules, own_limit};
+use super::advice::Advice;
+use super::config::{Pooling, modules};
 use super::files::{Json, optional};
 use crate::file::TOKENIZER_MB;
+use crate::tokenizer::Adjust;
 
 /// Everything about texts that an ONNX file does not say itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,12 +22,11 @@ pub(crate) struct TextConfig {
     pub(crate) pad: u32,
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
+    pub(crate) adjust: Adjust,
 }
 
 /// What most encoders read, where nothing says otherwise.
 const USUAL_TOKENS: usize = 512;
-/// Tokenizers that know no limit write a number with thirty digits.
-const NO_LIMIT: u64 = 1 << 20;
 
 impl TextConfig {
     /// # Errors
@@ -33,7 +34,8 @@ impl TextConfig {
     pub(crate) fn read(dir: &Path) -> Result<Self, LoadError> {
         let config = optional(dir, "config.json")?;
         let (pooling, normalize) = modules(dir)?;
-        let limits = [positions(config.as_ref())?, own_limit(dir)?, advised(dir)?];
+        let advice = Advice::read(dir)?;
+        let limits = [positions(config.as_ref())?, advice.max_tokens()?];
         let known = |field| match &config {
             Some(json) => json.optional_size(field),
             None => Ok(None),
@@ -54,6 +56,7 @@ impl TextConfig {
             pad: pad.unwrap_or(0),
             pooling,
             normalize,
+            adjust: advice.adjust(),
         })
     }
 }
@@ -72,13 +75,6 @@ fn positions(config: Option<&Json>) -> Result<Option<usize>, LoadError> {
     Ok(rows
         .map(|rows| rows.saturating_sub(skipped))
         .filter(|&rows| rows > 0))
-}
-
-fn advised(dir: &Path) -> Result<Option<usize>, LoadError> {
-    let json = optional(dir, "tokenizer_config.json")?;
-    let limit = json.and_then(|json| json.value.get("model_max_length")?.as_u64());
-    let limit = limit.filter(|&limit| 0 < limit && limit < NO_LIMIT);
-    Ok(limit.and_then(|limit| usize::try_from(limit).ok()))
 }
 
 /// Without a config the tokenizer's own list is all there is.

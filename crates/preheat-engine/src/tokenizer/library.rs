@@ -8,7 +8,7 @@ use tokenizers::{
     Tokenizer as Library, TokenizerImpl,
 };
 
-use super::{Special, Token, TokenizeError};
+use super::{Adjust, Special, Token, TokenizeError};
 use crate::file::{self, TOKENIZER_MB};
 use crate::load::LoadError;
 
@@ -18,20 +18,22 @@ pub(super) type Pipeline<M> =
 
 /// The model's own tokenizer. What its file says about padding and truncation is ignored: it is
 /// advice for training scripts, and often shorter than the model's true limit.
-pub(super) fn read(path: &Path) -> Result<Library, LoadError> {
+pub(super) fn read(path: &Path, adjust: Adjust) -> Result<Library, LoadError> {
     let bytes = file::read(path, TOKENIZER_MB).map_err(|source| LoadError::unread(path, source))?;
-    parse(&bytes).map_err(|reason| LoadError::Tokenizer {
+    parse(&bytes, adjust).map_err(|reason| LoadError::Tokenizer {
         path: path.to_owned(),
         reason,
     })
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Library, String> {
+pub(super) fn parse(bytes: &[u8], adjust: Adjust) -> Result<Library, String> {
     let mut library = Library::from_bytes(bytes).map_err(|error| error.to_string())?;
     library.with_padding(None);
     library
         .with_truncation(None)
         .map_err(|error| error.to_string())?;
+    let changed = adjust.apply(&mut library);
+    changed.map_err(|error| error.to_string())?;
     Ok(library)
 }
 

@@ -10,7 +10,7 @@ use super::compile::Details;
 use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes, VERSION};
 use super::pair::Pair;
-use super::{Kind, TokenizeError, Tokenizer, compile, library, proof};
+use super::{Adjust, Kind, TokenizeError, Tokenizer, compile, library, proof};
 use crate::digest;
 use crate::file::{self, TOKENIZER_MB};
 use crate::load::{LoadError, TokenizerForm};
@@ -42,16 +42,17 @@ impl Opened {
 }
 
 /// The model's own tokenizer: its compiled form, where there is a place to keep one and the file
-/// has one, else the `tokenizers` crate.
+/// has one, else the `tokenizers` crate. `adjust` is what other files change about it.
 pub(crate) fn open(
     path: &Path,
+    adjust: Adjust,
     max_tokens: usize,
     places: Places<'_>,
 ) -> Result<Opened, LoadError> {
     let (kind, form) = match places.baked.is_some() || places.store.is_some() {
-        true => compiled(path, places)?,
+        true => compiled(path, adjust, places)?,
         false => (
-            uncompiled(library::read(path)?),
+            uncompiled(library::read(path, adjust)?),
             TokenizerForm::Library { reason: None },
         ),
     };
@@ -78,7 +79,11 @@ fn uncompiled(library: Library) -> Kind {
     }
 }
 
-fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), LoadError> {
+fn compiled(
+    path: &Path,
+    adjust: Adjust,
+    places: Places<'_>,
+) -> Result<(Kind, TokenizerForm), LoadError> {
     let unreadable = |source| LoadError::unread(path, source);
     let file = File::open(path).map_err(unreadable)?;
     let sha256 = stamp::digest(&file, path, places.store, places.baked, || {
@@ -88,13 +93,14 @@ fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), Lo
     let identity = Identity {
         kind: store::Kind::Tokenizer,
         text: format!(
-            "tokenizer {sha256} form {VERSION} by {}",
+            "tokenizer {sha256}{} form {VERSION} by {}",
+            adjust.text(),
             env!("CARGO_PKG_VERSION")
         ),
     };
     let mut parsed = None;
     let (content, state) = store::open(places, &identity, None, || {
-        let library = library::read(path)?;
+        let library = library::read(path, adjust)?;
         let bytes = make(&library);
         parsed = Some(library);
         Ok(bytes)
@@ -107,6 +113,7 @@ fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), Lo
             let source = Source {
                 path: path.to_owned(),
                 sha256,
+                adjust,
                 library: OnceLock::new(),
             };
             (
@@ -118,7 +125,7 @@ fn compiled(path: &Path, places: Places<'_>) -> Result<(Kind, TokenizerForm), Lo
             )
         }
         Err(reason) => {
-            let library = parsed.map_or_else(|| library::read(path), Ok)?;
+            let library = parsed.map_or_else(|| library::read(path, adjust), Ok)?;
             (
                 uncompiled(library),
                 TokenizerForm::Library {
@@ -155,6 +162,7 @@ fn proven(library: &Library, details: Details) -> Result<(Bytes, Compiled), Stri
 pub(super) struct Source {
     path: PathBuf,
     sha256: String,
+    adjust: Adjust,
     library: OnceLock<Result<Box<Library>, TokenizeError>>,
 }
 
@@ -178,6 +186,6 @@ impl Source {
                 "{path} was changed while the model was served"
             )));
         }
-        library::parse(&bytes).map_err(reject)
+        library::parse(&bytes, self.adjust).map_err(reject)
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::compile::Details;
 use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes};
-use super::{Special, compile, library, proof};
+use super::{Adjust, Special, compile, library, proof};
 use crate::store::{Content, HEADER, Made};
 
 fn special(id: u32, content: &str, normalized: bool) -> Value {
@@ -80,7 +80,7 @@ fn unigrams() -> Value {
 }
 
 fn compiled(json: &Value) -> Bytes {
-    let library = library::parse(json.to_string().as_bytes()).unwrap();
+    let library = library::parse(json.to_string().as_bytes(), Adjust::default()).unwrap();
     compile::compile(&library, Details::With).unwrap()
 }
 
@@ -91,7 +91,7 @@ fn open(bytes: Bytes) -> Option<Compiled> {
 #[test]
 fn a_difference_is_found_before_it_is_used() {
     for json in [word_piece(), byte_pairs(), unigrams()] {
-        let library = library::parse(json.to_string().as_bytes()).unwrap();
+        let library = library::parse(json.to_string().as_bytes(), Adjust::default()).unwrap();
         let same = open(compiled(&json)).unwrap();
         assert_eq!(proof::equal(&same, &library), Ok(()));
         assert!(proof::tells_details(&same, &library));

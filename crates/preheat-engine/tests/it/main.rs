@@ -4,6 +4,7 @@
     reason = "a test that meets a surprise fails where it stands"
 )]
 
+mod advice;
 mod artefacts;
 mod baked;
 mod batches;
