@@ -1,8 +1,8 @@
 //! Files that come with a model, or were left beside one, read whole: never more of them than a
-//! limit, whatever they are. `preheat-runtime` has the same for what users hand in; the engine does
-//! not know that crate.
+//! limit, and nothing that is no file, as a pipe would be waited for. `preheat-runtime` has the same
+//! for what users hand in; the engine does not know that crate.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -18,8 +18,12 @@ pub(crate) const RECORD_MB: u64 = 4;
 const MB: u64 = 1_000_000;
 
 /// All bytes of a file of at most so many megabytes; [`io::ErrorKind::FileTooLarge`] for one that
-/// holds more.
+/// holds more, [`io::ErrorKind::InvalidInput`] for what is no file.
 pub(crate) fn read(path: &Path, limit_mb: u64) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        let problem = "it is a pipe, a device or a directory, not a file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
     let most = limit_mb * MB;
     let mut bytes = Vec::new();
     let file = File::open(path)?;
@@ -47,10 +51,20 @@ mod tests {
         file.as_file().set_len(MB).unwrap();
         assert_eq!(read(file.path(), 1).unwrap().len() as u64, MB);
         file.as_file().set_len(MB + 1).unwrap();
-        for path in [file.path(), Path::new("/dev/zero")] {
+        let error = read(file.path(), 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(error.to_string(), "it is larger than 1 MB");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        for path in [&pipe, dir.path(), Path::new("/dev/zero")] {
             let error = read(path, 1).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-            assert_eq!(error.to_string(), "it is larger than 1 MB");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{path:?}");
         }
     }
 }

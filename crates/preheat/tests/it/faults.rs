@@ -98,7 +98,20 @@ const FAULTS: &[Fault] = &[
             fs::write(path, config.to_string()).unwrap();
         },
         stage: "loading",
-        cause: "default prompt `query`",
+        cause: "default_prompt_name",
+        exit: 12,
+    },
+    Fault {
+        // It would be waited for until somebody wrote into it.
+        name: "a pipe in the place of a side file",
+        damage: |folder| {
+            let path = folder.join("sentence_bert_config.json");
+            let _ = fs::remove_file(&path);
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        },
+        stage: "loading",
+        cause: "sentence_bert_config.json",
         exit: 12,
     },
     Fault {
