@@ -60,7 +60,7 @@ pub struct EmbedRequest {
     pub truncate: Option<bool>,
     #[serde(default)]
     pub truncation_direction: Option<TruncationDirection>,
-    /// Refused.
+    /// Which of the model's prompts stands in front of every text; null: its default one, if it has one.
     #[serde(default)]
     pub prompt_name: Option<String>,
     /// Scale vectors to length one, if the model does.
@@ -144,7 +144,7 @@ pub struct TokenizeRequest {
     pub inputs: Texts,
     #[serde(default = "yes")]
     pub add_special_tokens: bool,
-    /// Refused.
+    /// As for `/embed`. Tokens of the prompt are told, too, and places are counted from its beginning.
     #[serde(default)]
     pub prompt_name: Option<String>,
 }

@@ -28,4 +28,4 @@ pub use load::{
 pub use native::Isa;
 pub use prepare::ModelSpec;
 pub use source::{FetchError, FetchOptions, Fetched, Progress, SourceRef};
-pub use tokenizer::{Special, Token, TokenizeError, Tokenizer};
+pub use tokenizer::{Prompts, Special, Token, TokenizeError, Tokenizer, UnknownPrompt};

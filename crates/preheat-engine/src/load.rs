@@ -6,6 +6,7 @@ mod checksum;
 mod config;
 mod error;
 mod files;
+mod modules;
 mod rows;
 mod state;
 mod texts;
@@ -190,6 +191,7 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
     thread::scope(|scope| {
         let tokenizer = spawn(scope, "tokenizer", || {
             tokenizer::open(&files.tokenizer, adjust, config.max_tokens, places)?
+                .prompted(config.prompts.clone())
                 .within(config.vocab, &files.tokenizer)
         })?;
         let mut stages = vec![config_stage];

@@ -280,6 +280,7 @@ fn spawn_texts<'scope>(
     let opening = spawn(scope, "tokenizer", move || {
         let config = TextConfig::read(spec.dir())?;
         let opened = tokenizer::open(&path, config.adjust, config.max_tokens, places)?
+            .prompted(config.prompts.clone())
             .within(config.vocab, &path)?;
         Ok((config, opened))
     })?;

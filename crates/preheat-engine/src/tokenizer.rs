@@ -13,6 +13,7 @@ mod compiled;
 mod library;
 mod open;
 mod pair;
+mod prompts;
 mod proof;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use pair::Pair;
 
 pub(crate) use adjust::{Adjust, Bert};
 pub(crate) use open::{Opened, open};
+pub use prompts::{Prompts, UnknownPrompt};
 
 /// A text that cannot be tokenised. The client's fault, as far as anyone can tell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +54,7 @@ pub struct Token {
 pub struct Tokenizer {
     kind: Kind,
     max_tokens: usize,
+    prompts: Prompts,
 }
 
 enum Kind {
@@ -82,7 +85,14 @@ impl Tokenizer {
                 vocab: vocab.max(1),
             },
             max_tokens: max_tokens.max(1),
+            prompts: Prompts::default(),
         }
+    }
+
+    /// What the model wants in front of texts. [`Tokenizer::encode`] takes texts as they are.
+    #[must_use]
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
     }
 
     /// Longest result of [`Tokenizer::encode`].

@@ -171,7 +171,11 @@ fn prepared(case: Case, number: usize, loaded: &Loaded) -> Result<Ready, String>
 fn tokens(sample: &Sample, loaded: &Loaded) -> Result<Vec<Vec<u32>>, String> {
     match (sample, &loaded.tokenizer) {
         (Sample::Texts(texts) | Sample::Classified { texts, .. }, Some(tokenizer)) => {
-            let rows = texts.iter().map(|text| tokenizer.encode(text));
+            let prompt = tokenizer.prompts().usual();
+            let rows = texts.iter().map(|text| match prompt {
+                "" => tokenizer.encode(text),
+                prompt => tokenizer.encode(&format!("{prompt}{text}")),
+            });
             rows.collect::<Result<_, _>>()
                 .map_err(|error| error.to_string())
         }
@@ -214,10 +218,11 @@ const WORDS: &[&str] = &[
     "night", "stone", "table", "voice", "south", "field",
 ];
 
-/// `count` texts of `tokens` tokens each, special tokens included, no two alike as far as the words
+/// `count` texts of `tokens` tokens each, special ones and those of the model's prompt included, no two alike as far as the words
 /// reach. A vocabulary that splits the words gives longer texts, which are cut as a user's would be.
 pub fn generate(tokenizer: &Tokenizer, count: usize, tokens: usize) -> Vec<String> {
-    let specials = tokenizer.encode("").map_or(0, |row| row.len());
+    let specials = tokenizer.encode(tokenizer.prompts().usual());
+    let specials = specials.map_or(0, |row| row.len());
     let words = tokens.saturating_sub(specials).max(1);
     (0..count).map(|text| self::words(text, words)).collect()
 }

@@ -27,6 +27,7 @@ use crate::serve_error::ServeError;
 use crate::settings::Limits;
 pub use ask::{Arrival, Ask, Embedded, Inferred, Times};
 pub use enter::Visit;
+use prepare::{Way, in_front};
 
 /// Bytes of texts whose tokens are told in one request. A token takes some 600 bytes until it is
 /// written, and may be a single byte of a text: this is 80 MB.
@@ -249,14 +250,11 @@ impl Service {
         &self,
         texts: Vec<String>,
         special: Special,
+        prompt: Option<String>,
         arrival: Arrival,
     ) -> Result<Vec<Vec<Token>>, ServeError> {
         self.check(texts.len())?;
-        let got = texts.iter().map(String::len).sum();
-        if got > MOST_TOLD {
-            let limit = MOST_TOLD;
-            return Err(ServeError::TextsTooLarge { got, limit });
-        }
+        check_told(&texts)?;
         let deadline = arrival.at + self.limits.request_timeout;
         let whole = async {
             let (loaded, _inside) = self.enter(arrival, deadline).await?;
@@ -265,6 +263,8 @@ impl Service {
             if !arrival.synthetic && !tokenizer.has_details() {
                 self.metrics.cold(1);
             }
+            let texts = in_front(tokenizer.prompts(), prompt.as_deref(), texts)?;
+            check_told(&texts)?;
             let tokens =
                 move |text: &String| tokenizer.encode_detail(text, special).map_err(no_tokens);
             self.elsewhere(move || texts.iter().map(tokens).collect())
@@ -305,9 +305,12 @@ impl Service {
             .map_err(|_| ServeError::Draining)?;
         let arriving = loaded.batcher.arriving();
         let began = Instant::now();
-        let (items, tokens) = self
-            .prepare(&loaded, ask.inputs, ask.task, ask.too_long)
-            .await?;
+        let way = Way {
+            task: ask.task,
+            too_long: ask.too_long,
+            prompt: ask.prompt.as_deref(),
+        };
+        let (items, tokens) = self.prepare(&loaded, ask.inputs, &way).await?;
         let prepared = began.elapsed();
         let answer = loaded
             .batcher
@@ -365,5 +368,13 @@ impl Service {
             }
             BatchError::Gone => ServeError::Draining,
         }
+    }
+}
+
+fn check_told(texts: &[String]) -> Result<(), ServeError> {
+    let (got, limit) = (texts.iter().map(String::len).sum(), MOST_TOLD);
+    match got > limit {
+        true => Err(ServeError::TextsTooLarge { got, limit }),
+        false => Ok(()),
     }
 }

@@ -72,14 +72,6 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
             json!({ "maximum": u32::MAX }),
         ),
         (
-            "/EmbedRequest/properties/prompt_name",
-            json!({ "type": "null" }),
-        ),
-        (
-            "/TokenizeRequest/properties/prompt_name",
-            json!({ "type": "null" }),
-        ),
-        (
             "/PredictInputs/anyOf/1",
             json!({ "minItems": 1, "maxItems": 2 }),
         ),

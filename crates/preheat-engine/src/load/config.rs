@@ -1,14 +1,14 @@
-//! What a model directory says about its encoder: `config.json`, and the sentence-transformers
-//! files that say how token vectors become one. Never looks at weights.
-
-use std::path::{Component, Path};
+//! What a model directory says about its encoder: `config.json`, and what the files of
+//! sentence-transformers add to it. Never looks at weights.
 
 use serde_json::Value;
 
 use super::LoadError;
 use super::advice::Advice;
-use super::files::{Json, ModelFiles, optional};
+use super::files::{Json, ModelFiles};
+use super::modules::Modules;
 use crate::file::CONFIG_MB;
+use crate::tokenizer::Prompts;
 
 /// An encoder's architecture and its numbers. All sizes are at least one.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub(crate) struct EncoderConfig {
     pub(crate) max_tokens: usize,
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
+    /// What users' texts get in front of them.
+    pub(crate) prompts: Prompts,
     /// What is made of a sequence's distances, in families that attend to them.
     pub(crate) distances: Option<Distances>,
     /// Scores instead of a vector.
@@ -96,7 +98,6 @@ const MODEL_TYPES: &[&str] = &[
 /// Of that family, whatever its padding id is.
 const MPNET_FIRST: usize = 2;
 const POOLINGS: &[&str] = &["mean", "cls", "max"];
-const MODULES: &[&str] = &["Transformer", "Pooling", "Normalize"];
 
 impl EncoderConfig {
     /// Numbers in each answer.
@@ -117,10 +118,13 @@ impl EncoderConfig {
         for limit in [advice.max_tokens()?, max_tokens].into_iter().flatten() {
             config.max_tokens = config.max_tokens.min(limit);
         }
-        (config.pooling, config.normalize) = match config.head {
-            Some(_) => (Pooling::Cls, false),
-            None => modules(&files.dir)?,
+        let modules = match config.head {
+            Some(_) => Modules::of_classifiers(),
+            None => Modules::read(&files.dir)?,
         };
+        config.pooling = modules.pooling;
+        config.normalize = modules.normalize;
+        config.prompts = modules.prompts;
         Ok(config)
     }
 
@@ -164,6 +168,7 @@ impl EncoderConfig {
             max_tokens: positions.saturating_sub(first_position),
             pooling: Pooling::Mean,
             normalize: false,
+            prompts: Prompts::default(),
             distances: match family {
                 Family::MpNet => Some(Distances::read(json)?),
                 _ => None,
@@ -200,67 +205,6 @@ impl EncoderConfig {
             }),
         }
     }
-}
-
-/// How token vectors become one, and whether that is brought to length one. Without `modules.json`
-/// the model is a plain encoder: mean pooling, not normalised.
-pub(super) fn modules(dir: &Path) -> Result<(Pooling, bool), LoadError> {
-    let (mut pooling, mut normalize) = (Pooling::Mean, false);
-    let Some(modules) = optional(dir, "modules.json")? else {
-        return Ok((pooling, normalize));
-    };
-    no_default_prompt(dir)?;
-    let list = modules.value.as_array();
-    for module in list.ok_or_else(|| modules.complain("", "is not a list"))? {
-        let text = |field| module.get(field).and_then(|value| value.as_str());
-        let kind = text("type").ok_or_else(|| modules.complain("type", "is missing"))?;
-        match kind.rsplit('.').next().unwrap_or(kind) {
-            "Transformer" => {}
-            "Pooling" => {
-                let path = text("path").filter(|path| is_inside(path));
-                let path = path.ok_or_else(|| {
-                    modules.complain("path", "of the pooling module is not a folder of the model")
-                })?;
-                pooling =
-                    Pooling::read(&Json::read(&dir.join(path).join("config.json"), CONFIG_MB)?)?;
-            }
-            "Normalize" => normalize = true,
-            other => {
-                return Err(LoadError::Unsupported {
-                    path: modules.path.clone(),
-                    what: "module type",
-                    found: other.to_owned(),
-                    known: MODULES,
-                });
-            }
-        }
-    }
-    Ok((pooling, normalize))
-}
-
-/// sentence-transformers puts it in front of every text; vectors without it would look like the right ones.
-fn no_default_prompt(dir: &Path) -> Result<(), LoadError> {
-    let Some(json) = optional(dir, "config_sentence_transformers.json")? else {
-        return Ok(());
-    };
-    let name = json
-        .value
-        .get("default_prompt_name")
-        .and_then(Value::as_str);
-    let prompt = name.and_then(|name| json.value.get("prompts")?.get(name)?.as_str());
-    match (name, prompt) {
-        (Some(name), Some(prompt)) if !prompt.is_empty() => Err(LoadError::Prompt {
-            name: name.to_owned(),
-            path: json.path,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn is_inside(path: &str) -> bool {
-    Path::new(path)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn layer_norm_eps(json: &Json) -> Result<f32, LoadError> {
@@ -366,7 +310,7 @@ impl Activation {
 }
 
 impl Pooling {
-    fn read(json: &Json) -> Result<Self, LoadError> {
+    pub(super) fn read(json: &Json) -> Result<Self, LoadError> {
         let chosen = match json.value.get("pooling_mode") {
             Some(Value::Array(names)) => names.iter().map(plain).collect(),
             Some(name) => vec![plain(name)],

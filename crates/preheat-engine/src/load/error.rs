@@ -43,8 +43,8 @@ pub enum LoadError {
         found: String,
         known: &'static [&'static str],
     },
-    #[error("{path}: the default prompt `{name}` is not put in front of texts here")]
-    Prompt { path: PathBuf, name: String },
+    #[error("{path} names prompts that this model's pooling leaves out, which is not done here")]
+    Prompt { path: PathBuf },
     #[error("{path} is not a usable tokenizer: {reason}")]
     Tokenizer { path: PathBuf, reason: String },
     #[error("{path} gives the token id {id}, the model's vocabulary ends before {vocab}")]
@@ -175,8 +175,8 @@ impl LoadError {
             LoadError::Unsupported { what, known, .. } => {
                 format!("choose a model whose {what} is one of {}, or another engine", known.join(", "))
             }
-            LoadError::Prompt { path, .. } => format!(
-                "take default_prompt_name out of {}, and send the prompt in front of each text",
+            LoadError::Prompt { path } => format!(
+                "take the prompts out of {}, or choose a model with include_prompt = true",
                 path.display()
             ),
             LoadError::Corrupt { path, .. } => {

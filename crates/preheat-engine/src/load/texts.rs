@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::LoadError;
 use super::advice::Advice;
-use super::config::{Pooling, modules};
+use super::config::Pooling;
 use super::files::{Json, optional};
+use super::modules::Modules;
 use crate::file::TOKENIZER_MB;
-use crate::tokenizer::Adjust;
+use crate::tokenizer::{Adjust, Prompts};
 
 /// Everything about texts that an ONNX file does not say itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,7 @@ pub(crate) struct TextConfig {
     pub(crate) pooling: Pooling,
     pub(crate) normalize: bool,
     pub(crate) adjust: Adjust,
+    pub(crate) prompts: Prompts,
 }
 
 /// What most encoders read, where nothing says otherwise.
@@ -33,7 +35,7 @@ impl TextConfig {
     /// When a file that is there cannot be understood.
     pub(crate) fn read(dir: &Path) -> Result<Self, LoadError> {
         let config = optional(dir, "config.json")?;
-        let (pooling, normalize) = modules(dir)?;
+        let modules = Modules::read(dir)?;
         let advice = Advice::read(dir)?;
         let limits = [positions(config.as_ref())?, advice.max_tokens()?];
         let known = |field| match &config {
@@ -54,8 +56,9 @@ impl TextConfig {
             max_tokens: limits.into_iter().flatten().min().unwrap_or(USUAL_TOKENS),
             vocab,
             pad: pad.unwrap_or(0),
-            pooling,
-            normalize,
+            pooling: modules.pooling,
+            normalize: modules.normalize,
+            prompts: modules.prompts,
             adjust: advice.adjust(),
         })
     }

@@ -10,7 +10,7 @@ use super::compile::Details;
 use super::compiled::Compiled;
 use super::compiled::blob::{Blob, Bytes, VERSION};
 use super::pair::Pair;
-use super::{Adjust, Kind, TokenizeError, Tokenizer, compile, library, proof};
+use super::{Adjust, Kind, Prompts, TokenizeError, Tokenizer, compile, library, proof};
 use crate::digest;
 use crate::file::{self, TOKENIZER_MB};
 use crate::load::{LoadError, TokenizerForm};
@@ -24,6 +24,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    pub(crate) fn prompted(mut self, prompts: Prompts) -> Self {
+        self.tokenizer.prompts = prompts;
+        self
+    }
+
     /// A tokenizer of another model gives ids that this one has no vector for: the first text with one of
     /// them would fail, and what is batched with it.
     ///
@@ -56,7 +61,11 @@ pub(crate) fn open(
             TokenizerForm::Library { reason: None },
         ),
     };
-    let tokenizer = Tokenizer { kind, max_tokens };
+    let tokenizer = Tokenizer {
+        kind,
+        max_tokens,
+        prompts: Prompts::default(),
+    };
     let reject = |reason| LoadError::Tokenizer {
         path: path.to_owned(),
         reason,

@@ -92,6 +92,7 @@ impl Inference {
             inputs,
             task: None,
             too_long: TooLong::Cut,
+            prompt: None,
             arrival,
             deadline,
         };

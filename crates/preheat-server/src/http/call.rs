@@ -32,6 +32,8 @@ pub struct Call {
     path: String,
     /// For the start of a lazy model.
     waited: Duration,
+    /// The name of what stands in front of texts.
+    prompt: Option<String>,
 }
 
 impl FromRequest<Arc<Replica>> for Call {
@@ -141,6 +143,7 @@ impl Call {
             headers: parts.headers,
             body,
             waited: Duration::ZERO,
+            prompt: None,
         })
     }
 
@@ -200,6 +203,11 @@ impl Call {
             .await
     }
 
+    /// Texts of this call get the prompt of that name.
+    pub fn prompted(&mut self, name: Option<String>) {
+        self.prompt = name;
+    }
+
     pub fn deadline(&self) -> Instant {
         self.context.arrival.at + self.replica.service.limits.request_timeout
     }
@@ -244,6 +252,7 @@ impl Call {
             inputs,
             task,
             too_long,
+            prompt: self.prompt.clone(),
             arrival: self.context.arrival,
             deadline: self.deadline(),
         }

@@ -33,13 +33,13 @@ pub async fn any_task(mut call: Call) -> Result<Response, Fault> {
     }
 }
 
-pub async fn embed(call: Call) -> Result<Response, Fault> {
+pub async fn embed(mut call: Call) -> Result<Response, Fault> {
     let ask: EmbedRequest = call.json().await.map_err(Fault::tei)?;
     if !ask.normalize {
         let why = "normalize = false is not offered: this model's vectors are of length one";
         return Err(Fault::tei(ServeError::Malformed(why.into())));
     }
-    without_prompt(ask.prompt_name.as_deref()).map_err(Fault::tei)?;
+    call.prompted(ask.prompt_name);
     let too_long = too_long(ask.truncate, ask.truncation_direction).map_err(Fault::tei)?;
     let inputs = match ask.inputs {
         EmbedInputs::Text(text) => Inputs::Texts(vec![text]),
@@ -70,15 +70,8 @@ pub fn too_long(
     }
 }
 
-fn without_prompt(name: Option<&str>) -> Result<(), ServeError> {
-    let Some(name) = name else { return Ok(()) };
-    let why = format!("prompt_name '{name}' is not offered: write the prompt in front of the text");
-    Err(ServeError::Malformed(why))
-}
-
 pub async fn tokenize(call: Call) -> Result<Response, Fault> {
     let ask: TokenizeRequest = call.json().await?;
-    without_prompt(ask.prompt_name.as_deref())?;
     let special = if ask.add_special_tokens {
         Special::Add
     } else {
@@ -88,7 +81,7 @@ pub async fn tokenize(call: Call) -> Result<Response, Fault> {
     let tokens = call
         .replica
         .service
-        .tokenize(texts, special, call.context.arrival)
+        .tokenize(texts, special, ask.prompt_name, call.context.arrival)
         .await?;
     let told = move || {
         let tokens: Vec<Vec<Token>> = tokens

@@ -8,7 +8,7 @@ use preheat_engine::onnx;
 use preheat_engine::{Engine, LoadError, Task, Tokenizer};
 
 use super::fetch::Brought;
-use super::said::{log_artefact, log_loaded, log_tokenizer};
+use super::said::{log_artefact, log_loaded, log_prompt, log_tokenizer};
 use super::sim::load_sim;
 use super::spec::{native_spec, onnx_spec};
 use crate::board::Board;
@@ -49,6 +49,7 @@ pub fn load(model: &ModelSettings, brought: &Brought, board: &Board) -> Result<P
         return Err(no_such_task(task, own));
     }
     log_loaded(&info, &stages);
+    log_prompt(parts.tokenizer.as_deref());
     for stage in stages {
         board.span(span(stage, board.clock()));
     }

@@ -1,7 +1,7 @@
 //! What the log says of a load.
 
-use preheat_engine::EngineInfo;
 use preheat_engine::load::{ArtefactState, StageTiming, TokenizerForm};
+use preheat_engine::{EngineInfo, Tokenizer};
 
 use crate::human;
 
@@ -17,6 +17,20 @@ pub(super) fn log_loaded(info: &EngineInfo, stages: &[StageTiming]) {
         info.name,
         parts.join(", ")
     );
+}
+
+/// Texts that are not run as they were sent are worth a word.
+pub(super) fn log_prompt(tokenizer: Option<&Tokenizer>) {
+    let prompts = tokenizer.map(Tokenizer::prompts);
+    if let Some(prompts) = prompts.filter(|prompts| !prompts.usual().is_empty()) {
+        tracing::info!(
+            event = "default_prompt",
+            name = prompts.default_name(),
+            prompt = prompts.usual(),
+            "texts for which no prompt is named get `{}` in front",
+            prompts.usual()
+        );
+    }
 }
 
 /// What could not be kept, or had to be made again, costs the next start time.

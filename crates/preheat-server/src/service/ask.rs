@@ -14,6 +14,8 @@ pub struct Ask {
     /// What the route is for; none: whatever the model does.
     pub task: Option<Task>,
     pub too_long: TooLong,
+    /// The name of what stands in front of texts; none: whatever the model wants there.
+    pub prompt: Option<String>,
     pub arrival: Arrival,
     pub deadline: Instant,
 }

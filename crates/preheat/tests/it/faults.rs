@@ -89,9 +89,9 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         // Vectors without it would look like the right ones.
-        name: "a prompt in front of every text",
+        name: "a default prompt that is not there",
         damage: |folder| {
-            let config = json!({"prompts": {"query": "query: "}, "default_prompt_name": "query"});
+            let config = json!({"prompts": {"query": "query: "}, "default_prompt_name": "quarry"});
             let path = folder.join("config_sentence_transformers.json");
             // There or not, it is a link into the model's own folder.
             let _ = fs::remove_file(&path);

@@ -36,6 +36,7 @@ mod gateway;
 mod grpc;
 mod lifecycle;
 mod pages;
+mod prompts;
 mod refusals;
 mod tensors;
 mod upkeep;
