@@ -89,7 +89,7 @@ pub fn bake(fetched: &Fetched, spec: &ModelSpec, dir: &Path) -> Result<Written, 
     }
     let files = copy(fetched, dir)?;
     fs::create_dir_all(&artefacts).map_err(at(&artefacts))?;
-    let parts = prepare(&moved(spec, dir, &artefacts)).map_err(BakeError::Load)?;
+    let parts = prepare(&moved(spec, &fetched.dir, dir, &artefacts)).map_err(BakeError::Load)?;
     let mut bytes = tidy(&artefacts).map_err(at(&artefacts))?;
     let mut listed = Vec::with_capacity(files.len());
     for (name, path, sha256) in files {
@@ -135,7 +135,7 @@ fn copy(fetched: &Fetched, dir: &Path) -> Result<Vec<(String, PathBuf, String)>,
 }
 
 /// The model where it was copied to. Its digests were compared on the way.
-fn moved(spec: &ModelSpec, dir: &Path, artefacts: &Path) -> ModelSpec {
+fn moved(spec: &ModelSpec, from: &Path, dir: &Path, artefacts: &Path) -> ModelSpec {
     match spec {
         ModelSpec::Native(spec) => ModelSpec::Native(LoadSpec {
             dir: dir.to_owned(),
@@ -145,7 +145,7 @@ fn moved(spec: &ModelSpec, dir: &Path, artefacts: &Path) -> ModelSpec {
             ..spec.clone()
         }),
         ModelSpec::Onnx(spec) => ModelSpec::Onnx(OnnxSpec {
-            file: dir.join(spec.file.file_name().unwrap_or_default()),
+            file: dir.join(spec.file.strip_prefix(from).unwrap_or(&spec.file)),
             artefacts: Some(artefacts.to_owned()),
             artefacts_limit: u64::MAX,
             expected_sha256: None,

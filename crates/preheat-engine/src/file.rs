@@ -9,6 +9,9 @@ use std::path::Path;
 /// Lists of labels and modules are far smaller.
 pub(crate) const CONFIG_MB: u64 = 4;
 
+/// A line for each tensor, of which large models have some thousands.
+pub(crate) const INDEX_MB: u64 = 16;
+
 /// The largest vocabularies that are in use take a third of it.
 pub(crate) const TOKENIZER_MB: u64 = 100;
 

@@ -23,8 +23,9 @@ use rustix::time::{ClockId, clock_gettime};
 pub use error::LoadError;
 
 pub(crate) use advice::Advice;
+pub(crate) use checksum::of_parts;
 pub(crate) use config::{Activation, Distances, EncoderConfig, Family, Pooling};
-pub(crate) use files::WEIGHTS;
+pub(crate) use files::{INDEX, WEIGHTS, parts};
 pub(crate) use rows::Rows;
 pub(crate) use texts::TextConfig;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};
@@ -57,7 +58,9 @@ pub struct LoadSpec {
     pub artefacts: Option<PathBuf>,
     /// Most bytes there. What was used longest ago goes first, and nothing that is in use.
     pub artefacts_limit: u64,
-    /// Of the weights file, in hexadecimal.
+    /// Of the weights file, in hexadecimal; of several, what [`source::weights_sha256`] makes of theirs.
+    ///
+    /// [`source::weights_sha256`]: crate::source::weights_sha256
     pub expected_sha256: Option<String>,
     /// Believes the digests of a baked directory. Wrong where a person has named the digest: then
     /// the file is read.
@@ -163,7 +166,9 @@ pub struct StageTiming {
 /// What is known about the weights file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WeightsFacts {
+    /// Of several the first.
     pub path: PathBuf,
+    /// Of all of them.
     pub bytes: u64,
     /// Known when it was asked for: for a comparison, or to name an artefact.
     pub sha256: Option<String>,
@@ -197,8 +202,12 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
         let mut stages = vec![config_stage];
         let mut note = |stage: StageTiming| stages.push(stage);
 
-        let (weights, stage) = timed("weights", || WeightsFile::map(&files.weights).map(Arc::new))?;
-        let bytes = Some(weights.bytes().len() as u64);
+        let map = |path: &PathBuf| WeightsFile::map(path).map(Arc::new);
+        let (weights, stage) = timed("weights", || {
+            files.weights.iter().map(map).collect::<Result<Vec<_>, _>>()
+        })?;
+        let whole = weights.iter().map(|file| file.bytes().len() as u64).sum();
+        let bytes = Some(whole);
         note(StageTiming { bytes, ..stage });
         let expected = spec.expected_sha256.as_deref();
         let (sha256, stage) = timed("checksum", || sha256(&weights, places, expected))?;
@@ -219,8 +228,8 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
             tokenizer_form: opened.form,
             stages,
             weights: WeightsFacts {
-                path: files.weights.clone(),
-                bytes: weights.bytes().len() as u64,
+                path: files.weights[0].clone(),
+                bytes: whole,
                 checked: spec.expected_sha256.is_some(),
                 sha256,
             },
@@ -231,7 +240,7 @@ pub fn load(spec: &LoadSpec) -> Result<LoadedModel, LoadError> {
 
 /// The digest of the weights, if anyone needs it, and the right one, if anyone said which.
 pub(crate) fn sha256(
-    weights: &WeightsFile,
+    weights: &[Arc<WeightsFile>],
     places: Places<'_>,
     expected: Option<&str>,
 ) -> Result<Option<String>, LoadError> {
@@ -240,7 +249,7 @@ pub(crate) fn sha256(
     }
     let found = checksum::found(weights, places.store, places.baked);
     if let Some(expected) = expected {
-        checksum::compare(weights, &found, expected)?;
+        checksum::compare(&weights[0], &found, expected)?;
     }
     Ok(Some(found))
 }

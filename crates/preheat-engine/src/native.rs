@@ -67,7 +67,7 @@ impl NativeEngine {
     pub(crate) fn open(
         spec: &LoadSpec,
         config: EncoderConfig,
-        weights: &Arc<WeightsFile>,
+        weights: &[Arc<WeightsFile>],
         sha256: Option<&str>,
         places: Places<'_>,
     ) -> Result<(Self, ArtefactState), LoadError> {
@@ -108,7 +108,7 @@ impl NativeEngine {
         &self,
         spec: &LoadSpec,
         config: EncoderConfig,
-        weights: &Arc<WeightsFile>,
+        weights: &[Arc<WeightsFile>],
     ) -> Option<String> {
         let spec = LoadSpec {
             dtype: Dtype::F32,

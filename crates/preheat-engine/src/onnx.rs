@@ -88,10 +88,20 @@ impl OnnxSpec {
         }
     }
 
+    /// Where its tokenizer is: beside it, or around the folder that exporters put it into.
     fn dir(&self) -> &Path {
-        self.file.parent().unwrap_or(Path::new("."))
+        let beside = self.file.parent().unwrap_or(Path::new("."));
+        let around = beside.parent().filter(|_| beside.ends_with(FOLDER));
+        let is_of_model = |dir: &&Path| dir.join("tokenizer.json").is_file();
+        match around.filter(is_of_model) {
+            Some(around) if !is_of_model(&beside) => around,
+            _ => beside,
+        }
     }
 }
+
+/// Where exporters put ONNX files beside other weights.
+const FOLDER: &str = "onnx";
 
 /// A device's part of ONNX Runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +153,10 @@ pub fn find(dir: &Path) -> Result<PathBuf, LoadError> {
     let usual = dir.join("model.onnx");
     if usual.is_file() {
         return Ok(usual);
+    }
+    let in_folder = dir.join(FOLDER).join("model.onnx");
+    if in_folder.is_file() {
+        return Ok(in_folder);
     }
     let entries = std::fs::read_dir(dir).map_err(|source| LoadError::Directory {
         path: dir.to_owned(),
@@ -241,11 +255,11 @@ struct File {
 
 impl File {
     fn read(spec: &OnnxSpec, places: Places<'_>) -> Result<Self, LoadError> {
-        let file = WeightsFile::map(&spec.file)?;
+        let file = [Arc::new(WeightsFile::map(&spec.file)?)];
         let sha256 = sha256(&file, places, spec.expected_sha256.as_deref())?;
         let read = || {
-            whole::check(file.bytes())?;
-            declaration::read(file.bytes())
+            whole::check(file[0].bytes())?;
+            declaration::read(file[0].bytes())
         };
         let declared = read().map_err(|reason| LoadError::Onnx {
             path: spec.file.clone(),

@@ -85,6 +85,21 @@ pub fn weights(fetched: &Fetched) -> Option<&FileFacts> {
         .find(|file| files::is_weights(&file.name))
 }
 
+/// The digest that a loader of these weights compares: that of their file, or one made of those of all
+/// parts.
+#[must_use]
+pub fn weights_sha256(fetched: &Fetched) -> Option<String> {
+    let mut files: Vec<&FileFacts> = fetched
+        .files
+        .iter()
+        .filter(|file| files::is_weights(&file.name))
+        .collect();
+    files.sort_by_key(|file| &file.name);
+    let known = !files.is_empty() && files.iter().all(|file| !file.sha256.is_empty());
+    let digests = files.iter().map(|file| file.sha256.clone());
+    known.then(|| crate::load::of_parts(digests.collect()))
+}
+
 /// Takes the first origin that is on this machine, else the first that can be fetched.
 async fn fetch_entry(
     entry: &'static Entry,

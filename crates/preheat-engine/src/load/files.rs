@@ -1,5 +1,6 @@
 //! Which files a model directory has, and reading the JSON ones. Never looks at weights.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::LoadError;
-use crate::file::{self, CONFIG_MB};
+use crate::file::{self, CONFIG_MB, INDEX_MB};
 
 /// The first one that is there is loaded.
 pub(crate) const WEIGHTS: [&str; 4] = [
@@ -17,13 +18,17 @@ pub(crate) const WEIGHTS: [&str; 4] = [
     "model.pth",
 ];
 
+/// Beside weights in several files: which tensor is in which.
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+
 /// Paths inside one model directory. Required ones were there when it was looked at.
 #[derive(Debug)]
 pub(super) struct ModelFiles {
     pub(super) dir: PathBuf,
     pub(super) config: PathBuf,
     pub(super) tokenizer: PathBuf,
-    pub(super) weights: PathBuf,
+    /// One, or the parts of which an index tells.
+    pub(super) weights: Vec<PathBuf>,
 }
 
 impl ModelFiles {
@@ -39,25 +44,47 @@ impl ModelFiles {
                 false => Err(LoadError::MissingFile { path }),
             }
         };
-        let weights = WEIGHTS
-            .iter()
-            .map(|name| dir.join(name))
-            .find(|path| path.is_file());
+        let is_there = |name: &&&str| dir.join(name).is_file();
+        let weights = match WEIGHTS.iter().find(is_there) {
+            Some(&name) if name == WEIGHTS[0] || !is_there(&&INDEX) => vec![dir.join(name)],
+            None if !is_there(&&INDEX) => vec![required(WEIGHTS[0])?],
+            _ => {
+                let parts = parts(&dir.join(INDEX))?;
+                let parts = parts.iter().map(|part| required(part));
+                parts.collect::<Result<_, _>>()?
+            }
+        };
         Ok(ModelFiles {
             config: required("config.json")?,
             tokenizer: required("tokenizer.json")?,
-            weights: weights.map_or_else(|| required(WEIGHTS[0]), Ok)?,
+            weights,
             dir: dir.to_owned(),
         })
     }
 }
 
+/// The files among which an index divides the weights, by name.
+///
+/// # Errors
+/// When it cannot be read, or names none, or one outside its own directory.
+pub(crate) fn parts(index: &Path) -> Result<Vec<String>, LoadError> {
+    let json = Json::read(index, INDEX_MB)?;
+    let map = json.value.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| json.complain("weight_map", "is missing"))?;
+    let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    let is_plain = |name: &&str| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
+    match !names.is_empty() && names.iter().all(is_plain) {
+        true => Ok(names.into_iter().map(str::to_owned).collect()),
+        false => Err(json.complain("weight_map", "names no safetensors files beside it")),
+    }
+}
+
 /// A file that sentence-transformers writes and plain exports lack.
 pub(super) fn optional(dir: &Path, name: &str) -> Result<Option<Json>, LoadError> {
-    let path = dir.join(name);
-    path.is_file()
-        .then(|| Json::read(&path, CONFIG_MB))
-        .transpose()
+    match Json::read(&dir.join(name), CONFIG_MB) {
+        Err(LoadError::MissingFile { .. }) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// A parsed JSON file that knows its path, so that every complaint names it.

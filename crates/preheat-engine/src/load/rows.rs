@@ -90,8 +90,8 @@ mod tests {
             .collect();
         let view = TensorView::new(dtype, vec![ROWS, COLS], &bytes).unwrap();
         serialize_to_file([("words", view)], None, &path).unwrap();
-        let file = Arc::new(WeightsFile::map(&path).unwrap());
-        let tensors = Tensors::parse(&file, &[], "words").unwrap();
+        let files = [Arc::new(WeightsFile::map(&path).unwrap())];
+        let tensors = Tensors::parse(&files, &[], "words").unwrap();
         Rows::new(tensors.get("words", &[ROWS, COLS]).unwrap())
     }
 

@@ -62,11 +62,22 @@ impl WeightsFile {
     }
 }
 
-/// The tensors of one weights file, found by name.
+/// The tensors of one model's weights files, found by name.
 pub(crate) struct Tensors<'file> {
+    parts: Vec<Part<'file>>,
+    prefix: &'static str,
+}
+
+/// One of the files.
+struct Part<'file> {
     file: &'file Arc<WeightsFile>,
     container: Container<'file>,
-    prefix: &'static str,
+}
+
+impl Part<'_> {
+    fn view(&self, name: &str) -> Option<Result<View, String>> {
+        self.container.view(self.file, name)
+    }
 }
 
 enum Container<'file> {
@@ -127,26 +138,27 @@ impl<'file> Tensors<'file> {
     /// `prefixes` are what a checkpoint may put before every name; the first one under which
     /// `probe` exists is used for all.
     pub(crate) fn parse(
-        file: &'file Arc<WeightsFile>,
+        files: &'file [Arc<WeightsFile>],
         prefixes: &[&'static str],
         probe: &str,
     ) -> Result<Self, LoadError> {
-        let container = Container::parse(file)?;
-        let known = |prefix: &&&str| container.view(file, &format!("{prefix}{probe}")).is_some();
-        let prefix = prefixes.iter().find(known).copied().unwrap_or_default();
-        Ok(Tensors {
-            file,
-            container,
-            prefix,
-        })
+        let part = |file: &'file Arc<WeightsFile>| {
+            Container::parse(file).map(|container| Part { file, container })
+        };
+        let parts = files.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        let mut tensors = Tensors { parts, prefix: "" };
+        let known = |prefix: &&&str| tensors.part(&format!("{prefix}{probe}")).is_some();
+        tensors.prefix = prefixes.iter().find(known).copied().unwrap_or_default();
+        Ok(tensors)
     }
 
-    fn view(&self, name: &str) -> Option<Result<View, String>> {
-        self.container.view(self.file, name)
+    /// The file that a tensor lies in.
+    fn part(&self, name: &str) -> Option<&Part<'file>> {
+        self.parts.iter().find(|part| part.view(name).is_some())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.view(&format!("{}{name}", self.prefix)).is_some()
+        self.part(&format!("{}{name}", self.prefix)).is_some()
     }
 
     /// The tensor of that name, if it has the wanted shape and a float type.
@@ -160,12 +172,14 @@ impl<'file> Tensors<'file> {
     }
 
     fn whole_name(&self, tensor: String, shape: &[usize]) -> Result<Tensor, LoadError> {
-        let path = || self.file.path.clone();
+        // What is in none of them is missing in the first.
+        let part = self.part(&tensor).unwrap_or(&self.parts[0]);
+        let path = || part.file.path.clone();
         let View {
             dtype,
             shape: found,
             start,
-        } = match self.view(&tensor) {
+        } = match part.view(&tensor) {
             Some(Ok(view)) => view,
             Some(Err(reason)) => {
                 let reason = format!("tensor `{tensor}` {reason}");
@@ -203,7 +217,7 @@ impl<'file> Tensors<'file> {
             }
         };
         Ok(Tensor {
-            file: Arc::clone(self.file),
+            file: Arc::clone(part.file),
             start,
             rows: shape.len().checked_sub(2).map_or(1, |_| shape[0]),
             cols: shape.last().copied().unwrap_or(0),

@@ -33,7 +33,7 @@ impl Model {
     pub(super) fn open(
         spec: &LoadSpec,
         config: EncoderConfig,
-        weights: &Arc<WeightsFile>,
+        weights: &[Arc<WeightsFile>],
         sha256: Option<&str>,
         places: Places<'_>,
     ) -> Result<(Self, ArtefactState), LoadError> {

@@ -18,10 +18,10 @@ pub(super) struct Checkpoint<'a> {
 impl<'a> Checkpoint<'a> {
     pub(super) fn open(
         config: &'a EncoderConfig,
-        file: &'a Arc<WeightsFile>,
+        files: &'a [Arc<WeightsFile>],
     ) -> Result<Self, LoadError> {
         let names = Names::of(config.family);
-        let tensors = Tensors::parse(file, names.prefixes, names::WORDS)?;
+        let tensors = Tensors::parse(files, names.prefixes, names::WORDS)?;
         Ok(Checkpoint {
             config,
             names,

@@ -123,7 +123,7 @@ impl Unpack {
             if !entry.is_file() {
                 return Err(self.bad(&format!("{path} is not a file")));
             }
-            files.push(self.extract(name, &mut entry)?);
+            files.push(self.extract(&name, &mut entry)?);
         }
         Ok(files)
     }
@@ -175,7 +175,7 @@ impl Unpack {
     }
 
     /// Which entries to take, and the names they get.
-    fn choose(&self, paths: &[String]) -> Result<Vec<(String, &'static str)>, FetchError> {
+    fn choose(&self, paths: &[String]) -> Result<Vec<(String, String)>, FetchError> {
         if paths.len() >= MAX_ENTRIES {
             return Err(self.bad(&"it has too many entries"));
         }
@@ -183,12 +183,16 @@ impl Unpack {
             return Err(self.bad(&format!("the entry `{path}` leads out of it")));
         }
         if let Some(file) = self.onnx(paths)? {
-            return Ok(vec![(file, "model.onnx")]);
+            return Ok(vec![(file, "model.onnx".to_owned())]);
         }
         let root = files::root(&self.place, paths)?;
         let entry = |name: &str| format!("{root}{name}");
-        let names = files::select(&self.place, |name| paths.contains(&entry(name)))?;
-        Ok(names.into_iter().map(|name| (entry(name), name)).collect())
+        let inside: Vec<&str> = paths
+            .iter()
+            .filter_map(|path| path.strip_prefix(&root))
+            .collect();
+        let names = files::select(&self.place, &inside)?;
+        Ok(names.into_iter().map(|name| (entry(&name), name)).collect())
     }
 
     /// The ONNX file, where one was named or nothing else is a model.

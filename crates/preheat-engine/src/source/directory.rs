@@ -42,10 +42,65 @@ pub(super) async fn download<'a>(
             Err(error) => return Err(error),
         }
     }
-    let selected = files::select(place, |name| found.contains(&name));
+    let mut found: Vec<String> = found.into_iter().map(str::to_owned).collect();
+    if !found.iter().any(|name| files::is_weights(name)) {
+        found.extend(elsewhere(&remote, &found, fetch, staging).await?);
+    }
+    let there: Vec<&str> = found.iter().map(String::as_str).collect();
+    let selected = files::select(place, &there);
     selected
         .map(drop)
         .map_err(|not_a_model| missed.unwrap_or(not_a_model))
+}
+
+/// Weights in parts, where there is an index of them, or the ONNX file in its folder.
+async fn elsewhere<'a>(
+    remote: &impl Fn(&str) -> Remote<'a>,
+    found: &[String],
+    fetch: &Fetch<'_>,
+    staging: &mut Staging,
+) -> Result<Vec<String>, FetchError> {
+    let has_config = found.iter().any(|name| name == files::CONFIG);
+    let mut names = Vec::new();
+    if has_config && fetch_one(files::INDEX, remote, fetch, staging).await? {
+        names.push(files::INDEX.to_owned());
+        let index = staging.part(files::INDEX)?;
+        // One that cannot be read is the loader's to complain of.
+        for part in crate::load::parts(&index).unwrap_or_default() {
+            if files::is_part(&part) && fetch_one(&part, remote, fetch, staging).await? {
+                names.push(part);
+            }
+        }
+    } else if fetch_one(files::ONNX_FOLDER, remote, fetch, staging).await? {
+        names.push(files::ONNX_FOLDER.to_owned());
+        let data = format!("{}_data", files::ONNX_FOLDER);
+        if fetch_one(&data, remote, fetch, staging).await? {
+            names.push(data);
+        }
+    }
+    Ok(names)
+}
+
+/// Whether it was there.
+async fn fetch_one<'a>(
+    name: &str,
+    remote: &impl Fn(&str) -> Remote<'a>,
+    fetch: &Fetch<'_>,
+    staging: &mut Staging,
+) -> Result<bool, FetchError> {
+    let wanted = Wanted {
+        name,
+        bytes: None,
+        sha256: fetch.pin(name),
+    };
+    match transfer::download(&remote(name), &wanted, fetch, staging).await {
+        Ok(facts) => {
+            staging.add(facts);
+            Ok(true)
+        }
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// One kind of weights is enough, and without config.json only those are that say everything themselves.

@@ -20,6 +20,10 @@ const WEIGHTS: [&str; 5] = {
 /// Says itself what it takes and gives, so nothing need stand beside it. Whatever it was called in
 /// an archive, this is its name here.
 const ONNX: &str = "model.onnx";
+/// Where exporters put it beside other weights.
+pub(super) const ONNX_FOLDER: &str = "onnx/model.onnx";
+/// Says which tensor is in which part.
+pub(super) const INDEX: &str = crate::load::INDEX;
 pub(super) const CONFIG: &str = "config.json";
 const OTHERS: [&str; 8] = [
     "tokenizer.json",
@@ -33,21 +37,21 @@ const OTHERS: [&str; 8] = [
 ];
 
 /// Every name that a source may be asked for, the weights last.
-pub(super) fn known() -> impl Iterator<Item = &'static str> {
+pub(super) fn known<'a>() -> impl Iterator<Item = &'a str> {
     beside_weights().chain(WEIGHTS)
 }
 
-pub(super) fn beside_weights() -> impl Iterator<Item = &'static str> {
+pub(super) fn beside_weights<'a>() -> impl Iterator<Item = &'a str> {
     [CONFIG].into_iter().chain(OTHERS)
 }
 
 pub(super) fn is_weights(name: &str) -> bool {
-    WEIGHTS.contains(&name)
+    WEIGHTS.contains(&name) || name == ONNX_FOLDER || is_part(name)
 }
 
 /// Whether these weights need nothing beside them.
 pub(super) fn stand_alone(weights: &str) -> bool {
-    weights == ONNX
+    weights.ends_with(".onnx")
 }
 
 pub(super) fn is_optional(name: &str) -> bool {
@@ -56,26 +60,65 @@ pub(super) fn is_optional(name: &str) -> bool {
 
 /// The files to take out of those that a source has: small ones first, so that a source that is
 /// none fails before the long transfer.
-pub(super) fn select(
-    place: &str,
-    has: impl Fn(&str) -> bool,
-) -> Result<Vec<&'static str>, FetchError> {
+pub(super) fn select(place: &str, names: &[&str]) -> Result<Vec<String>, FetchError> {
     let not_a_model = |missing| FetchError::NotAModel {
         place: place.to_owned(),
         missing,
     };
-    let weights = WEIGHTS.into_iter().find(|name| has(name));
-    if !has(CONFIG) && weights != Some(ONNX) {
+    let weights = weights(names);
+    if !names.contains(&CONFIG) && !weights.iter().any(|name| stand_alone(name)) {
         return Err(not_a_model(CONFIG));
     }
-    let Some(weights) = weights else {
+    if weights.is_empty() {
         return Err(not_a_model(
-            "model.safetensors, pytorch_model.bin or model.onnx",
+            "model.safetensors, whole or in parts, pytorch_model.bin or model.onnx",
         ));
-    };
-    let mut files: Vec<_> = beside_weights().filter(|name| has(name)).collect();
-    files.push(weights);
-    Ok(files)
+    }
+    let beside = beside_weights().filter(|name| names.contains(name));
+    Ok(beside.map(str::to_owned).chain(weights).collect())
+}
+
+/// The best kind of weights among these names, with all files that it consists of.
+fn weights(names: &[&str]) -> Vec<String> {
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    for kind in WEIGHTS.into_iter().chain([ONNX_FOLDER]) {
+        if names.contains(&kind) {
+            let mut found = vec![kind];
+            found.extend(names.iter().filter(|name| is_data_of(name, kind)));
+            return owned(found);
+        }
+        let mut parts: Vec<&str> = names.iter().copied().filter(|n| is_part(n)).collect();
+        if kind == WEIGHTS[0] && names.contains(&INDEX) && !parts.is_empty() {
+            parts.sort_unstable();
+            parts.insert(0, INDEX);
+            return owned(parts);
+        }
+    }
+    Vec::new()
+}
+
+/// An ONNX file with what belongs to it among these names.
+pub(super) fn of_onnx(file: &str, names: &[&str]) -> Vec<String> {
+    let beside = beside_weights().filter(|name| names.contains(name));
+    let data = names.iter().copied().filter(|name| is_data_of(name, file));
+    let all = beside.chain(data).chain([file]);
+    all.map(str::to_owned).collect()
+}
+
+/// `model-00002-of-00003.safetensors`
+pub(super) fn is_part(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix("model-")
+        .and_then(|rest| rest.strip_suffix(".safetensors"))
+        .and_then(|rest| rest.split_once("-of-"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.is_some_and(|(number, of)| digits(number) && digits(of))
+}
+
+/// Weights of an ONNX file that lie outside it, by the names that exporters give them.
+pub(super) fn is_data_of(name: &str, onnx: &str) -> bool {
+    let rest = name.strip_prefix(onnx);
+    rest.is_some_and(|rest| rest.starts_with("_data") || rest.starts_with(".data"))
 }
 
 /// The ONNX file among these paths: the one whose path ends so, or the only one.
@@ -112,7 +155,8 @@ pub(super) fn root(place: &str, paths: &[String]) -> Result<String, FetchError> 
     let mut roots = paths.iter().filter_map(|path| {
         let prefix = path.strip_suffix(CONFIG)?;
         let is_directory = prefix.is_empty() || prefix.ends_with('/');
-        let has_weights = WEIGHTS.iter().any(|name| has(&format!("{prefix}{name}")));
+        let mut known = WEIGHTS.iter().chain([&INDEX]);
+        let has_weights = known.any(|name| has(&format!("{prefix}{name}")));
         (is_directory && has_weights).then_some(prefix)
     });
     match (roots.next(), roots.next()) {
@@ -156,13 +200,39 @@ mod tests {
 
     #[test]
     fn the_weights_come_last_and_safetensors_is_preferred() {
-        let files = select("x", |_| true).unwrap();
-        assert_eq!(files.first(), Some(&"config.json"));
-        assert_eq!(files.last(), Some(&"model.safetensors"));
-        let files = select("x", |name| {
-            ["config.json", "pytorch_model.bin"].contains(&name)
-        });
+        let all: Vec<&str> = known().chain([INDEX, ONNX_FOLDER]).collect();
+        let files = select("x", &all).unwrap();
+        assert_eq!(files[0], "config.json");
+        assert_eq!(files.last().unwrap(), "model.safetensors");
+        let files = select("x", &["config.json", "pytorch_model.bin"]);
         assert_eq!(files.unwrap(), ["config.json", "pytorch_model.bin"]);
+    }
+
+    #[test]
+    fn weights_in_parts_and_onnx_files_in_their_folder_are_found() {
+        let parts = [
+            "model-00002-of-00002.safetensors",
+            "config.json",
+            "pytorch_model.bin",
+            "model.safetensors.index.json",
+            "model-00001-of-00002.safetensors",
+            "model-fast.safetensors",
+            "onnx/model.onnx",
+        ];
+        assert_eq!(
+            select("x", &parts).unwrap(),
+            ["config.json", INDEX, parts[4], parts[0]]
+        );
+        let onnx = [
+            "onnx/model.onnx",
+            "onnx/model.onnx_data",
+            "onnx/model_quantized.onnx",
+            "tokenizer.json",
+        ];
+        assert_eq!(
+            select("x", &onnx).unwrap(),
+            ["tokenizer.json", "onnx/model.onnx", "onnx/model.onnx_data"]
+        );
     }
 
     #[test]
@@ -171,7 +241,7 @@ mod tests {
             ("model.safetensors", "config.json"),
             ("config.json", "pytorch_model.bin"),
         ] {
-            let error = select("x", |name| name == has).unwrap_err();
+            let error = select("x", &[has]).unwrap_err();
             assert!(error.to_string().contains(missing), "{error}");
         }
     }
@@ -220,7 +290,7 @@ mod tests {
         assert!(find(Some("d.onnx")).unwrap_err().contains("no d.onnx"));
         assert!(find(None).unwrap_err().contains("several"));
         assert_eq!(onnx("x", &paths[3..], None).unwrap(), None);
-        assert_eq!(select("x", |name| name == ONNX).unwrap(), [ONNX]);
+        assert_eq!(select("x", &[ONNX]).unwrap(), [ONNX]);
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub(super) async fn download(
         reason: "no listing of a model's files",
     })?;
     let source = format!("hf:{}@{}", repo.repo, listing.commit);
-    let names = files::select(&source, |name| listing.file(name).is_some())?;
-    for name in names {
+    let names = listing.choose(&source, repo.file.as_deref())?;
+    for name in &names {
         let listed = listing.file(name);
         let wanted = Wanted {
             name,
@@ -102,8 +102,12 @@ impl Listing {
             .filter(|sha| is_commit(sha))?
             .to_owned();
         let files = json["siblings"].as_array()?.iter().filter_map(|file| {
+            let name = file["rfilename"].as_str()?;
+            // They become paths here.
+            let is_inside = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+            is_inside.then_some(())?;
             Some(Listed {
-                name: file["rfilename"].as_str()?.to_owned(),
+                name: name.to_owned(),
                 bytes: file["size"].as_u64(),
                 sha256: file["lfs"]["sha256"].as_str().map(str::to_owned),
             })
@@ -112,6 +116,18 @@ impl Listing {
             commit,
             files: files.collect(),
         })
+    }
+
+    /// What the model consists of; `onnx`: how the path of the ONNX file ends that is wanted instead of
+    /// other weights.
+    fn choose(&self, source: &str, onnx: Option<&str>) -> Result<Vec<String>, FetchError> {
+        let names: Vec<&str> = self.files.iter().map(|file| &file.name[..]).collect();
+        let Some(end) = onnx else {
+            return files::select(source, &names);
+        };
+        let paths: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let file = files::onnx(source, &paths, Some(end))?.unwrap_or_default();
+        Ok(files::of_onnx(&file, &names))
     }
 
     fn file(&self, name: &str) -> Option<&Listed> {

@@ -19,6 +19,9 @@ use crate::bake::Baked;
 use crate::digest;
 use crate::file::{self, RECORD_MB};
 
+/// More than lie in any model's directory; beyond, a model is not looked for.
+const MOST_NAMES: usize = 100_000;
+
 /// Opens a directory as a model.
 pub(super) async fn open(
     dir: &Path,
@@ -167,29 +170,40 @@ fn beside(dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
 
 /// The files of the model in a directory: those of the usual names, or its only ONNX file.
 fn inside(place: &str, dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
+    let listed = listed(dir)?;
     let mut found = Vec::new();
-    for name in files::known() {
-        if let Some(stamp) = Stamp::of(&dir.join(name))? {
+    for name in files::beside_weights().chain(listed.iter().map(String::as_str)) {
+        if !found.iter().any(|(known, _)| known == name)
+            && let Some(stamp) = Stamp::of(&dir.join(name))?
+        {
             found.push((name.to_owned(), stamp));
         }
     }
-    let error = match files::select(place, |name| found.iter().any(|(found, _)| found == name)) {
-        Ok(names) => {
-            found.retain(|(name, _)| names.contains(&name.as_str()));
-            return Ok(found);
-        }
-        Err(error) => error,
-    };
-    let entries = fs::read_dir(dir).map_err(|error| FetchError::io("read", dir, error))?;
-    let names = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.file_name());
-    let names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-    let file = files::onnx(place, &names, None)?.ok_or(error)?;
-    let stamp = Stamp::of(&dir.join(&file))?;
-    let mut found = beside(dir)?;
-    found.extend(stamp.map(|stamp| (file, stamp)));
+    let there: Vec<&str> = found.iter().map(|(name, _)| &name[..]).collect();
+    let names = files::select(place, &there).or_else(|error| {
+        let beside = listed.iter().filter(|name| !name.contains('/'));
+        let beside: Vec<String> = beside.cloned().collect();
+        let file = files::onnx(place, &beside, None)?.ok_or(error)?;
+        Ok::<_, FetchError>(files::of_onnx(&file, &there))
+    })?;
+    found.retain(|(name, _)| names.contains(name));
     Ok(found)
+}
+
+/// Every name in a directory, and in the folder that exporters put ONNX files into.
+fn listed(dir: &Path) -> Result<Vec<String>, FetchError> {
+    let mut names = Vec::new();
+    for (folder, prefix) in [(dir.to_owned(), ""), (dir.join("onnx"), "onnx/")] {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(_) if !prefix.is_empty() => continue,
+            Err(error) => return Err(FetchError::io("read", &folder, error)),
+        };
+        let entries = entries.filter_map(Result::ok).take(MOST_NAMES);
+        let texts = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.extend(texts.map(|name| format!("{prefix}{name}")));
+    }
+    Ok(names)
 }
 
 /// What changes when a file's content does.

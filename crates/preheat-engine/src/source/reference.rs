@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::catalogue::{self, Entry};
 
 const FORMS: &str = "a catalogue name (all-MiniLM-L6-v2), a directory (./model), \
-    hf:org/name[@revision], pypi:package[==version][#file.onnx], https://host/model/ or https://host/model.zip \
+    hf:org/name[@revision][#file.onnx], pypi:package[==version][#file.onnx], https://host/model/ or https://host/model.zip \
     or .tar.gz, s3://bucket/prefix or gs://bucket/prefix";
 
 /// Where a model is to come from.
@@ -27,12 +27,14 @@ pub enum SourceRef {
     Bucket(Url),
 }
 
-/// `hf:org/name[@revision]`
+/// `hf:org/name[@revision][#file]`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HubRepo {
     pub repo: String,
     /// Branch, tag or commit; the default branch when absent.
     pub revision: Option<String>,
+    /// How the path of the ONNX file ends that is wanted, in a repository that has other weights too.
+    pub file: Option<String>,
 }
 
 /// `pypi:package[==version][#file]`
@@ -110,14 +112,13 @@ impl fmt::Display for SourceRef {
         match self {
             SourceRef::Catalogue(entry) => f.write_str(entry.name),
             SourceRef::Path(path) => write!(f, "{}", path.display()),
-            SourceRef::Hub(HubRepo {
-                repo,
-                revision: None,
-            }) => write!(f, "hf:{repo}"),
-            SourceRef::Hub(HubRepo {
-                repo,
-                revision: Some(at),
-            }) => write!(f, "hf:{repo}@{at}"),
+            SourceRef::Hub(hub) => {
+                write!(f, "hf:{}", hub.repo)?;
+                if let Some(at) = &hub.revision {
+                    write!(f, "@{at}")?;
+                }
+                hub.file.iter().try_for_each(|file| write!(f, "#{file}"))
+            }
             SourceRef::Package(package) => {
                 write!(f, "pypi:{}", package.name)?;
                 if let Some(version) = &package.version {
@@ -170,6 +171,7 @@ fn is_path(input: &str) -> bool {
 }
 
 fn hub(rest: &str) -> Result<HubRepo, &'static str> {
+    let (rest, file) = onnx_file(rest)?;
     let (repo, revision) = match rest.split_once('@') {
         Some((repo, revision)) => (repo, Some(revision)),
         None => (rest, None),
@@ -183,14 +185,23 @@ fn hub(rest: &str) -> Result<HubRepo, &'static str> {
     Ok(HubRepo {
         repo: repo.to_owned(),
         revision: revision.map(str::to_owned),
+        file,
     })
 }
 
-fn package(rest: &str) -> Result<Package, &'static str> {
-    let (rest, file) = match rest.split_once('#') {
-        Some((rest, file)) => (rest, Some(file)),
-        None => (rest, None),
+/// What stands before `#`, and the ONNX file behind it.
+fn onnx_file(rest: &str) -> Result<(&str, Option<String>), &'static str> {
+    let Some((rest, file)) = rest.split_once('#') else {
+        return Ok((rest, None));
     };
+    match file.ends_with(".onnx") && file.split('/').all(is_name) {
+        true => Ok((rest, Some(file.to_owned()))),
+        false => Err("behind `#` stands the path of an ONNX file, or its end"),
+    }
+}
+
+fn package(rest: &str) -> Result<Package, &'static str> {
+    let (rest, file) = onnx_file(rest)?;
     let (name, version) = match rest.split_once("==") {
         Some((name, version)) => (name, Some(version)),
         None => (rest, None),
@@ -207,14 +218,10 @@ fn package(rest: &str) -> Result<Package, &'static str> {
     if !version.is_none_or(is_version) {
         return Err("a version is pinned as `==1.2.3`");
     }
-    let is_onnx = |file: &str| file.ends_with(".onnx") && file.split('/').all(is_name);
-    if !file.is_none_or(is_onnx) {
-        return Err("behind `#` stands the path of an ONNX file, or its end");
-    }
     Ok(Package {
         name: name.to_owned(),
         version: version.map(str::to_owned),
-        file: file.map(str::to_owned),
+        file,
     })
 }
 
@@ -261,6 +268,8 @@ mod tests {
             "hf:name",
             "hf:org/name@main",
             "hf:org/name@refs/pr/3",
+            "hf:org/name#onnx/model_quantized.onnx",
+            "hf:org/name@main#model.onnx",
             "pypi:package",
             "pypi:package==1.0.0rc1+local",
             "https://host/models/x/",
@@ -292,6 +301,8 @@ mod tests {
             "hf:../etc",
             "hf:org/name@",
             "hf:org/name@../../x",
+            "hf:org/name#../model.onnx",
+            "hf:org/name#model.bin",
             "pypi:",
             "pypi:--index-url=x",
             "pypi:x==",

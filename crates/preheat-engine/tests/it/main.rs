@@ -16,6 +16,7 @@ mod mutations;
 mod onnx;
 mod onnx_texts;
 mod reference;
+mod shards;
 mod state_dicts;
 mod tiny;
 mod tokenizer;

@@ -301,3 +301,19 @@ fn without_a_place_to_keep_it_the_file_itself_is_opened() {
     assert!(matches!(model.artefact, ArtefactState::Unavailable { .. }));
     run(&mut *model.engine.instance().unwrap(), &[vec![2, 3]]);
 }
+
+/// As exporters write it: the file in a folder of its own, everything else around it.
+#[test]
+fn the_tokenizer_is_found_around_the_folder_of_an_onnx_file() {
+    let dir = tiny();
+    let folder = dir.path().join("onnx");
+    fs::create_dir(&folder).unwrap();
+    let beside = opened(dir.path(), false);
+    fs::rename(dir.path().join("model.onnx"), folder.join("model.onnx")).unwrap();
+    assert_eq!(onnx::find(dir.path()).unwrap(), folder.join("model.onnx"));
+    let around = opened(&folder, false);
+    let text = "a cold model never meets a request";
+    let ids = |model: &LoadedOnnx| model.tokenizer.as_ref().unwrap().encode(text).unwrap();
+    assert_eq!(ids(&around), ids(&beside));
+    assert_eq!(around.engine.info().pooling, beside.engine.info().pooling);
+}

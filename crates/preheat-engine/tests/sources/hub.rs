@@ -235,3 +235,82 @@ async fn offline_asks_nobody() {
     }
     assert!(server.seen().is_empty());
 }
+
+/// Whole weights are better than parts, parts than a state dict, and any of them than an ONNX file in
+/// its folder; that one is taken where there is nothing else, or where it is asked for.
+#[tokio::test]
+async fn weights_in_parts_and_onnx_files_in_their_folder_are_fetched_with_what_belongs_to_them() {
+    const PARTS: [&str; 3] = [
+        "model.safetensors.index.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    let index = json!({ "weight_map": { "a": PARTS[1], "b": PARTS[2] } }).to_string();
+    let small = |name: &'static str| (name, name.as_bytes().to_vec());
+    let mut files: Files = vec![
+        small("config.json"),
+        small("tokenizer.json"),
+        (PARTS[0], index.into_bytes()),
+        small(PARTS[1]),
+        small(PARTS[2]),
+        small("onnx/model.onnx"),
+        small("onnx/model.onnx_data"),
+        small("onnx/model_quantized.onnx"),
+    ];
+    let fetch = async |files: &Files, source: &str| {
+        let served = Served::start(files);
+        let cache = tempdir().unwrap();
+        let fetched = get(source, &options(cache.path(), served.url("/"))).await;
+        let fetched = fetched.unwrap();
+        let mut names: Vec<_> = fetched.files.iter().map(|file| file.name.clone()).collect();
+        names.retain(|name| !["config.json", "tokenizer.json"].contains(&&name[..]));
+        for name in &names {
+            let read = fs::read(fetched.dir.join(name)).unwrap();
+            assert!(read == bytes_of(files, name), "{name} differs");
+        }
+        names
+    };
+    assert_eq!(fetch(&files, "hf:org/name").await, PARTS);
+    let quantized = "onnx/model_quantized.onnx";
+    for asked in [quantized, "model_quantized.onnx"] {
+        let source = format!("hf:org/name#{asked}");
+        assert_eq!(fetch(&files, &source).await, [quantized]);
+    }
+    files.retain(|(name, _)| !name.ends_with(".safetensors"));
+    let onnx = ["onnx/model.onnx", "onnx/model.onnx_data"];
+    assert_eq!(fetch(&files, "hf:org/name").await, onnx);
+}
+
+/// A repository of small files, without another host for large ones.
+struct Served;
+
+impl Served {
+    fn start(files: &Files) -> Server {
+        let files = files.clone();
+        let siblings: Vec<Value> = files
+            .iter()
+            .map(|(name, bytes)| json!({ "rfilename": name, "size": bytes.len() }))
+            .collect();
+        let listing = json!({ "sha": COMMIT, "siblings": siblings });
+        Server::start(move |request| match request.path() {
+            "/api/models/org/name/revision/main" => Reply::text(listing.to_string()),
+            _ => serve(request, &format!("/org/name/resolve/{COMMIT}/"), &files),
+        })
+    }
+}
+
+/// Names become paths: what leads out of the model's directory is no file of it.
+#[tokio::test]
+async fn names_that_lead_elsewhere_are_not_fetched() {
+    let listing = json!({ "sha": COMMIT, "siblings": [
+        { "rfilename": "config.json" }, { "rfilename": "../../model.onnx" },
+    ] });
+    let hub = Server::start(move |request| match request.path() {
+        "/api/models/org/name/revision/main" => Reply::text(listing.to_string()),
+        _ => Reply::text("{}".to_owned()),
+    });
+    let cache = tempdir().unwrap();
+    let options = options(cache.path(), hub.url("/"));
+    let error = get("hf:org/name#model.onnx", &options).await.unwrap_err();
+    assert!(error.to_string().contains("model.onnx"), "{error}");
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use preheat_engine::source::{FetchError, FetchOptions};
+use serde_json::json;
 use tempfile::tempdir;
 
 use crate::model::{self, WEIGHTS, assert_holds, get};
@@ -128,4 +129,43 @@ async fn what_cannot_be_used_is_named() {
         is_root || matches!(opened, Err(FetchError::Io { .. })),
         "{opened:?}"
     );
+}
+
+/// In place, with everything that belongs to them and nothing that does not.
+#[tokio::test]
+async fn weights_in_parts_and_an_onnx_file_in_its_folder_are_models_too() {
+    let parts = json!({ "weight_map": {
+        "a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors",
+    } });
+    let parts = parts.to_string();
+    let sharded = [
+        ("config.json", "{}"),
+        ("model.safetensors.index.json", &parts),
+        ("model-00001-of-00002.safetensors", "a"),
+        ("model-00002-of-00002.safetensors", "b"),
+    ];
+    let onnx = [
+        ("tokenizer.json", "{}"),
+        ("onnx/model.onnx", "a"),
+        ("onnx/model.onnx_data", "b"),
+    ];
+    for files in [&sharded[..], &onnx[..]] {
+        let (cache, dir) = (tempdir().unwrap(), tempdir().unwrap());
+        let files = files
+            .iter()
+            .map(|(name, text)| (*name, text.as_bytes().to_vec()));
+        let mut files: model::Files = files.collect();
+        model::write_to(dir.path(), &files);
+        for (other, bytes) in [("onnx/model_q4.onnx", "c"), ("model-fast.safetensors", "d")] {
+            model::write_to(dir.path(), &vec![(other, bytes.into())]);
+        }
+        let source = dir.path().to_str().unwrap();
+        let fetched = get(source, &FetchOptions::new(cache.path())).await.unwrap();
+        assert_holds(&fetched, &files);
+        let before = fetched.revision;
+        files.last_mut().unwrap().1 = b"other".to_vec();
+        model::write_to(dir.path(), &files);
+        let after = get(source, &FetchOptions::new(cache.path())).await.unwrap();
+        assert_ne!(after.revision, before);
+    }
 }

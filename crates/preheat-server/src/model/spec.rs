@@ -40,7 +40,6 @@ pub(super) fn native_spec(
     native: &NativeSettings,
     fetched: &Fetched,
 ) -> LoadSpec {
-    let weights = source::weights(fetched);
     LoadSpec {
         dtype: native.dtype,
         isa: native.isa,
@@ -48,11 +47,21 @@ pub(super) fn native_spec(
         pin: model.pin,
         artefacts: Some(native.artefacts.dir.clone()),
         artefacts_limit: native.artefacts.limit,
-        expected_sha256: weights.and_then(|file| expected_sha256(model, fetched, &file.name)),
+        expected_sha256: native_sha256(model, fetched),
         // Who names a digest wants the bytes read.
         trust_baked: model.sha256.is_none(),
         ..LoadSpec::new(&fetched.dir)
     }
+}
+
+/// Of weights in one file or in several.
+fn native_sha256(model: &ModelSettings, fetched: &Fetched) -> Option<String> {
+    let pinned = || {
+        let weights = source::weights(fetched)?;
+        source::pinned_sha256(&model.source, &weights.name).map(str::to_owned)
+    };
+    let recorded = || source::weights_sha256(fetched);
+    model.sha256.clone().or_else(pinned).or_else(recorded)
 }
 
 /// How its engine is to load this model; none where the engine has no file to load. `library`: ONNX
@@ -79,9 +88,9 @@ pub(super) fn onnx_spec(
     file: PathBuf,
     library: Option<PathBuf>,
 ) -> OnnxSpec {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = file.strip_prefix(&fetched.dir).unwrap_or(&file);
     OnnxSpec {
-        expected_sha256: expected_sha256(model, fetched, &name),
+        expected_sha256: expected_sha256(model, fetched, &name.to_string_lossy()),
         file,
         threads: model.threads,
         library,
