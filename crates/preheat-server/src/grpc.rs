@@ -16,6 +16,7 @@ use preheat_api::grpc::inference::grpc_inference_service_server::GrpcInferenceSe
 use preheat_api::headers;
 use preheat_runtime::{Peer, telemetry};
 use tokio::time::Instant;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tracing::{Instrument, Span};
 
@@ -39,6 +40,8 @@ pub fn router(replica: &Arc<Replica>) -> Router {
     // A wrapped server speaks HTTP; here it only says how it is.
     if replica.wrapped.is_none() {
         let inference = GrpcInferenceServiceServer::new(infer::Inference::new(Arc::clone(replica)))
+            // What it is unpacked to is held to the same limit as what comes unpacked.
+            .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(replica.settings.max_body)
             .max_encoding_message_size(usize::MAX);
         routes = routes.add_service(inference);

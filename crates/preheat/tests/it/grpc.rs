@@ -12,6 +12,7 @@ use preheat_api::grpc::inference::model_infer_request::InferInputTensor;
 use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest, ServerReadyRequest};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tower::service_fn;
@@ -316,4 +317,23 @@ async fn parameters_are_taken_or_passed_over() {
         request.parameters.insert(format!("p{number}"), parameter);
     }
     client(&replica).await.model_infer(request).await.unwrap();
+}
+
+/// As clients send what is worth it. A small message that unpacks to more than a body may hold is as
+/// unwelcome as a large one.
+#[tokio::test]
+async fn gzip_is_taken_up_to_the_size_of_a_body() {
+    let config = format!("[server]\nmax_body = \"64kB\"\n{SIM}");
+    let replica = Start::with(&config).ready().await;
+    let mut packed = client(&replica)
+        .await
+        .send_compressed(CompressionEncoding::Gzip);
+    let fits = "word ".repeat(10_000);
+    let answer = packed.model_infer(infer(&fits)).await.unwrap();
+    assert_eq!(answer.into_inner().outputs[0].shape[0], 1);
+    let bomb = packed.model_infer(infer(&"word ".repeat(2_000_000))).await;
+    let refused = bomb.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let answer = packed.model_infer(infer("word")).await;
+    assert!(answer.is_ok(), "the next one is served: {answer:?}");
 }
