@@ -1,12 +1,17 @@
-//! A page of metrics in the text format that Prometheus reads. Knows no metric of its own.
+//! A page of metrics in the two text formats that scrapers read: OpenMetrics, and Prometheus' own, which
+//! is older. Knows no metric of its own.
+
+mod format;
 
 use std::fmt::Debug;
 
 use prometheus_client::encoding::text::encode;
 pub use prometheus_client::registry::Metric;
 
+pub use format::Format;
+
 /// What [`Registry::encode`] is to be served as.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const CONTENT_TYPE: &str = Format::OpenMetrics.content_type();
 
 /// The metrics of one process. Register while starting, then share and [`encode`](Registry::encode).
 #[derive(Debug, Default)]

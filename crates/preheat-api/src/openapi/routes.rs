@@ -368,7 +368,10 @@ pub(super) const ROUTES: &[Route] = &[
         answers: &[answer(
             200,
             "The page.",
-            &[content::<String>("application/openmetrics-text")],
+            &[
+                content::<String>("text/plain"),
+                content::<String>("application/openmetrics-text"),
+            ],
         )],
         refusals: &[KEY],
         ..GET

@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use preheat_api::openapi;
-use preheat_runtime::metrics::CONTENT_TYPE;
+use preheat_runtime::metrics::Format;
 use serde_json::Value;
 
 use crate::replica::Replica;
 
-pub async fn metrics(State(replica): State<Arc<Replica>>) -> Response {
+pub async fn metrics(State(replica): State<Arc<Replica>>, headers: HeaderMap) -> Response {
+    let format = Format::wanted(&headers);
     (
-        [(header::CONTENT_TYPE, CONTENT_TYPE)],
-        replica.metrics_page(),
+        [
+            (header::CONTENT_TYPE, format.content_type()),
+            (header::VARY, "accept"),
+        ],
+        format.page(replica.metrics_page()),
     )
         .into_response()
 }
