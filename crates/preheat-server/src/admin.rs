@@ -3,6 +3,7 @@
 
 mod events;
 mod guard;
+pub mod repository;
 mod requests;
 
 use std::sync::Arc;
@@ -42,7 +43,12 @@ pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
         .route("/v1/rewarm", post(rewarm))
         .route("/v1/load", post(load))
         .route("/v1/drain", post(drain))
-        .route("/v2/repository/index", post(index))
+        .route("/v2/repository/index", post(repository::index))
+        .route("/v2/repository/models/{model}/load", post(repository::load))
+        .route(
+            "/v2/repository/models/{model}/unload",
+            post(repository::unload),
+        )
         .route(
             &format!("{TRY}/{{*path}}"),
             post(move |request| attempt(front, request)),
@@ -149,20 +155,4 @@ async fn load(
 async fn drain(State(replica): Shared) -> StatusCode {
     replica.shutdown.request(Urgency::Drain);
     StatusCode::ACCEPTED
-}
-
-async fn index(State(replica): Shared) -> Json<Vec<RepositoryItem>> {
-    Json(vec![repository_item(&replica)])
-}
-
-pub fn repository_item(replica: &Replica) -> RepositoryItem {
-    let (ready, reason) = replica
-        .board
-        .read(|f| (f.probes.readiness, crate::report::detail(f)));
-    RepositoryItem {
-        name: replica.service.name.as_str().to_owned(),
-        version: MODEL_VERSION.into(),
-        state: if ready { "READY" } else { "UNAVAILABLE" }.into(),
-        reason: if ready { String::new() } else { reason },
-    }
 }

@@ -5,6 +5,7 @@ use schemars::SchemaGenerator;
 use super::refusals::{self, GATE, KEY, RATE};
 use super::route::{GET, POST, Route, answer, content, json, json_body};
 use super::{Interface, OF_A_REPLICA};
+use crate::oip::RepositoryItem;
 use crate::record::Recorded;
 use crate::replica::{Event, LoadReport, LoadRequest, Passport};
 
@@ -80,6 +81,29 @@ const ROUTES: &[Route] = &[
         )),
         answers: &[answer(200, "What it showed.", &[json::<LoadReport>()])],
         refusals: &[KEY, &[400], GATE, RATE],
+        ..POST
+    },
+    Route {
+        paths: &["/v2/repository/index"],
+        tag: REPLICA,
+        summary: "The one model of this replica; with `{\"ready\": true}` only if it is ready.",
+        answers: &[answer(200, "The list.", &[json::<Vec<RepositoryItem>>()])],
+        refusals: &[KEY, &[400]],
+        ..POST
+    },
+    Route {
+        paths: &["/v2/repository/models/{model}/load"],
+        tag: REPLICA,
+        summary: "Answers when the model is proven; begins the start of a lazy one.",
+        answers: &[answer(200, "It is there.", &[])],
+        refusals: &[KEY, &[404, 504], GATE],
+        ..POST
+    },
+    Route {
+        paths: &["/v2/repository/models/{model}/unload"],
+        tag: REPLICA,
+        summary: "Refused: a replica keeps its model for as long as it runs. `POST /v1/drain` ends it.",
+        refusals: &[KEY, &[400, 404]],
         ..POST
     },
     Route {

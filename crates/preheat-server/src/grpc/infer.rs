@@ -25,7 +25,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 
 use super::status;
-use crate::admin::repository_item;
+use crate::admin::repository;
 use crate::http::oip::statistics;
 use crate::oip;
 use crate::prepare::{Inputs, TooLong};
@@ -418,7 +418,7 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
-        let item = repository_item(&self.replica);
+        let item = repository::item(&self.replica);
         let hidden = request.into_inner().ready && item.state != "READY";
         let model = ModelIndex {
             name: item.name,

@@ -78,8 +78,22 @@ impl Service {
         if !self.lazy.enabled || self.board.read(|f| f.phase.is_over()) {
             return Err(self.not_ready());
         }
-        self.lazy.wanted.notify_one();
         self.metrics.cold(1);
+        self.lazy.wanted.notify_one();
+        self.settled().await
+    }
+
+    /// An operator's wish that the model be there: begins the start of a lazy one and waits for its end.
+    ///
+    /// # Errors
+    /// [`ServeError::NotReady`] where the start failed or the replica leaves.
+    pub async fn loading(&self) -> Result<(), ServeError> {
+        self.lazy.wanted.notify_one();
+        self.settled().await
+    }
+
+    /// Waits until users are let in, or never will be.
+    async fn settled(&self) -> Result<(), ServeError> {
         let mut facts = self.board.watch();
         let settled = facts
             .wait_for(|f| self.gate.is_open() || f.phase.is_over())
