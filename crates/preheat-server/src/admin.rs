@@ -15,7 +15,6 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use preheat_api::oip::{MODEL_VERSION, RepositoryItem};
 use preheat_api::replica::{LoadRequest, Objectives, Passport, PhaseChange};
 use preheat_runtime::signals::Urgency;
 use tokio::sync::oneshot;
@@ -54,7 +53,7 @@ pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
             post(move |request| attempt(front, request)),
         )
         .layer(from_fn_with_state(Arc::clone(replica), guard::keys));
-    http::probe_routes()
+    let routes = http::probe_routes()
         .merge(http::model_probe_routes())
         .route("/metrics", get(meta::metrics))
         .merge(guarded)
@@ -64,7 +63,8 @@ pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
             Arc::clone(replica),
             layers::render_faults,
         ))
-        .with_state(Arc::clone(replica))
+        .with_state(Arc::clone(replica));
+    http::plain_names(routes, &replica.service.name)
 }
 
 async fn passport(State(replica): Shared) -> Json<Passport> {

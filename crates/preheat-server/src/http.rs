@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 use crate::replica::Replica;
 use crate::wrapped::forward;
 pub use errors::Fault;
+pub use named::{Named, plain_names};
 pub use probes::{model_routes as model_probe_routes, routes as probe_routes};
 
 /// All routes of the HTTP front door.
@@ -41,6 +42,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
         .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
         .layer(from_fn(unread::read))
         .with_state(Arc::clone(replica));
+    let routes = plain_names(routes, &replica.service.name);
     match replica.settings.cors_origins.layer() {
         Some(cors) => routes.layer(cors),
         None => routes,

@@ -274,6 +274,8 @@ async fn admin_keys_guard_everything_but_probes_and_metrics() {
         (Method::POST, "/v1/drain"),
         (Method::POST, "/v1/try/embed"),
         (Method::POST, "/v2/repository/index"),
+        (Method::POST, "/v2/repository/models/embedder/load"),
+        (Method::POST, "/v2/repository/models/embedder/unload"),
     ];
     for (method, path) in guarded {
         assert_eq!(
@@ -333,4 +335,122 @@ async fn an_order_that_cannot_be_read_is_answered_in_the_routes_own_style() {
     let id = nowhere.json()["request_id"].clone();
     assert_eq!(id, nowhere.header("x-request-id"), "{nowhere:?}");
     assert_ne!(id, "", "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn the_repository_has_one_model_which_is_loaded_and_stays() {
+    let replica = Start::with(SIM).ready().await;
+    let post = async |path: &str, body: Value| {
+        let path = format!("/v2/repository/{path}");
+        client::post(replica.admin, &path, &body).await.unwrap()
+    };
+    let loaded = post("models/embedder/load", json!({})).await;
+    assert_eq!((loaded.status.as_u16(), loaded.json()), (200, json!({})));
+    let kept = post("models/embedder/unload", json!({})).await;
+    assert_eq!(kept.status, 400, "{kept:?}");
+    let said = kept.json()["error"].as_str().unwrap().to_owned();
+    assert!(
+        said.contains("embedder") && said.contains("/v1/drain"),
+        "{said}"
+    );
+    for verb in ["load", "unload"] {
+        let unknown = post(&format!("models/other/{verb}"), json!({})).await;
+        assert_eq!(unknown.status, 404, "{unknown:?}");
+        let said = unknown.json()["error"].as_str().unwrap().to_owned();
+        assert!(said.starts_with("Request for unknown model"), "{said}");
+    }
+    let index = post("index", json!({ "ready": true })).await.json();
+    assert_eq!(index[0]["state"], "READY", "{index}");
+    assert_eq!(replica.report().await["status"], "ready");
+}
+
+/// A lazy model waits for its first request, or for an operator.
+#[tokio::test]
+async fn loading_begins_the_start_of_a_lazy_model_and_ends_with_it() {
+    let lazy = SIM.replace("engine = \"sim\"", "engine = \"sim\"\nload = \"lazy\"");
+    let mut replica = Start::with(&lazy).spawn();
+    replica
+        .wait_for("listening", |answer| answer.status == 503)
+        .await;
+    let index = async || {
+        let wish = json!({ "ready": true });
+        let path = "/v2/repository/index";
+        client::post(replica.admin, path, &wish)
+            .await
+            .unwrap()
+            .json()
+    };
+    assert_eq!(index().await, json!([]), "nothing is ready");
+    let path = "/v2/repository/models/embedder/load";
+    let loaded = client::post(replica.admin, path, &json!({})).await.unwrap();
+    assert_eq!(loaded.status, 200, "{loaded:?}");
+    assert_eq!(index().await[0]["state"], "READY");
+    let page = client::get(replica.admin, "/metrics").await.unwrap().text();
+    assert!(page.contains("preheat_cold_requests_total{model=\"embedder\"} 0\n"), "{page}");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_is_asked_for() {
+    let replica = Start::with(SIM).ready().await;
+    for address in [replica.http, replica.admin] {
+        for (accept, kind, counter, last) in [
+            (
+                "*/*",
+                "text/plain; version=0.0.4; charset=utf-8",
+                "_total",
+                "\n",
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                "",
+                "# EOF\n",
+            ),
+        ] {
+            let mut asked = client::request(Method::GET, "/metrics", "");
+            asked
+                .headers_mut()
+                .insert("accept", accept.parse().unwrap());
+            let answer = client::send(address, asked).await.unwrap();
+            assert_eq!(answer.header("content-type"), kind);
+            let page = answer.text();
+            let told = format!("\n# TYPE preheat_cold_requests{counter} counter\n");
+            assert!(page.contains(&told) && page.ends_with(last), "{page}");
+            assert_eq!(page.contains("# EOF"), last.contains("EOF"));
+        }
+    }
+}
+
+/// As it is written, and as clients write it who encode a name before they put it into a path.
+#[tokio::test]
+async fn a_name_with_a_slash_is_found_in_paths() {
+    let replica = Start::with(&SIM.replace("\"embedder\"", "\"org/embedder\""))
+        .ready()
+        .await;
+    let ask =
+        json!({ "inputs": [{ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["x"] }] });
+    for name in ["org/embedder", "org%2Fembedder"] {
+        for path in ["infer", "versions/1/infer"] {
+            let path = format!("/v2/models/{name}/{path}");
+            let answer = replica.post(&path, &ask).await;
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            assert_eq!(answer.json()["model_name"], "org/embedder");
+        }
+        for path in ["v2/models", "v1/models"] {
+            let answer = replica.get(&format!("/{path}/{name}")).await;
+            assert_eq!(answer.status, 200, "{path}/{name}: {answer:?}");
+        }
+        for address in [replica.http, replica.admin] {
+            let path = format!("/v2/models/{name}/ready?verbose=1");
+            let answer = client::get(address, &path).await.unwrap();
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        }
+    }
+    for path in [
+        "/v2/models/org/other/ready",
+        "/v2/models/org",
+        "/v1/models/org/embedder2",
+    ] {
+        assert_eq!(replica.get(path).await.status, 404, "{path}");
+    }
 }
