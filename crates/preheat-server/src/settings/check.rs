@@ -35,6 +35,7 @@ pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
         )),
         false => Ok(()),
     };
+    admin_is_somewhere(&config.server.admin)?;
     positive("limits.concurrency", config.limits.concurrency)?;
     positive("limits.client_batch", config.limits.client_batch)?;
     positive("warmup.rounds", config.warmup.rounds)?;
@@ -91,5 +92,40 @@ pub(super) fn check(config: &Config) -> Result<(), SettingsError> {
             format!("{more} models are configured"),
             "a replica serves one model: `preheat gateway` starts replicas for each of several",
         )),
+    }
+}
+
+/// Words by which people switch things off.
+const OFF: [&str; 6] = ["", "-", "disabled", "false", "none", "off"];
+
+/// Without that listener nothing could ask a busy replica whether it is ready.
+fn admin_is_somewhere(address: &str) -> Result<(), SettingsError> {
+    if !OFF.contains(&address.trim().to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(SettingsError::new(
+        "server.admin",
+        format!(
+            "`{address}` is no address, and this listener cannot be switched off: it answers probes"
+        ),
+        "keep it to this machine: 127.0.0.1:8002, 127.0.0.1:0 for any free port, or unix:/path",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wants_to_switch_the_admin_listener_off_is_told_why_that_cannot_be() {
+        for word in ["off", "None", "", " false "] {
+            let mut config = Config::default();
+            config.server.admin = word.into();
+            let error = check(&config).unwrap_err();
+            assert_eq!(error.key, "server.admin");
+            assert!(error.problem.contains("probes"), "{error}");
+            assert!(error.remedy.contains("unix:"), "{}", error.remedy);
+        }
+        assert_eq!(check(&Config::default()), Ok(()));
     }
 }
