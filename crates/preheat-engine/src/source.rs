@@ -27,7 +27,7 @@ pub use error::FetchError;
 pub use files::FileFacts;
 pub use options::{FetchOptions, NoProgress, Progress};
 pub use reference::{HubRepo, Package, SourceError, SourceRef};
-pub use runtime::{RuntimeBuild, onnx_runtime};
+pub use runtime::{RUNTIME_FILE, RuntimeBuild, onnx_runtime};
 
 use std::path::PathBuf;
 

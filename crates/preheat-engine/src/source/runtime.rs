@@ -15,6 +15,9 @@ use crate::digest;
 const VERSION: &str = "1.31.1";
 const FILE: &str = "libonnxruntime.so.1.31.1";
 
+/// Where the library for CPUs is kept, in the cache.
+pub const RUNTIME_FILE: &str = "runtime/libonnxruntime.so.1.31.1";
+
 /// Which of its makers' two builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuntimeBuild {
@@ -155,4 +158,16 @@ fn unpack(archive: &Path, file: &str, to: &Path) -> Result<(), FetchError> {
     // The wheel is the one that was pinned, so its size is known to be sane.
     io::copy(&mut entry, &mut out).map_err(|e| FetchError::write(to, 0, e))?;
     out.sync_all().map_err(|e| FetchError::write(to, 0, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_that_images_copy_from_is_the_one_that_is_written_to() {
+        if let Some(wheel) = CPU {
+            assert_eq!(format!("{}/{FILE}", wheel.dir), RUNTIME_FILE);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use preheat_api::ReadinessReport;
 use preheat_api::report::ModelReport;
 use preheat_core::Failure;
+use preheat_engine::source::RUNTIME_FILE;
 use preheat_server::human;
 
 use crate::exit::configuration;
@@ -33,6 +34,12 @@ const PACKING_SHARE: f64 = 2.0;
 /// Drain delay, drain timeout, and what is left to end in.
 const GRACE_S: u64 = 5 + 20 + 5;
 
+/// What the library is called in an image.
+const LIBRARY: &str = "libonnxruntime.so";
+
+/// What a report calls ONNX Runtime where it computes on CPUs.
+pub(super) const ONNX_ENGINE: &str = "onnx-cpu";
+
 /// Share of a replica's capacity that is planned for.
 const CAPACITY_SHARE: f64 = 0.7;
 
@@ -51,6 +58,8 @@ pub struct Figures {
     pub peak_bytes: Option<u64>,
     pub weights_bytes: Option<u64>,
     pub steady_ms: Option<f64>,
+    /// A start was on ONNX Runtime, on CPUs.
+    pub onnx: bool,
     pub reports: usize,
 }
 
@@ -106,6 +115,10 @@ impl Figures {
             steady_ms: models()
                 .filter_map(|model| model.proof.steady_ms)
                 .reduce(f64::max),
+            onnx: models().any(|model| {
+                let engine = model.engine.as_ref();
+                engine.is_some_and(|engine| engine.name == ONNX_ENGINE)
+            }),
             reports: reports.len(),
         }
     }
@@ -157,6 +170,7 @@ impl Figures {
         let Names { name, image, model } = names;
         let start = self.start_whole_s();
         let mut values = self.remarks();
+        values.extend(self.library());
         values.extend([
             ("name", name.clone()),
             ("image", image.clone()),
@@ -179,6 +193,35 @@ impl Figures {
             ("rate", self.rate().to_string()),
         ]);
         values
+    }
+
+    /// What an image holds beside the binary. Without ONNX Runtime another engine would compute than the
+    /// one that was measured.
+    fn library(&self) -> [(&'static str, String); 3] {
+        if !self.onnx {
+            let files = "config.json, tokenizer.json and model.safetensors in one directory.";
+            return [
+                ("library_stage", String::new()),
+                ("library", String::new()),
+                ("files", files.to_owned()),
+            ];
+        }
+        let stage = "# ONNX Runtime, which the measured start ran on: preheat fetches it with pip and checks it.\n\
+             FROM python:3.13-slim-trixie AS library\n\
+             COPY --from=build /src/target/release/preheat /usr/local/bin/preheat\n\
+             COPY --from=model . /model\n\
+             RUN preheat models pull /model --engine onnx --cache-dir /cache\n\n\
+             # A container has no way to fetch it, and its cache is empty.\n";
+        let copy = format!(
+            "COPY --from=library /cache/{RUNTIME_FILE} /usr/local/lib/{LIBRARY}\n\
+             ENV ORT_DYLIB_PATH=/usr/local/lib/{LIBRARY}\n"
+        );
+        let files = "model.onnx, and the tokenizer of a model of texts, in one directory.";
+        [
+            ("library_stage", stage.to_owned()),
+            ("library", copy),
+            ("files", files.to_owned()),
+        ]
     }
 
     /// Where each figure comes from.

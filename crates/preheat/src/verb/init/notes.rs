@@ -3,6 +3,8 @@
 use preheat_api::ReadinessReport;
 use preheat_api::report::EngineReport;
 
+use super::figures::ONNX_ENGINE;
+
 /// A sentence for each.
 pub fn of(reports: &[ReadinessReport]) -> Vec<&'static str> {
     let models = reports.iter().flat_map(|report| &report.models);
@@ -24,9 +26,9 @@ fn note(engine: &EngineReport) -> Option<&'static str> {
             "note: a wrapped server was measured, and these files serve a model of preheat's own: put \
              your server into the image, and `wrap`, its plan and its command into args",
         ),
-        name if name.starts_with("onnx-") => Some(
-            "note: it was measured on ONNX Runtime, and the image has none: put its library into the image \
-             and its path into ORT_DYLIB_PATH, or measure with --onnx-runtime rust",
+        name if name.starts_with("onnx-") && name != ONNX_ENGINE => Some(
+            "note: it was measured on ONNX Runtime on a device, and the image has none: put its library into \
+             the image and its path into ORT_DYLIB_PATH",
         ),
         _ => None,
     }

@@ -143,14 +143,41 @@ fn what_the_files_do_not_hold_is_said() {
         report["models"][0]["engine"]["simulated"] = json!(simulated);
         serde_json::from_value::<ReadinessReport>(report).unwrap()
     };
-    assert!(notes::of(&[report("native-avx2", false), report("rten-cpu", false)]).is_empty());
+    assert!(notes::of(&[report("native-avx2", false), report("onnx-cpu", false)]).is_empty());
     for (engine, simulated, said) in [
         ("http", false, "a wrapped server"),
-        ("onnx-cpu", false, "ONNX Runtime"),
+        ("onnx-cuda", false, "ONNX Runtime"),
         ("sim", true, "no measurement"),
     ] {
         let notes = notes::of(&[report(engine, simulated), report(engine, simulated)]);
         assert!(notes.len() == 1 && notes[0].contains(said), "{notes:?}");
+    }
+}
+
+/// An image without it would compute on another engine than the one that was measured.
+#[test]
+fn an_image_of_an_onnx_model_holds_the_library_that_was_measured() {
+    let text = include_str!("../../../../../deploy/report.json");
+    let image = |engine: &str| {
+        let mut report: serde_json::Value = serde_json::from_str(text).unwrap();
+        report["models"][0]["engine"]["name"] = json!(engine);
+        let figures = Figures::of(&[serde_json::from_value(report).unwrap()]);
+        let files = files(&names(), &figures);
+        let dockerfile = files.iter().find(|(path, _)| *path == "Dockerfile");
+        dockerfile.unwrap().1.clone()
+    };
+    let onnx = image("onnx-cpu");
+    let place = |word: &str| {
+        onnx.find(word)
+            .unwrap_or_else(|| panic!("no {word}: {onnx}"))
+    };
+    assert!(place("models pull /model") < place("COPY --from=library /cache/runtime/"));
+    assert!(place("COPY --from=library") < place("ENV ORT_DYLIB_PATH=/usr/local/lib/"));
+    assert!(onnx.contains("model.onnx"), "{onnx}");
+    for other in ["native-cpu", "rten-cpu", "onnx-cuda"] {
+        let plain = image(other);
+        assert!(!plain.contains("library"), "{plain}");
+        assert!(plain.contains("model.safetensors"), "{plain}");
     }
 }
 
