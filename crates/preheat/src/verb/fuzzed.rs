@@ -70,7 +70,7 @@ pub fn diagnosed(path: &Path) {
 /// A file of requests: as traffic, as the plan of a foreign server, as the plan of a model of ours.
 pub fn recorded(path: &Path) {
     let path = path.to_string_lossy().into_owned();
-    let _ = plan::traffic::file(&path, &mut Vec::new());
+    let _ = plan::traffic::file(&path, &mut 0, &mut drop);
     let case = CaseConfig {
         file: Some(path),
         ..CaseConfig::default()

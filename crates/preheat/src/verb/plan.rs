@@ -1,6 +1,7 @@
 //! `preheat plan`: the fewest warm-up cases that stand for a wanted share of traffic, as keys of a
 //! configuration. Without traffic it is the plan that the model's limits ask for.
 
+mod kinds;
 pub mod traffic;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use preheat_engine::{EngineInfo, Tokenizer};
 use preheat_server::exchange::texts;
 use serde_json::{Value, json};
 
-use self::traffic::Seen;
+use self::kinds::Kinds;
 use super::{models, process};
 use crate::cli::PlanArgs;
 use crate::exit::staged;
@@ -25,13 +26,10 @@ use crate::out;
 pub fn run(args: &PlanArgs) -> Result<ExitCode, Failure> {
     let config = process::effective(&args.configured)?.config;
     let model = config.model.first().cloned().unwrap_or_default();
-    let seen = traffic::read(args)?;
-    if !args.from.is_empty() && seen.is_empty() {
-        return Err(nothing_seen(args));
-    }
+    traffic::check(args)?;
     let text = match model.engine {
-        EngineKind::Http => requests(&seen, args)?,
-        _ => shapes(&model, &seen, args)?,
+        EngineKind::Http => requests(args)?,
+        _ => shapes(&model, args)?,
     };
     out::print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -51,7 +49,7 @@ fn nothing_seen(args: &PlanArgs) -> Failure {
 }
 
 /// For a model of ours: shape classes, with as many texts and tokens as they hold.
-fn shapes(model: &Model, seen: &[Seen], args: &PlanArgs) -> Result<String, Failure> {
+fn shapes(model: &Model, args: &PlanArgs) -> Result<String, Failure> {
     let known = Known::of(args)?;
     let edges = &model.batching.buckets;
     let longest = known.info.max_tokens;
@@ -66,15 +64,16 @@ fn shapes(model: &Model, seen: &[Seen], args: &PlanArgs) -> Result<String, Failu
     }
     let mut counts: BTreeMap<ShapeBucket, u64> = BTreeMap::new();
     let mut unknown = 0u64;
-    for seen in seen {
-        match seen.body.clone().and_then(texts) {
-            Some(texts) => {
-                let tokens = texts.iter().map(|text| known.tokens(text)).max();
-                let shape = buckets.of(texts.len(), tokens.unwrap_or(1));
-                *counts.entry(shape).or_default() += 1;
-            }
-            None => unknown += 1,
+    let all = traffic::each(args, |seen| match seen.body.and_then(texts) {
+        Some(texts) => {
+            let tokens = texts.iter().map(|text| known.tokens(text)).max();
+            let shape = buckets.of(texts.len(), tokens.unwrap_or(1));
+            *counts.entry(shape).or_default() += 1;
         }
+        None => unknown += 1,
+    })?;
+    if all == 0 {
+        return Err(nothing_seen(args));
     }
     if counts.is_empty() {
         return Err(failed(
@@ -119,7 +118,11 @@ impl Known {
     }
 
     fn tokens(&self, text: &str) -> usize {
-        let counted = self.tokenizer.as_ref().and_then(|t| t.encode(text).ok());
+        let counted = self.tokenizer.as_ref().and_then(|tokenizer| {
+            // As long as the model reads it.
+            let prompt = tokenizer.prompts().usual();
+            tokenizer.encode(&format!("{prompt}{text}")).ok()
+        });
         counted.map_or(1, |row| row.len())
     }
 }
@@ -151,24 +154,25 @@ fn case(name: &str, texts: usize, tokens: usize, note: &str) -> String {
 }
 
 /// For somebody else's server: requests as they were seen, one for each path and size class.
-fn requests(seen: &[Seen], args: &PlanArgs) -> Result<String, Failure> {
-    let mut counts: BTreeMap<(String, u32), (u64, &Seen)> = BTreeMap::new();
-    for seen in seen {
-        let size = seen.body.as_ref().map_or(0, |body| body.to_string().len());
-        // Sizes that differ by less than a factor of two are alike.
-        let class = usize::BITS - size.leading_zeros();
-        let place = (seen.path.clone().unwrap_or_default(), class);
-        counts.entry(place).or_insert((0, seen)).0 += 1;
-    }
-    if counts.is_empty() {
+fn requests(args: &PlanArgs) -> Result<String, Failure> {
+    let mut kinds = Kinds::default();
+    let all = traffic::each(args, |seen| kinds.count(seen))?;
+    if args.from.is_empty() {
         return Err(failed(
             "a server\'s plan comes from traffic",
             "give --from: a recording, an access log, or the address of an admin listener",
         ));
     }
+    if all == 0 {
+        return Err(nothing_seen(args));
+    }
+    let Kinds { counts, others, .. } = kinds;
     let classes = counts.into_values().map(|(count, seen)| (seen, count));
     let covered = cover(classes, args.share, args.cases);
     let mut text = heading(&covered, args, ["kind of request", "kinds of requests"]);
+    if others > 0 {
+        text += &format!("# {others} requests of too many further kinds are not counted\n");
+    }
     for (number, (seen, count)) in (1..).zip(&covered.cases) {
         text += &requested(number, seen, &share(*count, covered.total));
     }

@@ -22,12 +22,21 @@ pub struct Seen {
     pub body: Option<Value>,
 }
 
-pub fn read(args: &PlanArgs) -> Result<Vec<Seen>, Failure> {
-    let mut all = Vec::new();
+/// Whether every source that is a file is there: told before a model is loaded for what they hold.
+pub fn check(args: &PlanArgs) -> Result<(), Failure> {
+    let files = args.from.iter().filter(|source| !is_address(source));
+    files
+        .map(|path| std::fs::metadata(path).map_err(|error| unreadable(path, &error)))
+        .try_for_each(|there| there.map(drop))
+}
+
+/// Hands each request on and keeps none; returns how many there were.
+pub fn each(args: &PlanArgs, mut take: impl FnMut(Seen)) -> Result<usize, Failure> {
+    let mut all = 0;
     for source in &args.from {
         match is_address(source) {
-            true => live(source, args, &mut all)?,
-            false => file(source, &mut all)?,
+            true => live(source, args, &mut all, &mut take)?,
+            false => file(source, &mut all, &mut take)?,
         }
     }
     Ok(all)
@@ -38,37 +47,50 @@ pub fn is_address(source: &str) -> bool {
     source.contains("://") || source.starts_with("unix:")
 }
 
-fn live(url: &str, args: &PlanArgs, all: &mut Vec<Seen>) -> Result<(), Failure> {
+fn live(
+    url: &str,
+    args: &PlanArgs,
+    all: &mut usize,
+    take: &mut impl FnMut(Seen),
+) -> Result<(), Failure> {
     let target = Target {
         url: url.to_owned(),
         key: args.key.clone(),
         json: false,
     };
     let listening = record::listen(&target, args.time, |text| {
-        all.extend(line(text));
-        Ok(all.len() < LINES)
+        if let Some(seen) = line(text) {
+            *all += 1;
+            take(seen);
+        }
+        Ok(*all < LINES)
     });
     // Nothing is written here that could fail.
     process::runtime()?.block_on(listening)?.unwrap_or(());
     Ok(())
 }
 
-pub fn file(path: &str, all: &mut Vec<Seen>) -> Result<(), Failure> {
-    let unreadable = |error: std::io::Error| {
-        let cause = format!("{path} cannot be read: {error}");
-        failed(cause, "give a recording, an access log, or an address")
-    };
-    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
+pub fn file(path: &str, all: &mut usize, take: &mut impl FnMut(Seen)) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| unreadable(path, &error);
+    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
     let mut bytes = Vec::new();
-    while all.len() < LINES {
+    while *all < LINES {
         bytes.clear();
         let mut limited = reader.by_ref().take(LONGEST_LINE);
-        if limited.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
+        if limited.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
             break;
         }
-        all.extend(line(String::from_utf8_lossy(&bytes).trim()));
+        if let Some(seen) = line(String::from_utf8_lossy(&bytes).trim()) {
+            *all += 1;
+            take(seen);
+        }
     }
     Ok(())
+}
+
+fn unreadable(path: &str, error: &std::io::Error) -> Failure {
+    let cause = format!("{path} cannot be read: {error}");
+    failed(cause, "give a recording, an access log, or an address")
 }
 
 /// A request, if the line shows one.
