@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use super::page::Ends;
-use crate::replica::{free_addresses, root};
+use crate::replica::{free_addresses, model_folder, root};
 
 /// What `timeout` ends with.
 const TIMED_OUT: i32 = 124;
@@ -40,7 +40,10 @@ impl Session {
         }
     }
 
+    /// The variable stands for the first model of a file alone; the others would be fetched.
     pub fn write(&self, name: &str, text: &str) {
+        let here = format!("source = {:?}", model_folder());
+        let text = text.replace("source = \"all-MiniLM-L6-v2\"", &here);
         fs::write(self.folder.path().join(name), text).unwrap();
     }
 
@@ -95,14 +98,13 @@ impl Session {
             .env("PREHEAT_ADMIN", admin.to_string())
             .env("PREHEAT_URL", format!("http://{http}"))
             .env("PREHEAT_DRAIN_DELAY", "0s")
+            // What a network brings comes when it comes, and not in every place.
+            .env("PREHEAT_OFFLINE", "true")
             .current_dir(self.folder.path())
             .process_group(0)
             .stdin(Stdio::null());
         if self.model {
-            command.env(
-                "PREHEAT_MODEL",
-                root().join("target/models/all-MiniLM-L6-v2"),
-            );
+            command.env("PREHEAT_MODEL", model_folder());
         }
         command
     }
