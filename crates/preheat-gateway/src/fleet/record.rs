@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use preheat_api::state::{BoundsState, RolloutState, ServiceState};
 use preheat_core::pool::{PoolPolicy, PoolSize};
-use preheat_core::rollout::{Rollout, RolloutStage};
+use preheat_core::rollout::{Rollout, RolloutPolicy, RolloutStage};
 use preheat_core::{Because, Moment, Revision};
 
 use super::replica::{HEARD, Replica};
@@ -109,7 +109,9 @@ impl Fleet {
             max_replicas: self.settings.scale.max,
         });
         self.pool.held(state.wanted + state.spares);
-        let resumed = state.rollout.and_then(|state| self.resumed(state, now));
+        let resumed = state
+            .rollout
+            .and_then(|state| resumed(self.settings.rollout, state, now));
         if let Some(change) = resumed {
             let because = Because::new("it goes on after its gateway was ended")
                 .text("from", change.blue.revision.as_str())
@@ -118,41 +120,6 @@ impl Fleet {
             self.note(&stage, None, &because, now);
             self.changeover = Some(change);
         }
-    }
-
-    /// A load or a watch that was seen by half begins again. What a stage asks for is done at the
-    /// next look.
-    fn resumed(&self, state: RolloutState, now: Moment) -> Option<Changeover> {
-        let because = || Because::new("as before the restart").text("why", state.reason.clone());
-        let stage = match state.stage.as_str() {
-            "proving" => RolloutStage::Proving,
-            "loading" => RolloutStage::Loading,
-            "switching" => RolloutStage::Switching,
-            "watching" => RolloutStage::Watching,
-            "keeping" => RolloutStage::Keeping,
-            "returning" => RolloutStage::Returning(because()),
-            "discarding" => RolloutStage::Discarding(because()),
-            _ => return None,
-        };
-        let (blue, green) = (Blueprint::new(state.from), Blueprint::new(state.to));
-        let rollout = Rollout {
-            policy: self.settings.rollout,
-            blue: blue.revision.clone(),
-            green: green.revision.clone(),
-            size: state.size,
-            missed: 0,
-            stage,
-            since: now,
-            served_since: state.had_served.then_some(now),
-        };
-        let (rollout, _) = rollout.resumed(now);
-        let mut change = Changeover::new(rollout, blue, green, state.allow_other_shape);
-        change.reserve = state.reserve;
-        change.why = state.reason;
-        let blue_p95 = Duration::try_from_secs_f64(state.blue_p95_ms / 1e3);
-        change.blue_p95 = blue_p95.unwrap_or_default();
-        change.blue_declined = state.blue_declined;
-        Some(change)
     }
 
     /// Whoever never spoke is ended, so that another can take its place.
@@ -179,6 +146,97 @@ impl Changeover {
             blue_p95_ms: millis(self.blue_p95),
             blue_declined: self.blue_declined,
             had_served: self.rollout.served_since.is_some(),
+        }
+    }
+}
+
+/// A load or a watch that was seen by half begins again. What a stage asks for is done at the
+/// next look.
+fn resumed(policy: RolloutPolicy, state: RolloutState, now: Moment) -> Option<Changeover> {
+    let because = || Because::new("as before the restart").text("why", state.reason.clone());
+    let stage = match state.stage.as_str() {
+        "proving" => RolloutStage::Proving,
+        "loading" => RolloutStage::Loading,
+        "switching" => RolloutStage::Switching,
+        "watching" => RolloutStage::Watching,
+        "keeping" => RolloutStage::Keeping,
+        "returning" => RolloutStage::Returning(because()),
+        "discarding" => RolloutStage::Discarding(because()),
+        _ => return None,
+    };
+    let (blue, green) = (Blueprint::new(state.from), Blueprint::new(state.to));
+    let rollout = Rollout {
+        policy,
+        blue: blue.revision.clone(),
+        green: green.revision.clone(),
+        size: state.size,
+        missed: 0,
+        stage,
+        since: now,
+        served_since: state.had_served.then_some(now),
+    };
+    let (rollout, _) = rollout.resumed(now);
+    let mut change = Changeover::new(rollout, blue, green, state.allow_other_shape);
+    change.reserve = state.reserve;
+    change.why = state.reason;
+    let blue_p95 = Duration::try_from_secs_f64(state.blue_p95_ms / 1e3);
+    change.blue_p95 = blue_p95.unwrap_or_default();
+    change.blue_declined = state.blue_declined;
+    Some(change)
+}
+
+#[cfg(test)]
+mod tests {
+    use preheat_api::config::Config;
+    use preheat_core::rollout::{RolloutEvent, RolloutResult};
+
+    use super::*;
+
+    /// A way back from a green that users had met is told as one, also by the next gateway.
+    #[test]
+    fn whether_green_had_served_outlives_the_gateway() {
+        let second = Duration::from_secs(1);
+        let policy = RolloutPolicy {
+            prove_within: second,
+            load_for: second,
+            watch_for: second,
+            keep_blue: second,
+            slo_p95: second,
+            max_ratio: 2.0,
+            slack: second,
+            attempts: 1,
+            max_errors: 0.0,
+            at_least: 1,
+        };
+        let now = Moment::after_start(Duration::from_secs(5));
+        for served in [false, true] {
+            let blue = Blueprint::new(Config::default());
+            let mut other = Config::default();
+            other.server.port += 1;
+            let green = Blueprint::new(other);
+            let because = Because::new("for the test");
+            let rollout = Rollout {
+                policy,
+                blue: blue.revision.clone(),
+                green: green.revision.clone(),
+                size: 1,
+                missed: 0,
+                stage: RolloutStage::Discarding(because),
+                since: now,
+                served_since: served.then_some(now),
+            };
+            let written = Changeover::new(rollout, blue, green, false).state();
+            assert_eq!(written.had_served, served);
+            let read = serde_json::to_string(&written).unwrap();
+            let read = serde_json::from_str(&read).unwrap();
+            let mut change = resumed(policy, read, now).unwrap();
+            assert_eq!(change.rollout.served_since.is_some(), served);
+            change.rollout.step(RolloutEvent::Discarded, now);
+            let RolloutStage::Done(result) = change.rollout.stage else {
+                panic!("it is not over");
+            };
+            let back = matches!(result, RolloutResult::RolledBack(_));
+            assert_eq!(back, served, "{result:?}");
         }
     }
 }
