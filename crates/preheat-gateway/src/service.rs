@@ -92,6 +92,15 @@ pub enum Order {
     Abort,
 }
 
+/// What a service is called that has a replica to answer with.
+pub const READY: &str = "ready";
+
+/// The same in words.
+#[must_use]
+pub fn ready_detail(serving: usize, of: usize) -> String {
+    format!("ready: {serving} of {} replicas serve", of.max(serving))
+}
+
 /// An order, and who waits for what becomes of it.
 #[derive(Debug)]
 pub struct Command {
@@ -140,7 +149,7 @@ impl Service {
 
     /// The loop's: how things are.
     pub fn publish(&self, status: Status) {
-        if status.report.status == "ready" {
+        if status.report.status == READY {
             self.ready_once.store(true, Ordering::Relaxed);
         }
         self.status.send_replace(status);
@@ -158,6 +167,12 @@ impl Service {
         let mut status = self.status.borrow().clone();
         let report = &mut status.report;
         (report.held, report.held_bytes) = self.rotation.held();
+        // A request may be answered before the loop has come to say that somebody serves.
+        let serving = self.rotation.len();
+        if serving > 0 && report.status != READY {
+            report.status = READY.into();
+            report.detail = ready_detail(serving, report.replicas.len());
+        }
         for replica in &mut report.replicas {
             let id = ReplicaId::new(replica.id.clone());
             let Some(seen) = self.rotation.look(&id) else {

@@ -533,3 +533,22 @@ async fn bounds_hold_through_bursts() {
     );
     assert!(play.most_alive() <= 4, "{} replicas", play.most_alive());
 }
+
+/// The loop lets a replica in and says so a moment later; whoever was answered meanwhile is not told that
+/// nobody serves.
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_replica_answers_is_ready_before_its_loop_has_said_so() {
+    let gateway = Play::default().gateway(|_, _| {});
+    gateway.until(|report| report.status == "ready").await;
+    let mut said = gateway.service().status();
+    said.report.status = "not_ready".into();
+    said.report.detail = "no replica serves yet".into();
+    gateway.service().publish(said);
+    let report = gateway.report();
+    assert_eq!(report.status, "ready");
+    assert!(
+        report.detail.starts_with("ready: 1 of"),
+        "{}",
+        report.detail
+    );
+}

@@ -7,14 +7,14 @@ use preheat_core::{Moment, PhaseGroup};
 use super::replica::Replica;
 use super::{Fleet, Wanted};
 use crate::clock::millis;
-use crate::service::Status;
+use crate::service::{READY, Status, ready_detail};
 
 impl Fleet {
     pub(super) fn status(&self, wanted: &Wanted, now: Moment) -> Status {
         let serving = self.service.rotation.len();
         let idle = wanted.desired.count == 0 && wanted.observed.held == 0;
         let status = match (serving, idle) {
-            (1.., _) => "ready",
+            (1.., _) => READY,
             (0, true) => "idle",
             (0, false) => "not_ready",
         };
@@ -50,8 +50,8 @@ impl Fleet {
             return "idle: the next request starts a replica".into();
         }
         let of = self.ours().count();
-        if status == "ready" {
-            return format!("ready: {serving} of {of} replicas serve");
+        if status == READY {
+            return ready_detail(serving, of);
         }
         if let Some(error) = &self.error {
             return format!("{} failed: {}; {}", error.stage, error.cause, error.remedy);

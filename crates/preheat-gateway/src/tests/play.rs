@@ -275,6 +275,10 @@ impl Gateway {
         self.decisions.recent()
     }
 
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     pub fn report(&self) -> ServiceReport {
         let mut report = self.service.status().report;
         for replica in &mut report.replicas {
