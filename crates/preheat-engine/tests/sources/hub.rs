@@ -241,18 +241,18 @@ async fn offline_asks_nobody() {
 #[tokio::test]
 async fn weights_in_parts_and_onnx_files_in_their_folder_are_fetched_with_what_belongs_to_them() {
     const PARTS: [&str; 3] = [
-        "model.safetensors.index.json",
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
     ];
-    let index = json!({ "weight_map": { "a": PARTS[1], "b": PARTS[2] } }).to_string();
+    let index = json!({ "weight_map": { "a": PARTS[0], "b": PARTS[1] } }).to_string();
     let small = |name: &'static str| (name, name.as_bytes().to_vec());
     let mut files: Files = vec![
         small("config.json"),
         small("tokenizer.json"),
-        (PARTS[0], index.into_bytes()),
+        (PARTS[2], index.into_bytes()),
+        small(PARTS[0]),
         small(PARTS[1]),
-        small(PARTS[2]),
         small("onnx/model.onnx"),
         small("onnx/model.onnx_data"),
         small("onnx/model_quantized.onnx"),
@@ -264,6 +264,7 @@ async fn weights_in_parts_and_onnx_files_in_their_folder_are_fetched_with_what_b
         let fetched = fetched.unwrap();
         let mut names: Vec<_> = fetched.files.iter().map(|file| file.name.clone()).collect();
         names.retain(|name| !["config.json", "tokenizer.json"].contains(&&name[..]));
+        names.sort();
         for name in &names {
             let read = fs::read(fetched.dir.join(name)).unwrap();
             assert!(read == bytes_of(files, name), "{name} differs");

@@ -386,7 +386,10 @@ async fn loading_begins_the_start_of_a_lazy_model_and_ends_with_it() {
     assert_eq!(loaded.status, 200, "{loaded:?}");
     assert_eq!(index().await[0]["state"], "READY");
     let page = client::get(replica.admin, "/metrics").await.unwrap().text();
-    assert!(page.contains("preheat_cold_requests_total{model=\"embedder\"} 0\n"), "{page}");
+    assert!(
+        page.contains("preheat_cold_requests_total{model=\"embedder\"} 0\n"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
