@@ -18,6 +18,7 @@ use preheat_server::exchange::texts;
 use serde_json::{Value, json};
 
 use self::kinds::Kinds;
+use self::traffic::Seen;
 use super::{models, process};
 use crate::cli::PlanArgs;
 use crate::exit::staged;
