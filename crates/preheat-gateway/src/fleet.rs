@@ -274,7 +274,6 @@ impl Fleet {
             self.perform(action, now);
         }
         self.advance(now);
-        self.end_silent(now);
         self.hurry();
         self.record(&wanted);
         self.foresee(&wanted, now);

@@ -85,8 +85,8 @@ pub enum What {
     Passport(Box<Passport>),
     /// It decided something about itself.
     Decided(Box<DecisionEvent>),
-    /// It was asked and does not answer; nothing was heard of it for so long.
-    Silent(Duration),
+    /// Nothing was heard of it for so long, and what came of asking it.
+    Silent { time: Duration, error: AdminError },
     /// It is gone; with its last words.
     Exited { status: String, last: Vec<String> },
 }

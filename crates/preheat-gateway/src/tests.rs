@@ -344,6 +344,23 @@ async fn a_replica_that_says_nothing_any_more_is_replaced() {
     assert_eq!(lost.replica.as_deref(), Some("r1"));
 }
 
+/// It is a start that failed, and the next one is told apart from it.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_never_said_a_word_is_replaced() {
+    let play = Play {
+        later: Some((Duration::ZERO, Later::NeverSpoke)),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| settings.scale.max = 1);
+    gateway.until(|report| report.status == "ready").await;
+    assert_eq!(play.started(), 2);
+    let decisions = gateway.decisions();
+    let failed = decisions.iter().find(|d| d.action == "failed").unwrap();
+    assert_eq!(failed.replica.as_deref(), Some("r1"));
+    let cause = "did not answer for 35 s and was ended before it was ready";
+    assert!(failed.detail.contains(cause), "{}", failed.detail);
+}
+
 /// Whoever writes over a model's files meets nobody with them until all replicas are to have them.
 #[tokio::test(start_paused = true)]
 async fn a_replica_of_other_files_is_not_let_in_beside_those_who_serve() {

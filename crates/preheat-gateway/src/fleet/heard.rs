@@ -8,7 +8,7 @@ use preheat_core::{Because, Moment, PhaseGroup, ReplicaId};
 
 use super::Fleet;
 use super::replica::{Replica, Start};
-use crate::provision::{Event, What};
+use crate::provision::{AdminError, Event, What};
 use crate::refusal::Refusal;
 use crate::rotation::Fact;
 
@@ -17,6 +17,10 @@ const HUNG: Duration = Duration::from_secs(20);
 
 /// And one that starts.
 const HUNG_AT_START: Duration = Duration::from_secs(60);
+
+/// And one that never said a word, since its start or since it was taken over: a replica binds its
+/// sockets before any slow work.
+const NEVER_HEARD: Duration = Duration::from_secs(30);
 
 impl Fleet {
     pub(super) fn on_event(&mut self, event: Event) {
@@ -43,7 +47,7 @@ impl Fleet {
                 self.decisions
                     .relay(&self.service.name, &event.id, &decision, now);
             }
-            What::Silent(time) => self.on_silence(&event.id, time, now),
+            What::Silent { time, error } => self.on_silence(&event.id, time, &error, now),
             What::Exited { status, last } => self.on_exit(&event.id, &status, &last, now),
         }
     }
@@ -58,25 +62,27 @@ impl Fleet {
         files.map(str::to_owned)
     }
 
-    /// Its process lives, takes connections and does not answer. It gets nothing new, and is ended if
+    /// Its process lives and does not answer, or has not yet. It gets nothing new, and is ended if
     /// that goes on; those who wait for it are then answered by others.
-    fn on_silence(&mut self, id: &ReplicaId, time: Duration, now: Moment) {
+    fn on_silence(&mut self, id: &ReplicaId, time: Duration, error: &AdminError, now: Moment) {
         let Some(replica) = self.replicas.iter_mut().find(|r| r.id == *id) else {
             return;
         };
-        let limit = match replica.ready_since() {
-            Some(_) => HUNG,
+        let limit = match (replica.ready_since(), replica.passport()) {
+            (Some(_), _) => HUNG,
             // It may have been left no CPU by those who serve.
-            None => HUNG_AT_START,
+            (None, Some(_)) => HUNG_AT_START,
+            (None, None) => NEVER_HEARD,
         };
         if replica.hush() {
-            let because = Because::new("it takes connections and does not answer")
+            let because = Because::new("its process lives and does not answer")
+                .text("asked", error.to_string())
                 .time("for", time)
                 .time("ended after", limit);
             self.note("silent", Some(id), &because, now);
         } else if time >= limit && !replica.is_stopping() {
             // Asked twice at least: one long silence may have been this gateway's own.
-            replica.process.kill();
+            replica.end_for_silence(time);
         }
         self.withdraw_unfit(id, now);
     }
@@ -129,21 +135,19 @@ impl Fleet {
             self.note("stopped", Some(id), &because, now);
             return;
         }
-        let because = Because::new("it ended by itself").text("status", status);
+        let how = replica.how_ended(status);
+        let because = Because::new("it is gone").text("how", how.clone());
         self.note("lost", Some(id), &because, now);
         let lines = last.join("\n");
-        tracing::error!(event = "replica_lost", replica = %id, status, last = lines, "a replica ended by itself");
+        tracing::error!(event = "replica_lost", replica = %id, how, last = lines, "a replica was lost");
         let said = last.last().map_or("", String::as_str);
-        let cause = format!(
-            "a replica ended by itself ({status}) while {}: {said}",
-            replica.phase()
-        );
+        let cause = format!("a replica {how} while {}: {said}", replica.phase());
         if self.rollout_lost(&replica.revision, &cause, now) {
             return;
         }
         let error = ErrorReport {
             stage: replica.phase().to_owned(),
-            cause: format!("the replica ended ({status}) before it was ready"),
+            cause: format!("the replica {how} before it was ready"),
             remedy: "look at its last lines in the gateway's log".into(),
             exit_code: 1,
             retry: true,

@@ -14,9 +14,6 @@ use crate::blueprint::Blueprint;
 use crate::clock::millis;
 use crate::provision::Inherited;
 
-/// A process that says nothing for so long after its start, or after it was taken over, is none.
-const SILENT: Duration = Duration::from_secs(30);
-
 /// What was written down last, as far as it changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
@@ -119,16 +116,6 @@ impl Fleet {
             let stage = format!("rollout {}", change.rollout.stage.name());
             self.note(&stage, None, &because, now);
             self.changeover = Some(change);
-        }
-    }
-
-    /// Whoever never spoke is ended, so that another can take its place.
-    pub(super) fn end_silent(&mut self, now: Moment) {
-        for replica in &self.replicas {
-            let silent = replica.passport().is_none() && now.since(replica.started) >= SILENT;
-            if silent && !replica.is_stopping() {
-                replica.process.kill();
-            }
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct Replica {
     suspect_until: Option<Moment>,
     /// It does not answer, as of its last word.
     silent: bool,
+    /// It was ended for that, after so long.
+    ended_after: Option<Duration>,
     condemned: bool,
     /// Its first users were answered in time.
     pub served: bool,
@@ -101,6 +103,7 @@ impl Replica {
             rewarming: None,
             suspect_until: None,
             silent: false,
+            ended_after: None,
             condemned: false,
             served: false,
         }
@@ -338,6 +341,20 @@ impl Replica {
     /// It was asked and does not answer. False when that was known.
     pub fn hush(&mut self) -> bool {
         !std::mem::replace(&mut self.silent, true)
+    }
+
+    /// Ends one that hangs.
+    pub fn end_for_silence(&mut self, after: Duration) {
+        self.ended_after.get_or_insert(after);
+        self.process.kill();
+    }
+
+    /// How its process ended that was not told to: fits after "the replica".
+    pub fn how_ended(&self, status: &str) -> String {
+        match self.ended_after {
+            Some(after) => format!("did not answer for {} s and was ended", after.as_secs()),
+            None => format!("ended by itself ({status})"),
+        }
     }
 
     /// It gets nothing new and finishes what it has.

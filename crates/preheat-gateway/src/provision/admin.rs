@@ -18,7 +18,7 @@ use tokio::time::timeout;
 const LONGEST: usize = 4 << 20;
 
 /// For a short answer. The listener has a thread of its own, which nothing else can keep busy.
-const ANSWER: Duration = Duration::from_secs(5);
+pub const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -35,6 +35,20 @@ pub enum AdminError {
     Stranger { pid: u32 },
     #[error("its answer cannot be read: {0}")]
     Unreadable(String),
+}
+
+impl AdminError {
+    /// It says nothing about the replica: this process has no descriptor or memory left, for one.
+    pub fn is_ours(&self) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        match self {
+            // Nobody has bound the socket, nobody has it open, nobody accepts.
+            AdminError::Connect(error) => {
+                !matches!(error.kind(), NotFound | ConnectionRefused | WouldBlock)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Opens a stream of events from `sequence` on.
@@ -124,5 +138,19 @@ async fn send(
     match response.status() {
         status if status.is_success() => Ok(response),
         status => Err(AdminError::Status(status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_without_descriptors_blames_no_replica() {
+        for (errno, ours) in [(24, true), (23, true), (12, true), (2, false), (111, false)] {
+            let error = std::io::Error::from_raw_os_error(errno);
+            assert_eq!(AdminError::from(error).is_ours(), ours, "{errno}");
+        }
+        assert!(!AdminError::Silent.is_ours());
     }
 }

@@ -22,6 +22,10 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_se
 /// After so long without a word it is asked whether it lives.
 const QUIET: Duration = Duration::from_secs(3);
 
+/// And after so long without an answer to any question it is told of. A socket that is not bound yet, or
+/// not any more, is none for that long only where the process hangs.
+const SILENT: Duration = admin::ANSWER;
+
 /// Longest line of a stream that is kept while it is incomplete.
 const LONGEST_LINE: usize = 256 * 1024;
 
@@ -36,14 +40,16 @@ pub async fn follow(
     let whose = Whose { id, pid, place };
     let token = tasks.token().clone();
     let following = async {
-        let (mut pause, mut heard) = (PAUSE.0, None);
+        // One that never says a word is as silent as one that says no more.
+        let (mut pause, mut heard) = (PAUSE.0, Instant::now());
         loop {
             let before = heard;
             let ended = session(&whose, &events, &tasks, &mut heard).await;
             if let Err(error) = ended {
                 tracing::trace!(event = "replica_unheard", replica = %whose.id, %error, "not heard of it");
-                if let (AdminError::Silent, Some(heard)) = (error, heard) {
-                    let what = What::Silent(heard.elapsed());
+                let time = heard.elapsed();
+                if time >= SILENT && !error.is_ours() {
+                    let what = What::Silent { time, error };
                     let id = whose.id.clone();
                     let _ = events.send(Event { id, what }).await;
                 }
@@ -73,23 +79,23 @@ async fn session(
     whose: &Whose,
     events: &mpsc::Sender<Event>,
     tasks: &Tasks,
-    heard: &mut Option<Instant>,
+    heard: &mut Instant,
 ) -> Result<(), AdminError> {
     let sequence = tell(whose, events, tasks).await?;
-    *heard = Some(Instant::now());
+    *heard = Instant::now();
     let stream = admin::events(&whose.place, sequence, tasks).await?;
     let mut stream = stream.into_body();
     let mut lines = Lines::default();
     loop {
         let Ok(said) = timeout(QUIET, next(&mut stream, &mut lines)).await else {
             admin::alive(&whose.place, tasks).await?;
-            *heard = Some(Instant::now());
+            *heard = Instant::now();
             continue;
         };
         let Some(messages) = said? else {
             return Ok(());
         };
-        *heard = Some(Instant::now());
+        *heard = Instant::now();
         // What a phase means stands in the passport; several at once are one question.
         if messages
             .iter()
@@ -234,15 +240,14 @@ mod tests {
         assert!(lines.begun.len() <= LONGEST_LINE + 1024);
     }
 
-    /// Who answers once, and then takes connections and says nothing.
-    #[tokio::test(start_paused = true)]
-    async fn one_that_hangs_is_told_of() {
+    /// Follows one that answers so many questions, and then takes connections and says nothing.
+    fn mute_after(answers: usize) -> mpsc::Receiver<Event> {
         let (listener, dialer) = edge::memory();
         let (tasks, asked) = (Tasks::new(), Arc::new(AtomicUsize::new(0)));
         let answer = tower::service_fn(move |_: Request<Incoming>| {
-            let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+            let answers = asked.fetch_add(1, Ordering::SeqCst) < answers;
             async move {
-                if !first {
+                if !answers {
                     pending::<()>().await;
                 }
                 let passport = passport(&ReplicaId::new("r1"), "ready", 1, 8);
@@ -253,17 +258,51 @@ mod tests {
         let shell = Shell::new(tasks.clone(), Draining::never());
         let serving = edge::serve(listener, answer, EdgeConfig::default(), shell);
         tasks.spawn("hangs", async { serving.await.unwrap() });
-        let (events, mut told) = mpsc::channel(8);
-        let place = Place::Memory(dialer);
+        told(Place::Memory(dialer), tasks)
+    }
+
+    /// What is told of the one at `place`.
+    fn told(place: Place, tasks: Tasks) -> mpsc::Receiver<Event> {
+        let (events, told) = mpsc::channel(8);
         let following = follow(ReplicaId::new("r1"), 0, place, events, tasks.clone());
         tasks.spawn("follow", following);
-        assert!(matches!(told.recv().await.unwrap().what, What::Passport(_)));
+        told
+    }
+
+    /// Each time longer.
+    async fn is_silent(mut told: mpsc::Receiver<Event>) {
         for least in [5, 10, 15] {
-            let What::Silent(time) = told.recv().await.unwrap().what else {
-                panic!("it was heard");
-            };
             let least = Duration::from_secs(least);
-            assert!(time >= least && time < least * 2, "{time:?}");
+            let time = loop {
+                let told = timeout(Duration::from_secs(60), told.recv()).await;
+                let What::Silent { time, .. } = told.unwrap().unwrap().what else {
+                    panic!("it was heard");
+                };
+                if time >= least {
+                    break time;
+                }
+            };
+            assert!(time < least * 2, "{time:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_told_of() {
+        let mut told = mute_after(1);
+        assert!(matches!(told.recv().await.unwrap().what, What::Passport(_)));
+        is_silent(told).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_says_a_word_is_told_of() {
+        is_silent(mute_after(0)).await;
+    }
+
+    /// It hangs before it has bound its sockets, or has lost them.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_no_connection_is_told_of() {
+        let (listener, dialer) = edge::memory();
+        drop(listener);
+        is_silent(told(Place::Memory(dialer), Tasks::new())).await;
     }
 }

@@ -42,7 +42,7 @@ use crate::data::{self, ArrivalLimits, Arrivals, Front, FrontLimits};
 use crate::decisions::Decisions;
 use crate::fleet::{Fleet, FleetSettings, Pace, Provision};
 use crate::metrics::Metrics;
-use crate::provision::{Event, Process, What};
+use crate::provision::{AdminError, Event, Process, What};
 use crate::rotation::Rotation;
 use crate::service::{Order, Service, Terms};
 
@@ -51,6 +51,13 @@ const SILENCES: [Duration; 3] = [
     Duration::from_secs(8),
     Duration::from_secs(14),
     Duration::from_secs(20),
+];
+
+/// The same of one that was never heard of.
+const SILENCES_AT_START: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(35),
 ];
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -75,12 +82,14 @@ pub enum Manner {
 }
 
 /// What may befall a replica that has served.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Later {
     /// Its process lives and says nothing any more.
     Hangs,
     /// It says itself that it cannot go on: its server has died, for one.
     Fails,
+    /// It never said anything: its process hung as it began.
+    NeverSpoke,
 }
 
 /// The play and what was seen of it.
@@ -362,9 +371,28 @@ impl Provision for Stage {
                 let id = id.clone();
                 drop(events.send(Event { id, what }).await);
             };
-            tell("loading", 1).await;
+            let hang = async |silences: &[Duration]| {
+                for &time in silences {
+                    let error = AdminError::Silent;
+                    let what = What::Silent { time, error };
+                    drop(
+                        events
+                            .send(Event {
+                                id: id.clone(),
+                                what,
+                            })
+                            .await,
+                    );
+                    sleep(Duration::from_secs(5)).await;
+                }
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 () = async {
+                    if let Some((_, Later::NeverSpoke)) = later {
+                        hang(&SILENCES_AT_START).await;
+                    }
+                    tell("loading", 1).await;
                     sleep(cold).await;
                     tell(phase, 2).await;
                     if let Some((after, _)) = later {
@@ -374,11 +402,7 @@ impl Provision for Stage {
                         tell("failed", 3).await;
                     }
                     if let Some((_, Later::Hangs)) = later {
-                        for time in SILENCES {
-                            let what = What::Silent(time);
-                            drop(events.send(Event { id: id.clone(), what }).await);
-                            sleep(Duration::from_secs(5)).await;
-                        }
+                        hang(&SILENCES).await;
                     }
                     std::future::pending::<()>().await;
                 } => {}
