@@ -92,6 +92,8 @@ impl Refusal {
                 | Refusal::Stranger(_)
                 | Refusal::Body(_)
                 | Refusal::Malformed(_)
+                | Refusal::NoRoute
+                | Refusal::UnknownModel(_)
         )
     }
 

@@ -119,8 +119,6 @@ impl Settings {
             })
             .collect::<Result<_, _>>()?;
         route::distinct(&services)?;
-        let patience = services.iter().map(|service| service.request_timeout);
-        let holds = || services.iter().map(|service| service.hold);
         Ok(Settings {
             http: address(&server.host, server.port),
             grpc: address(&server.host, server.grpc_port),
@@ -140,11 +138,7 @@ impl Settings {
             limits: FrontLimits {
                 max_body: usize::try_from(server.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: server.body_timeout.0,
-                arriving: ArrivalLimits {
-                    requests: holds().map(|hold| hold.max_count as u64).max().unwrap_or(0),
-                    bytes: holds().map(|hold| hold.max_bytes).max().unwrap_or(0),
-                },
-                stream_timeout: patience.max().unwrap_or_default(),
+                arriving: arriving(&services),
                 tunnel_idle: server.idle_timeout.0,
             },
             drain: DrainLimits {
@@ -195,6 +189,19 @@ fn service(
             stop_limit: config.drain.timeout.0 + STOP_SLACK,
         },
     })
+}
+
+/// As many bodies as may be held; and where little or nothing is held, still as many as by default: they
+/// would take places of replicas.
+fn arriving(services: &[ServiceSettings]) -> ArrivalLimits {
+    let least = config::Fleet::default();
+    let held = |of: fn(&HoldPolicy) -> u64| services.iter().map(move |service| of(&service.hold));
+    let requests = held(|hold| hold.max_count as u64).chain([least.hold_requests as u64]);
+    let bytes = held(|hold| hold.max_bytes).chain([least.hold_bytes.0]);
+    ArrivalLimits {
+        requests: requests.max().unwrap_or_default(),
+        bytes: bytes.max().unwrap_or_default(),
+    }
 }
 
 /// Requests a second; none: as many as come.
@@ -441,6 +448,16 @@ mod tests {
         );
     }
 
+    /// Else those that trickle would take places of replicas.
+    #[test]
+    fn bodies_are_awaited_where_nothing_is_held() {
+        let config: Config =
+            toml::from_str("[fleet]\nhold_requests = 1\nhold_bytes = \"0\"\n[[model]]").unwrap();
+        let arriving = resolve(&config, &["a"]).unwrap().limits.arriving;
+        assert!(arriving.requests >= 1024, "{arriving:?}");
+        assert!(arriving.bytes >= 1_000_000, "{arriving:?}");
+    }
+
     #[test]
     fn a_model_has_limits_of_its_own() {
         let config: Config = toml::from_str(
@@ -459,7 +476,6 @@ mod tests {
         );
         assert_eq!(a.request_timeout.as_secs(), 9);
         assert_eq!(b.request_timeout.as_secs(), 60);
-        assert_eq!(settings.limits.stream_timeout.as_secs(), 60);
         assert_eq!((a.fleet.scale.min, a.fleet.scale.max), (2, 6));
         assert_eq!((b.fleet.scale.min, b.fleet.scale.max), (2, 3));
         assert_eq!((a.hold.max_count, b.hold.max_count), (1024, 5));

@@ -285,6 +285,55 @@ async fn who_is_refused_before_the_body_came_is_told_that_the_connection_ends() 
     assert!(!response.headers().contains_key("connection"));
 }
 
+/// One whose body never comes.
+fn bodiless(path: &str) -> Request<impl http_body::Body<Data = Bytes, Error = Infallible> + use<>> {
+    let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
+    let request = Request::post(path).header("host", "gateway");
+    request.header("content-length", "9").body(never).unwrap()
+}
+
+/// What can be said by the head alone is said before a byte of the body is read.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_costs_no_body() {
+    let play = Play {
+        rate: Some(1.0),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|_, _| {});
+    gateway.until(|report| report.status == "ready").await;
+    while gateway.ask(post("/embed")).await.unwrap().status() == 200 {}
+    let without = Play::default().gateway(|_, _| {});
+    without.until(|report| report.status == "ready").await;
+    let since = Instant::now();
+    for (gateway, path, status) in [(gateway, "/embed", 429), (without, "/nowhere", 404)] {
+        let response = gateway.ask(bodiless(path)).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.headers()["connection"], "close");
+    }
+    assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_as_long_as_its_own_service_gives_a_request() {
+    let play = Play {
+        request_timeout: 5 * SECOND,
+        ..Play::default()
+    };
+    let gateway = play.gateway(|_, _| {});
+    gateway.until(|report| report.status == "ready").await;
+    let pieces = stream::unfold((), |()| async {
+        sleep(SECOND).await;
+        let frame = Frame::data(Bytes::from_static(b"x"));
+        Some((Ok::<_, Infallible>(frame), ()))
+    });
+    let slow = Request::post("/embed").header("host", "gateway");
+    let slow = slow.header("content-length", "60");
+    let since = Instant::now();
+    let response = gateway.ask(slow.body(StreamBody::new(pieces)).unwrap());
+    assert_eq!(response.await.unwrap().status(), 408);
+    assert!(since.elapsed() < 6 * SECOND, "{:?}", since.elapsed());
+}
+
 /// A client on a slow line takes its own time, and no place of a replica.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_trickles_takes_nobodys_place() {

@@ -1,6 +1,7 @@
 //! A request's body arrives before a replica's permit is taken for it: a client on a slow line takes its
 //! own time, and no place from others.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_body_util::BodyExt as _;
@@ -10,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::route::Front;
 use crate::refusal::Refusal;
+use crate::service::Service;
 
 /// Bodies that have come in part, of all requests together.
 #[derive(Debug, Default)]
@@ -57,12 +59,18 @@ impl Drop for Share<'_> {
 /// and where a server may want to answer a stream while it comes, the body goes on as it arrives.
 ///
 /// # Errors
-/// When it does not arrive, or in time.
-pub async fn arrive(front: &Front, body: &Replay<Incoming>, since: Instant) -> Result<(), Refusal> {
-    if body.has_arrived() || !front.awaits(body) {
+/// When it does not arrive, or in time. `service`: none as long as the body has to say which.
+pub async fn arrive(
+    front: &Front,
+    service: Option<&Arc<Service>>,
+    body: &Replay<Incoming>,
+    since: Instant,
+) -> Result<(), Refusal> {
+    let awaited = body.length().is_some() || front.is_own(service);
+    if body.has_arrived() || !awaited {
         return Ok(());
     }
-    let (limit, most) = (front.limits.stream_timeout, front.limits.arriving);
+    let (limit, most) = (front.patience(service), front.limits.arriving);
     let (mut share, requests) = Share::of(&front.arrivals);
     if requests > most.requests {
         return Ok(());
@@ -80,10 +88,4 @@ pub async fn arrive(front: &Front, body: &Replay<Incoming>, since: Instant) -> R
         }
     }
     Ok(())
-}
-
-impl Front {
-    fn awaits(&self, body: &Replay<Incoming>) -> bool {
-        body.length().is_some() || self.services.iter().all(|s| s.terms.nature.own)
-    }
 }

@@ -313,6 +313,7 @@ fn outgoing(parts: &request::Parts, body: Sent, is_grpc: bool) -> Result<Request
 /// When it declares more than is taken.
 pub fn replay(
     front: &Front,
+    service: Option<&Arc<Service>>,
     body: Incoming,
     is_grpc: bool,
 ) -> Result<(Replay<Incoming>, u64), Refusal> {
@@ -321,11 +322,7 @@ pub fn replay(
         let limit = front.limits.max_body;
         return Err(Refusal::Body(BodyFault::TooLarge { limit }));
     }
-    Ok((Replay::new(body, body_limits(front, is_grpc)), bytes))
-}
-
-fn body_limits(front: &Front, is_grpc: bool) -> BodyLimits {
-    BodyLimits {
+    let limits = BodyLimits {
         // The bodies of streams have no end; each message's size is the replica's to bound.
         bytes: if is_grpc {
             usize::MAX
@@ -334,11 +331,12 @@ fn body_limits(front: &Front, is_grpc: bool) -> BodyLimits {
         },
         kept: front.limits.max_body,
         patience: if is_grpc {
-            front.limits.stream_timeout
+            front.patience(service)
         } else {
             front.limits.body_timeout
         },
-    }
+    };
+    Ok((Replay::new(body, limits), bytes))
 }
 
 pub fn is_grpc(headers: &HeaderMap) -> bool {

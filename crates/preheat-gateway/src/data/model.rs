@@ -27,6 +27,11 @@ pub fn in_path(path: &str) -> Option<Cow<'_, str>> {
     is_named.then(|| percent_decode_str(model).decode_utf8_lossy())
 }
 
+/// Whether what the head does not name is looked for in the body.
+pub fn may_be_in_body(parts: &Parts, is_grpc: bool) -> bool {
+    is_grpc || parts.method == http::Method::POST
+}
+
 /// What the body says; none where it says nothing. The body can be read again afterwards.
 ///
 /// # Errors
@@ -39,7 +44,7 @@ pub async fn in_body(
     if is_grpc {
         return in_stream(replay).await;
     }
-    if parts.method != http::Method::POST {
+    if !may_be_in_body(parts, is_grpc) {
         return Ok(None);
     }
     let body = replay.reader().collect().await.map_err(Refusal::Body)?;

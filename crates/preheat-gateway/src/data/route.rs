@@ -62,8 +62,6 @@ pub struct FrontLimits {
     pub body_timeout: Duration,
     /// Bodies that are waited for, of all requests together.
     pub arriving: ArrivalLimits,
-    /// For the body of a stream, which is read before its service is known: that of the most patient.
-    pub stream_timeout: Duration,
     /// How long a connection that has left HTTP may be silent.
     pub tunnel_idle: Duration,
 }
@@ -154,20 +152,29 @@ impl Front {
         telemetry::inject_trace(&Span::current(), added);
         let is_grpc = is_grpc(request.headers());
         let (parts, body) = request.into_parts();
-        let (body, declared) = replay(self, body, is_grpc)?;
+        // Whatever can be said without the body is said before it is read.
+        let by_head = match placed {
+            Some(service) => Some(service),
+            None => self.service_by_head(&parts, is_grpc)?,
+        };
+        if let Some(service) = by_head {
+            service.terms.rates.check(&caller)?;
+        }
+        self.has_route(by_head, parts.uri.path(), is_grpc)?;
+        let (body, declared) = replay(self, by_head, body, is_grpc)?;
         if !is_grpc {
-            arrive(self, &body, since).await?;
+            arrive(self, by_head, &body, since).await?;
         }
         let bytes = declared.max(body.seen() as u64);
-        let service = match placed {
+        let service = match by_head {
             Some(service) => service,
-            None => self.service_of(&parts, &body, is_grpc).await?,
+            None => {
+                let service = self.service_by_body(&parts, &body, is_grpc).await?;
+                service.terms.rates.check(&caller)?;
+                self.has_route(Some(service), parts.uri.path(), is_grpc)?;
+                service
+            }
         };
-        service.terms.rates.check(&caller)?;
-        // Our own replicas have no such route; to be told so, none need be woken.
-        if service.terms.nature.own && label(parts.uri.path(), is_grpc) == UNMATCHED {
-            return Err(Refusal::NoRoute);
-        }
         if let (Some(protocol), Some(client)) = (protocol, client) {
             let upgrade = Upgrade {
                 parts,
@@ -195,29 +202,79 @@ impl Front {
         }
     }
 
-    /// A gateway with one service has no choice, and leaves unknown models to its replicas.
-    /// Where there are several, what names none is for the first that has no route of its own.
-    async fn service_of(
+    /// A gateway with one service has no choice, and leaves unknown models to its replicas. None where
+    /// the body has to say it.
+    fn service_by_head(
+        &self,
+        parts: &Parts,
+        is_grpc: bool,
+    ) -> Result<Option<&Arc<Service>>, Refusal> {
+        if let [only] = self.services.as_slice()
+            && only.terms.route.is_open()
+        {
+            return Ok(Some(only));
+        }
+        match model::in_path(parts.uri.path()) {
+            Some(model) => self.service_called(&model).map(Some),
+            None if model::may_be_in_body(parts, is_grpc) => Ok(None),
+            None => self.open_service().map(Some),
+        }
+    }
+
+    async fn service_by_body(
         &self,
         parts: &Parts,
         body: &Replay<Incoming>,
         is_grpc: bool,
     ) -> Result<&Arc<Service>, Refusal> {
-        if let [only] = self.services.as_slice()
-            && only.terms.route.is_open()
-        {
-            return Ok(only);
+        match model::in_body(parts, body, is_grpc).await? {
+            Some(model) => self.service_called(&model),
+            None => self.open_service(),
         }
-        let model = match model::in_path(parts.uri.path()) {
-            Some(model) => Some(model.into_owned()),
-            None => model::in_body(parts, body, is_grpc).await?,
-        };
-        let Some(model) = model else {
-            let open = self.services.iter().find(|s| s.terms.route.is_open());
-            return open.ok_or(Refusal::NoRoute);
-        };
+    }
+
+    fn service_called(&self, model: &str) -> Result<&Arc<Service>, Refusal> {
         let found = self.services.iter().find(|service| service.name == model);
-        found.ok_or(Refusal::UnknownModel(model))
+        found.ok_or_else(|| Refusal::UnknownModel(model.to_owned()))
+    }
+
+    /// What names no model is for the first that has no route of its own.
+    fn open_service(&self) -> Result<&Arc<Service>, Refusal> {
+        let open = self.services.iter().find(|s| s.terms.route.is_open());
+        open.ok_or(Refusal::NoRoute)
+    }
+
+    /// Our own replicas have no other routes; to be told so, none need be woken. `service`: unknown as
+    /// long as the body has to say it.
+    fn has_route(
+        &self,
+        service: Option<&Arc<Service>>,
+        path: &str,
+        is_grpc: bool,
+    ) -> Result<(), Refusal> {
+        match self.is_own(service) && label(path, is_grpc) == UNMATCHED {
+            true => Err(Refusal::NoRoute),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the service's routes are ours, or those of every service that it may be.
+    pub(super) fn is_own(&self, service: Option<&Arc<Service>>) -> bool {
+        match service {
+            Some(service) => service.terms.nature.own,
+            None => self.services.iter().all(|s| s.terms.nature.own),
+        }
+    }
+
+    /// How long a request may take as a whole: as its service has it, or the most patient of them.
+    pub(super) fn patience(&self, service: Option<&Arc<Service>>) -> Duration {
+        match service {
+            Some(service) => service.terms.request_timeout,
+            None => {
+                let each = self.services.iter().map(|s| s.terms.request_timeout);
+                each.max().unwrap_or_default()
+            }
+        }
     }
 
     /// The client's own id if it is harmless, else one that no other request has.

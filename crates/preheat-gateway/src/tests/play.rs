@@ -103,6 +103,9 @@ pub struct Play {
     pub later: Option<(Duration, Later)>,
     /// What the nth replica's model is made of.
     pub files: fn(usize) -> &'static str,
+    /// What holds for each request to the service.
+    pub request_timeout: Duration,
+    pub rate: Option<f64>,
     /// Those of the revision that is rolled out.
     pub green: Green,
     pub seen: Arc<Seen>,
@@ -143,6 +146,8 @@ impl Default for Play {
             manner: Manner::Takes(Duration::from_millis(10)),
             later: None,
             files: |_| "files",
+            request_timeout: Duration::from_secs(7200),
+            rate: None,
             green: Green {
                 manner: Manner::Takes(Duration::from_millis(10)),
                 under_load: Duration::from_millis(10),
@@ -213,7 +218,8 @@ impl Play {
         let rotation = Arc::new(Rotation::new(policy, hold, lead, clock));
         let (service, commands) = Service::new("model".into(), rotation);
         let service = Arc::new(service.on(Terms {
-            request_timeout: Duration::from_secs(7200),
+            request_timeout: self.request_timeout,
+            rates: Rates::new(self.rate),
             ..Terms::default()
         }));
         let metrics = Arc::new(Metrics::new(&["model".into()], "test"));
@@ -247,7 +253,6 @@ impl Play {
                     requests: 1024,
                     bytes: 64_000_000,
                 },
-                stream_timeout: Duration::from_secs(7200),
                 tunnel_idle: Duration::from_secs(120),
             },
             arrivals: Arrivals::default(),
