@@ -18,6 +18,7 @@ use preheat_runtime::{replay, upstream};
 
 pub use arrive::{ArrivalLimits, Arrivals};
 pub use body::Body;
+pub use health::WATCHES;
 pub use route::{Front, FrontLimits, serve};
 
 /// The body of a request on its way to a replica.

@@ -136,6 +136,7 @@ pub fn start(
         health_is: settings.health_is,
         limits: settings.limits,
         arrivals: Arrivals::default(),
+        watches: Arc::new(Semaphore::new(data::WATCHES)),
         metrics,
         draining: drain.draining(),
         tap: Tap::default(),

@@ -35,13 +35,6 @@ pub fn gateway(services: &[Arc<Service>], asked: Asked) -> GatewayReport {
     }
 }
 
-/// Whether each service is ready, or would be by the next request.
-#[must_use]
-pub fn is_ready(services: &[Arc<Service>]) -> bool {
-    let mut statuses = services.iter().map(|service| service.status());
-    statuses.all(|status| unreadiness(&status) < 2)
-}
-
 /// As a replica's own report to whoever has shown no key.
 fn conceal(status: &mut Status) {
     for model in status.best.iter_mut().flat_map(|best| &mut best.models) {

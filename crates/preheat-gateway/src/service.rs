@@ -24,6 +24,8 @@ pub struct Service {
     pub rotation: Arc<Rotation>,
     pub terms: Terms,
     status: watch::Sender<Status>,
+    /// Apart from the rest, which changes all the time.
+    ready: watch::Sender<bool>,
     ready_once: AtomicBool,
     commands: mpsc::Sender<Command>,
 }
@@ -136,6 +138,7 @@ impl Service {
             rotation,
             terms: Terms::default(),
             status: watch::Sender::new(Status { report, best: None }),
+            ready: watch::Sender::new(false),
             ready_once: AtomicBool::new(false),
             commands,
         };
@@ -152,7 +155,25 @@ impl Service {
         if status.report.status == READY {
             self.ready_once.store(true, Ordering::Relaxed);
         }
+        let ready = matches!(status.report.status.as_str(), "ready" | "idle");
         self.status.send_replace(status);
+        self.ready.send_if_modified(|now| {
+            let changed = *now != ready;
+            *now = ready;
+            changed
+        });
+    }
+
+    /// Whether it is ready, or would be by the next request.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Each change of that.
+    #[must_use]
+    pub fn watch_ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// Whether a replica has been ready since the gateway began, or none is needed.

@@ -19,6 +19,7 @@ use preheat_core::pool::PoolSize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::data;
 use crate::service::Order;
 use play::{Gateway, Later, Manner, Play};
 
@@ -481,8 +482,8 @@ async fn users_of_a_replica_that_cannot_go_on_are_held_for_the_next() {
     assert!(decisions.iter().all(|d| d.action != "failed"));
 }
 
-/// `HealthCheckRequest` for a service, and the status in each answer; none where it is refused.
-async fn health(gateway: &Gateway, call: &str, service: &str, answers: usize) -> Vec<u8> {
+/// `HealthCheckRequest` for a service.
+fn health_of(call: &str, service: &str) -> Request<Full<Bytes>> {
     let (name, length) = (service.as_bytes(), service.len() as u8);
     let field = if name.is_empty() {
         vec![]
@@ -494,8 +495,12 @@ async fn health(gateway: &Gateway, call: &str, service: &str, answers: usize) ->
     let request = Request::post(format!("/grpc.health.v1.Health/{call}"))
         .header("host", "gateway")
         .header("content-type", "application/grpc");
-    let request = request.body(Full::new(Bytes::from(body))).unwrap();
-    let mut response = gateway.ask(request).await.unwrap();
+    request.body(Full::new(Bytes::from(body))).unwrap()
+}
+
+/// `HealthCheckRequest` for a service, and the status in each answer; none where it is refused.
+async fn health(gateway: &Gateway, call: &str, service: &str, answers: usize) -> Vec<u8> {
+    let mut response = gateway.ask(health_of(call, service)).await.unwrap();
     let mut said = Vec::new();
     while said.len() < answers
         && let Some(frame) = response.body_mut().frame().await
@@ -545,6 +550,42 @@ async fn its_health_over_grpc_waits_for_nobody_and_wakes_nobody() {
     assert_eq!(health(&gateway, "Check", "", 1).await, [SERVING]);
     sleep(5 * SECOND).await;
     assert_eq!(asleep.started(), 0);
+}
+
+/// Each keeps a stream open, and is told of a change at the moment that it comes.
+#[tokio::test(start_paused = true)]
+async fn who_watches_its_health_is_told_at_once_and_there_are_not_too_many() {
+    let play = Play {
+        cold_start: 71 * SECOND + 60 * MILLI,
+        ..Play::default()
+    };
+    let gateway = play.gateway(|_, _| ());
+    let mut watching = Vec::new();
+    for _ in 0..data::WATCHES {
+        let mut response = gateway.ask(health_of("Watch", "model")).await.unwrap();
+        response.body_mut().frame().await.unwrap().unwrap();
+        watching.push(response);
+    }
+    let refused = gateway.ask(health_of("Watch", "model")).await.unwrap();
+    assert_eq!(refused.headers()["grpc-status"], "8");
+    assert_eq!(health(&gateway, "Check", "", 1).await, [2]);
+    let mut last = watching.pop().unwrap();
+    let told = async {
+        let frame = last.body_mut().frame().await.unwrap().unwrap();
+        (frame.into_data().unwrap()[6], Instant::now())
+    };
+    let ready = async {
+        gateway.until(|report| report.status == "ready").await;
+        Instant::now()
+    };
+    let ((status, told), ready) = tokio::join!(told, ready);
+    assert_eq!(status, 1);
+    assert!(told <= ready + 2 * MILLI, "{:?}", told - ready);
+    drop(watching);
+    // Places are free again.
+    while health(&gateway, "Watch", "model", 1).await != [1] {
+        sleep(MILLI).await;
+    }
 }
 
 /// Who wants to see first what the load would ask for.

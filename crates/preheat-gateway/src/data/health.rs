@@ -3,23 +3,25 @@
 //! Services: empty and `readiness` for ready, `liveness` for alive, and each model by its name.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::select_all;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::Incoming;
 use preheat_runtime::{Draining, Stage};
-use tokio::time::{interval, timeout};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
 
 use super::body::{Body, GRPC_STATUS};
 use super::model;
 use super::route::Front;
 use crate::refusal::Refusal;
-use crate::report;
 use crate::service::Service;
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
@@ -28,8 +30,8 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// A name and what frames it.
 const LONGEST: usize = 1024;
 
-/// Between two looks of one who watches.
-const LOOK: Duration = Duration::from_millis(250);
+/// Who watches at once: each keeps a stream open for as long as it likes.
+pub const WATCHES: usize = 1024;
 
 /// As the protocol numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub async fn answer(front: &Front, request: Request<Incoming>) -> Result<Respons
         name: asked(request, front.limits.body_timeout).await?,
     };
     let body = match (watches, probes.serving()) {
-        (true, _) => probes.watched(),
+        (true, _) => probes.watched(place(front)?),
         (false, Serving::Unknown) => return Err(Refusal::NoService(probes.name)),
         (false, known) => {
             let ended = async { Some(Ok::<_, Infallible>(trailers())) };
@@ -72,6 +74,15 @@ pub async fn answer(front: &Front, request: Request<Incoming>) -> Result<Respons
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(response)
+}
+
+/// One of the few that may watch at once.
+fn place(front: &Front) -> Result<OwnedSemaphorePermit, Refusal> {
+    let full = |_| Refusal::Full {
+        code: "streams",
+        retry_after: Duration::from_secs(1),
+    };
+    Arc::clone(&front.watches).try_acquire_owned().map_err(full)
 }
 
 /// The name in the one message that comes.
@@ -87,26 +98,33 @@ async fn asked(request: Request<Incoming>, patience: Duration) -> Result<String,
 }
 
 impl Probes {
-    fn serving(&self) -> Serving {
-        let leaving = self.draining.stage() >= Stage::Settling;
-        let ready = |services: &[Arc<Service>]| match !leaving && report::is_ready(services) {
-            true => Serving::Yes,
-            false => Serving::No,
-        };
+    /// Those that the answer is made from; none where there is no service of that name.
+    fn asked_of(&self) -> Option<&[Arc<Service>]> {
         match self.name.as_str() {
-            "liveness" => Serving::Yes,
-            "" | "readiness" | "inference.GRPCInferenceService" => ready(&self.services),
-            name => match self.services.iter().find(|service| service.name == name) {
-                Some(service) => ready(std::slice::from_ref(service)),
-                None => Serving::Unknown,
-            },
+            "liveness" => Some(&[]),
+            "" | "readiness" | "inference.GRPCInferenceService" => Some(&self.services),
+            name => {
+                let named = self.services.iter().find(|service| service.name == name);
+                named.map(std::slice::from_ref)
+            }
+        }
+    }
+
+    fn serving(&self) -> Serving {
+        let leaving = self.draining.stage() >= Stage::Settling && self.name != "liveness";
+        match self.asked_of() {
+            None => Serving::Unknown,
+            Some(of) if !leaving && of.iter().all(|service| service.is_ready()) => Serving::Yes,
+            Some(_) => Serving::No,
         }
     }
 
     /// The present status, then each change of it, until the gateway leaves.
-    fn watched(self) -> Body {
-        let state = (self, interval(LOOK), None);
-        let changes = stream::unfold(state, |(probes, mut looks, last)| async move {
+    fn watched(self, place: OwnedSemaphorePermit) -> Body {
+        let of = self.asked_of().unwrap_or_default().iter();
+        let changes: Vec<_> = of.map(|service| service.watch_ready()).collect();
+        let state = (self, changes, None, place);
+        let changes = stream::unfold(state, |(probes, mut changes, last, place)| async move {
             // Nothing follows the last word of one that leaves.
             if last.is_some() && probes.draining.stage() >= Stage::Settling {
                 return None;
@@ -115,10 +133,10 @@ impl Probes {
                 let now = probes.serving();
                 if last != Some(now) {
                     let frame = Ok::<_, Infallible>(Frame::data(message(now)));
-                    return Some((frame, (probes, looks, Some(now))));
+                    return Some((frame, (probes, changes, Some(now), place)));
                 }
                 tokio::select! {
-                    _ = looks.tick() => {}
+                    () = any(&mut changes) => {}
                     () = probes.draining.reached(Stage::Settling) => {
                         if probes.serving() == now {
                             return None;
@@ -130,6 +148,18 @@ impl Probes {
         let ended = stream::once(async { Ok(Frame::trailers(trailers())) });
         Body::own(StreamBody::new(changes.chain(ended)))
     }
+}
+
+/// Until one of them has changed.
+async fn any(changes: &mut [watch::Receiver<bool>]) {
+    if changes.is_empty() {
+        return pending().await;
+    }
+    let changed = changes
+        .iter_mut()
+        .map(|service| Box::pin(service.changed()));
+    // Services live as long as who watches them.
+    let _ = select_all(changed).await;
 }
 
 /// `HealthCheckResponse`, behind its length.

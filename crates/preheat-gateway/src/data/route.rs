@@ -20,6 +20,7 @@ use preheat_runtime::rates::{self, Rates};
 use preheat_runtime::replay::Replay;
 use preheat_runtime::tap::Tap;
 use preheat_runtime::{Draining, Peer, Stage, telemetry, tunnel};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
@@ -47,6 +48,8 @@ pub struct Front {
     pub health_is: HealthIs,
     pub limits: FrontLimits,
     pub arrivals: Arrivals,
+    /// Places for those who watch our health.
+    pub watches: Arc<Semaphore>,
     pub metrics: Arc<Metrics>,
     pub draining: Draining,
     /// Where copies of users' requests go while somebody records them.

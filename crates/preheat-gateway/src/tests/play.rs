@@ -33,7 +33,7 @@ use preheat_runtime::keys::Keys;
 use preheat_runtime::rates::Rates;
 use preheat_runtime::tap::Tap;
 use preheat_runtime::{Draining, EdgeConfig, Shell, Shutdown, Tasks};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
 use crate::blueprint::Blueprint;
@@ -256,6 +256,7 @@ impl Play {
                 tunnel_idle: Duration::from_secs(120),
             },
             arrivals: Arrivals::default(),
+            watches: Arc::new(Semaphore::new(data::WATCHES)),
             metrics,
             draining: Draining::never(),
             tap: Tap::default(),
