@@ -55,5 +55,6 @@ metrics! {
     PROMOTION_SECONDS "preheat_promotion_seconds" "Gateway: from the request that found every permit taken to a spare in rotation"
     ROLLOUTS "preheat_rollouts_total" "Gateway: rollouts that ended, by result: promoted, rolled_back or refused"
     RETRIES "preheat_retries_total" "Gateway: requests that were sent to another replica, by what befell the first"
+    FAILURES "preheat_replica_failures_total" "Gateway: requests that a replica failed, by how, whether or not another one answered them"
     DRAIN_CUT "preheat_drain_cut_requests_total" "Requests that a drain had to cut"
 }

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use preheat_api::metrics as names;
@@ -48,6 +48,7 @@ pub struct Metrics {
     promotion_seconds: Family<Labels, Histogram>,
     rollouts: Family<Labels, Counter>,
     retries: Family<Labels, Counter>,
+    failures: Family<Labels, Counter>,
 }
 
 fn seconds() -> Histogram {
@@ -91,6 +92,7 @@ impl Metrics {
             promotion_seconds: register!(names::PROMOTION_SECONDS, timed(short_seconds)),
             rollouts: register!(names::ROLLOUTS, Family::default()),
             retries: register!(names::RETRIES, Family::default()),
+            failures: register!(names::FAILURES, Family::default()),
             registry,
         };
         for service in services {
@@ -120,6 +122,12 @@ impl Metrics {
             .set(count(report.wanted));
         if let Some(rate) = report.capacity_rps {
             self.capacity.get_or_create(&labels).set(rate);
+        }
+        for (how, total) in service.rotation.failures() {
+            let mut labels = model(&service.name);
+            labels.push(("reason", how.name().to_owned()));
+            let counter = self.failures.get_or_create(&labels);
+            counter.inner().store(total, Ordering::Relaxed);
         }
         for phase in Phase::NAMES {
             for role in [Role::Active, Role::Spare] {

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::data::Upstream;
 use crate::refusal::Refusal;
 use crate::traffic::{Summary, Traffic};
-pub use permit::{Granted, Permit};
+pub use permit::{Failure, Granted, Permit};
 pub use seen::{Fact, Observed, Seen};
 use state::{Asked, ServiceTime, Serving, State};
 
@@ -82,6 +82,8 @@ impl Rotation {
             service: ServiceTime::default(),
             latency: ServiceTime::default(),
             traffic: Traffic::default(),
+            failures: [0; Failure::ALL.len()],
+            switches: 0,
             starved: None,
         };
         Rotation {
@@ -165,6 +167,7 @@ impl Rotation {
         let serving: Vec<_> = to.into_iter().map(|one| self.serving(one)).collect();
         let mut state = self.lock();
         state.serving = serving;
+        state.switches += 1;
         state.hopeless = None;
         state.traffic.mark();
         self.hand_over(&mut state);
@@ -292,12 +295,18 @@ impl Rotation {
     }
 
     /// It would not take a request, which is the request's fault as long as others fare better.
-    pub fn declined(&self, id: &ReplicaId) {
+    pub fn declined(&self, permit: &Permit) {
         let now = self.clock.now();
         let mut state = self.lock();
-        if state.serving.iter().any(|serving| serving.id == *id) {
+        if permit.switches == state.switches {
             state.traffic.declined(now);
         }
+    }
+
+    /// How often replicas have failed requests, and how.
+    pub fn failures(&self) -> impl Iterator<Item = (Failure, u64)> + use<> {
+        let failures = self.lock().failures;
+        Failure::ALL.into_iter().zip(failures)
     }
 
     /// Tells the fleet loop of a replica that cannot be reached, and sends nobody there meanwhile.
@@ -312,25 +321,23 @@ impl Rotation {
         }
     }
 
-    /// `held`: for how long its place was taken, which a stream does long after its head.
-    fn end(self: &Arc<Self>, id: &ReplicaId, ended: Ended, held: Duration) {
+    fn end(self: &Arc<Self>, permit: &Permit) {
         let now = self.clock.now();
+        // For how long its place was taken, which a stream does long after its head.
+        let held = permit.began.elapsed();
+        let (id, ended) = (&permit.id, permit.ended);
         let mut state = self.lock();
+        state.count(permit, now);
         let crowd = Crowd::of(&state.serving, now);
         let Some(serving) = state.serving.iter_mut().find(|s| s.id == *id) else {
             return;
         };
         let consequence = serving.endpoint.end(ended, crowd, &self.policy, now);
-        match ended {
-            Ended::Answered(took) => {
-                serving.answered += 1;
-                serving.last_run = now;
-                state.service.learn(held);
-                state.latency.learn(took);
-                state.traffic.answered(took, now);
-            }
-            Ended::Failed => state.traffic.failed(now),
-            Ended::Void => {}
+        if let Ended::Answered(took) = ended {
+            serving.answered += 1;
+            serving.last_run = now;
+            state.service.learn(held);
+            state.latency.learn(took);
         }
         let id = id.clone();
         let fact = match consequence {

@@ -221,6 +221,7 @@ async fn a_request_whose_replica_breaks_is_answered_by_another() {
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "[\"x\"]", "its body was sent twice");
+    assert_eq!(gateway.failures("broken"), 1, "and the failure is counted");
     assert_eq!(play.asked(), 2);
 }
 

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use super::Received;
-use crate::rotation::Permit;
+use crate::rotation::{Failure, Permit};
 
 /// How a call of gRPC ended: in the head of an answer, or after its body.
 pub const GRPC_STATUS: &str = "grpc-status";
@@ -101,7 +101,7 @@ impl HttpBody for Body {
                 if fails(frame.as_ref())
                     && let Some(permit) = permit
                 {
-                    permit.failed();
+                    permit.failed(Failure::Broken);
                 }
                 if !matches!(frame, Some(Ok(_))) {
                     *permit = None;

@@ -24,7 +24,7 @@ use super::body::{Body, GRPC_STATUS, is_servers_fault};
 use super::route::Front;
 use super::{Received, Sent};
 use crate::refusal::Refusal;
-use crate::rotation::{Asking, Permit};
+use crate::rotation::{Asking, Failure, Permit};
 use crate::service::Service;
 
 /// Answers up to this size are read before their head is passed on: until then another replica can
@@ -208,7 +208,7 @@ fn broken(
         // The client's own body broke the exchange.
         return Tried::Refused(Refusal::Body(fault));
     }
-    permit.failed();
+    permit.failed(Failure::from(error));
     let executed = !error.is_unexecuted();
     if !matches!(error, SendError::NotSent(_)) {
         // It is likely to be dead, and its other connections with it: nobody else is sent there
@@ -229,7 +229,7 @@ fn too_late(mut permit: Permit, is_fair: bool, replay: &Replay<Incoming>, terms:
         return Tried::Refused(Refusal::Body(BodyFault::TooSlow { after: limit }));
     }
     if is_fair {
-        permit.failed();
+        permit.failed(Failure::TooLate);
     } else {
         permit.void();
     }
@@ -256,7 +256,7 @@ fn unavailable(
     if !terms.may_repeat || (!lost && rotation.len() < 2) {
         return None;
     }
-    permit.failed();
+    permit.failed(if lost { Failure::Lost } else { Failure::Status });
     if lost {
         rotation.unreachable(permit.replica());
     }
@@ -285,9 +285,9 @@ fn judge(service: &Service, permit: &mut Permit, status: StatusCode) {
     if status.is_success() {
         permit.answered();
     } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
-        permit.failed();
+        permit.failed(Failure::Status);
     } else if status.is_client_error() && !is_about_the_caller(status) {
-        service.rotation.declined(permit.replica());
+        service.rotation.declined(permit);
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body::Body;
 use super::route::Front;
 use crate::refusal::Refusal;
-use crate::rotation::Asking;
+use crate::rotation::{Asking, Failure};
 use crate::service::Service;
 
 /// An answer to such a request that is no agreement says why, in few words.
@@ -55,18 +55,18 @@ pub async fn forward(
         let opened = timeout_at(asking.deadline, opening).await;
         let mut response = match opened {
             Err(_) => {
-                permit.failed();
+                permit.failed(Failure::TooLate);
                 return Err(Refusal::Deadline { limit });
             }
             Ok(Err(SendError::Connect(_))) => {
-                permit.failed();
+                permit.failed(Failure::Connect);
                 service.rotation.unreachable(&replica);
                 asking.except = Some(replica);
                 asking.again = true;
                 continue;
             }
-            Ok(Err(_)) => {
-                permit.failed();
+            Ok(Err(error)) => {
+                permit.failed(Failure::from(&error));
                 return Err(Refusal::ReplicaLost);
             }
             Ok(Ok(response)) => response,

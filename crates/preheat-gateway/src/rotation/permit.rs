@@ -5,10 +5,62 @@ use std::time::Duration;
 
 use preheat_core::ReplicaId;
 use preheat_core::balance::Ended;
+use preheat_runtime::upstream::SendError;
 use tokio::time::Instant;
 
 use super::Rotation;
 use crate::data::Upstream;
+
+/// How a replica failed a request, whether or not another one answered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It took no connection.
+    Connect,
+    /// A kept connection was closed before the request went out.
+    Closed,
+    /// The connection broke.
+    Broken,
+    /// Its own server was lost.
+    Lost,
+    /// It said that it cannot: 5xx, or the same in gRPC.
+    Status,
+    /// No answer in the time that it had promised.
+    TooLate,
+}
+
+impl Failure {
+    pub const ALL: [Failure; 6] = [
+        Failure::Connect,
+        Failure::Closed,
+        Failure::Broken,
+        Failure::Lost,
+        Failure::Status,
+        Failure::TooLate,
+    ];
+
+    /// For the metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Failure::Connect => "connect",
+            Failure::Closed => "closed",
+            Failure::Broken => "broken",
+            Failure::Lost => "lost",
+            Failure::Status => "status",
+            Failure::TooLate => "too_late",
+        }
+    }
+}
+
+impl From<&SendError> for Failure {
+    fn from(error: &SendError) -> Self {
+        match error {
+            SendError::Connect(_) => Failure::Connect,
+            SendError::NotSent(_) => Failure::Closed,
+            SendError::Broken(_) => Failure::Broken,
+        }
+    }
+}
 
 /// The right to send one request to one replica; given back when dropped.
 #[derive(Debug)]
@@ -18,6 +70,9 @@ pub struct Permit {
     pub(super) upstream: Arc<Upstream>,
     pub(super) began: Instant,
     pub(super) ended: Ended,
+    pub(super) failure: Option<Failure>,
+    /// How often all replicas had been exchanged when it was granted.
+    pub(super) switches: u64,
     pub(super) _in_flight: preheat_runtime::Permit,
 }
 
@@ -50,15 +105,16 @@ impl Permit {
     }
 
     /// The replica failed it.
-    pub fn failed(&mut self) {
+    pub fn failed(&mut self, how: Failure) {
         self.ended = Ended::Failed;
+        self.failure = Some(how);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(rotation) = self.rotation.take() {
-            rotation.end(&self.id, self.ended, self.began.elapsed());
+            rotation.end(self);
         }
     }
 }

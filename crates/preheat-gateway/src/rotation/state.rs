@@ -11,7 +11,7 @@ use preheat_core::{Moment, ReplicaId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::permit::Permit;
+use super::permit::{Failure, Permit};
 use super::seen::Fact;
 use super::{Asking, Rotation};
 use crate::data::Upstream;
@@ -37,6 +37,10 @@ pub(super) struct State {
     pub(super) service: ServiceTime,
     pub(super) latency: ServiceTime,
     pub(super) traffic: Traffic,
+    /// In the order of [`Failure::ALL`].
+    pub(super) failures: [u64; Failure::ALL.len()],
+    /// How often all replicas were exchanged for those of the other side.
+    pub(super) switches: u64,
     /// When a request first found every permit taken, until the loop has heard of it.
     pub(super) starved: Option<Moment>,
 }
@@ -92,6 +96,8 @@ impl State {
             upstream: Arc::clone(&serving.upstream),
             began: Instant::now(),
             ended: Ended::Void,
+            failure: None,
+            switches: self.switches,
         }
     }
 
@@ -116,6 +122,23 @@ impl State {
                 code: refusal.why.name(),
                 retry_after: refusal.retry_after,
             }),
+        }
+    }
+
+    /// Takes note of how a request ended. Its replica may have left the rotation meanwhile, for that very
+    /// end; only those of a side that serves no more say nothing about the one that does.
+    pub(super) fn count(&mut self, permit: &Permit, now: Moment) {
+        if let Some(how) = permit.failure {
+            let at = Failure::ALL.iter().position(|one| *one == how);
+            self.failures[at.unwrap_or_default()] += 1;
+        }
+        if permit.switches != self.switches {
+            return;
+        }
+        match permit.ended {
+            Ended::Answered(took) => self.traffic.answered(took, now),
+            Ended::Failed => self.traffic.failed(now),
+            Ended::Void => {}
         }
     }
 

@@ -73,6 +73,8 @@ pub enum Manner {
     Streams(usize, Duration),
     /// The first request of all meets a connection that breaks; the others are echoed.
     BreaksFirst,
+    /// With a connection that breaks, and a process that lives.
+    Breaks,
     /// The first request of all is turned away by a replica that had begun to leave.
     TurnsAwayFirst,
     /// With nothing but this.
@@ -294,6 +296,15 @@ impl Gateway {
         &self.service
     }
 
+    /// How many requests replicas have failed in this way.
+    pub fn failures(&self, how: &str) -> u64 {
+        let failures = self.service.rotation.failures();
+        failures
+            .filter(|(h, _)| h.name() == how)
+            .map(|(_, n)| n)
+            .sum()
+    }
+
     pub fn report(&self) -> ServiceReport {
         let mut report = self.service.status().report;
         for replica in &mut report.replicas {
@@ -487,6 +498,7 @@ impl Actor {
                 sleep(time).await;
                 full(body)
             }
+            Manner::Breaks => broken(),
             Manner::BreaksFirst if asked == 0 => broken(),
             Manner::TurnsAwayFirst if asked == 0 => {
                 let mut response = says(StatusCode::SERVICE_UNAVAILABLE);

@@ -208,6 +208,7 @@ async fn a_green_that_fails_users_gives_way_by_itself() {
         (Manner::Says(StatusCode::BAD_GATEWAY), json, fails),
         (Manner::Says(StatusCode::SERVICE_UNAVAILABLE), json, fails),
         (Manner::EndsWith("13"), grpc, fails),
+        (Manner::Breaks, json, fails),
         (Manner::Says(StatusCode::NOT_FOUND), json, declines),
     ] {
         let play = play(Green {
