@@ -9,7 +9,7 @@ use preheat_api::service::RolloutRequest;
 use preheat_core::Revision;
 use serde_json::Value;
 
-use crate::settings::one_model;
+use crate::settings::{fixed_address, one_model};
 
 /// Keys that name what is run, loaded as code or called. Whoever may change them may run anything.
 const CODE: [&str; 6] = [
@@ -73,6 +73,12 @@ impl Blueprint {
                  auth.admin_keys_file is set; or change the gateway's own configuration"
             ));
         }
+        if let Some(url) = self.no_room_for(&config) {
+            return Err(format!(
+                "each replica would start its server at {url}, and a rollout needs both revisions at once: \
+                 write {{port}} into model.http.command and leave model.http.url out"
+            ));
+        }
         let next = Blueprint::new(config);
         if next.revision == self.revision {
             return Err(format!(
@@ -111,6 +117,13 @@ impl Blueprint {
             ..model.clone()
         };
         Ok(one_model(&config, &model, name))
+    }
+
+    /// The one address at which several servers would be started.
+    fn no_room_for<'a>(&self, next: &'a Config) -> Option<&'a str> {
+        let url = fixed_address(next.model.first()?)?;
+        let own = self.config.model.first().and_then(fixed_address);
+        (own == Some(url) || self.config.fleet.max > 1).then_some(url)
     }
 
     fn runs_other_code(&self, other: &Config) -> Option<&'static str> {
@@ -224,6 +237,42 @@ mod tests {
             c.model[0].http.env.extend([preload]);
         });
         assert!(blueprint().successor(&env, false).is_err());
+    }
+
+    /// Blue holds the address as long as it is kept.
+    #[test]
+    fn servers_of_one_address_are_not_rolled_out() {
+        let at = |url: &str, max: usize| {
+            let mut config = Config::default();
+            config.fleet.max = max;
+            let mut model = Model {
+                name: "m".into(),
+                engine: EngineKind::Http,
+                ..Model::default()
+            };
+            model.http.command = vec!["x".into()];
+            model.http.url = url.into();
+            one_model(&config, &model, "m")
+        };
+        let (a, b) = ("http://127.0.0.1:8", "http://127.0.0.1:9");
+        for (blue, green, goes) in [
+            (at(a, 1), at(a, 1), false),
+            (at(a, 1), at(b, 1), true),
+            (at(a, 1), at("", 1), true),
+            (at("", 6), at(a, 1), false),
+        ] {
+            let mut green = green;
+            green.warmup.rounds = 7;
+            let wish = RolloutRequest {
+                config: Some(Box::new(green)),
+                ..RolloutRequest::default()
+            };
+            let next = Blueprint::new(blue).successor(&wish, true);
+            assert_eq!(next.is_ok(), goes, "{next:?}");
+            if let Err(said) = next {
+                assert!(said.contains("write {port}"), "{said}");
+            }
+        }
     }
 
     #[test]

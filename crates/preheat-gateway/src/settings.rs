@@ -151,6 +151,22 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What is allowed and will be regretted: each a sentence that says what to do.
+    #[must_use]
+    pub fn advice(&self) -> Vec<String> {
+        let fixed = |service: &ServiceSettings| {
+            let url = fixed_address(service.local.config.model.first()?)?;
+            Some(format!(
+                "model.http.url: {} cannot be rolled out: the next revision would start its server at {url} \
+                 too; write {{port}} into model.http.command and leave the address out",
+                service.name
+            ))
+        };
+        self.services.iter().filter_map(fixed).collect()
+    }
+}
+
 /// What holds for one model: the general tables, with its own keys in their place.
 fn service(
     config: &Config,
@@ -242,16 +258,18 @@ fn check(fleet: &config::Fleet) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// Where each replica would start its server, if that is one address for all.
+pub fn fixed_address(model: &Model) -> Option<&str> {
+    let starts = model.engine == EngineKind::Http && !model.http.command.is_empty();
+    Some(model.http.url.as_str()).filter(|url| starts && !url.is_empty())
+}
+
 /// A server that is started for each replica needs an address for each.
 fn check_server(model: &Model, max: usize) -> Result<(), SettingsError> {
-    let fixed = !model.http.command.is_empty() && !model.http.url.is_empty();
-    if model.engine != EngineKind::Http || !fixed || max < 2 {
+    let Some(url) = fixed_address(model).filter(|_| max > 1) else {
         return Ok(());
-    }
-    let problem = format!(
-        "up to {max} replicas would each start a server at {}",
-        model.http.url
-    );
+    };
+    let problem = format!("up to {max} replicas would each start a server at {url}");
     let remedy =
         "write {port} into model.http.command and leave the address out, or set fleet.max to 1";
     Err(error("model.http.url", problem, remedy))
@@ -446,6 +464,20 @@ mod tests {
             local.config.model[0].threads > 0,
             "else each would pin its threads"
         );
+    }
+
+    /// A rollout has both revisions there at once.
+    #[test]
+    fn a_server_with_one_address_is_told_of() {
+        let advice = |http: &str| {
+            let text = format!("[fleet]\nmax = 1\n[[model]]\nengine = \"http\"\nhttp = {http}");
+            let settings = resolve(&toml::from_str(&text).unwrap(), &["a"]).unwrap();
+            settings.advice()
+        };
+        let fixed = advice("{ command = [\"x\"], url = \"http://127.0.0.1:9\" }");
+        assert!(fixed[0].contains("a cannot be rolled out"), "{fixed:?}");
+        let own = advice("{ command = [\"x\", \"{port}\"] }");
+        assert!(own.is_empty(), "{own:?}");
     }
 
     /// Else those that trickle would take places of replicas.

@@ -29,7 +29,13 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     // Said after the values, so that a wrong one can be seen among them.
     let tls = match is_for_gateway(&effective) {
-        true => gateway::settings(&effective.config)?.tls_files,
+        true => {
+            let settings = gateway::settings(&effective.config)?;
+            for advice in settings.advice() {
+                out::say(&advice);
+            }
+            settings.tls_files
+        }
         false => process::settings(&effective.config)?.tls_files,
     };
     if let Some(files) = tls {

@@ -45,6 +45,17 @@ fn check_shows_every_value_with_its_origin() {
     assert!(!json.to_string().contains("hunter2"));
 }
 
+#[test]
+fn check_tells_of_a_server_that_cannot_be_rolled_out() {
+    let config = "[fleet]\nmax = 1\n[[model]]\nengine = \"http\"\nname = \"m\"\n\
+                  http = { command = [\"x\"], url = \"http://127.0.0.1:9\" }\n";
+    let check = Shell::with(config).call(["check"]);
+    assert_eq!(check.code, 0, "{check:?}");
+    let advice =
+        "m cannot be rolled out: the next revision would start its server at http://127.0.0.1:9";
+    assert!(check.stderr.contains(advice), "{check:?}");
+}
+
 /// A table of values is pasted into tickets.
 #[test]
 fn check_keeps_secrets_of_servers_and_addresses_to_itself() {
