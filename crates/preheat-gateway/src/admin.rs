@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -21,7 +21,7 @@ use preheat_api::service::{Decision, ServiceReport, VerifyRequest};
 use preheat_runtime::edge::Address;
 use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::origin::own_page;
-use preheat_runtime::{Shutdown, Urgency, metrics};
+use preheat_runtime::{Shutdown, Urgency, body, metrics, unread};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -44,6 +44,9 @@ pub struct Admin {
     pub listeners: Arc<Semaphore>,
 }
 
+/// A whole configuration fits many times.
+const LONGEST: usize = 2_000_000;
+
 /// Who records or follows at once.
 pub const LISTENERS: usize = 16;
 
@@ -59,6 +62,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .route("/v1/verify", post(verify))
         .route("/v1/requests", get(requests))
         .route("/v1/drain", post(drain))
+        .layer(from_fn_with_state(Arc::clone(admin), whole))
         .layer(from_fn_with_state(Arc::clone(admin), guard));
     Router::new()
         .route("/health", get(alive))
@@ -70,6 +74,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .merge(preheat_dashboard::router())
         .merge(guarded)
         .fallback(|| async { refused(&Refusal::NoRoute) })
+        .layer(from_fn(read_rest))
         .with_state(Arc::clone(admin))
 }
 
@@ -82,6 +87,25 @@ async fn guard(State(admin): Shared, request: Request, next: Next) -> Response {
         Admitted::NoKey => refused(&Refusal::NoKey),
         Admitted::WrongKey => refused(&Refusal::WrongKey),
     }
+}
+
+/// An order has to arrive in its time: whoever sends it slowly would keep a connection from probes.
+async fn whole(State(admin): Shared, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match body::read(body, LONGEST, admin.front.limits.body_timeout).await {
+        Ok(order) => next.run(Request::from_parts(parts, order.into())).await,
+        Err(error) => refused(&Refusal::Body(error.into())),
+    }
+}
+
+/// What is left of a body when its answer is there, or the word that the connection ends.
+async fn read_rest(request: Request, next: Next) -> Response {
+    let (request, unread) = unread::watch(request);
+    let mut response = next.run(request.map(Body::new)).await;
+    if let Some(unread) = unread {
+        unread.settle(response.headers_mut()).await;
+    }
+    response
 }
 
 async fn alive() -> Json<Health> {

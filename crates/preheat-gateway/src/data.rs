@@ -14,6 +14,7 @@ mod route;
 mod upgrade;
 
 use hyper::body::Incoming;
+use preheat_runtime::unread::Watched;
 use preheat_runtime::{replay, upstream};
 
 pub use arrive::{ArrivalLimits, Arrivals};
@@ -21,8 +22,11 @@ pub use body::Body;
 pub use health::WATCHES;
 pub use route::{Front, FrontLimits, serve};
 
-/// The body of a request on its way to a replica.
-pub type Sent = replay::Reader<Incoming>;
+/// The body of a request on its way from its client.
+pub type Arriving = Watched<Incoming>;
+
+/// And on its way to a replica.
+pub type Sent = replay::Reader<Arriving>;
 
 /// The way to a replica, and the body of what it answers.
 pub type Upstream = upstream::Upstream<Sent>;

@@ -80,23 +80,6 @@ impl From<Spent> for Refusal {
 }
 
 impl Refusal {
-    /// It may have been decided before the body had come: an HTTP/1 connection cannot go on behind that.
-    #[must_use]
-    pub fn may_leave_body(&self) -> bool {
-        matches!(
-            self,
-            Refusal::NoKey
-                | Refusal::WrongKey
-                | Refusal::Rate { .. }
-                | Refusal::Draining
-                | Refusal::Stranger(_)
-                | Refusal::Body(_)
-                | Refusal::Malformed(_)
-                | Refusal::NoRoute
-                | Refusal::UnknownModel(_)
-        )
-    }
-
     /// Stable, for programs and for the metric.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -35,6 +35,7 @@ pub mod telemetry;
 pub mod thread;
 pub mod tls;
 pub mod tunnel;
+pub mod unread;
 pub mod upstream;
 
 pub use drain::{Drain, DrainLimits, DrainReport, Draining, Stage};

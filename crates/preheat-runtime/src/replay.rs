@@ -14,6 +14,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use crate::body::BodyError;
+
 /// Why a body could not be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
@@ -26,6 +28,16 @@ pub enum BodyFault {
     /// Another reader has begun.
     #[error("the body is being sent elsewhere")]
     Replaced,
+}
+
+impl From<BodyError> for BodyFault {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => BodyFault::TooLarge { limit },
+            BodyError::TooSlow { after } => BodyFault::TooSlow { after },
+            BodyError::Broken(_) => BodyFault::Broken,
+        }
+    }
 }
 
 /// What one body may take.

@@ -8,20 +8,20 @@ mod requests;
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{StatusCode, Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use preheat_api::replica::{LoadRequest, Objectives, Passport, PhaseChange};
 use preheat_runtime::signals::Urgency;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::clock::millis;
-use crate::http::{self, Fault, layers, meta};
+use crate::http::{self, Fault, layers, meta, unread};
 use crate::lifecycle::Command;
 use crate::load::Order;
 use crate::replica::Replica;
@@ -63,6 +63,7 @@ pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
             Arc::clone(replica),
             layers::render_faults,
         ))
+        .layer(from_fn(unread::read))
         .with_state(Arc::clone(replica));
     http::plain_names(routes, &replica.service.name)
 }
@@ -130,10 +131,11 @@ async fn rewarm(State(replica): Shared) -> Result<Response, Fault> {
 }
 
 /// Planned requests through the front door, and what came of them.
-async fn load(
-    State(replica): Shared,
-    wish: Result<Json<LoadRequest>, JsonRejection>,
-) -> Result<Response, Fault> {
+async fn load(State(replica): Shared, request: Request) -> Result<Response, Fault> {
+    // Whoever sends it slowly would keep a connection from probes.
+    let after = replica.settings.body_timeout;
+    let wish = timeout(after, Json::<LoadRequest>::from_request(request, &())).await;
+    let wish = wish.map_err(|_| ServeError::BodyTooSlow { after })?;
     let Json(wish) = wish.map_err(|error| ServeError::Malformed(error.body_text()))?;
     if !replica.service.gate.is_open() {
         return Err(replica.service.not_ready().into());

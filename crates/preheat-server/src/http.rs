@@ -14,7 +14,7 @@ mod predict;
 mod probes;
 pub mod rate;
 mod tei;
-mod unread;
+pub mod unread;
 
 use std::sync::Arc;
 

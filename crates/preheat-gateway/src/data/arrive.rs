@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use preheat_runtime::replay::{BodyFault, Replay};
 use tokio::time::{Instant, timeout_at};
 
+use super::Arriving;
 use super::route::Front;
 use crate::refusal::Refusal;
 use crate::service::Service;
@@ -63,7 +63,7 @@ impl Drop for Share<'_> {
 pub async fn arrive(
     front: &Front,
     service: Option<&Arc<Service>>,
-    body: &Replay<Incoming>,
+    body: &Replay<Arriving>,
     since: Instant,
 ) -> Result<(), Refusal> {
     let awaited = body.length().is_some() || front.is_own(service);

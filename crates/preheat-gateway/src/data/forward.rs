@@ -13,7 +13,6 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use preheat_api::headers::{LOST, REFUSED, REPLICA, WARM};
 use preheat_runtime::hops;
 use preheat_runtime::replay::{BodyFault, BodyLimits, Replay};
@@ -22,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, GRPC_STATUS, is_servers_fault};
 use super::route::Front;
-use super::{Received, Sent};
+use super::{Arriving, Received, Sent};
 use crate::refusal::Refusal;
 use crate::rotation::{Asking, Failure, Permit};
 use crate::service::Service;
@@ -38,7 +37,7 @@ const UNEXECUTED: usize = 4;
 /// One request, as far as it can be sent more than once.
 pub struct Call {
     pub parts: request::Parts,
-    pub body: Replay<Incoming>,
+    pub body: Replay<Arriving>,
     /// As declared, or as many as have come.
     pub bytes: u64,
     pub is_grpc: bool,
@@ -144,7 +143,7 @@ async fn attempt(
     service: &Arc<Service>,
     mut permit: Permit,
     request: Request<Sent>,
-    replay: &Replay<Incoming>,
+    replay: &Replay<Arriving>,
     terms: Terms,
 ) -> Tried {
     let upstream = Arc::clone(permit.upstream());
@@ -202,7 +201,7 @@ fn broken(
     service: &Service,
     mut permit: Permit,
     error: &SendError,
-    replay: &Replay<Incoming>,
+    replay: &Replay<Arriving>,
 ) -> Tried {
     if let Some(fault) = replay.fault() {
         // The client's own body broke the exchange.
@@ -222,7 +221,7 @@ fn broken(
 }
 
 /// The time is over before the answer has come.
-fn too_late(mut permit: Permit, is_fair: bool, replay: &Replay<Incoming>, terms: Terms) -> Tried {
+fn too_late(mut permit: Permit, is_fair: bool, replay: &Replay<Arriving>, terms: Terms) -> Tried {
     let limit = terms.limit;
     // A stream may stay open for as long as its client likes.
     if !terms.is_grpc && !replay.has_arrived() {
@@ -281,7 +280,7 @@ fn outcome<B>(response: &Response<B>, is_grpc: bool) -> StatusCode {
 }
 
 /// What an answer says about its replica.
-fn judge(service: &Service, permit: &mut Permit, status: StatusCode) {
+pub fn judge(service: &Service, permit: &mut Permit, status: StatusCode) {
     if status.is_success() {
         permit.answered();
     } else if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
@@ -314,9 +313,9 @@ fn outgoing(parts: &request::Parts, body: Sent, is_grpc: bool) -> Result<Request
 pub fn replay(
     front: &Front,
     service: Option<&Arc<Service>>,
-    body: Incoming,
+    body: Arriving,
     is_grpc: bool,
-) -> Result<(Replay<Incoming>, u64), Refusal> {
+) -> Result<(Replay<Arriving>, u64), Refusal> {
     let bytes = body.size_hint().lower();
     if bytes > front.limits.max_body as u64 {
         let limit = front.limits.max_body;

@@ -13,11 +13,11 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
-use hyper::body::Incoming;
 use preheat_runtime::{Draining, Stage};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
+use super::Arriving;
 use super::body::{Body, GRPC_STATUS};
 use super::model;
 use super::route::Front;
@@ -55,7 +55,7 @@ pub fn is_asked(path: &str) -> bool {
 
 /// # Errors
 /// When it is asked about a service that nobody knows, or not understood.
-pub async fn answer(front: &Front, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+pub async fn answer(front: &Front, request: Request<Arriving>) -> Result<Response<Body>, Refusal> {
     let watches = request.uri().path() == WATCH;
     let probes = Probes {
         services: front.services.clone(),
@@ -86,7 +86,7 @@ fn place(front: &Front) -> Result<OwnedSemaphorePermit, Refusal> {
 }
 
 /// The name in the one message that comes.
-async fn asked(request: Request<Incoming>, patience: Duration) -> Result<String, Refusal> {
+async fn asked(request: Request<Arriving>, patience: Duration) -> Result<String, Refusal> {
     let malformed = || Refusal::Malformed("no request of grpc.health.v1.Health".into());
     let body = Limited::new(request.into_body(), LONGEST).collect();
     let body = timeout(patience, body).await.map_err(|_| malformed())?;

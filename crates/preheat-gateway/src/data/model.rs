@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use http::request::Parts;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use preheat_runtime::replay::Replay;
 use serde_json::Value;
 
+use super::Arriving;
 use crate::refusal::Refusal;
 
 /// Longest beginning of a gRPC stream that is looked at: a name stands at its very start.
@@ -38,7 +38,7 @@ pub fn may_be_in_body(parts: &Parts, is_grpc: bool) -> bool {
 /// When the body cannot be read.
 pub async fn in_body(
     parts: &Parts,
-    replay: &Replay<Incoming>,
+    replay: &Replay<Arriving>,
     is_grpc: bool,
 ) -> Result<Option<String>, Refusal> {
     if is_grpc {
@@ -54,7 +54,7 @@ pub async fn in_body(
     Ok(model.map(str::to_owned))
 }
 
-async fn in_stream(replay: &Replay<Incoming>) -> Result<Option<String>, Refusal> {
+async fn in_stream(replay: &Replay<Arriving>) -> Result<Option<String>, Refusal> {
     let mut reader = replay.reader();
     let mut begun = Vec::new();
     while begun.len() < BEGINNING {

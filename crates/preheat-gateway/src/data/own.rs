@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use preheat_api::config::HealthIs;
 use preheat_api::embed::Health;
@@ -16,6 +15,7 @@ use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::{Stage, metrics};
 use serde::Serialize;
 
+use super::Arriving;
 use super::body::Body;
 use super::model;
 use super::route::Front;
@@ -30,7 +30,7 @@ const MODEL: &str = "/v1/models/";
 pub fn answer(
     front: &Front,
     placed: Option<&Arc<Service>>,
-    request: &Request<Incoming>,
+    request: &Request<Arriving>,
 ) -> Option<Result<Response<Body>, Refusal>> {
     let services = placed.map_or(front.services.as_slice(), std::slice::from_ref);
     let path = request.uri().path();

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::HeaderValue;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, Version};
-use http_body::Body as _;
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use preheat_api::config::HealthIs;
@@ -19,11 +18,12 @@ use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::rates::{self, Rates};
 use preheat_runtime::replay::Replay;
 use preheat_runtime::tap::Tap;
-use preheat_runtime::{Draining, Peer, Stage, telemetry, tunnel};
+use preheat_runtime::{Draining, Peer, Stage, telemetry, tunnel, unread};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
+use super::Arriving;
 use super::arrive::{ArrivalLimits, Arrivals, arrive};
 use super::body::Body;
 use super::forward::{Call, forward, is_grpc, replay};
@@ -95,27 +95,34 @@ pub async fn serve(
         trace_id = tracing::field::Empty,
     );
     telemetry::continue_trace(&span, request.headers());
-    let has_body = request.version() <= Version::HTTP_11 && !request.body().is_end_stream();
+    let (request, unread) = unread::watch(request);
     let answered = front
         .answer(request, placed.as_ref(), &id, since)
         .instrument(span.clone())
         .await;
-    let mut response = answered.unwrap_or_else(|refusal| {
-        if refusal.turns_away() {
-            front.metrics.rejected(refusal.code());
+    let mut response = match answered {
+        Ok(mut response) => {
+            if let Some(unread) = unread {
+                unread.settle(response.headers_mut()).await;
+            }
+            response
         }
-        let service = placed.as_ref().or(front.services.first());
-        let model = service.map_or("", |service| service.name.as_str());
-        let mut response = match grpc {
-            true => refusal.grpc(),
-            false => refusal.http(family, model, id.to_str().unwrap_or_default()),
-        };
-        if has_body && refusal.may_leave_body() {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
+        Err(refusal) => {
+            if refusal.turns_away() {
+                front.metrics.rejected(refusal.code());
+            }
+            let service = placed.as_ref().or(front.services.first());
+            let model = service.map_or("", |service| service.name.as_str());
+            let mut response = match grpc {
+                true => refusal.grpc(),
+                false => refusal.http(family, model, id.to_str().unwrap_or_default()),
+            };
+            if let Some(unread) = unread {
+                unread.settle_refusal(response.headers_mut()).await;
+            }
+            response
         }
-        response
-    });
+    };
     response.headers_mut().insert(REQUEST_ID, id);
     let code = response.status().as_u16();
     span.record("http.response.status_code", code);
@@ -126,7 +133,7 @@ pub async fn serve(
 impl Front {
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<Arriving>,
         placed: Option<&Arc<Service>>,
         id: &HeaderValue,
         since: Instant,
@@ -227,7 +234,7 @@ impl Front {
     async fn service_by_body(
         &self,
         parts: &Parts,
-        body: &Replay<Incoming>,
+        body: &Replay<Arriving>,
         is_grpc: bool,
     ) -> Result<&Arc<Service>, Refusal> {
         match model::in_body(parts, body, is_grpc).await? {

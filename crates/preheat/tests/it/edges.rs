@@ -69,16 +69,34 @@ async fn a_body_that_does_not_come_is_a_time_out() {
                  content-type: application/json\r\ncontent-length: 100\r\n\r\n[\"x";
     let answer = until_closed(open(replica.http, head).await).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    is_cut_in_time(replica.admin, "/v1/load").await;
+}
+
+/// An order whose body does not come.
+pub async fn is_cut_in_time(door: SocketAddr, path: &str) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+         content-length: 100\r\n\r\n{{"
+    );
+    let answer = until_closed(open(door, head.as_bytes()).await).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
 
 /// Many clients send head and body in two pieces, and keep the connection for what comes next.
 #[tokio::test]
 async fn a_refusal_before_the_body_does_not_end_the_connection() {
     let replica = Start::with(SIM).ready().await;
-    let refused = "POST /nowhere HTTP/1.1\r\nhost: preheat.test\r\ncontent-length: 5\r\n\r\n";
-    let mut stream = open(replica.http, refused.as_bytes()).await;
+    for door in [replica.http, replica.admin] {
+        goes_on_behind_a_refusal(door).await;
+    }
+}
+
+/// A body that comes a moment after its head, and the next request right behind it.
+pub async fn goes_on_behind_a_refusal(door: SocketAddr) {
+    let refused = "POST /nowhere HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\n\r\n";
+    let mut stream = open(door, refused.as_bytes()).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let rest = "[\"x\"]GET /livez HTTP/1.1\r\nhost: preheat.test\r\nconnection: close\r\n\r\n";
+    let rest = "[\"x\"]GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
     stream.write_all(rest.as_bytes()).await.unwrap();
     let answers = until_closed(stream).await;
     let heads: Vec<&str> = answers.matches("HTTP/1.1 ").collect();
@@ -91,15 +109,18 @@ async fn a_refusal_before_the_body_does_not_end_the_connection() {
 #[tokio::test]
 async fn who_is_refused_and_sends_no_body_is_told_that_the_connection_ends() {
     let replica = Start::with(SIM).ready().await;
-    for (path, length, more, status) in [
-        ("/nowhere", 5, "", 404),
-        ("/nowhere", 5, "expect: 100-continue\r\n", 404),
-        ("/embed", 1_000_000_000, "", 413),
+    let (http, admin) = (replica.http, replica.admin);
+    for (door, path, length, more, status) in [
+        (http, "/nowhere", 5, "", 404),
+        (admin, "/nowhere", 5, "", 404),
+        (http, "/nowhere", 5, "expect: 100-continue\r\n", 404),
+        (http, "/embed", 1_000_000_000, "", 413),
+        (admin, "/v1/load", 5, "", 400),
     ] {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: preheat.test\r\ncontent-length: {length}\r\n{more}\r\n"
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\n{more}\r\n"
         );
-        let answer = until_closed(open(replica.http, head.as_bytes()).await).await;
+        let answer = until_closed(open(door, head.as_bytes()).await).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status}")),
             "{answer}"

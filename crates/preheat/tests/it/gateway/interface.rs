@@ -13,6 +13,7 @@ use tonic::transport::Endpoint;
 use super::{PATIENCE, SIM, serving, start, until};
 use crate::cli::Shell;
 use crate::client::{self, Connection, read_until};
+use crate::edges::{goes_on_behind_a_refusal, is_cut_in_time};
 use crate::replica::{Replica, Start};
 
 #[tokio::test]
@@ -48,6 +49,22 @@ async fn answers_are_the_replicas_own_in_every_protocol() {
     // A status in trailers, passed through.
     let refused = grpc.model_infer(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound, "{refused:?}");
+}
+
+/// At either door.
+#[tokio::test]
+async fn a_refusal_before_the_body_does_not_end_the_connection() {
+    let gateway = start("max = 1").ready().await;
+    for door in [gateway.http, gateway.admin] {
+        goes_on_behind_a_refusal(door).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_does_not_come_is_a_time_out() {
+    let config = format!("[server]\nbody_timeout = \"300ms\"\n{SIM}");
+    let gateway = Start::with(&config).gateway().ready().await;
+    is_cut_in_time(gateway.admin, "/v1/services/embedder:scale").await;
 }
 
 #[tokio::test]
