@@ -15,9 +15,11 @@ use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::cgroup::cell;
 use preheat_runtime::edge::{self, Address};
 use preheat_runtime::guardian::{Guardian, GuardianError};
+use preheat_runtime::keys::Keys;
 use preheat_runtime::rates::Rates;
+use preheat_runtime::reload;
 use preheat_runtime::tap::Tap;
-use preheat_runtime::tls;
+use preheat_runtime::tls::Certificates;
 use preheat_runtime::{
     BindError, Drain, Lanes, Listener, ProbeThread, Shell, Shutdown, Tasks, Urgency,
 };
@@ -165,6 +167,7 @@ pub fn start(
         _guardian: guardian,
     };
     gateway.serve([("http", http), ("grpc", grpc)], &edge_config, &shell);
+    gateway.follow_files(edge_config.tls.as_ref());
     gateway.announce(clock);
     Ok(gateway)
 }
@@ -299,6 +302,17 @@ impl Gateway {
         }
     }
 
+    /// Certificates and keys are read again when their files change.
+    fn follow_files(&self, tls: Option<&Certificates>) {
+        let keys = [&self.settings.keys, &self.settings.admin_keys].map(Keys::reload);
+        let tls = tls.map(Certificates::reload);
+        let all: Vec<_> = keys.into_iter().flatten().chain(tls).collect();
+        if !all.is_empty() {
+            let following = reload::follow(all, self.shutdown.hangups(), self.tasks.clone());
+            self.tasks.spawn("reload", following);
+        }
+    }
+
     fn announce(&self, clock: Clock) {
         let Addresses { http, grpc, admin } = &self.addresses;
         let names: Vec<_> = self
@@ -354,9 +368,9 @@ fn clear_service(of: &ServiceSettings) -> io::Result<()> {
 fn edge_config(settings: &Settings) -> Result<edge::EdgeConfig, Failure> {
     let mut config = settings.edge.clone();
     if let Some(files) = &settings.tls_files {
-        let tls = tls::load(files)
+        let tls = Certificates::read(files.clone())
             .map_err(|error| configuration(error.to_string(), error.remedy().into()))?;
-        config.tls = Some(tls.server);
+        config.tls = Some(tls);
     }
     Ok(config)
 }

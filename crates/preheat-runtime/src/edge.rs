@@ -38,6 +38,7 @@ use self::stream::Stream;
 use crate::drain::{Draining, Stage};
 use crate::lanes::Lanes;
 use crate::tasks::Tasks;
+use crate::tls::Certificates;
 
 /// A listener whose newcomers are turned away, and from which none has come for this long, has
 /// handed over everything that the kernel had accepted.
@@ -66,7 +67,7 @@ pub struct EdgeConfig {
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
     /// See [`crate::tls`].
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Certificates>,
 }
 
 impl Default for EdgeConfig {

@@ -1,21 +1,29 @@
-//! API keys: read once, compared without telling how much of a guess was right.
+//! API keys, compared without telling how much of a guess was right.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue, header};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::file;
+use crate::reload::{Reload, Unusable};
 
 const API_KEY: &str = "x-api-key";
 
 /// Of a file with keys: some ten thousand.
 const LIMIT_MB: u64 = 1;
 
-/// Keys of which any one opens the door. None: the door is open.
+/// Keys of which any one opens the door. None: the door is open, for good. Clones share them.
 #[derive(Clone, Default)]
-pub struct Keys(Vec<Vec<u8>>);
+pub struct Keys(Option<Arc<File>>);
+
+/// A file with keys, and those that were last read from it.
+struct File {
+    path: PathBuf,
+    keys: RwLock<Vec<Vec<u8>>>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
@@ -56,33 +64,28 @@ impl Keys {
         if path.is_empty() {
             return Ok(Keys::default());
         }
-        let text =
-            file::read_text(Path::new(path), LIMIT_MB).map_err(|source| KeysError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })?;
-        let lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty() && !l.starts_with('#'));
-        let keys: Vec<_> = lines.map(|line| line.as_bytes().to_vec()).collect();
-        if keys.is_empty() {
-            let path = path.to_owned();
-            return Err(KeysError::Empty { path });
-        }
-        Ok(Keys(keys))
+        let path = PathBuf::from(path);
+        let keys = RwLock::new(keys_in(&path)?);
+        Ok(Keys(Some(Arc::new(File { path, keys }))))
     }
 
     #[must_use]
     pub fn required(&self) -> bool {
-        !self.0.is_empty()
+        self.0.is_some()
+    }
+
+    /// For who follows the file, where there is one.
+    #[must_use]
+    pub fn reload(&self) -> Option<Arc<dyn Reload>> {
+        Some(Arc::clone(self.0.as_ref()?) as Arc<dyn Reload>)
     }
 
     /// Whether `offered` is one of the keys. Looks at all of them, whatever the answer.
     #[must_use]
     pub fn admit(&self, offered: &[u8]) -> bool {
-        self.0
-            .iter()
+        let Some(file) = &self.0 else { return false };
+        let keys = file.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter()
             .fold(Choice::from(0), |found, key| found | key.ct_eq(offered))
             .into()
     }
@@ -119,6 +122,35 @@ impl Keys {
     }
 }
 
+impl Reload for File {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    fn reload(&self) -> Result<(), Unusable> {
+        let keys = keys_in(&self.path)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+}
+
+fn keys_in(path: &Path) -> Result<Vec<Vec<u8>>, KeysError> {
+    let name = || path.display().to_string();
+    let text = file::read_text(path, LIMIT_MB).map_err(|source| KeysError::Unreadable {
+        path: name(),
+        source,
+    })?;
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'));
+    let keys: Vec<_> = lines.map(|line| line.as_bytes().to_vec()).collect();
+    match keys.is_empty() {
+        true => Err(KeysError::Empty { path: name() }),
+        false => Ok(keys),
+    }
+}
+
 /// `authorization: Bearer …` and `x-api-key: …`: what is for somebody in front of us in one of them does
 /// not spoil the other.
 fn offered(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -135,7 +167,9 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 /// How many, never which.
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} keys", self.0.len())
+        let keys = self.0.as_ref().map(|file| &file.keys);
+        let count = keys.map(|keys| keys.read().unwrap_or_else(PoisonError::into_inner).len());
+        write!(f, "{} keys", count.unwrap_or_default())
     }
 }
 
@@ -143,9 +177,32 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
+    fn ours() -> Keys {
+        let path = PathBuf::from("keys");
+        let keys = RwLock::new(vec![b"ours".to_vec()]);
+        Keys(Some(Arc::new(File { path, keys })))
+    }
+
+    /// A file that is empty for a moment, or that cannot be read, opens no door and closes none.
+    #[test]
+    fn keys_are_exchanged_only_for_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, "old\n").unwrap();
+        let keys = Keys::read(path.to_str().unwrap()).unwrap();
+        let (clone, file) = (keys.clone(), keys.reload().unwrap());
+        for (text, works, fits) in [("new\n", true, "new"), ("# none\n", false, "new")] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(file.reload().is_ok(), works, "{text}");
+            assert!(clone.admit(fits.as_bytes()) && !clone.admit(b"old"));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(file.reload().is_err() && keys.required() && keys.admit(b"new"));
+    }
+
     #[test]
     fn one_right_key_is_enough() {
-        let keys = Keys(vec![b"ours".to_vec()]);
+        let keys = ours();
         for (bearer, key, admitted) in [
             (None, None, Admitted::NoKey),
             (Some("Bearer ours"), None, Admitted::Yes),
@@ -166,7 +223,7 @@ mod tests {
 
     #[test]
     fn our_keys_stay_here_and_others_go_on() {
-        let keys = Keys(vec![b"ours".to_vec()]);
+        let keys = ours();
         for (name, value, goes_on) in [
             ("authorization", "Bearer ours", false),
             ("authorization", "bearer ours", false),

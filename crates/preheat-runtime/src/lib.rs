@@ -27,6 +27,7 @@ pub mod probe;
 pub mod process;
 pub mod process_tree;
 pub mod rates;
+pub mod reload;
 pub mod replay;
 pub mod signals;
 pub mod tap;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
@@ -16,6 +16,7 @@ use rustls::{
 };
 
 use crate::file;
+use crate::reload::{Reload, Unusable};
 
 /// Of a file with certificates: ten times what browsers trust.
 const LIMIT_MB: u64 = 4;
@@ -38,7 +39,7 @@ pub struct Tls {
     /// Trusts this very certificate and nothing else, whatever name it was called by, and shows it
     /// where clients have to show one. For calling our own front door on loopback. Offers no
     /// protocol: the caller adds the one it speaks.
-    pub loopback: ClientConfig,
+    pub loopback: Arc<ClientConfig>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -124,8 +125,56 @@ pub fn load(files: &TlsFiles) -> Result<Tls, TlsError> {
         .map_err(mismatch)?;
     Ok(Tls {
         server: Arc::new(server),
-        loopback,
+        loopback: Arc::new(loopback),
     })
+}
+
+/// What was last read from its files. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Certificates(Arc<Current>);
+
+#[derive(Debug)]
+struct Current {
+    files: TlsFiles,
+    tls: RwLock<Tls>,
+}
+
+impl Certificates {
+    /// # Errors
+    /// As [`load`].
+    pub fn read(files: TlsFiles) -> Result<Self, TlsError> {
+        let tls = RwLock::new(load(&files)?);
+        Ok(Certificates(Arc::new(Current { files, tls })))
+    }
+
+    #[must_use]
+    pub fn current(&self) -> Tls {
+        let tls = self.0.tls.read();
+        tls.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For who follows the files.
+    #[must_use]
+    pub fn reload(&self) -> Arc<dyn Reload> {
+        Arc::clone(&self.0) as Arc<dyn Reload>
+    }
+}
+
+impl Reload for Current {
+    fn files(&self) -> Vec<PathBuf> {
+        let TlsFiles {
+            cert,
+            key,
+            client_ca,
+        } = self.files.clone();
+        [cert, key].into_iter().chain(client_ca).collect()
+    }
+
+    fn reload(&self) -> Result<(), Unusable> {
+        let tls = load(&self.files)?;
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = tls;
+        Ok(())
+    }
 }
 
 /// Makes *ring* the provider of libraries in this process that do not let us choose.

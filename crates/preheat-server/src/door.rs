@@ -14,6 +14,7 @@ use preheat_core::warmup::Path;
 use preheat_engine::{Output, Tensor};
 use preheat_runtime::Tasks;
 use preheat_runtime::edge::Address;
+use preheat_runtime::tls::Certificates;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -29,7 +30,7 @@ use crate::sample::{Sample, flat};
 pub struct Doors {
     pub http: Address,
     pub grpc: Address,
-    pub tls: Option<ClientConfig>,
+    pub tls: Option<Certificates>,
     pub secret: String,
     pub model: String,
     pub tasks: Tasks,
@@ -198,7 +199,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 async fn dial(
     address: &Address,
-    tls: Option<&ClientConfig>,
+    tls: Option<&Certificates>,
     protocol: &[u8],
 ) -> Result<Box<dyn Socket>, DoorError> {
     let refused = |source| DoorError::Connect {
@@ -215,7 +216,8 @@ async fn dial(
         Address::Memory => return Err(refused(io::ErrorKind::Unsupported.into())),
     };
     let Some(tls) = tls else { return Ok(plain) };
-    let mut config = tls.clone();
+    // As the door has them now.
+    let mut config = ClientConfig::clone(&tls.current().loopback);
     config.alpn_protocols = vec![protocol.to_vec()];
     let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into());
     let stream = TlsConnector::from(std::sync::Arc::new(config)).connect(name, plain);

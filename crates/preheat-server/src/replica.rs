@@ -13,9 +13,11 @@ use preheat_core::lifecycle::Exit;
 use preheat_core::proof::MemoryEvidence;
 use preheat_core::{Failure, FailureKind, Moment, OnFailure, Phase, Span};
 use preheat_runtime::edge::{self, Address, ConnectionCounters};
+use preheat_runtime::keys::Keys;
 use preheat_runtime::rates::Rates;
+use preheat_runtime::reload;
 use preheat_runtime::tap::Tap;
-use preheat_runtime::tls::{self, Tls};
+use preheat_runtime::tls::Certificates;
 use preheat_runtime::{
     BindError, Drain, InFlight, Listener, ProbeThread, Shell, Shutdown, Tasks, memory,
 };
@@ -219,12 +221,13 @@ pub fn start(
         ("grpc", grpc, grpc::router(&replica)),
     ];
     serve(&replica, doors, tls.as_ref(), &shell);
+    follow_files(&replica, tls.as_ref());
     announce(&replica);
 
     let doors = Doors {
         http: replica.addresses.http.clone(),
         grpc: replica.addresses.grpc.clone(),
-        tls: tls.map(|tls| tls.loopback),
+        tls,
         secret: replica.secret.clone(),
         model: replica.service.name.as_str().to_owned(),
         tasks: tasks.clone(),
@@ -292,9 +295,9 @@ fn replica(
 
 type Door = (&'static str, Listener, Router);
 
-fn serve(replica: &Replica, doors: [Door; 2], tls: Option<&Tls>, shell: &Shell) {
+fn serve(replica: &Replica, doors: [Door; 2], tls: Option<&Certificates>, shell: &Shell) {
     let config = edge::EdgeConfig {
-        tls: tls.map(|tls| Arc::clone(&tls.server)),
+        tls: tls.cloned(),
         ..replica.settings.edge.clone()
     };
     for (door, listener, router) in doors {
@@ -330,14 +333,28 @@ fn announce(replica: &Replica) {
     );
 }
 
-fn load_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+/// Certificates and keys are read again when their files change.
+fn follow_files(replica: &Replica, tls: Option<&Certificates>) {
+    let settings = &replica.settings;
+    let keys = [&settings.api_keys, &settings.admin_keys].map(Keys::reload);
+    let tls = tls.map(Certificates::reload);
+    let all: Vec<_> = keys.into_iter().flatten().chain(tls).collect();
+    if !all.is_empty() {
+        let following = reload::follow(all, replica.shutdown.hangups(), replica.tasks.clone());
+        replica.tasks.spawn("reload", following);
+    }
+}
+
+fn load_tls(settings: &Settings) -> Result<Option<Certificates>, Failure> {
     let Some(files) = &settings.tls_files else {
         return Ok(None);
     };
-    tls::load(files).map(Some).map_err(|error| {
-        let (cause, remedy) = (error.to_string(), error.remedy());
-        Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
-    })
+    Certificates::read(files.clone())
+        .map(Some)
+        .map_err(|error| {
+            let (cause, remedy) = (error.to_string(), error.remedy());
+            Failure::new(FailureKind::Configuration, &Phase::Starting, cause, remedy)
+        })
 }
 
 fn not_bound(error: BindError) -> Failure {

@@ -123,10 +123,10 @@ where
     }
 
     async fn secure(&self, stream: Stream) -> Result<Stream, End> {
-        let Some(config) = &self.config.tls else {
+        let Some(certificates) = &self.config.tls else {
             return Ok(stream);
         };
-        let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+        let handshake = TlsAcceptor::from(certificates.current().server).accept(stream);
         let closing = async {
             self.shell.draining.reached(Stage::Closing).await;
             sleep(QUIET).await;

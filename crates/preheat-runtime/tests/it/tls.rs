@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use preheat_runtime::tls::{Tls, TlsFiles, load};
+use preheat_runtime::tls::{Certificates, TlsFiles, load};
 use preheat_runtime::{EdgeConfig, bind};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -55,8 +55,8 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    fn load(&self, client_ca: Option<&str>) -> Tls {
-        load(&TlsFiles {
+    fn load(&self, client_ca: Option<&str>) -> Certificates {
+        Certificates::read(TlsFiles {
             cert: self.path("server.pem"),
             key: self.path("server.key"),
             client_ca: client_ca.map(|name| self.path(name)),
@@ -88,11 +88,15 @@ fn certificate(path: &Path) -> CertificateDer<'static> {
     CertificateDer::from_pem_file(path).unwrap()
 }
 
-fn serve(tls: &Tls) -> (Server, String) {
+fn loopback(tls: &Certificates) -> ClientConfig {
+    ClientConfig::clone(&tls.current().loopback)
+}
+
+fn serve(tls: &Certificates) -> (Server, String) {
     let listener = bind("127.0.0.1:0").unwrap();
     let address = listener.address().to_string();
     let config = EdgeConfig {
-        tls: Some(Arc::clone(&tls.server)),
+        tls: Some(tls.clone()),
         ..EdgeConfig::default()
     };
     (Server::start(listener, echo_path(), config), address)
@@ -134,17 +138,47 @@ async fn the_loopback_client_trusts_this_certificate_and_no_other() {
     let files = Files::new();
     let ours = files.load(None);
     let (_server, address) = serve(&ours);
-    let stream = connect(&address, ours.loopback.clone(), b"http/1.1", "localhost")
+    let stream = connect(&address, loopback(&ours), b"http/1.1", "localhost")
         .await
         .unwrap();
     assert_eq!(Raw(stream).get("/own").await.unwrap().body, "/own");
 
     let stranger = Files::new().load(None);
     assert!(
-        connect(&address, stranger.loopback, b"http/1.1", "localhost")
+        connect(&address, loopback(&stranger), b"http/1.1", "localhost")
             .await
             .is_err()
     );
+}
+
+/// New connections meet what the files hold now; what cannot be used changes nothing.
+#[tokio::test]
+async fn certificates_are_exchanged_while_they_are_served() {
+    let files = Files::new();
+    let tls = files.load(None);
+    let (_server, address) = serve(&tls);
+    let before = files.client(None);
+    let mut old = connect(&address, before.clone(), b"http/1.1", "models.example")
+        .await
+        .map(Raw)
+        .unwrap();
+    let write = |name: &str, text: &str| std::fs::write(files.path(name), text).unwrap();
+    let next = rcgen::generate_simple_self_signed(["models.example".to_owned()]).unwrap();
+    write("server.pem", &next.cert.pem());
+    let half = tls.reload().reload().unwrap_err();
+    assert!(half.remedy().contains("key"), "{half}");
+    let same = connect(&address, before.clone(), b"http/1.1", "models.example");
+    assert!(same.await.is_ok(), "half of a change is none");
+
+    write("server.key", &next.signing_key.serialize_pem());
+    tls.reload().reload().unwrap();
+    let stale = connect(&address, before, b"http/1.1", "models.example");
+    assert!(stale.await.is_err());
+    for client in [files.client(None), loopback(&tls)] {
+        let stream = connect(&address, client, b"http/1.1", "models.example").await;
+        assert_eq!(Raw(stream.unwrap()).get("/new").await.unwrap().body, "/new");
+    }
+    assert_eq!(old.get("/old").await.unwrap().body, "/old", "it goes on");
 }
 
 #[tokio::test]
@@ -178,7 +212,7 @@ async fn clients_must_show_a_certificate_when_they_have_to() {
             },
             false,
         ),
-        ("ourselves", tls.loopback.clone(), true),
+        ("ourselves", loopback(&tls), true),
     ] {
         // In TLS 1.3 a client learns of its refusal with the first answer.
         let served = match connect(&address, config, b"http/1.1", "models.example").await {
@@ -194,7 +228,7 @@ async fn a_handshake_that_does_not_end_is_cut_at_its_limit() {
     let files = Files::new();
     let tls = files.load(None);
     let config = EdgeConfig {
-        tls: Some(Arc::clone(&tls.server)),
+        tls: Some(tls.clone()),
         ..EdgeConfig::default()
     };
     let limit = config.tls_timeout;

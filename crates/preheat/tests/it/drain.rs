@@ -1,18 +1,21 @@
 //! Stopping under load: nothing that was accepted is lost, and what had to be cut is told.
 
 use std::error::Error as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::{Method, Version};
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::client::{self, Connection};
 use crate::grpc;
-use crate::replica::{Replica, SIM, Start};
+use crate::replica::{Replica, SIM, Start, signal};
 
 const CLIENTS: usize = 32;
 
@@ -259,4 +262,36 @@ async fn what_does_not_end_in_time_is_cut_and_the_exit_code_says_so() {
     assert_eq!(replica.exit().await.code(), Some(17));
     let cut = clients.join_next().await.unwrap().unwrap();
     assert!(cut.is_err() || cut.is_ok_and(|answer| answer.status == 503));
+}
+
+/// Where there is nothing to read again it is a wish to stop, and as polite as any.
+#[tokio::test]
+async fn a_hangup_drains() {
+    let mut replica = Start::with(SIM).ready().await;
+    signal(replica.pid(), Signal::HUP);
+    assert_eq!(replica.exit().await.code(), Some(0));
+}
+
+/// What orchestrators rotate is taken over by a replica that serves.
+#[tokio::test]
+async fn a_hangup_has_keys_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    fs::write(&keys, "old\n").unwrap();
+    let config = format!("[auth]\napi_keys_file = '{}'\n{SIM}", keys.display());
+    let replica = Start::with(&config).ready().await;
+    let ask = async |key: &str| {
+        let mut request = client::request(Method::POST, "/embed", json!(["x"]).to_string());
+        request
+            .headers_mut()
+            .insert("x-api-key", key.parse().unwrap());
+        client::send(replica.http, request).await.unwrap().status.as_u16()
+    };
+    assert_eq!((ask("old").await, ask("new").await), (200, 403));
+    fs::write(&keys, "new\n").unwrap();
+    signal(replica.pid(), Signal::HUP);
+    while ask("new").await != 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(ask("old").await, 403);
 }

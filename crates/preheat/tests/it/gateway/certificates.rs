@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -15,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{SIM, serving, until};
 use crate::client;
-use crate::replica::{Replica, Start};
+use crate::replica::{Replica, Start, signal};
 
 const NAME: &str = "models.example";
 
@@ -104,10 +105,26 @@ async fn only_clients_with_a_certificate_of_ours_get_in() {
     let gateway = Start::with(&config).gateway().spawn();
     alive(&gateway).await;
     until(&gateway, "one", |s| serving(s) == 1).await;
+    let before = connector(folder.path(), Some("client"));
     let known = ask(&gateway, &connector(folder.path(), Some("client"))).await;
     assert!(known.starts_with("HTTP/1.1 200"), "{known}");
     for shows in [None, Some("stranger")] {
         let answer = ask(&gateway, &connector(folder.path(), shows)).await;
         assert_eq!(answer, "", "shown: {shows:?}");
     }
+
+    // Another authority for both sides, while it serves.
+    write_certificates(folder.path());
+    signal(gateway.pid(), Signal::HUP);
+    let deadline = Instant::now() + super::PATIENCE;
+    let after = connector(folder.path(), Some("client"));
+    while !ask(&gateway, &after).await.starts_with("HTTP/1.1 200") {
+        assert!(
+            Instant::now() < deadline,
+            "never read again: {}",
+            gateway.log()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(ask(&gateway, &before).await, "", "those of before are none");
 }
