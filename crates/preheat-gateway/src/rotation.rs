@@ -312,13 +312,13 @@ impl Rotation {
     /// Tells the fleet loop of a replica that cannot be reached, and sends nobody there meanwhile.
     pub fn unreachable(&self, id: &ReplicaId) {
         let mut state = self.lock();
-        let before = state.serving.len();
-        state.serving.retain(|serving| serving.id != *id);
-        if state.serving.len() < before {
-            state.note(Fact::Unreachable { id: id.clone() });
-            drop(state);
-            self.wake.notify_one();
-        }
+        let Some(at) = state.serving.iter().position(|serving| serving.id == *id) else {
+            return;
+        };
+        let Serving { id, answered, .. } = state.serving.remove(at);
+        state.note(Fact::Unreachable { id, answered });
+        drop(state);
+        self.wake.notify_one();
     }
 
     fn end(self: &Arc<Self>, permit: &Permit) {

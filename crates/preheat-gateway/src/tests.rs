@@ -6,6 +6,7 @@ mod retry_after;
 mod rollout;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +16,18 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use preheat_api::config::Upkeep;
 use preheat_api::service::ScaleRequest;
+use preheat_core::balance::{BalancePolicy, Credentials, Entry};
+use preheat_core::hold::HoldPolicy;
 use preheat_core::pool::PoolSize;
+use preheat_core::{ReplicaId, Slo};
+use preheat_runtime::upstream::Place;
+use preheat_runtime::{Tasks, edge};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::data;
+use crate::clock::Clock;
+use crate::data::{self, Upstream};
+use crate::rotation::Rotation;
 use crate::service::Order;
 use play::{Gateway, Later, Manner, Play};
 
@@ -225,6 +233,58 @@ async fn a_request_whose_replica_breaks_is_answered_by_another() {
     assert_eq!(play.asked(), 2);
 }
 
+/// It is tried less and less often; whoever meets it is answered by another.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_lives_and_breaks_each_request_is_left_alone() {
+    let play = Play {
+        breaks: Some(0),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| {
+        settings.scale.min = 2;
+        settings.scale.max = 2;
+        settings.concurrency = 1;
+    });
+    gateway
+        .until(|report| report.replicas.iter().filter(|r| r.serving).count() == 2)
+        .await;
+    for _ in 0..500 {
+        // The second one finds the other taken.
+        let answers = at_once(&gateway, 2).await;
+        assert!(
+            answers.iter().all(|(status, _)| *status == 200),
+            "{answers:?}"
+        );
+        sleep(100 * MILLI).await;
+    }
+    let met = gateway.failures("broken");
+    assert!((5..50).contains(&met), "{met} of 1000");
+}
+
+/// The loop alone brings back who left the rotation: what it does not hear of is lost for good.
+#[tokio::test(start_paused = true)]
+async fn the_loop_hears_of_each_replica_that_left_the_rotation() {
+    let slo = Slo::p95(200 * MILLI);
+    let (policy, hold) = (BalancePolicy::under(slo), HoldPolicy::default());
+    let rotation = Arc::new(Rotation::new(policy, hold, SECOND, Clock::new()));
+    let (_listener, dialer) = edge::memory();
+    let place = || Place::Memory(dialer.clone());
+    let ids: Vec<_> = (0..1000).map(|n| ReplicaId::new(format!("r{n}"))).collect();
+    for id in &ids {
+        let upstream = Arc::new(Upstream::new(place(), place(), Tasks::new()));
+        let credentials = Credentials {
+            steady: MILLI,
+            concurrency: 1,
+            degraded: false,
+            entry: Entry::Tried,
+        };
+        rotation.admit((id.clone(), credentials, upstream));
+    }
+    ids.iter().for_each(|id| rotation.unreachable(id));
+    assert!(rotation.is_empty());
+    assert_eq!(rotation.observe().facts.len(), 1000);
+}
+
 /// There is nobody else to ask, and nothing else is under way that would end.
 #[tokio::test(start_paused = true)]
 async fn who_is_turned_away_by_the_only_replica_comes_back_to_it() {
@@ -239,6 +299,47 @@ async fn who_is_turned_away_by_the_only_replica_comes_back_to_it() {
     assert_eq!(response.status(), 200);
     assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
     assert_eq!(play.asked(), 2);
+}
+
+/// An offer to speak something else may be ignored: what comes then is an answer like any other, however
+/// long, and tells as much about its replica.
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_is_not_agreed_to_is_a_request_like_any_other() {
+    let offer = || {
+        let request = Request::get("/embed").header("host", "gateway");
+        let request = request.header("connection", "upgrade");
+        let request = request.header("upgrade", "other/1");
+        request.body(Full::<Bytes>::default()).unwrap()
+    };
+    let play = Play {
+        manner: Manner::Streams(20_000, MILLI),
+        ..Play::default()
+    };
+    let gateway = play.gateway(|_, _| {});
+    gateway.until(|report| report.status == "ready").await;
+    let response = gateway.ask(offer()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let whole = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(whole.len(), 20_000 * "piece\n".len());
+
+    let failing = Play {
+        manner: Manner::Says(StatusCode::BAD_GATEWAY),
+        ..Play::default()
+    };
+    let gateway = failing.gateway(|_, _| {});
+    gateway.until(|report| report.status == "ready").await;
+    assert_eq!(gateway.ask(offer()).await.unwrap().status(), 502);
+    while gateway.failures("status") == 0 {
+        sleep(MILLI).await;
+    }
+
+    let leaving = Play {
+        manner: Manner::TurnsAwayFirst,
+        ..Play::default()
+    };
+    let gateway = leaving.gateway(|settings, _| settings.scale.max = 1);
+    gateway.until(|report| report.status == "ready").await;
+    assert_eq!(gateway.ask(offer()).await.unwrap().status(), 200);
 }
 
 /// Whoever gives less time than was promised learns that it was too little, and nothing else follows.

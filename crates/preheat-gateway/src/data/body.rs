@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
 
 use super::Received;
 use crate::rotation::{Failure, Permit};
@@ -30,6 +31,11 @@ enum Kind {
         body: Box<Received>,
         permit: Option<Box<Permit>>,
     },
+    /// From a connection that is not kept.
+    Single {
+        body: Incoming,
+        permit: Option<Box<Permit>>,
+    },
 }
 
 impl Body {
@@ -49,12 +55,36 @@ impl Body {
     }
 
     #[must_use]
+    pub fn single(body: Incoming, permit: Permit) -> Self {
+        Body(Kind::Single {
+            body,
+            permit: Some(Box::new(permit)),
+        })
+    }
+
+    #[must_use]
     pub fn stream(body: Received, permit: Permit) -> Self {
         Body(Kind::Stream {
             body: Box::new(body),
             permit: Some(Box::new(permit)),
         })
     }
+}
+
+/// A piece of a replica's answer, and what it means for the permit.
+fn passed(
+    frame: Option<Result<Frame<Bytes>, hyper::Error>>,
+    permit: &mut Option<Box<Permit>>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    if fails(frame.as_ref())
+        && let Some(permit) = permit
+    {
+        permit.failed(Failure::Broken);
+    }
+    if !matches!(frame, Some(Ok(_))) {
+        *permit = None;
+    }
+    Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
 }
 
 /// Whether a body breaks off here, or ends with a word of failure.
@@ -98,15 +128,11 @@ impl HttpBody for Body {
                 .map_err(|never| match never {}),
             Kind::Stream { body, permit } => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
-                if fails(frame.as_ref())
-                    && let Some(permit) = permit
-                {
-                    permit.failed(Failure::Broken);
-                }
-                if !matches!(frame, Some(Ok(_))) {
-                    *permit = None;
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+                passed(frame, permit)
+            }
+            Kind::Single { body, permit } => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                passed(frame, permit)
             }
         }
     }
@@ -116,6 +142,7 @@ impl HttpBody for Body {
             Kind::Full(body) => body.is_end_stream(),
             Kind::Own(body) => body.is_end_stream(),
             Kind::Stream { body, .. } => body.is_end_stream(),
+            Kind::Single { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -124,6 +151,7 @@ impl HttpBody for Body {
             Kind::Full(body) => body.size_hint(),
             Kind::Own(body) => body.size_hint(),
             Kind::Stream { body, .. } => body.size_hint(),
+            Kind::Single { body, .. } => body.size_hint(),
         }
     }
 }

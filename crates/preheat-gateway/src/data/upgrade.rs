@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, request};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::Empty;
 use hyper::upgrade::OnUpgrade;
-use preheat_api::headers::REPLICA;
-use preheat_runtime::upstream::SendError;
+use preheat_api::headers::{REFUSED, REPLICA};
 use preheat_runtime::{hops, tunnel};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Body;
+use super::forward::judge;
 use super::route::Front;
 use crate::refusal::Refusal;
 use crate::rotation::{Asking, Failure};
 use crate::service::Service;
-
-/// An answer to such a request that is no agreement says why, in few words.
-const LONGEST: usize = 64 * 1024;
 
 /// Replicas that may turn out to be gone before one is reached.
 const UNREACHABLE: usize = 4;
@@ -58,8 +55,9 @@ pub async fn forward(
                 permit.failed(Failure::TooLate);
                 return Err(Refusal::Deadline { limit });
             }
-            Ok(Err(SendError::Connect(_))) => {
-                permit.failed(Failure::Connect);
+            // It has not seen it.
+            Ok(Err(error)) if error.is_unexecuted() => {
+                permit.failed(Failure::from(&error));
                 service.rotation.unreachable(&replica);
                 asking.except = Some(replica);
                 asking.again = true;
@@ -71,30 +69,37 @@ pub async fn forward(
             }
             Ok(Ok(response)) => response,
         };
-        let agreed = tunnel::agreed(&response);
-        if agreed {
-            permit.answered();
-            // In flight for the drain too: what is cut is counted.
-            let held = (permit, front.draining.in_flight().enter());
-            let idle = front.limits.tunnel_idle;
-            tunnel::join(upgrade.client, &mut response, held, idle, upstream.tasks());
+        if response.headers().contains_key(REFUSED) {
+            service.rotation.unreachable(&replica);
+            asking.again = true;
+            continue;
         }
-        let (mut parts, body) = response.into_parts();
-        hops::strip(&mut parts.headers);
-        let body = match agreed {
+        let mut answer = match tunnel::agreed(&response) {
             true => {
-                tunnel::ask(&mut parts.headers, upgrade.protocol);
-                Body::empty()
+                permit.answered();
+                // In flight for the drain too: what is cut is counted.
+                let held = (permit, front.draining.in_flight().enter());
+                let idle = front.limits.tunnel_idle;
+                tunnel::join(upgrade.client, &mut response, held, idle, upstream.tasks());
+                let mut answer = response.map(|_| Body::empty());
+                hops::strip(answer.headers_mut());
+                tunnel::ask(answer.headers_mut(), upgrade.protocol);
+                answer
             }
-            false => match Limited::new(body, LONGEST).collect().await {
-                Ok(body) => Body::full(body.to_bytes()),
-                Err(_) => return Err(Refusal::ReplicaLost),
-            },
+            // An answer like any other: an offer may be ignored.
+            false => {
+                judge(service, &mut permit, response.status());
+                let mut answer = response.map(|body| Body::single(body, permit));
+                hops::strip(answer.headers_mut());
+                answer
+            }
         };
         if let Ok(id) = HeaderValue::from_str(replica.as_str()) {
-            parts.headers.insert(HeaderName::from_static(REPLICA), id);
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static(REPLICA), id);
         }
-        return Ok(Response::from_parts(parts, body));
+        return Ok(answer);
     }
     Err(Refusal::ReplicaLost)
 }

@@ -197,7 +197,7 @@ impl Fleet {
                     Because::new("it failed several times in a row").time("for", until.since(now));
                 (id, "eject", because)
             }
-            Fact::Unreachable { id } => (
+            Fact::Unreachable { id, .. } => (
                 id,
                 "suspect",
                 Because::new("a connection to it broke or could not be made"),
@@ -206,7 +206,7 @@ impl Fleet {
         if let Some(replica) = self.replicas.iter_mut().find(|r| r.id == *id) {
             match fact {
                 Fact::BackToWarming { .. } => replica.rewarm(),
-                Fact::Unreachable { .. } => replica.suspect(now),
+                Fact::Unreachable { answered, .. } => replica.suspect(*answered, now),
                 Fact::Passed { .. } => {
                     replica.served = true;
                     if let Some(ready) = replica.ready_since() {

@@ -18,6 +18,9 @@ use crate::provision::Process;
 /// within milliseconds.
 pub const SUSPECT: Duration = Duration::from_millis(100);
 
+/// And at most, where it broke again and again and answered nothing in between.
+const LONGEST_SUSPECT: Duration = Duration::from_secs(3);
+
 /// In how long a replica that was taken over is heard of, if it is well.
 pub const HEARD: Duration = Duration::from_millis(100);
 
@@ -44,6 +47,8 @@ pub struct Replica {
     /// It is being re-warmed since this event of its own.
     rewarming: Option<u64>,
     suspect_until: Option<Moment>,
+    /// How often in a row it broke before it had answered anybody.
+    broken: u32,
     /// It does not answer, as of its last word.
     silent: bool,
     /// It was ended for that, after so long.
@@ -102,6 +107,7 @@ impl Replica {
             way_out: WayOut::No,
             rewarming: None,
             suspect_until: None,
+            broken: 0,
             silent: false,
             ended_after: None,
             condemned: false,
@@ -332,10 +338,13 @@ impl Replica {
         self.process.rewarm();
     }
 
-    /// It broke or took no connection: it is heard of soon, or it is gone.
-    pub fn suspect(&mut self, now: Moment) {
+    /// It broke or took no connection: it is heard of soon, or it is gone. One that lives and breaks each
+    /// request is left alone for longer each time.
+    pub fn suspect(&mut self, answered: u64, now: Moment) {
         self.role = Role::Spare;
-        self.suspect_until = Some(now + SUSPECT);
+        self.broken = if answered > 0 { 0 } else { self.broken + 1 };
+        let pause = SUSPECT.saturating_mul(1 << self.broken.min(8));
+        self.suspect_until = Some(now + pause.min(LONGEST_SUSPECT));
     }
 
     /// It was asked and does not answer. False when that was known.

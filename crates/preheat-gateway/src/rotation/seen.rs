@@ -21,10 +21,19 @@ pub enum Fact {
         id: ReplicaId,
         until: Moment,
     },
-    /// It takes no connections.
+    /// It takes no connections, or breaks them.
     Unreachable {
         id: ReplicaId,
+        /// Requests that it had answered since it was admitted.
+        answered: u64,
     },
+}
+
+impl Fact {
+    /// Its replica gets no further request until the loop admits it again.
+    pub(super) fn leaves_rotation(&self) -> bool {
+        matches!(self, Fact::BackToWarming { .. } | Fact::Unreachable { .. })
+    }
 }
 
 /// What the fleet loop reads at each turn.

@@ -143,7 +143,9 @@ impl State {
     }
 
     pub(super) fn note(&mut self, fact: Fact) {
-        if self.facts.len() < FACTS {
+        // The loop alone brings back who has left the rotation, so it has to hear of each; they are no
+        // more than there are replicas.
+        if self.facts.len() < FACTS || fact.leaves_rotation() {
             self.facts.push_back(fact);
         }
     }

@@ -103,6 +103,8 @@ pub struct Play {
     pub manner: Manner,
     /// What befalls the first replica of all, so long after it was ready.
     pub later: Option<(Duration, Later)>,
+    /// This one breaks each request, while its process lives.
+    pub breaks: Option<usize>,
     /// What the nth replica's model is made of.
     pub files: fn(usize) -> &'static str,
     /// What holds for each request to the service.
@@ -147,6 +149,7 @@ impl Default for Play {
             spread: (0.0, 0),
             manner: Manner::Takes(Duration::from_millis(10)),
             later: None,
+            breaks: None,
             files: |_| "files",
             request_timeout: Duration::from_secs(7200),
             rate: None,
@@ -370,6 +373,7 @@ impl Provision for Stage {
         let actor = Arc::new(Actor {
             play: self.play.clone(),
             is_green,
+            breaks: self.play.breaks == Some(number),
             in_flight: AtomicUsize::new(0),
         });
         let answer = tower::service_fn(move |request| Arc::clone(&actor).answer(request));
@@ -441,6 +445,7 @@ impl Provision for Stage {
 struct Actor {
     play: Play,
     is_green: bool,
+    breaks: bool,
     in_flight: AtomicUsize,
 }
 
@@ -480,9 +485,10 @@ impl Actor {
             seen.loads.fetch_add(1, SeqCst);
             return Ok(self.loaded(request).await);
         }
-        let manner = match self.is_green {
-            true => self.play.green.manner,
-            false => self.play.manner,
+        let manner = match (self.breaks, self.is_green) {
+            (true, _) => Manner::Breaks,
+            (false, true) => self.play.green.manner,
+            (false, false) => self.play.manner,
         };
         seen.green_asked
             .fetch_add(usize::from(self.is_green), SeqCst);

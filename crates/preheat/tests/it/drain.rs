@@ -285,7 +285,11 @@ async fn a_hangup_has_keys_read_again() {
         request
             .headers_mut()
             .insert("x-api-key", key.parse().unwrap());
-        client::send(replica.http, request).await.unwrap().status.as_u16()
+        client::send(replica.http, request)
+            .await
+            .unwrap()
+            .status
+            .as_u16()
     };
     assert_eq!((ask("old").await, ask("new").await), (200, 403));
     fs::write(&keys, "new\n").unwrap();
