@@ -21,10 +21,9 @@ const SHUT: f64 = 0.75;
 const SILENT: f64 = 0.65;
 
 /// Counts of what went wrong, and nothing did.
-const NONE: [&str; 22] = [
+const NONE: [&str; 21] = [
     "failed=0",
     "failed: 0",
-    "0 failed",
     "failures=0",
     "failures: 0",
     "0 failures",
@@ -61,7 +60,24 @@ const OTHERWISE: [Cause; 2] = [Cause::AddressInUse, Cause::OutOfMemory];
 
 /// Whether a line counts what went wrong, and nothing did.
 pub(super) fn is_well(text: &str) -> bool {
-    NONE.iter().any(|none| text.contains(none)) || counts_all(text) || counts_none(text)
+    NONE.iter().any(|none| text.contains(none))
+        || counts_all(text)
+        || counts_none(text)
+        || none_failed(text)
+}
+
+/// `0 failed`, and neither `10 failed` nor `request 0 failed`, which is the first one.
+fn none_failed(text: &str) -> bool {
+    const ITEMS: [&str; 14] = [
+        "request", "prompt", "case", "sample", "batch", "input", "step", "query", "record",
+        "example", "item", "round", "number", "#",
+    ];
+    text.match_indices("0 failed").any(|(at, _)| {
+        let before = &text[..at];
+        let is_whole = !before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.');
+        let before = before.trim_end_matches([' ', '[', '(', '#']);
+        is_whole && !ITEMS.iter().any(|item| before.ends_with(item))
+    })
 }
 
 /// `errors 0`, `failed: 0`.
