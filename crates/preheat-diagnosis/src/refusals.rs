@@ -44,6 +44,8 @@ pub(super) struct Refusals {
     all: Vec<Refusal>,
     /// Where somebody listens, sooner or later.
     ports: BTreeSet<u16>,
+    /// That nobody listens until something is loaded.
+    late: Vec<Evidence>,
     /// Texts that tell of a load.
     pub(super) loads: BTreeSet<String>,
 }
@@ -64,6 +66,12 @@ impl Refusals {
                 is_asked: ASKING.iter().any(|word| text.contains(word)),
                 evidence: evidence.clone(),
             });
+        }
+    }
+
+    pub(super) fn opens_late(&mut self, evidence: &Evidence) {
+        if self.late.len() < PORTS {
+            self.late.push(evidence.clone());
         }
     }
 
@@ -122,10 +130,23 @@ impl Diagnosis {
         let sources = loads.flat_map(|(_, load)| load.evidence.iter().map(|e| e.source.as_str()));
         let told = self.refusals.loads.iter().map(String::as_str);
         let refused = self.refusals.beside(&sources.chain(told).collect());
+        // Who asks in vain may say no more than that it asks no longer.
+        let refused = refused.or_else(|| self.opened_too_late());
         if let Some(evidence) = refused.cloned()
             && !self.seen.contains_key(&Cause::ConnectionRefused)
         {
             self.see(Cause::ConnectionRefused, 0.7, evidence, None, None);
         }
+    }
+    /// A server says that it listens after its load, and a probe gave it up before.
+    fn opened_too_late(&self) -> Option<&Evidence> {
+        let ends = [Cause::ProbeWindow, Cause::LivenessKills];
+        let ended = ends.iter().filter_map(|cause| self.seen.get(cause));
+        let ended: Vec<&Evidence> = ended.flat_map(|seen| &seen.evidence).collect();
+        let is_ended = |late: &Evidence| {
+            let behind = |end: &&Evidence| end.source == late.source && end.line > late.line;
+            ended.iter().any(behind)
+        };
+        self.refusals.late.iter().find(|late| is_ended(late))
     }
 }

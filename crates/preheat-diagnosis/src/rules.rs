@@ -60,6 +60,8 @@ pub enum Mark {
     Ready,
     /// Nobody listens where somebody asks.
     Refused,
+    /// Nobody will listen before something is loaded.
+    OpensLate,
     /// A startup probe was answered, and not well, or not in time.
     Unstarted,
     /// A container that keeps ending is kept from starting again for a while.

@@ -164,9 +164,14 @@ impl Diagnosis {
                 Cause::WarmupFailed => is_well(line.text),
                 // One that was to take the place of another, which stays.
                 Cause::LoadFailure => {
-                    KEEPS.iter().any(|word| line.text.contains(word)) || is_optional(line.text)
+                    KEEPS.iter().any(|word| line.text.contains(word))
+                        || is_optional(line.text)
+                        || line.names(Cause::LivenessKills)
+                        || line.names(Cause::ProbeWindow)
                 }
                 Cause::Recompiled => is_of_library(line.text),
+                // A warm-up that fails says which shape it failed with.
+                Cause::UncoveredLength => line.names(Cause::WarmupFailed),
                 Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
                 _ => false,
             };
@@ -192,7 +197,13 @@ impl Diagnosis {
         let hit = line.first(Mark::Length);
         // Without a warm-up nothing follows from what somebody asks for, unless a line says so itself.
         let is_asked = || at_request && line.is_timed && self.lengths.is_warmed();
-        let fails = line.names(Cause::WarmupFailed) || line.names(Cause::WarmupSkipped);
+        let fails = [
+            Cause::WarmupFailed,
+            Cause::WarmupSkipped,
+            Cause::OutOfMemory,
+        ]
+        .iter()
+        .any(|cause| line.names(*cause));
         // Who is sent away is not served.
         let is_refused = ["reject", " 413", "refused", "too long"]
             .iter()
@@ -377,6 +388,7 @@ impl Diagnosis {
                 Mark::Interrupted => stream.interrupted(),
                 Mark::Died => self.died(&line.evidence),
                 Mark::Refused => self.refusals.refused(line.text, &line.evidence),
+                Mark::OpensLate => self.refusals.opens_late(&line.evidence),
                 Mark::Unstarted => self.restarts.unstarted(&line.evidence),
                 Mark::HeldBack => self.restarts.held_back(&line.evidence),
                 Mark::Crashed => self.restarts.crashed(&line.evidence),
