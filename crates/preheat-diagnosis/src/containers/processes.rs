@@ -84,9 +84,10 @@ pub(super) fn reloader(container: &Container, _: Option<f64>) -> Option<Seen> {
 
 pub(super) fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
     let program = container.program();
+    // gunicorn first: the class of its workers may be named after another.
     let manager = [
-        "uvicorn",
         "gunicorn",
+        "uvicorn",
         "hypercorn",
         "fastapi",
         "granian",
@@ -103,7 +104,11 @@ pub(super) fn workers(container: &Container, _: Option<f64>) -> Option<Seen> {
         .or_else(|| container.within("GUNICORN_CMD_ARGS", "-w"))
         .or_else(|| container.env("WEB_CONCURRENCY"));
     let count: u32 = told?.parse().ok()?;
-    let shared = manager == "gunicorn" && container.says("--preload");
+    let by_env = || {
+        let args = container.env("GUNICORN_CMD_ARGS").unwrap_or_default();
+        args.split_whitespace().any(|word| word == "--preload")
+    };
+    let shared = manager == "gunicorn" && (container.says("--preload") || by_env());
     (count > 1 && !shared).then(|| {
         (
             container.line,
