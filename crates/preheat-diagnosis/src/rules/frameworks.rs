@@ -16,7 +16,6 @@ pub(super) const RULES: &[Rule] = &[
             "timeout whilst awaiting startup",
             "lifespantimeouterror",
             "phase: init + status: timeout",
-            "hard time limit + exceeded",
             "worker did not respond in",
             "worker did not respond within",
             "worker is not responding",
@@ -52,6 +51,20 @@ pub(super) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "[2026-11-27 03:27:16 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:9)",
         counter: "[2026-11-27 03:27:16 +0000] [9] [INFO] Worker exiting (pid: 9)",
+    },
+    // A queue's, which has other tasks as well.
+    Rule {
+        means: Meaning::Names(Cause::WorkerTimeout),
+        confidence: 0.8,
+        says: &["hard time limit + exceeded"],
+        pairs: &[],
+        except: &[],
+        beside: Beside::Words(&[
+            "load", "model", "embed", "predict", "infer", "transcri", "translat", "classif",
+            "rerank", "warm", "score", "generate", "init",
+        ]),
+        example: "Hard time limit (60s) exceeded for tasks.embed_text[3f2a]",
+        counter: "Hard time limit (300s) exceeded for tasks.render_report[3f2a]",
     },
     // The same in other words, and that it is ended for that.
     Rule {

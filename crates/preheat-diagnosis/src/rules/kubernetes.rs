@@ -245,7 +245,7 @@ pub(super) const RULES: &[Rule] = &[
             "image + pulled in",
         ],
         pairs: &[],
-        except: &["already present"],
+        except: &["already present", "pre pulled", "prepulled"],
         beside: Beside::Anything,
         example: "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 41.2s (41.2s including waiting)",
         counter: "Normal  Pulled  10s  kubelet  Container image \"registry.example/embedder:v8\" already present on machine",

@@ -321,6 +321,11 @@ pub(super) const RULES: &[Rule] = &[
             "not a registered function/op",
             "model not found",
             "modelnotfound",
+            "format version + reads up to",
+            "format version + supports up to",
+            "format version + reads only",
+            "format version + too new",
+            "format version + too old",
         ],
         pairs: &[
             Pair(OF_MODELS, FAULTY),

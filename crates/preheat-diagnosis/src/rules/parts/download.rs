@@ -79,6 +79,8 @@ pub(super) const RULE: Rule = Rule {
         "dump",
         "report",
         "artifact(s)",
+        // Said of what was there already, too: whoever fetches names a file.
+        "successfully downloaded weights",
     ],
     beside: Beside::Anything,
     example: "model.safetensors: downloading 90.9 MB, took 3.2 s",

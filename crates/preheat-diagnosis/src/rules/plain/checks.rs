@@ -148,6 +148,20 @@ const TRIES: &[&str] = &[
     "bring up test",
     "pre serve",
     "readiness test",
+    "startup inference",
+    "start inference",
+    "boot inference",
+    "initial inference",
+    "startup request",
+    "startup prompt",
+    "before taking",
+    "before accepting",
+    "before serving",
+    "before exposing",
+    "before listening",
+    "before admitting",
+    "before letting",
+    "before first request",
 ];
 
 const MAY_TRY: &[&str] = &[

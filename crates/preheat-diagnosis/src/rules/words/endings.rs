@@ -56,6 +56,15 @@ pub(in crate::rules) const PUT_DOWN: &[&str] = &[
     "reloading (",
     "reloading app",
     "bounced",
+    "shoots",
+    "is shot",
+    "was shot",
+    "shot it",
+    "shot by",
+    "takes it down",
+    "takes down",
+    "ends container",
+    "ended container",
 ];
 
 /// How long whoever runs it waits for its start.
@@ -93,6 +102,8 @@ pub(in crate::rules) const RAN_OUT: &[&str] = &[
     "exhausted",
     "reached",
     "ran out",
+    "runs out",
+    "running out",
     "terminate",
     "terminating",
     "kill",
@@ -188,6 +199,15 @@ pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &[
     "stopping it",
     "is stopped",
     "was stopped",
+    "shoots",
+    "is shot",
+    "was shot",
+    "shot it",
+    "shot by",
+    "takes it down",
+    "takes down",
+    "ends container",
+    "ended container",
 ];
 
 /// What platforms call what they run.
@@ -245,6 +265,8 @@ pub(in crate::rules) const STARTS: &[&str] = &[
     "became healthy",
     "become healthy",
     "listen on",
+    "ready signal",
+    "ready message",
 ];
 
 /// How long somebody waits.
@@ -312,6 +334,9 @@ pub(in crate::rules) const GIVEN_UP: &[&str] = &[
     "discarded",
     "removed",
     "replaced",
+    "restarting",
+    "restarted",
+    "respawn",
 ];
 
 pub(in crate::rules) const PATIENCE: &[&str] = &[
@@ -335,6 +360,12 @@ pub(in crate::rules) const PATIENCE: &[&str] = &[
     "over limit",
     "limit exceeded",
     "patience",
+    "did not send ready",
+    "did not signal",
+    "never signalled",
+    "never signaled",
+    "never reported",
+    "never checked in",
 ];
 
 /// Whoever is managed.

@@ -194,6 +194,7 @@ pub(in crate::rules) const OF_MODELS: &[&str] = &[
     "model class",
     "tokenizer class",
     "automodel",
+    "format version",
 ];
 
 pub(in crate::rules) const FAULTY: &[&str] = &[
@@ -251,6 +252,11 @@ pub(in crate::rules) const FAULTY: &[&str] = &[
     "unrecognised",
     "is absent",
     "are absent",
+    "reads up to",
+    "reads only",
+    "understands up to",
+    "understands only",
+    "can read up to",
 ];
 
 pub(in crate::rules) const UNFETCHED: &[&str] = &[
