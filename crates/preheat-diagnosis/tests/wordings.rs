@@ -43,6 +43,7 @@ fn what_servers_say_is_understood() {
         "told",
         "times",
         "fates",
+        "failing",
     ] {
         judge(file);
     }
