@@ -28,6 +28,8 @@ pub struct Container {
     pub liveness: Option<Probe>,
     /// Requests are meant to reach it and Kubernetes decides when.
     pub is_served: bool,
+    /// Its state is told beside, and it does not run: nobody takes it for ready.
+    pub is_down: bool,
     /// Where something else fetches the weights from before it starts.
     pub storage: Option<String>,
     /// It runs to its end before the others start.

@@ -267,6 +267,11 @@ impl Latency {
         own.map(|(_, kind)| kind.as_str())
     }
 
+    /// Whether requests were told of that have this in common.
+    pub(super) fn knows(&self, kind: &str) -> bool {
+        self.series.contains_key(kind)
+    }
+
     /// What one request took, and what it has in common with others: its path, or how its line is put.
     pub(super) fn request(&mut self, kind: &str, ms: f64, evidence: &Evidence, sure: Sure) {
         if !self.series.contains_key(kind) && self.series.len() < PATHS {

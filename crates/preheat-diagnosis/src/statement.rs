@@ -47,6 +47,18 @@ const KEEPS: [&str; 8] = [
     "rolled back to",
 ];
 
+/// What is said of an input that is not run.
+const REFUSED: [&str; 8] = [
+    "reject",
+    " 413",
+    "refused",
+    "too long",
+    "does not match",
+    "mismatch",
+    "invalid argument",
+    "not enough memory",
+];
+
 /// Words of what ought to be.
 const WISHES: [&str; 4] = [" should ", " must ", " would ", " ought "];
 
@@ -197,15 +209,11 @@ impl Diagnosis {
         let hit = line.first(Mark::Length);
         // Without a warm-up nothing follows from what somebody asks for, unless a line says so itself.
         let is_asked = || at_request && line.is_timed && self.lengths.is_warmed();
-        let fails = [
-            Cause::WarmupFailed,
-            Cause::WarmupSkipped,
-            Cause::OutOfMemory,
-        ]
-        .iter()
-        .any(|cause| line.names(*cause));
+        let fails = [Cause::WarmupFailed, Cause::WarmupSkipped, Cause::OutOfMemory, Cause::LoadFailure]
+            .into_iter()
+            .any(|cause| line.names(cause));
         // Who is sent away is not served.
-        let is_refused = ["reject", " 413", "refused", "too long"]
+        let is_refused = REFUSED
             .iter()
             .any(|word| line.text.contains(word));
         if fails || is_refused || !(is_warm || hit.is_some() || is_asked()) {
@@ -338,8 +346,10 @@ impl Diagnosis {
         }
         if let Some(told) = timed(line.text, &line.amounts) {
             // The last line of a request that is taken apart.
-            let asked = self.latency.was_asked().filter(|_| told.is_total);
-            let kind = asked.map_or_else(|| ["\u{1}", &told.shape].concat(), str::to_owned);
+            let alike = ["\u{1}", &told.shape].concat();
+            let is_new = told.is_total && !self.latency.knows(&alike);
+            let asked = self.latency.was_asked().filter(|_| is_new);
+            let kind = asked.map_or(alike, str::to_owned);
             self.latency
                 .request(&kind, told.ms, &line.evidence, told.sure);
         }

@@ -64,7 +64,8 @@ pub(super) fn startup_window(container: &Container, start_s: Option<f64>) -> Opt
 pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<Seen> {
     let Some(readiness) = &container.readiness else {
         let text = "no readiness probe, so it counts as ready as soon as it runs".to_owned();
-        return container.is_served.then_some((container.line, text, 0.8));
+        let is_taken = container.is_served && !container.is_down;
+        return is_taken.then_some((container.line, text, 0.8));
     };
     let (what, confidence) = match &readiness.kind {
         ProbeKind::Tcp if is_other(&container.image) => return None,

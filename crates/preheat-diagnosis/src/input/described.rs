@@ -120,7 +120,9 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
                 ..Container::default()
             });
         } else if let Some(container) = all.last_mut() {
-            is_running |= words.starts_with("State:") && words.ends_with("Running");
+            let is_state = words.starts_with("State:");
+            is_running |= is_state && words.ends_with("Running");
+            container.is_down |= is_state && !words.ends_with("Running");
             part = take(container, part, number, indent, words);
         }
     }

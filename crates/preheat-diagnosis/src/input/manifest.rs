@@ -155,12 +155,23 @@ fn kubernetes(value: &Value, place: &Place<'_>, all: &mut Vec<Container>) {
             && (alone || has_ports)
             && !is_other(&read.image)
             && value["status"]["phase"] != "Pending";
+        read.is_down = is_down(&value["status"], &read.name);
         read.has_lasting_volume = has_lasting_volume(spec, container);
         read.is_measured = [metadata, &value["metadata"]]
             .iter()
             .any(|m| !m["annotations"]["preheat/measured-start"].is_null());
         all.push(read);
     }
+}
+
+/// Whether a pod's status says that a container does not run.
+fn is_down(status: &Value, name: &str) -> bool {
+    let mut all = status["containerStatuses"].as_array().into_iter().flatten();
+    all.any(|one| {
+        let state = &one["state"];
+        let is_told = one["ready"] == false || state["waiting"].is_object();
+        one["name"] == name && is_told && state["running"].is_null()
+    })
 }
 
 /// A model that KServe fetches and whose container it brings: `model: {storageUri}`, or in older files

@@ -183,8 +183,15 @@ fn begins_ready(text: &str) -> bool {
         let goes_on = [",", ";", ".", "!", " on ", " in ", " at ", " after ", " ("]
             .iter()
             .any(|sign| behind.starts_with(sign));
+        // `ready: false` and `ready: 0/3` are states.
+        let is_said = behind.strip_prefix(": ").is_some_and(|rest| {
+            let mut words = rest.split(' ');
+            words.clone().count() >= 3
+                && words.all(|word| !matches!(word, "false" | "no" | "not" | "never" | "false,"))
+                && rest.starts_with(|c: char| c.is_ascii_alphabetic())
+        });
         let is_parts = PARTS.iter().any(|part| of.ends_with(part));
-        begins && (goes_on || behind.is_empty()) && !is_parts
+        begins && (goes_on || is_said || behind.is_empty()) && !is_parts
     })
 }
 

@@ -73,6 +73,13 @@ pub(super) const RULE: Rule = Rule {
         "build program",
         "compile model",
         "program + not in cache",
+        "compiled + shape",
+        "compiled + bucket",
+        "lowered + shape",
+        "lowered + bucket",
+        "traced + shape",
+        "specialized + shape",
+        "specialised + shape",
     ],
     pairs: &[
         Pair(COMPILED, COMPILING),
