@@ -6,7 +6,7 @@ use super::latency::{is_total, sure, went_elsewhere, whole};
 use super::line::Parsed;
 use super::line::wording::without_numbers;
 use super::rules::Mark;
-use super::timeline::Stream;
+use super::timeline::{LONG_MS, Stream};
 
 impl Diagnosis {
     /// A line of an access log: a request, a probe that was answered, what it took.
@@ -35,6 +35,7 @@ impl Diagnosis {
             self.turned_away(stream);
             return;
         }
+        self.failed_with_its_load(stream, line, path, status);
         match status {
             // Whoever asks for a load waits for it: it is not this request's.
             Some(400 | 424 | 425 | 500 | 502 | 504) if stream.loading.is_some() => {
@@ -55,6 +56,22 @@ impl Diagnosis {
     fn refused_meanwhile(&mut self, stream: &mut Stream) {
         if let Some(ready) = stream.refuses() {
             self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
+        }
+    }
+
+    /// A request waited for a load, and both failed.
+    fn failed_with_its_load(
+        &mut self,
+        stream: &mut Stream,
+        line: &Parsed<'_>,
+        path: &str,
+        status: Option<u16>,
+    ) {
+        let is_long = line.amounts.iter().any(|took| took.ms >= LONG_MS);
+        let has_failed = status == Some(500) && is_long && !is_operators(path);
+        let failure = stream.failures.asked_by(line.evidence.line);
+        if let Some(failure) = failure.filter(|_| has_failed) {
+            self.see(Cause::LazyModel, 0.75, failure, None, None);
         }
     }
 

@@ -149,7 +149,11 @@ pub(super) fn may_tell(text: &str) -> bool {
             || is_sized(text)
     };
     let is_told = || {
-        answers().any(|word| text.contains(word)) || says_ok(text) || is_served(text) || goes(text)
+        answers().any(|word| text.contains(word))
+            || says_ok(text)
+            || is_served(text)
+            || goes(text)
+            || has_latency(text)
     };
     has_digits()
         && is_asked()
@@ -161,7 +165,8 @@ pub(super) fn may_tell(text: &str) -> bool {
 pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
     let status = status(text);
     let is_ok = status.is_some_and(|status| (200..300).contains(&status)) || says_ok(text);
-    let is_answered = || answers().any(|word| has_word(text, word)) || goes(text);
+    let is_answered =
+        || answers().any(|word| has_word(text, word)) || goes(text) || has_latency(text);
     match amounts.last() {
         Some(took) if is_ok || is_answered() || is_served(text) => {
             Some(Exchange::Ends(Some(took.ms)))
@@ -234,6 +239,21 @@ fn is_sized(text: &str) -> bool {
         .iter()
         .any(|status| text.contains(status))
         && tells_shape(text)
+}
+
+/// `id=9f01 tokens=97 latency_ms=211`: only an answer has a latency.
+fn has_latency(text: &str) -> bool {
+    [
+        "latency ms=",
+        "latency s=",
+        "latency=",
+        "latency: ",
+        "latency ms: ",
+        "ttft=",
+    ]
+    .iter()
+    .any(|field| text.contains(field))
+        && !text.contains("warm")
 }
 
 /// `prompt (1, 512) served in 0.2 s`: whatever is asked for, and that its answer went out.
@@ -407,6 +427,8 @@ mod tests {
             "/asr.Asr/Transcribe end OK 18.8s",
             "size=224 batch=1 http=200  0.021s",
             "request a1 out, 134 s",
+            "access: id=9f01 tokens=97 bucket=128 latency_ms=211",
+            "[q-7] bucket=256 latency=263ms",
             "req-1 finished in 15.2 s",
             "size=224 batch=1 http=200  0.021s",
         ] {

@@ -72,6 +72,9 @@ impl Diagnosis {
         let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
+            if stream.may_serve() {
+                stream.failures.may_be_asked(&line.evidence);
+            }
             if warns(line.text) {
                 stream.failures.goes_on();
             }
@@ -209,13 +212,16 @@ impl Diagnosis {
         let hit = line.first(Mark::Length);
         // Without a warm-up nothing follows from what somebody asks for, unless a line says so itself.
         let is_asked = || at_request && line.is_timed && self.lengths.is_warmed();
-        let fails = [Cause::WarmupFailed, Cause::WarmupSkipped, Cause::OutOfMemory, Cause::LoadFailure]
-            .into_iter()
-            .any(|cause| line.names(cause));
+        let fails = [
+            Cause::WarmupFailed,
+            Cause::WarmupSkipped,
+            Cause::OutOfMemory,
+            Cause::LoadFailure,
+        ]
+        .into_iter()
+        .any(|cause| line.names(cause));
         // Who is sent away is not served.
-        let is_refused = REFUSED
-            .iter()
-            .any(|word| line.text.contains(word));
+        let is_refused = REFUSED.iter().any(|word| line.text.contains(word));
         if fails || is_refused || !(is_warm || hit.is_some() || is_asked()) {
             return;
         }

@@ -8,6 +8,7 @@ mod loads;
 mod processes;
 mod requests;
 mod streams;
+mod told;
 mod tries;
 
 use super::sighting::EVIDENCE;

@@ -33,8 +33,28 @@ pub(crate) struct Timed {
     pub(crate) is_total: bool,
 }
 
+/// Where somebody remarks on what was printed: `[req 1] 41.8 s   <- compiling`.
+const REMARKS: [&str; 5] = [" < ", " <= ", " # ", " // ", " \u{2190} "];
+
+/// Without a remark behind the first figure, where the rest tells of a request.
+fn without_remark<'a>(text: &'a str, amounts: &[Amount]) -> &'a str {
+    let Some(from) = amounts.first().map(|amount| amount.end) else {
+        return text;
+    };
+    let mut remarks = REMARKS.iter();
+    let at = remarks.find_map(|sign| text[from..].find(sign));
+    let said = at.map_or(text, |at| &text[..from + at]);
+    match sure(said) {
+        Sure::Likely => text,
+        _ => said,
+    }
+}
+
 /// None if a line tells nothing that a request may have taken.
 pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
+    let text = without_remark(text, amounts);
+    let within = amounts.partition_point(|amount| amount.end <= text.len());
+    let amounts = &amounts[..within];
     if amounts.is_empty() || is_of_others(text) {
         return None;
     }
@@ -164,13 +184,22 @@ pub(crate) fn size(text: &str) -> Option<u64> {
         let word = word.trim_matches(|c: char| !c.is_ascii_digit());
         word.parse::<u64>().ok()
     };
+    let is_field = |word: &str| {
+        let mut places = text.match_indices(word);
+        places.any(|(at, _)| text[at + word.len()..].starts_with(['=', ':']))
+    };
     let words: Vec<&str> = text.split([' ', '=', ':', '(', ')', ',']).collect();
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let counts = words.iter().enumerate().filter_map(|(at, word)| {
         let is_counted = COUNTED.contains(&word.trim_end_matches(['.', ';', '"', '}']));
         let beside = || {
-            let before = at.checked_sub(1).and_then(|at| number(words[at]));
-            before.or_else(|| number(words.get(at + 1)?))
+            let before = || at.checked_sub(1).and_then(|at| number(words[at]));
+            let behind = || number(words.get(at + 1)?);
+            // `latency=31ms tokens=48`: the name of a field stands before its value.
+            match is_field(word) {
+                true => behind().or_else(before),
+                false => before().or_else(behind),
+            }
         };
         is_counted.then(beside).flatten()
     });

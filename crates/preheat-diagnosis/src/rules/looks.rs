@@ -33,6 +33,8 @@ pub(super) const RULES: &[Rule] = &[
             "trace",
             "query",
             "seq=",
+            "latency",
+            "ttft=",
         ],
         pairs: &[],
         except: &[],

@@ -2,6 +2,9 @@
 
 use crate::Evidence;
 
+/// So few lines behind the failure, a request tells that it failed for it.
+const NEARBY_LINES: u64 = 4;
+
 /// Failures that are kept.
 const KEPT: usize = 64;
 
@@ -12,6 +15,8 @@ pub(crate) struct Failures {
     retried: Vec<Evidence>,
     /// Those after which the server was ready all the same.
     overcome: Vec<Evidence>,
+    /// The newest, if a port was open by then.
+    asked: Option<Evidence>,
 }
 
 impl Failures {
@@ -19,6 +24,17 @@ impl Failures {
         if self.all.len() < KEPT {
             self.all.push(evidence.clone());
         }
+    }
+
+    /// It failed while somebody may have waited for it.
+    pub(crate) fn may_be_asked(&mut self, evidence: &Evidence) {
+        self.asked = Some(evidence.clone());
+    }
+
+    /// A request fails at that line: the load that failed right before it, which it most likely asked for.
+    pub(crate) fn asked_by(&mut self, line: u64) -> Option<Evidence> {
+        let asked = self.asked.take();
+        asked.filter(|failure| line.abs_diff(failure.line) <= NEARBY_LINES)
     }
 
     /// Something is loaded, or warmed, although a load failed before.
