@@ -1,10 +1,12 @@
 //! Lines about requests: those of access logs, and others that tell of one.
 
 use super::Diagnosis;
+use super::breakdown::taken_apart;
 use super::cause::Cause;
 use super::latency::{is_total, sure, went_elsewhere, whole};
 use super::line::Parsed;
 use super::line::wording::without_numbers;
+use super::parts::lazily;
 use super::rules::Mark;
 use super::timeline::{LONG_MS, Stream};
 
@@ -59,6 +61,19 @@ impl Diagnosis {
         }
     }
 
+    /// The first request's own line tells what most of its time went into.
+    pub(super) fn first_apart(&mut self, stream: &Stream, line: &Parsed<'_>) {
+        if stream.has_answered() || self.is_waited_for {
+            return;
+        }
+        let told = taken_apart(line.text, &line.amounts);
+        if let Some((part, ms)) = told
+            && let Some(cause) = lazily(part)
+        {
+            self.see(cause, 0.8, line.evidence.clone(), Some(ms), None);
+        }
+    }
+
     /// A request waited for a load, and both failed.
     fn failed_with_its_load(
         &mut self,
@@ -89,6 +104,7 @@ impl Diagnosis {
             return;
         }
         self.primed.asked(line);
+        self.first_apart(stream, line);
         self.is_waited_for |= stream.came_early(line.at, took);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
         match is_answered && (status.is_some() || took.is_some()) {

@@ -8,7 +8,7 @@
 //! - [`input`]: files, their lines, the containers, traces, metrics and figures in them; [`traced`]: what
 //!   traces come to.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
-//! - [`statement`], [`parts`], [`exchange`] and [`access`]: what a line says, beside those around it.
+//! - [`statement`], [`parts`], [`exchange`], [`access`] and [`breakdown`]: what a line says, beside those around it.
 //! - [`covered`], [`kept`]: what figures tell, whatever the words around them.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
 //!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`spans`], [`threads`]: what is known whoever wrote it.
@@ -24,6 +24,7 @@ mod line;
 pub mod rules;
 
 mod access;
+mod breakdown;
 mod covered;
 mod exchange;
 mod gate;

@@ -113,6 +113,9 @@ impl Diagnosis {
         match exchanged(line) {
             Some(Exchange::Begins) => stream.request(line.at, None),
             Some(Exchange::Ends(took)) => {
+                if line.parts().next().is_none() {
+                    self.first_apart(stream, line);
+                }
                 self.is_waited_for |= stream.came_early(line.at, ends);
                 stream.answers(line.at, took);
             }

@@ -179,7 +179,10 @@ fn is_empty(value: &str) -> bool {
 
 /// ` runs=0`, ` iters 0`, ` on boot=0`: how often, or when, and that it never is.
 fn is_none_of_them(after: &str) -> bool {
-    const COUNTED: [&str; 19] = [
+    const COUNTED: [&str; 22] = [
+        " enabled",
+        " enable",
+        ".enabled",
         " iters",
         " iterations",
         " iter",
@@ -263,6 +266,8 @@ mod tests {
             "config: {\"warm\": false, \"threads\": 4}",
             "boot plan: load=yes, warm=no, serve=yes",
             "WARM_ON_BOOT=0, nothing is run",
+            "config: WARMUP_ENABLED=0",
+            "warmup.enabled: 0",
             "NUM_WARMUP_RUNS=0",
             "warmup_inputs: []",
             "warmup: null",
