@@ -194,7 +194,7 @@ impl Diagnosis {
         }
         stream.compiles_for_shape =
             (is_shaped || stream.compiles_for_shape) && telling != Telling::End;
-        if is_told && is_known {
+        if is_known && (is_told || (is_shaped && stream.has_answered())) {
             self.see(Cause::Recompiled, 0.75, line.evidence.clone(), None, None);
         }
         (is_known && is_shaped) || is_its_end

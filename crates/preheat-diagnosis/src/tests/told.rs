@@ -118,3 +118,23 @@ fn who_is_held_until_there_is_a_replica_pays_for_the_start() {
         assert_eq!(ids(&format!("{start}INFO {other}\n")), [""; 0], "{other}");
     }
 }
+
+#[test]
+fn what_is_compiled_for_another_shape_differs_from_what_is_reused() {
+    let served = "INFO ready\nINFO POST /p 200 in 0.05 s\nINFO POST /p 200 in 0.05 s\n";
+    let found = |line: &str| ids(&format!("{served}INFO {line}\nINFO POST /p 200 in 9.1 s\n"));
+    for line in [
+        "new bucket 512, building engine",
+        "compiled shape=[1,300] took=9.0s",
+        "shape (1, 77) not seen before, tracing again",
+    ] {
+        assert_eq!(found(line), ["recompilation-on-new-shape"], "{line}");
+    }
+    for line in [
+        "compiled graph reused for shape (1,77)",
+        "recompile skipped",
+        "no need to recompile for shape (1,77)",
+    ] {
+        assert_eq!(found(line), [""; 0], "{line}");
+    }
+}

@@ -45,6 +45,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         except: &[
             "no request",
             "nobody wait",
+            "queue depth 0",
+            "queue depth=0",
+            "queue depth: 0",
             "no one wait",
             "no call ",
             "no user",

@@ -134,6 +134,8 @@ pub(in crate::rules) const NEW_SHAPE: &[&str] = &[
     "new length",
     "new batch",
     "new resolution",
+    "new bucket",
+    "new token count",
     "new input",
     "new size",
     "new sequence length",
