@@ -39,7 +39,7 @@ const MADE: [(Part, &[&str]); 4] = [
     (
         Part::Weights,
         &[
-            "load", "read", "open", "init", "build", "deserial", "restor", "mmap", "fetch",
+            "load", "read", "open", "init", "build", "deserial", "restore", "mmap", "fetch",
         ],
     ),
 ];
