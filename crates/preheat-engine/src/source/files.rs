@@ -87,11 +87,9 @@ fn weights(names: &[&str]) -> Vec<String> {
             found.extend(names.iter().filter(|name| is_data_of(name, kind)));
             return owned(found);
         }
-        let mut parts: Vec<&str> = names.iter().copied().filter(|n| is_part(n)).collect();
+        let parts = parts(names);
         if kind == WEIGHTS[0] && names.contains(&INDEX) && !parts.is_empty() {
-            parts.sort_unstable();
-            parts.insert(0, INDEX);
-            return owned(parts);
+            return owned([INDEX].into_iter().chain(parts).collect());
         }
     }
     Vec::new()
@@ -105,14 +103,29 @@ pub(super) fn of_onnx(file: &str, names: &[&str]) -> Vec<String> {
     all.map(str::to_owned).collect()
 }
 
-/// `model-00002-of-00003.safetensors`
+/// The parts of a set that is whole, in order. Others, of which some are missing, are none of a model.
+fn parts<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let part = |name: &&'a str| part(name).map(|(number, of)| (of, number, *name));
+    let mut all: Vec<_> = names.iter().filter_map(part).collect();
+    all.sort_unstable();
+    let mut sets = all.chunk_by(|a, b| a.0 == b.0);
+    let whole = sets.find(|set| set.iter().map(|part| part.1).eq(1..=set[0].0));
+    whole.map_or_else(Vec::new, |set| set.iter().map(|part| part.2).collect())
+}
+
 pub(super) fn is_part(name: &str) -> bool {
-    let numbers = name
-        .strip_prefix("model-")
-        .and_then(|rest| rest.strip_suffix(".safetensors"))
-        .and_then(|rest| rest.split_once("-of-"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    numbers.is_some_and(|(number, of)| digits(number) && digits(of))
+    part(name).is_some()
+}
+
+/// Which one of how many: `model-00002-of-00003.safetensors`.
+fn part(name: &str) -> Option<(u32, u32)> {
+    let rest = name.strip_prefix("model-")?.strip_suffix(".safetensors")?;
+    let (number, of) = rest.split_once("-of-")?;
+    let read = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| digits)
+    };
+    Some((read(number)?, read(of)?))
 }
 
 /// Weights of an ONNX file that lie outside it, by the names that exporters give them.
@@ -223,6 +236,15 @@ mod tests {
             select("x", &parts).unwrap(),
             ["config.json", INDEX, parts[4], parts[0]]
         );
+        // Some of a set, and leftovers of another.
+        let without = |missing: usize| {
+            let mut some = parts.to_vec();
+            some.remove(missing);
+            some.push("model-00001-of-00003.safetensors");
+            select("x", &some).unwrap()
+        };
+        assert_eq!(without(5), ["config.json", INDEX, parts[4], parts[0]]);
+        assert_eq!(without(0), ["config.json", "pytorch_model.bin"]);
         let onnx = [
             "onnx/model.onnx",
             "onnx/model.onnx_data",

@@ -47,11 +47,15 @@ pub(super) async fn open(
     .await
 }
 
-/// The model in the cache that other tools of the hub keep, when it is there and complete.
+/// The model in the cache that other tools of the hub keep, when it is there and complete. Not where one
+/// file of several is named: what is there may be another.
 pub(super) async fn hub_snapshot(
     repo: &HubRepo,
     fetch: &Fetch<'_>,
 ) -> Result<Option<Fetched>, FetchError> {
+    if repo.file.is_some() {
+        return Ok(None);
+    }
     let Some((dir, commit)) = fetch
         .options
         .hf_home

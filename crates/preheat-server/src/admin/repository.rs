@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use preheat_api::oip::{MODEL_VERSION, RepositoryItem};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::http::{Fault, Named};
 use crate::oip;
@@ -19,8 +19,13 @@ type Shared = State<Arc<Replica>>;
 /// With `{"ready": true}` only of what is ready; no body at all is fine, too.
 pub(super) async fn index(
     State(replica): Shared,
-    body: Bytes,
+    request: Request,
 ) -> Result<Json<Vec<RepositoryItem>>, Fault> {
+    // Whoever sends it slowly would keep a connection from probes.
+    let after = replica.settings.body_timeout;
+    let body = timeout(after, Bytes::from_request(request, &())).await;
+    let body = body.map_err(|_| ServeError::BodyTooSlow { after })?;
+    let body = body.map_err(|error| ServeError::Malformed(error.body_text()))?;
     let wish = match body.is_empty() {
         true => Value::Null,
         false => serde_json::from_slice(&body)

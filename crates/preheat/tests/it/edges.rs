@@ -70,6 +70,7 @@ async fn a_body_that_does_not_come_is_a_time_out() {
     let answer = until_closed(open(replica.http, head).await).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     is_cut_in_time(replica.admin, "/v1/load").await;
+    is_cut_in_time(replica.admin, "/v2/repository/index").await;
 }
 
 /// An order whose body does not come.

@@ -1,6 +1,6 @@
 //! A plan as written → what is sent, in which order.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use preheat_api::probe::ProbePlan;
@@ -105,12 +105,13 @@ pub fn parse(mut value: Value) -> Result<ProbePlan, Failure> {
 
 /// Series of a monitoring system and tests of a report have names of their own.
 fn tell_apart(cases: &mut [Exchange]) {
-    let mut seen = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for case in cases {
-        let count = seen.entry(case.name.clone()).or_insert(0);
-        *count += 1;
-        if *count > 1 {
-            case.name += &format!(" ({count})");
+        let own = case.name.clone();
+        let mut count = 1;
+        while !names.insert(case.name.clone()) {
+            count += 1;
+            case.name = format!("{own} ({count})");
         }
     }
 }
