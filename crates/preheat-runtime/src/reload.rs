@@ -9,14 +9,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::keys::KeysError;
 use crate::tasks::Tasks;
 use crate::tls::TlsError;
 
 /// Between two looks; what they cost is not worth a setting.
-pub const PERIOD: Duration = Duration::from_secs(10);
+pub const PERIOD: Duration = Duration::from_secs(9);
+
+/// Files that did not change for so long are written in full.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// Something that was read from files.
 pub trait Reload: Send + Sync + 'static {
@@ -66,6 +69,13 @@ pub async fn follow(all: Vec<Arc<dyn Reload>>, mut hangups: watch::Receiver<u64>
         for (one, seen) in all.iter().zip(&mut seen) {
             // Before it is read: what changes meanwhile is seen at the next look.
             let now = look(&one.files());
+            if now != *seen && !asked {
+                // Somebody may be writing: half of a file, or one of two, is no change yet.
+                sleep(SETTLED).await;
+                if look(&one.files()) != now {
+                    continue;
+                }
+            }
             if asked || now != *seen {
                 read(Arc::clone(one), &tasks).await;
             }
@@ -139,8 +149,6 @@ fn stamp(path: &Path) -> Option<Stamp> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
-
-    use tokio::time::sleep;
 
     use super::*;
 

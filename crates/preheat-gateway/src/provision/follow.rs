@@ -42,12 +42,22 @@ pub async fn follow(
     let following = async {
         // One that never says a word is as silent as one that says no more.
         let (mut pause, mut heard) = (PAUSE.0, Instant::now());
+        let mut failing = None;
         loop {
             let before = heard;
             let ended = session(&whose, &events, &tasks, &mut heard).await;
+            if heard > before {
+                failing = None;
+            }
             if let Err(error) = ended {
                 tracing::trace!(event = "replica_unheard", replica = %whose.id, %error, "not heard of it");
-                let time = heard.elapsed();
+                let failing = *failing.get_or_insert_with(Instant::now);
+                // A gateway that stood still itself finds its streams broken after a long while: only an
+                // answer that was waited for tells of the time before.
+                let time = match error {
+                    AdminError::Silent => heard.elapsed(),
+                    _ => failing.elapsed(),
+                };
                 if time >= SILENT && !error.is_ours() {
                     let what = What::Silent { time, error };
                     let id = whose.id.clone();
