@@ -123,6 +123,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v2/repository/index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The one model of this replica; with `{"ready": true}` only if it is ready. */
+        post: operations["post_v2_repository_index"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/repository/models/{model}/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answers when the model is proven; begins the start of a lazy one. */
+        post: operations["post_v2_repository_models_model_load"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/repository/models/{model}/unload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Refused: a replica keeps its model for as long as it runs. `POST /v1/drain` ends it. */
+        post: operations["post_v2_repository_models_model_unload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -376,6 +427,10 @@ export interface components {
             /** Format: double */
             slo_p95_ms: number;
         };
+        /** @description The Open Inference Protocol's shape. */
+        OipError: {
+            error: string;
+        };
         /** @description `[number, arrival in ms]` */
         Open: [
             number,
@@ -484,6 +539,13 @@ export interface components {
             body: unknown;
             path: string;
         };
+        /** @description One line of the repository index. */
+        RepositoryItem: {
+            name: string;
+            reason: string;
+            state: string;
+            version: string;
+        };
         /** @description Users' requests since the last message: each one that was answered, and who waits now. */
         RequestsEvent: {
             answered: components["schemas"]["Answered"][];
@@ -512,6 +574,75 @@ export interface components {
         };
     };
     responses: {
+        /** @description The request is malformed; the message says where. */
+        Oip400: {
+            headers: {
+                "preheat-warm": components["headers"]["preheat-warm"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OipError"];
+            };
+        };
+        /** @description A key is required. */
+        Oip401: {
+            headers: {
+                "preheat-warm": components["headers"]["preheat-warm"];
+                "www-authenticate": components["headers"]["www-authenticate"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OipError"];
+            };
+        };
+        /** @description This key is not accepted. */
+        Oip403: {
+            headers: {
+                "preheat-warm": components["headers"]["preheat-warm"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OipError"];
+            };
+        };
+        /** @description No such model, or not a task of this one. */
+        Oip404: {
+            headers: {
+                "preheat-warm": components["headers"]["preheat-warm"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OipError"];
+            };
+        };
+        /** @description Not ready, or draining. */
+        Oip503: {
+            headers: {
+                "preheat-warm": components["headers"]["preheat-warm"];
+                "retry-after": components["headers"]["retry-after"];
+                "retry-after-ms": components["headers"]["retry-after-ms"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OipError"];
+            };
+        };
+        /** @description No answer before the deadline. */
+        Oip504: {
+            headers: {
+                "preheat-warm": components["headers"]["preheat-warm"];
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["OipError"];
+            };
+        };
         /** @description The request is malformed; the message says where. */
         OpenAi400: {
             headers: {
@@ -573,7 +704,10 @@ export interface components {
             };
         };
     };
-    parameters: never;
+    parameters: {
+        /** @description What the configuration calls the model, or its own name. */
+        model: string;
+    };
     requestBodies: never;
     headers: {
         /** @description Length of the JSON in front of the tensors, where they are binary. */
@@ -767,6 +901,77 @@ export interface operations {
             401: components["responses"]["OpenAi401"];
             403: components["responses"]["OpenAi403"];
             503: components["responses"]["OpenAi503"];
+        };
+    };
+    post_v2_repository_index: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list. */
+            200: {
+                headers: {
+                    "preheat-warm": components["headers"]["preheat-warm"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepositoryItem"][];
+                };
+            };
+            400: components["responses"]["Oip400"];
+            401: components["responses"]["Oip401"];
+            403: components["responses"]["Oip403"];
+        };
+    };
+    post_v2_repository_models_model_load: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What the configuration calls the model, or its own name. */
+                model: components["parameters"]["model"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is there. */
+            200: {
+                headers: {
+                    "preheat-warm": components["headers"]["preheat-warm"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Oip401"];
+            403: components["responses"]["Oip403"];
+            404: components["responses"]["Oip404"];
+            503: components["responses"]["Oip503"];
+            504: components["responses"]["Oip504"];
+        };
+    };
+    post_v2_repository_models_model_unload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What the configuration calls the model, or its own name. */
+                model: components["parameters"]["model"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            400: components["responses"]["Oip400"];
+            401: components["responses"]["Oip401"];
+            403: components["responses"]["Oip403"];
+            404: components["responses"]["Oip404"];
         };
     };
 }
