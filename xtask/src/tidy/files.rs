@@ -116,6 +116,7 @@ mod tests {
             ("a.rs", &long),
             ("b.rs", &generated),
             ("c.lock", &long),
+            ("e.gen.ts", &long),
             ("d.rs", &long[2..]),
         ]);
         assert_eq!(file_length(&tree), ["a.rs: 801 lines"]);

@@ -108,11 +108,10 @@ impl File {
         self.path.ends_with(".rs")
     }
 
+    /// Those who generate it say so in the first line, or in the name where others write the file.
     pub(super) fn is_generated(&self) -> bool {
-        self.text
-            .lines()
-            .next()
-            .is_some_and(|line| line.contains("Generated from"))
+        let first = self.text.lines().next();
+        first.is_some_and(|line| line.contains("Generated from")) || self.path.ends_with(".gen.ts")
     }
 
     /// The crate a source file of ours belongs to, when it is code of the product: not a test, an
