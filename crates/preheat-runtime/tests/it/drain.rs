@@ -60,7 +60,9 @@ impl Outcome {
 fn was_told_to_go(error: &(dyn Error + 'static)) -> bool {
     let hyper = error.downcast_ref::<hyper::Error>();
     let told = hyper.is_some_and(|error| {
-        error.is_canceled() || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
+        error.is_canceled()
+            || error.is_closed()
+            || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
     });
     told || error.source().is_some_and(was_told_to_go)
 }
