@@ -50,11 +50,10 @@ pub fn spares(scenario: &Scenario, seed: u64) -> Vec<SparePlan> {
         while enough - too_few > 1 {
             let between = too_few + (enough - too_few) / 2;
             let (_, plan) = try_fixed(between);
-            *if plan.keeps_slo {
-                &mut enough
-            } else {
-                &mut too_few
-            } = between;
+            match plan.keeps_slo {
+                true => enough = between,
+                false => too_few = between,
+            }
             fixed.insert(between, plan);
         }
     }
