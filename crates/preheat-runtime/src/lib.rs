@@ -4,6 +4,7 @@
 //! what it needs is passed in.
 
 pub mod body;
+pub mod causes;
 pub mod cgroup;
 pub mod child;
 pub mod cors;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use preheat_core::warmup::Path;
 use preheat_engine::{Output, Tensor};
 use preheat_runtime::Tasks;
+use preheat_runtime::causes::chain;
 use preheat_runtime::edge::Address;
 use preheat_runtime::tls::Certificates;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -117,10 +118,7 @@ impl DoorError {
     /// With its cause.
     #[must_use]
     pub fn chain(&self) -> String {
-        match std::error::Error::source(self) {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
-        }
+        chain(self)
     }
 }
 

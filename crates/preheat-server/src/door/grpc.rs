@@ -7,6 +7,7 @@ use preheat_api::grpc::inference::model_infer_response::InferOutputTensor;
 use preheat_api::grpc::inference::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use preheat_api::{headers, oip};
 use preheat_engine::{Output, Tensor};
+use preheat_runtime::causes::chain;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
@@ -148,14 +149,4 @@ fn refused(status: tonic::Status) -> DoorError {
         body: status.message().to_owned(),
         busy,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

@@ -6,6 +6,7 @@ use preheat_core::{Failure, FailureKind, Phase, Span};
 use preheat_engine::load::{Dtype, StageTiming};
 use preheat_engine::onnx;
 use preheat_engine::{Engine, LoadError, Task, Tokenizer};
+use preheat_runtime::causes::chain;
 
 use super::fetch::Brought;
 use super::said::{log_artefact, log_loaded, log_prompt, log_tokenizer};
@@ -103,13 +104,7 @@ fn not_loaded(error: LoadError) -> Failure {
         "out_of_memory" => FailureKind::Memory,
         _ => FailureKind::Load,
     };
-    let mut cause = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        cause = format!("{cause}: {inner}");
-        source = inner.source();
-    }
-    Failure::new(kind, &Phase::Loading, cause, error.remedy())
+    Failure::new(kind, &Phase::Loading, chain(&error), error.remedy())
 }
 
 /// A device that was asked for is never silently another one.
