@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -21,7 +21,8 @@ use preheat_api::service::{Decision, ServiceReport, VerifyRequest};
 use preheat_runtime::edge::Address;
 use preheat_runtime::keys::{Admitted, Keys};
 use preheat_runtime::origin::own_page;
-use preheat_runtime::{Shutdown, Urgency, body, metrics, unread};
+use preheat_runtime::unread::Settled;
+use preheat_runtime::{Shutdown, Urgency, body, metrics};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -74,7 +75,7 @@ pub fn router(admin: &Arc<Admin>) -> Router {
         .merge(preheat_dashboard::router())
         .merge(guarded)
         .fallback(|| async { refused(&Refusal::NoRoute) })
-        .layer(from_fn(read_rest))
+        .layer(Settled)
         .with_state(Arc::clone(admin))
 }
 
@@ -96,16 +97,6 @@ async fn whole(State(admin): Shared, request: Request, next: Next) -> Response {
         Ok(order) => next.run(Request::from_parts(parts, order.into())).await,
         Err(error) => refused(&Refusal::Body(error.into())),
     }
-}
-
-/// What is left of a body when its answer is there, or the word that the connection ends.
-async fn read_rest(request: Request, next: Next) -> Response {
-    let (request, unread) = unread::watch(request);
-    let mut response = next.run(request.map(Body::new)).await;
-    if let Some(unread) = unread {
-        unread.settle(response.headers_mut()).await;
-    }
-    response
 }
 
 async fn alive() -> Json<Health> {

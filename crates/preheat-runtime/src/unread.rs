@@ -4,6 +4,7 @@
 //! moment after its head would end the connection without a word, and the client's next request,
 //! which may be a good one, with it.
 
+use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT};
-use http::{HeaderMap, HeaderValue, Request, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
+use tower::{Layer, Service};
 
 use crate::body;
 
@@ -83,6 +85,51 @@ where
             close(answer);
         }
         self.settle(answer).await;
+    }
+}
+
+/// Lets no answer of a service go out before [`Unread::settle`].
+#[derive(Debug, Clone, Copy)]
+pub struct Settled;
+
+/// A service with [`Settled`] around it.
+#[derive(Debug, Clone)]
+pub struct Settling<S>(S);
+
+impl<S> Layer<S> for Settled {
+    type Service = Settling<S>;
+
+    fn layer(&self, inner: S) -> Settling<S> {
+        Settling(inner)
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Settling<S>
+where
+    S: Service<Request<Watched<B>>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    R: Send,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (request, unread) = watch(request);
+        let answering = self.0.call(request);
+        Box::pin(async move {
+            let mut answer = answering.await?;
+            if let Some(unread) = unread {
+                unread.settle(answer.headers_mut()).await;
+            }
+            Ok(answer)
+        })
     }
 }
 

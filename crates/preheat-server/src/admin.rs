@@ -10,18 +10,19 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{StatusCode, Uri, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use preheat_api::replica::{LoadRequest, Objectives, Passport, PhaseChange};
 use preheat_runtime::signals::Urgency;
+use preheat_runtime::unread::Settled;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::clock::millis;
-use crate::http::{self, Fault, layers, meta, unread};
+use crate::http::{self, Fault, layers, meta};
 use crate::lifecycle::Command;
 use crate::load::Order;
 use crate::replica::Replica;
@@ -63,7 +64,7 @@ pub fn router(replica: &Arc<Replica>, front: Router) -> Router {
             Arc::clone(replica),
             layers::render_faults,
         ))
-        .layer(from_fn(unread::read))
+        .layer(Settled)
         .with_state(Arc::clone(replica));
     http::plain_names(routes, &replica.service.name)
 }

@@ -14,13 +14,13 @@ mod predict;
 mod probes;
 pub mod rate;
 mod tei;
-pub mod unread;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use preheat_runtime::unread::Settled;
 
 use crate::replica::Replica;
 use crate::wrapped::forward;
@@ -40,7 +40,7 @@ pub fn router(replica: &Arc<Replica>) -> Router {
             layers::render_faults,
         ))
         .layer(from_fn_with_state(Arc::clone(replica), layers::surround))
-        .layer(from_fn(unread::read))
+        .layer(Settled)
         .with_state(Arc::clone(replica));
     let routes = plain_names(routes, &replica.service.name);
     match replica.settings.cors_origins.layer() {
