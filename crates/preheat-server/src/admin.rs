@@ -131,12 +131,16 @@ async fn rewarm(State(replica): Shared) -> Result<Response, Fault> {
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
+/// What a body says, read in its time: whoever sends it slowly would keep a connection from probes.
+async fn in_time<T>(replica: &Replica, reading: impl Future<Output = T>) -> Result<T, ServeError> {
+    let after = replica.settings.body_timeout;
+    let read = timeout(after, reading).await;
+    read.map_err(|_| ServeError::BodyTooSlow { after })
+}
+
 /// Planned requests through the front door, and what came of them.
 async fn load(State(replica): Shared, request: Request) -> Result<Response, Fault> {
-    // Whoever sends it slowly would keep a connection from probes.
-    let after = replica.settings.body_timeout;
-    let wish = timeout(after, Json::<LoadRequest>::from_request(request, &())).await;
-    let wish = wish.map_err(|_| ServeError::BodyTooSlow { after })?;
+    let wish = in_time(&replica, Json::<LoadRequest>::from_request(request, &())).await?;
     let Json(wish) = wish.map_err(|error| ServeError::Malformed(error.body_text()))?;
     if !replica.service.gate.is_open() {
         return Err(replica.service.not_ready().into());

@@ -7,8 +7,9 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use preheat_api::oip::{MODEL_VERSION, RepositoryItem};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+use super::in_time;
 use crate::http::{Fault, Named};
 use crate::oip;
 use crate::replica::Replica;
@@ -21,10 +22,7 @@ pub(super) async fn index(
     State(replica): Shared,
     request: Request,
 ) -> Result<Json<Vec<RepositoryItem>>, Fault> {
-    // Whoever sends it slowly would keep a connection from probes.
-    let after = replica.settings.body_timeout;
-    let body = timeout(after, Bytes::from_request(request, &())).await;
-    let body = body.map_err(|_| ServeError::BodyTooSlow { after })?;
+    let body = in_time(&replica, Bytes::from_request(request, &())).await?;
     let body = body.map_err(|error| ServeError::Malformed(error.body_text()))?;
     let wish = match body.is_empty() {
         true => Value::Null,
