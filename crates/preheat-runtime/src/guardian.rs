@@ -91,6 +91,7 @@ impl Ward {
     pub fn watch(self, shutdown: Shutdown) -> io::Result<()> {
         let lock = File::open(&self.lock)?;
         let name = file::read_text(&self.owner, LIMIT_MB)?;
+        shutdown.set_guarded();
         thread::spawn_named("guardian", move || {
             self.until_alone(&lock, name);
             tracing::warn!(

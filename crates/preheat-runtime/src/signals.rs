@@ -5,14 +5,22 @@
 //! every orchestrator sends next, is still one polite request.
 //!
 //! SIGHUP is for who has files to read again ([`Shutdown::hangups`]). Where nobody has any, or when it
-//! says that the terminal is gone, it asks to drain; where it was ignored (`nohup`) it stays so.
+//! says that the terminal has just gone, it asks to drain; where it was ignored (`nohup`) it stays so, and
+//! who is guarded leaves with its guardian alone.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::tasks::Tasks;
+
+/// Between two looks whether the terminal is still there. Its hangup comes as it goes.
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// How urgently the process should end. Only ever rises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +35,8 @@ pub enum Urgency {
 pub struct Shutdown {
     urgency: watch::Sender<Urgency>,
     hangups: watch::Sender<u64>,
+    /// Somebody else says when this process leaves.
+    guarded: Arc<AtomicBool>,
 }
 
 impl Default for Shutdown {
@@ -34,6 +44,7 @@ impl Default for Shutdown {
         Shutdown {
             urgency: watch::Sender::new(Urgency::Run),
             hangups: watch::Sender::new(0),
+            guarded: Arc::default(),
         }
     }
 }
@@ -70,11 +81,18 @@ impl Shutdown {
         self.hangups.subscribe()
     }
 
-    /// SIGHUP has come.
-    pub fn hang_up(&self) {
-        match self.hangups.receiver_count() {
-            0 => self.request(Urgency::Drain),
-            _ => self.hangups.send_modify(|count| *count += 1),
+    /// From now on SIGHUP is no wish to stop: it is sent to all processes of a gateway at once, and that
+    /// tells its replicas what follows.
+    pub fn set_guarded(&self) {
+        self.guarded.store(true, Ordering::Relaxed);
+    }
+
+    /// SIGHUP has come. `gone`: and with it the terminal.
+    pub fn hang_up(&self, gone: bool) {
+        let ends = gone || self.hangups.receiver_count() == 0;
+        match ends && !self.guarded.load(Ordering::Relaxed) {
+            true => self.request(Urgency::Drain),
+            false => self.hangups.send_modify(|count| *count += 1),
         }
     }
 
@@ -114,21 +132,30 @@ pub fn install(tasks: &Tasks, shutdown: &Shutdown) -> io::Result<()> {
 
 fn follow_hangups(mut hangup: Signal, tasks: &Tasks, shutdown: Shutdown) {
     let token = tasks.token().clone();
-    let began_with_terminal = has_terminal();
-    tasks.spawn("hangups", async move {
+    let mut terminal = has_terminal();
+    let following = async move {
         loop {
-            let hung_up = tokio::select! {
-                hung_up = hangup.recv() => hung_up,
-                () = token.cancelled() => return,
+            let hung_up = match terminal {
+                true => timeout(PERIOD, hangup.recv()).await,
+                false => Ok(hangup.recv().await),
             };
-            if hung_up.is_none() {
-                return;
+            let here = terminal && has_terminal();
+            match hung_up {
+                Ok(Some(())) => {
+                    tracing::info!(event = "signal", signal = "SIGHUP", "signal received");
+                    shutdown.hang_up(terminal && !here);
+                }
+                Ok(None) => return,
+                // It has outlived its terminal, if that went: whoever sends SIGHUP from now on means another thing.
+                Err(_) => {}
             }
-            tracing::info!(event = "signal", signal = "SIGHUP", "signal received");
-            match began_with_terminal && !has_terminal() {
-                true => shutdown.request(Urgency::Drain),
-                false => shutdown.hang_up(),
-            }
+            terminal = here;
+        }
+    };
+    tasks.spawn("hangups", async move {
+        tokio::select! {
+            () = following => {}
+            () = token.cancelled() => {}
         }
     });
 }
@@ -155,12 +182,29 @@ mod tests {
     fn a_hangup_is_for_who_has_something_to_read_again() {
         let shutdown = Shutdown::new();
         let hangups = shutdown.hangups();
-        shutdown.hang_up();
+        shutdown.hang_up(false);
         assert!(hangups.has_changed().unwrap());
         assert_eq!(shutdown.urgency(), Urgency::Run);
         drop(hangups);
-        shutdown.hang_up();
+        shutdown.hang_up(false);
         assert_eq!(shutdown.urgency(), Urgency::Drain);
+    }
+
+    #[test]
+    fn a_terminal_that_goes_is_a_wish_to_stop_except_for_who_is_guarded() {
+        let shutdown = Shutdown::new();
+        let mut hangups = shutdown.hangups();
+        shutdown.clone().set_guarded();
+        shutdown.hang_up(true);
+        assert!(hangups.has_changed().unwrap());
+        hangups.mark_unchanged();
+        drop(hangups);
+        shutdown.hang_up(false);
+        assert_eq!(shutdown.urgency(), Urgency::Run);
+        let alone = Shutdown::new();
+        let _hangups = alone.hangups();
+        alone.hang_up(true);
+        assert_eq!(alone.urgency(), Urgency::Drain);
     }
 
     #[test]

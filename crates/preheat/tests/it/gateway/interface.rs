@@ -1,8 +1,11 @@
 //! What clients and operators see of a gateway.
 
+use std::time::{Duration, Instant};
+
 use http::{Method, Version};
 use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use preheat_api::grpc::inference::{ModelInferRequest, ModelMetadataRequest, ServerLiveRequest};
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -10,11 +13,11 @@ use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use super::{PATIENCE, SIM, serving, start, until};
+use super::{PATIENCE, SIM, processes, service, serving, start, until};
 use crate::cli::Shell;
 use crate::client::{self, Connection, read_until};
 use crate::edges::{goes_on_behind_a_refusal, is_cut_in_time};
-use crate::replica::{Replica, Start};
+use crate::replica::{Replica, Start, signal};
 
 #[tokio::test]
 async fn answers_are_the_replicas_own_in_every_protocol() {
@@ -49,6 +52,23 @@ async fn answers_are_the_replicas_own_in_every_protocol() {
     // A status in trailers, passed through.
     let refused = grpc.model_infer(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound, "{refused:?}");
+}
+
+/// As to all processes of a unit: the gateway says what becomes of its replicas.
+#[tokio::test]
+async fn a_hangup_ends_no_replica_of_a_gateway() {
+    let gateway = start("max = 1").ready().await;
+    let before = processes(&service(&gateway).await);
+    for &process in &before {
+        signal(process, Signal::HUP);
+    }
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        let now = service(&gateway).await;
+        assert_eq!(processes(&now), before, "{now:#}");
+        assert_eq!(serving(&now), 1, "{now:#}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// At either door.
