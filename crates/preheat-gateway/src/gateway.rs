@@ -15,7 +15,6 @@ use preheat_core::{Failure, FailureKind, Phase};
 use preheat_runtime::cgroup::cell;
 use preheat_runtime::edge::{self, Address};
 use preheat_runtime::guardian::{Guardian, GuardianError};
-use preheat_runtime::keys::Keys;
 use preheat_runtime::rates::Rates;
 use preheat_runtime::reload;
 use preheat_runtime::tap::Tap;
@@ -167,7 +166,9 @@ pub fn start(
         _guardian: guardian,
     };
     gateway.serve([("http", http), ("grpc", grpc)], &edge_config, &shell);
-    gateway.follow_files(edge_config.tls.as_ref());
+    let keys = [&gateway.settings.keys, &gateway.settings.admin_keys];
+    let tls = edge_config.tls.as_ref();
+    reload::start(keys, tls, &gateway.shutdown, &gateway.tasks);
     gateway.announce(clock);
     Ok(gateway)
 }
@@ -299,17 +300,6 @@ impl Gateway {
                     tracing::error!(event = "listener_failed", door, %error, "a front door is closed");
                 }
             });
-        }
-    }
-
-    /// Certificates and keys are read again when their files change.
-    fn follow_files(&self, tls: Option<&Certificates>) {
-        let keys = [&self.settings.keys, &self.settings.admin_keys].map(Keys::reload);
-        let tls = tls.map(Certificates::reload);
-        let all: Vec<_> = keys.into_iter().flatten().chain(tls).collect();
-        if !all.is_empty() {
-            let following = reload::follow(all, self.shutdown.hangups(), self.tasks.clone());
-            self.tasks.spawn("reload", following);
         }
     }
 

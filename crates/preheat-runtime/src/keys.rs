@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::file;
-use crate::reload::{Reload, Unusable};
+use crate::reload::{Look, Reload, Unusable};
 
 const API_KEY: &str = "x-api-key";
 
@@ -22,6 +22,7 @@ pub struct Keys(Option<Arc<File>>);
 /// A file with keys, and those that were last read from it.
 struct File {
     path: PathBuf,
+    first: Look,
     keys: RwLock<Vec<Vec<u8>>>,
 }
 
@@ -65,8 +66,9 @@ impl Keys {
             return Ok(Keys::default());
         }
         let path = PathBuf::from(path);
+        let first = Look::at([path.clone()]);
         let keys = RwLock::new(keys_in(&path)?);
-        Ok(Keys(Some(Arc::new(File { path, keys }))))
+        Ok(Keys(Some(Arc::new(File { path, first, keys }))))
     }
 
     #[must_use]
@@ -123,8 +125,8 @@ impl Keys {
 }
 
 impl Reload for File {
-    fn files(&self) -> Vec<PathBuf> {
-        vec![self.path.clone()]
+    fn first(&self) -> &Look {
+        &self.first
     }
 
     fn reload(&self) -> Result<(), Unusable> {
@@ -179,8 +181,9 @@ mod tests {
 
     fn ours() -> Keys {
         let path = PathBuf::from("keys");
+        let first = Look::at([]);
         let keys = RwLock::new(vec![b"ours".to_vec()]);
-        Keys(Some(Arc::new(File { path, keys })))
+        Keys(Some(Arc::new(File { path, first, keys })))
     }
 
     /// A file that is empty for a moment, or that cannot be read, opens no door and closes none.

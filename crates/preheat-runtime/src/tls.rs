@@ -16,7 +16,7 @@ use rustls::{
 };
 
 use crate::file;
-use crate::reload::{Reload, Unusable};
+use crate::reload::{Look, Reload, Unusable};
 
 /// Of a file with certificates: ten times what browsers trust.
 const LIMIT_MB: u64 = 4;
@@ -29,6 +29,17 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// If given, clients must show a certificate that one of these has signed.
     pub client_ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    fn paths(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let TlsFiles {
+            cert,
+            key,
+            client_ca,
+        } = self.clone();
+        [cert, key].into_iter().chain(client_ca)
+    }
 }
 
 /// Both sides of the same certificate.
@@ -136,6 +147,7 @@ pub struct Certificates(Arc<Current>);
 #[derive(Debug)]
 struct Current {
     files: TlsFiles,
+    first: Look,
     tls: RwLock<Tls>,
 }
 
@@ -143,8 +155,9 @@ impl Certificates {
     /// # Errors
     /// As [`load`].
     pub fn read(files: TlsFiles) -> Result<Self, TlsError> {
+        let first = Look::at(files.paths());
         let tls = RwLock::new(load(&files)?);
-        Ok(Certificates(Arc::new(Current { files, tls })))
+        Ok(Certificates(Arc::new(Current { files, first, tls })))
     }
 
     #[must_use]
@@ -161,13 +174,8 @@ impl Certificates {
 }
 
 impl Reload for Current {
-    fn files(&self) -> Vec<PathBuf> {
-        let TlsFiles {
-            cert,
-            key,
-            client_ca,
-        } = self.files.clone();
-        [cert, key].into_iter().chain(client_ca).collect()
+    fn first(&self) -> &Look {
+        &self.first
     }
 
     fn reload(&self) -> Result<(), Unusable> {

@@ -13,7 +13,6 @@ use preheat_core::lifecycle::Exit;
 use preheat_core::proof::MemoryEvidence;
 use preheat_core::{Failure, FailureKind, Moment, OnFailure, Phase, Span};
 use preheat_runtime::edge::{self, Address, ConnectionCounters};
-use preheat_runtime::keys::Keys;
 use preheat_runtime::rates::Rates;
 use preheat_runtime::reload;
 use preheat_runtime::tap::Tap;
@@ -221,7 +220,8 @@ pub fn start(
         ("grpc", grpc, grpc::router(&replica)),
     ];
     serve(&replica, doors, tls.as_ref(), &shell);
-    follow_files(&replica, tls.as_ref());
+    let keys = [&replica.settings.api_keys, &replica.settings.admin_keys];
+    reload::start(keys, tls.as_ref(), &replica.shutdown, &replica.tasks);
     announce(&replica);
 
     let doors = Doors {
@@ -331,18 +331,6 @@ fn announce(replica: &Replica) {
         "listening on {http}, gRPC on {grpc}, admin on {admin}; alive after {}",
         crate::human::time(took)
     );
-}
-
-/// Certificates and keys are read again when their files change.
-fn follow_files(replica: &Replica, tls: Option<&Certificates>) {
-    let settings = &replica.settings;
-    let keys = [&settings.api_keys, &settings.admin_keys].map(Keys::reload);
-    let tls = tls.map(Certificates::reload);
-    let all: Vec<_> = keys.into_iter().flatten().chain(tls).collect();
-    if !all.is_empty() {
-        let following = reload::follow(all, replica.shutdown.hangups(), replica.tasks.clone());
-        replica.tasks.spawn("reload", following);
-    }
 }
 
 fn load_tls(settings: &Settings) -> Result<Option<Certificates>, Failure> {
