@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, Version};
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::client::{self, Connection};
 use crate::grpc;
-use crate::replica::{Replica, SIM, Start, signal};
+use crate::replica::{PATIENCE, Replica, SIM, Start, hangups_are_ignored, signal};
 
 const CLIENTS: usize = 32;
 
@@ -277,13 +277,6 @@ async fn a_hangup_drains() {
     assert_eq!(replica.exit().await.code(), Some(0));
 }
 
-/// What a process inherits, and hands on to those that it starts.
-fn hangups_are_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap() & 1 == 1
-}
-
 /// What orchestrators rotate is taken over by a replica that serves.
 #[tokio::test]
 async fn a_hangup_has_keys_read_again() {
@@ -304,9 +297,13 @@ async fn a_hangup_has_keys_read_again() {
             .as_u16()
     };
     assert_eq!((ask("old").await, ask("new").await), (200, 403));
+    replica.hang_up().await;
+    assert_eq!((ask("old").await, ask("new").await), (200, 403));
     fs::write(&keys, "new\n").unwrap();
     signal(replica.pid(), Signal::HUP);
+    let deadline = Instant::now() + PATIENCE;
     while ask("new").await != 200 {
+        assert!(Instant::now() < deadline, "never taken: {}", replica.log());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(ask("old").await, 403);

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::client::{self, Answer};
 
 /// Longer than any start or stop takes on a busy machine; only a hang reaches it.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The engine that declares its times: for everything but the numbers in an answer.
 pub const SIM: &str = r#"
@@ -214,9 +214,28 @@ impl Replica {
         }
     }
 
+    /// Sends SIGHUP, and waits until files are read again that have not changed: nothing else would have them
+    /// read.
+    pub async fn hang_up(&self) {
+        signal(self.pid(), rustix::process::Signal::HUP);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains("files were read again") && !hangups_are_ignored() {
+            assert!(Instant::now() < deadline, "nothing is read: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
+}
+
+/// What a process inherits, and hands on to those that it starts: under `nohup`, as these tests may run
+/// too, SIGHUP is none.
+pub fn hangups_are_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap() & 1 == 1
 }
 
 pub fn signal(process: u32, signal: rustix::process::Signal) {

@@ -113,6 +113,7 @@ async fn only_clients_with_a_certificate_of_ours_get_in() {
         assert_eq!(answer, "", "shown: {shows:?}");
     }
 
+    gateway.hang_up().await;
     // Another authority for both sides, while it serves.
     write_certificates(folder.path());
     signal(gateway.pid(), Signal::HUP);
