@@ -1,17 +1,16 @@
 //! What the configuration means for a gateway: validated, with files read and nothing left to
 //! interpret.
 
-use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use preheat_api::config::{self, Config, EngineKind, HealthIs, Model, Overrides, Route, Spares};
+use preheat_core::Slo;
 use preheat_core::hold::HoldPolicy;
 use preheat_core::pool::PoolSize;
 use preheat_core::rollout::RolloutPolicy;
 use preheat_core::scaling::ScalePolicy;
-use preheat_core::{ReplicaId, Slo};
 use preheat_runtime::cors::Origins;
 use preheat_runtime::keys::Keys;
 use preheat_runtime::tls::TlsFiles;
@@ -24,10 +23,8 @@ use crate::provision::LocalSettings;
 use crate::schedule::Schedule;
 use crate::service::Nature;
 
+mod check;
 mod route;
-
-/// Longest path of a unix socket, the smallest of all systems less its end mark.
-const LONGEST_SOCKET: usize = 103;
 
 /// A replica's own limits on top of its drain before it is ended by force.
 const STOP_SLACK: Duration = Duration::from_secs(2);
@@ -102,13 +99,13 @@ impl Settings {
         names: &[String],
         around: &Surroundings,
     ) -> Result<Self, SettingsError> {
-        distinct(names)?;
+        check::names(names)?;
         let server = &config.server;
         let dir = match config.fleet.dir.as_str() {
             "" => around.run_dir.join(own_folder(server)),
             dir => PathBuf::from(dir),
         };
-        check_dir(&dir)?;
+        check::dir(&dir)?;
         let services: Vec<_> = config
             .model
             .iter()
@@ -149,9 +146,7 @@ impl Settings {
             dir,
         })
     }
-}
 
-impl Settings {
     /// What is allowed and will be regretted: each a sentence that says what to do.
     #[must_use]
     pub fn advice(&self) -> Vec<String> {
@@ -181,8 +176,8 @@ fn service(
         return Err(error("model.fleet.dir", problem, remedy));
     }
     let own = config.of(model);
-    check(&own.fleet)?;
-    check_server(model, own.fleet.max)?;
+    check::fleet(&own.fleet)?;
+    check::server(model, own.fleet.max)?;
     let schedule = Schedule::read(&own.fleet.busy)
         .map_err(|problem| error("fleet.busy", problem, "correct the hours"))?;
     Ok(ServiceSettings {
@@ -236,66 +231,10 @@ fn own_folder(server: &config::Server) -> String {
     format!("preheat-{:08x}", hasher.finish() >> 32)
 }
 
-fn check(fleet: &config::Fleet) -> Result<(), SettingsError> {
-    let positive = |key, value: usize| match value {
-        0 => Err(error(key, "must not be 0", "give a number above 0")),
-        _ => Ok(()),
-    };
-    positive("fleet.max", fleet.max)?;
-    positive("fleet.concurrency", fleet.concurrency)?;
-    positive("fleet.hold_requests", fleet.hold_requests)?;
-    if fleet.min > fleet.max {
-        let problem = format!(
-            "{} is more than fleet.max, which is {}",
-            fleet.min, fleet.max
-        );
-        return Err(error(
-            "fleet.min",
-            problem,
-            "raise fleet.max, or lower fleet.min",
-        ));
-    }
-    Ok(())
-}
-
 /// Where each replica would start its server, if that is one address for all.
 pub fn fixed_address(model: &Model) -> Option<&str> {
     let starts = model.engine == EngineKind::Http && !model.http.command.is_empty();
     Some(model.http.url.as_str()).filter(|url| starts && !url.is_empty())
-}
-
-/// A server that is started for each replica needs an address for each.
-fn check_server(model: &Model, max: usize) -> Result<(), SettingsError> {
-    let Some(url) = fixed_address(model).filter(|_| max > 1) else {
-        return Ok(());
-    };
-    let problem = format!("up to {max} replicas would each start a server at {url}");
-    let remedy =
-        "write {port} into model.http.command and leave the address out, or set fleet.max to 1";
-    Err(error("model.http.url", problem, remedy))
-}
-
-fn distinct(names: &[String]) -> Result<(), SettingsError> {
-    let mut seen = HashSet::new();
-    match names.iter().find(|name| !seen.insert(*name)) {
-        None => Ok(()),
-        Some(twice) => Err(error(
-            "model.name",
-            format!("two models are called {twice}"),
-            "give each model a name of its own",
-        )),
-    }
-}
-
-/// A path that is too long shows only when a replica binds its sockets; it is told here.
-fn check_dir(dir: &Path) -> Result<(), SettingsError> {
-    let id = ReplicaId::new("r9999999");
-    let longest = dir.join("99").join(id.as_str()).join("s:8000");
-    if longest.as_os_str().len() > LONGEST_SOCKET {
-        let problem = format!("{} is too long for unix sockets in it", dir.display());
-        return Err(error("fleet.dir", problem, "give a shorter path"));
-    }
-    Ok(())
 }
 
 fn fleet_settings(config: &Config) -> FleetSettings {
