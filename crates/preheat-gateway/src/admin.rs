@@ -117,9 +117,9 @@ async fn started(State(admin): Shared) -> Response {
     (code(started), Json(Health { status })).into_response()
 }
 
-async fn metrics_page(State(admin): Shared) -> Response {
+async fn metrics_page(State(admin): Shared, headers: HeaderMap) -> Response {
     let page = admin.front.metrics.page(&admin.front.services);
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
+    metrics::answer(&headers, page).into_response()
 }
 
 async fn services(State(admin): Shared) -> Json<Vec<ServiceReport>> {

@@ -5,13 +5,24 @@ mod format;
 
 use std::fmt::Debug;
 
+use http::header::{CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Response};
 use prometheus_client::encoding::text::encode;
 pub use prometheus_client::registry::Metric;
 
-pub use format::Format;
+use format::Format;
 
-/// What [`Registry::encode`] is to be served as.
-pub const CONTENT_TYPE: &str = Format::OpenMetrics.content_type();
+/// A page as [`Registry::encode`] gives it, in the format that a scraper wants.
+#[must_use]
+pub fn answer(asked: &HeaderMap, page: String) -> Response<String> {
+    let format = Format::wanted(asked);
+    let mut answer = Response::new(format.page(page));
+    let headers = answer.headers_mut();
+    let kind = HeaderValue::from_static(format.content_type());
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    answer
+}
 
 /// The metrics of one process. Register while starting, then share and [`encode`](Registry::encode).
 #[derive(Debug, Default)]
@@ -32,7 +43,7 @@ impl Registry {
         metric
     }
 
-    /// The page.
+    /// The page, in OpenMetrics.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut page = String::new();

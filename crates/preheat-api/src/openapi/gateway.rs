@@ -182,7 +182,10 @@ const ROUTES: &[Route] = &[
         answers: &[answer(
             200,
             "All of them.",
-            &[content::<String>("application/openmetrics-text")],
+            &[
+                content::<String>("text/plain"),
+                content::<String>("application/openmetrics-text"),
+            ],
         )],
         ..GET
     },

@@ -71,7 +71,7 @@ pub fn answer(
                 return Some(Err(refusal));
             }
             let text = front.metrics.page(services);
-            page(metrics::CONTENT_TYPE, text)
+            metrics::answer(request.headers(), text).map(|page| Body::full(Bytes::from(page)))
         }
         _ => {
             let service = model_ready(services, path)?;

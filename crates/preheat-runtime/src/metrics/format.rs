@@ -19,11 +19,11 @@ impl Format {
     pub fn wanted(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT).iter();
         let values = values.filter_map(|value| value.to_str().ok());
-        let (mut open, mut plain) = (0.0, 0.0);
+        let (mut open, mut plain) = (0.0_f32, 0.0_f32);
         for (kind, weight) in values.flat_map(|value| value.split(',')).map(weighed) {
             match &kind[..] {
-                OPEN_METRICS => open = weight,
-                "text/plain" => plain = weight,
+                OPEN_METRICS => open = open.max(weight),
+                "text/plain" => plain = plain.max(weight),
                 _ => {}
             }
         }
@@ -124,6 +124,19 @@ mod tests {
                 Format::Prometheus,
             ),
             (Some("application/openmetrics-text;q=0"), Format::Prometheus),
+            (
+                Some(
+                    "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.5,\
+                     application/openmetrics-text;version=0.0.1;q=0.4",
+                ),
+                Format::OpenMetrics,
+            ),
+            (
+                Some(
+                    "text/plain;version=0.0.4,text/plain;q=0.1,application/openmetrics-text;q=0.5",
+                ),
+                Format::Prometheus,
+            ),
             (
                 Some("application/vnd.google.protobuf;q=0.7"),
                 Format::Prometheus,

@@ -4,24 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Response};
 use preheat_api::openapi;
-use preheat_runtime::metrics::Format;
+use preheat_runtime::metrics;
 use serde_json::Value;
 
 use crate::replica::Replica;
 
 pub async fn metrics(State(replica): State<Arc<Replica>>, headers: HeaderMap) -> Response {
-    let format = Format::wanted(&headers);
-    (
-        [
-            (header::CONTENT_TYPE, format.content_type()),
-            (header::VARY, "accept"),
-        ],
-        format.page(replica.metrics_page()),
-    )
-        .into_response()
+    metrics::answer(&headers, replica.metrics_page()).into_response()
 }
 
 pub async fn openapi() -> Json<Value> {

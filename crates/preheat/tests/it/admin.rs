@@ -395,7 +395,8 @@ async fn loading_begins_the_start_of_a_lazy_model_and_ends_with_it() {
 #[tokio::test]
 async fn metrics_come_in_the_format_that_is_asked_for() {
     let replica = Start::with(SIM).ready().await;
-    for address in [replica.http, replica.admin] {
+    let gateway = Start::with(SIM).gateway().ready().await;
+    for address in [replica.http, replica.admin, gateway.http, gateway.admin] {
         for (accept, kind, counter, last) in [
             (
                 "*/*",
