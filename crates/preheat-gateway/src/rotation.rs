@@ -153,8 +153,8 @@ impl Rotation {
 
     /// Puts a replica into rotation. It hands in what its proof says.
     pub fn admit(self: &Arc<Self>, newcomer: Newcomer) {
-        let serving = self.serving(newcomer);
         let mut state = self.lock();
+        let serving = self.serving(newcomer);
         state.serving.retain(|other| other.id != serving.id);
         state.serving.push(serving);
         state.hopeless = None;
@@ -164,20 +164,21 @@ impl Rotation {
     /// Puts these into rotation in place of all others, at one moment: no request meets both or
     /// neither. What the others work on is not touched. Traffic is counted anew.
     pub fn switch(self: &Arc<Self>, to: Vec<Newcomer>) {
-        let serving: Vec<_> = to.into_iter().map(|one| self.serving(one)).collect();
         let mut state = self.lock();
-        state.serving = serving;
+        state.serving = to.into_iter().map(|one| self.serving(one)).collect();
         state.switches += 1;
         state.hopeless = None;
         state.traffic.mark();
         self.hand_over(&mut state);
     }
 
+    /// Under the lock, beneath which permits come and go: one that comes back may still work on requests.
     fn serving(&self, (id, who, upstream): Newcomer) -> Serving {
         let now = self.clock.now();
+        let endpoint = Endpoint::new(who, &self.policy, now);
         Serving {
             id,
-            endpoint: Endpoint::new(who, &self.policy, now),
+            endpoint: endpoint.working_on(upstream.in_flight().count()),
             upstream,
             answered: 0,
             last_run: now,
@@ -321,12 +322,13 @@ impl Rotation {
         self.wake.notify_one();
     }
 
-    fn end(self: &Arc<Self>, permit: &Permit) {
+    fn end(self: &Arc<Self>, permit: &mut Permit) {
         let now = self.clock.now();
         // For how long its place was taken, which a stream does long after its head.
         let held = permit.began.elapsed();
-        let (id, ended) = (&permit.id, permit.ended);
         let mut state = self.lock();
+        permit.in_flight = None;
+        let (id, ended) = (&permit.id, permit.ended);
         state.count(permit, now);
         let crowd = Crowd::of(&state.serving, now);
         let Some(serving) = state.serving.iter_mut().find(|s| s.id == *id) else {

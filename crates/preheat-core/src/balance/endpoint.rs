@@ -106,6 +106,12 @@ impl Endpoint {
         }
     }
 
+    /// With requests that it works on since it was here before.
+    #[must_use]
+    pub fn working_on(self, in_flight: usize) -> Self {
+        Endpoint { in_flight, ..self }
+    }
+
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight

@@ -73,7 +73,8 @@ pub struct Permit {
     pub(super) failure: Option<Failure>,
     /// How often all replicas had been exchanged when it was granted.
     pub(super) switches: u64,
-    pub(super) _in_flight: preheat_runtime::Permit,
+    /// Given back under the lock, so that what is in flight fits what the rotation counts.
+    pub(super) in_flight: Option<preheat_runtime::Permit>,
 }
 
 /// A permit, and how long it was waited for.

@@ -90,7 +90,7 @@ impl State {
         let taken = serving.endpoint.begin();
         debug_assert!(taken, "a replica was picked that has no free permit");
         Permit {
-            _in_flight: serving.upstream.in_flight().enter(),
+            in_flight: Some(serving.upstream.in_flight().enter()),
             rotation: Some(Arc::clone(rotation)),
             id: serving.id.clone(),
             upstream: Arc::clone(&serving.upstream),

@@ -1,10 +1,20 @@
 //! How many replicas there are, and how much each has to do.
 
+use std::sync::Arc;
+
 use preheat_api::config::Upkeep;
-use tokio::time::sleep;
+use preheat_core::balance::{BalancePolicy, Credentials, Entry};
+use preheat_core::hold::HoldPolicy;
+use preheat_core::{ReplicaId, Slo};
+use preheat_runtime::upstream::Place;
+use preheat_runtime::{Tasks, edge};
+use tokio::time::{Instant, sleep};
 
 use super::play::{Manner, Play};
 use super::{MILLI, SECOND, at_once};
+use crate::clock::Clock;
+use crate::data::Upstream;
+use crate::rotation::{Asking, Rotation};
 
 /// Who wants to see first what the load would ask for.
 #[tokio::test(start_paused = true)]
@@ -57,4 +67,57 @@ async fn bounds_hold_through_bursts() {
         play.most_in_flight()
     );
     assert!(play.most_alive() <= 4, "{} replicas", play.most_alive());
+}
+
+/// It broke a connection, or was out of rotation for a while, and still works on what it had.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_comes_back_still_has_what_it_works_on() {
+    let (policy, hold) = (
+        BalancePolicy::under(Slo::p95(SECOND)),
+        HoldPolicy::default(),
+    );
+    let rotation = Arc::new(Rotation::new(policy, hold, SECOND, Clock::new()));
+    let (_listener, dialer) = edge::memory();
+    let place = || Place::Memory(dialer.clone());
+    let upstream = Arc::new(Upstream::new(place(), place(), Tasks::new()));
+    let id = ReplicaId::new("r1");
+    let newcomer = || {
+        let credentials = Credentials {
+            steady: MILLI,
+            concurrency: 2,
+            degraded: false,
+            entry: Entry::Tried,
+        };
+        (id.clone(), credentials, Arc::clone(&upstream))
+    };
+    let asking = || Asking {
+        bytes: 0,
+        deadline: Instant::now() + SECOND,
+        except: None,
+        again: false,
+    };
+    rotation.admit(newcomer());
+    let mut permits = Vec::new();
+    for _ in 0..2 {
+        permits.push(rotation.acquire(asking()).await.unwrap());
+    }
+    let ways: [&dyn Fn(); 4] = [
+        &|| rotation.unreachable(&id),
+        &|| rotation.withdraw(&id),
+        &|| rotation.switch(Vec::new()),
+        &|| {},
+    ];
+    for leave in ways {
+        leave();
+        rotation.admit(newcomer());
+        assert_eq!(rotation.look(&id).unwrap().in_flight, 2);
+        let third = rotation.acquire(asking());
+        assert!(third.await.is_err(), "more than it takes");
+    }
+    rotation.switch(vec![newcomer()]);
+    drop(permits.pop());
+    assert_eq!(rotation.look(&id).unwrap().in_flight, 1);
+    rotation.acquire(asking()).await.unwrap();
+    drop(permits);
+    assert_eq!(rotation.look(&id).unwrap().in_flight, 0);
 }
