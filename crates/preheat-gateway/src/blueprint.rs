@@ -57,11 +57,22 @@ impl Blueprint {
         }
     }
 
-    /// What a rollout asks for, on top of this.
+    /// The one address at which each of its replicas would start a server.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.config.model.first().and_then(fixed_address)
+    }
+
+    /// What a rollout asks for, on top of this. `max`: how many replicas there may be as things stand.
     ///
     /// # Errors
     /// What is wrong with the wish, and what to do.
-    pub fn successor(&self, wish: &RolloutRequest, keyed: bool) -> Result<Self, String> {
+    pub fn successor(
+        &self,
+        wish: &RolloutRequest,
+        keyed: bool,
+        max: usize,
+    ) -> Result<Self, String> {
         let config = match (&wish.source, &wish.config) {
             (Some(source), None) => self.with_source(source),
             (None, Some(config)) => self.with_config(config)?,
@@ -73,13 +84,13 @@ impl Blueprint {
                  auth.admin_keys_file is set; or change the gateway's own configuration"
             ));
         }
-        if let Some(url) = self.no_room_for(&config) {
+        let next = Blueprint::new(config);
+        if let Some(url) = self.no_room_for(&next, max) {
             return Err(format!(
                 "each replica would start its server at {url}, and a rollout needs both revisions at once: \
                  write {{port}} into model.http.command and leave model.http.url out"
             ));
         }
-        let next = Blueprint::new(config);
         if next.revision == self.revision {
             return Err(format!(
                 "the service serves this already: {}; files that were changed in place are no other \
@@ -119,11 +130,12 @@ impl Blueprint {
         Ok(one_model(&config, &model, name))
     }
 
-    /// The one address at which several servers would be started.
-    fn no_room_for<'a>(&self, next: &'a Config) -> Option<&'a str> {
-        let url = fixed_address(next.model.first()?)?;
-        let own = self.config.model.first().and_then(fixed_address);
-        (own == Some(url) || self.config.fleet.max > 1).then_some(url)
+    /// The one address at which several servers would be started: those of the next revision too, now or
+    /// when the bounds are the configuration's again.
+    fn no_room_for<'a>(&self, next: &'a Self, max: usize) -> Option<&'a str> {
+        let url = next.address()?;
+        let several = max.max(self.config.fleet.max) > 1;
+        (several || self.address() == Some(url)).then_some(url)
     }
 
     fn runs_other_code(&self, other: &Config) -> Option<&'static str> {
@@ -195,7 +207,7 @@ mod tests {
 
     #[test]
     fn another_source_is_another_revision_and_keeps_the_rest() {
-        let next = blueprint().successor(&to("new"), false).unwrap();
+        let next = blueprint().successor(&to("new"), false, 1).unwrap();
         assert_ne!(next.revision, blueprint().revision);
         assert_eq!(next.source(), "new");
         assert_eq!(next.described(), "new");
@@ -214,29 +226,29 @@ mod tests {
             to_config(|c| c.fleet.max = 9),
             to_config(|c| c.log.level = "debug".into()),
         ] {
-            let same = blueprint().successor(&wish, false);
+            let same = blueprint().successor(&wish, false, 1);
             // The checksum goes with the source, whatever the source.
             assert_eq!(same.is_err(), wish.config.is_some(), "{wish:?}");
         }
         let other = to_config(|c| c.warmup.rounds = 7);
-        assert!(blueprint().successor(&other, false).is_ok());
+        assert!(blueprint().successor(&other, false, 1).is_ok());
     }
 
     #[test]
     fn whoever_has_no_key_changes_no_code() {
         let library = to_config(|c| c.model[0].onnx.library = "/tmp/mine.so".into());
-        let refused = blueprint().successor(&library, false).unwrap_err();
+        let refused = blueprint().successor(&library, false, 1).unwrap_err();
         assert!(refused.contains("/model/0/onnx/library"), "{refused}");
-        assert!(blueprint().successor(&library, true).is_ok());
+        assert!(blueprint().successor(&library, true, 1).is_ok());
         let python = to_config(|c| c.cache.python = "/tmp/python".into());
-        assert!(blueprint().successor(&python, false).is_err());
+        assert!(blueprint().successor(&python, false, 1).is_err());
         let command = to_config(|c| c.model[0].http.command = vec!["sh".into()]);
-        assert!(blueprint().successor(&command, false).is_err());
+        assert!(blueprint().successor(&command, false, 1).is_err());
         let env = to_config(|c| {
             let preload = ("LD_PRELOAD".to_owned(), "/tmp/mine.so".into());
             c.model[0].http.env.extend([preload]);
         });
-        assert!(blueprint().successor(&env, false).is_err());
+        assert!(blueprint().successor(&env, false, 1).is_err());
     }
 
     /// Blue holds the address as long as it is kept.
@@ -255,11 +267,14 @@ mod tests {
             one_model(&config, &model, "m")
         };
         let (a, b) = ("http://127.0.0.1:8", "http://127.0.0.1:9");
-        for (blue, green, goes) in [
-            (at(a, 1), at(a, 1), false),
-            (at(a, 1), at(b, 1), true),
-            (at(a, 1), at("", 1), true),
-            (at("", 6), at(a, 1), false),
+        for (blue, max, green, goes) in [
+            (at(a, 1), 1, at(a, 1), false),
+            (at(a, 1), 1, at(b, 1), true),
+            (at(a, 1), 1, at("", 1), true),
+            (at("", 6), 6, at(a, 1), false),
+            // More were asked for since; or fewer, until the gateway is started again.
+            (at("", 1), 3, at(a, 1), false),
+            (at("", 6), 1, at(a, 1), false),
         ] {
             let mut green = green;
             green.warmup.rounds = 7;
@@ -267,7 +282,7 @@ mod tests {
                 config: Some(Box::new(green)),
                 ..RolloutRequest::default()
             };
-            let next = Blueprint::new(blue).successor(&wish, true);
+            let next = Blueprint::new(blue).successor(&wish, true, max);
             assert_eq!(next.is_ok(), goes, "{next:?}");
             if let Err(said) = next {
                 assert!(said.contains("write {port}"), "{said}");
@@ -282,12 +297,12 @@ mod tests {
             ..to_config(|_| ())
         };
         for wish in [both, RolloutRequest::default()] {
-            assert!(blueprint().successor(&wish, true).is_err());
+            assert!(blueprint().successor(&wish, true, 1).is_err());
         }
         let strangers = to_config(|c| {
             c.model = vec![Model::default(), Model::default()];
         });
-        let refused = blueprint().successor(&strangers, true).unwrap_err();
+        let refused = blueprint().successor(&strangers, true, 1).unwrap_err();
         assert!(refused.contains("no model called m"), "{refused}");
     }
 }

@@ -6,6 +6,7 @@ use preheat_core::pool::{PoolPolicy, PoolSize};
 use preheat_core::rollout::RolloutEvent;
 
 use super::Fleet;
+use crate::blueprint::Blueprint;
 use crate::service::{Command, Order};
 
 impl Fleet {
@@ -24,15 +25,28 @@ impl Fleet {
         let _ = command.answer.send(done);
     }
 
+    /// The one address of all servers of what serves, or is to serve.
+    fn address(&self) -> Option<&str> {
+        let under_way = self.changeover.iter().filter(|c| !c.rollout.is_over());
+        let sides = under_way.flat_map(|change| [&change.blue, &change.green]);
+        sides.chain([&self.blueprint]).find_map(Blueprint::address)
+    }
+
     pub(super) fn rescale(&mut self, wish: &ScaleRequest) -> Result<(), String> {
-        let scale = &mut self.settings.scale;
+        let scale = self.settings.scale;
         let (min, max) = (wish.min.unwrap_or(scale.min), wish.max.unwrap_or(scale.max));
         if max == 0 || min > max {
             return Err(format!(
                 "min {min} and max {max} do not go together: give a max of at least 1 and of at least min"
             ));
         }
-        (scale.min, scale.max) = (min, max);
+        if let Some(url) = self.address().filter(|_| max > 1) {
+            return Err(format!(
+                "each of {max} replicas would start its server at {url}: write {{port}} into \
+                 model.http.command and leave model.http.url out, or stay with a max of 1"
+            ));
+        }
+        (self.settings.scale.min, self.settings.scale.max) = (min, max);
         if let Some(spares) = wish.spares {
             self.settings.spares = PoolSize::Fixed(spares);
         }

@@ -36,7 +36,7 @@ impl Fleet {
             return Err(in_the_way(&rollout.stage));
         }
         let blue = self.blueprint.clone();
-        let green = blue.successor(wish, keyed)?;
+        let green = blue.successor(wish, keyed, self.settings.scale.max)?;
         let size = self.warm(Role::Active, now).len();
         let (from, to) = (blue.revision.clone(), green.revision.clone());
         let (rollout, step) = Rollout::begin(self.settings.rollout, from, to, size, now);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use preheat_api::config::Upkeep;
+use preheat_api::service::ScaleRequest;
 use preheat_core::balance::{BalancePolicy, Credentials, Entry};
 use preheat_core::hold::HoldPolicy;
 use preheat_core::{ReplicaId, Slo};
@@ -15,6 +16,7 @@ use super::{MILLI, SECOND, at_once};
 use crate::clock::Clock;
 use crate::data::Upstream;
 use crate::rotation::{Asking, Rotation};
+use crate::service::Order;
 
 /// Who wants to see first what the load would ask for.
 #[tokio::test(start_paused = true)]
@@ -120,4 +122,30 @@ async fn a_replica_that_comes_back_still_has_what_it_works_on() {
     rotation.acquire(asking()).await.unwrap();
     drop(permits);
     assert_eq!(rotation.look(&id).unwrap().in_flight, 0);
+}
+
+/// Several servers cannot have one address.
+#[tokio::test(start_paused = true)]
+async fn more_are_not_asked_for_where_all_would_start_at_one_address() {
+    for (url, goes) in [("http://127.0.0.1:9", false), ("", true)] {
+        let play = Play {
+            url,
+            ..Play::default()
+        };
+        let gateway = play.gateway(|settings, _| settings.scale.max = 1);
+        gateway.until(|report| report.status == "ready").await;
+        let to = |max| {
+            Order::Scale(ScaleRequest {
+                max: Some(max),
+                ..ScaleRequest::default()
+            })
+        };
+        gateway.order(to(1)).await.unwrap();
+        let asked = gateway.order(to(2)).await;
+        assert_eq!(asked.is_ok(), goes, "{asked:?}");
+        assert_eq!(gateway.report().max, 1 + usize::from(goes));
+        if let Err(said) = asked {
+            assert!(said.contains("write {port}"), "{said}");
+        }
+    }
 }

@@ -81,6 +81,8 @@ pub struct Play {
     pub files: fn(usize) -> &'static str,
     /// What holds for each request to the service.
     pub request_timeout: Duration,
+    /// Where each replica would start a server of somebody else's; empty: the model is ours.
+    pub url: &'static str,
     pub rate: Option<f64>,
     /// Those of the revision that is rolled out.
     pub green: Green,
@@ -124,6 +126,7 @@ impl Default for Play {
             breaks: None,
             files: |_| "files",
             request_timeout: Duration::from_secs(7200),
+            url: "",
             rate: None,
             green: Green {
                 manner: Manner::Takes(Duration::from_millis(10)),
@@ -210,7 +213,7 @@ impl Play {
         let fleet = Fleet::new(
             Arc::clone(&service),
             settings,
-            blueprint(),
+            blueprint(self.url),
             stage,
             Arc::clone(&decisions),
             Arc::clone(&metrics),
@@ -254,12 +257,17 @@ impl Play {
     }
 }
 
-fn blueprint() -> Blueprint {
-    let model = config::Model {
+fn blueprint(url: &str) -> Blueprint {
+    let mut model = config::Model {
         name: "model".into(),
         source: "old".into(),
         ..config::Model::default()
     };
+    if !url.is_empty() {
+        model.engine = config::EngineKind::Http;
+        model.http.command = vec!["server".into()];
+        model.http.url = url.into();
+    }
     Blueprint::new(Config {
         model: vec![model],
         ..Config::default()
