@@ -97,10 +97,17 @@ pub enum Order {
 /// What a service is called that has a replica to answer with.
 pub const READY: &str = "ready";
 
-/// The same in words.
+/// And one that needs none until somebody asks.
+pub const IDLE: &str = "idle";
+
+/// The first in words.
 #[must_use]
 pub fn ready_detail(serving: usize, of: usize) -> String {
     format!("ready: {serving} of {} replicas serve", of.max(serving))
+}
+
+fn is_ready(status: &str) -> bool {
+    matches!(status, READY | IDLE)
 }
 
 /// An order, and who waits for what becomes of it.
@@ -155,7 +162,7 @@ impl Service {
         if status.report.status == READY {
             self.ready_once.store(true, Ordering::Relaxed);
         }
-        let ready = matches!(status.report.status.as_str(), "ready" | "idle");
+        let ready = is_ready(&status.report.status);
         self.status.send_replace(status);
         self.ready.send_if_modified(|now| {
             let changed = *now != ready;
@@ -167,7 +174,16 @@ impl Service {
     /// Whether it is ready, or would be by the next request.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.ready.borrow()
+        is_ready(self.standing(&self.status.borrow()))
+    }
+
+    /// What it is called now: a request may be answered before the loop has come to say that somebody
+    /// serves.
+    fn standing<'a>(&self, published: &'a Status) -> &'a str {
+        match self.rotation.is_empty() {
+            true => &published.report.status,
+            false => READY,
+        }
     }
 
     /// Each change of that.
@@ -179,21 +195,20 @@ impl Service {
     /// Whether a replica has been ready since the gateway began, or none is needed.
     #[must_use]
     pub fn has_been_ready(&self) -> bool {
-        self.ready_once.load(Ordering::Relaxed) || self.status.borrow().report.status == "idle"
+        self.ready_once.load(Ordering::Relaxed) || self.is_ready()
     }
 
     /// As last published, with what changes from request to request as it is now.
     #[must_use]
     pub fn status(&self) -> Status {
         let mut status = self.status.borrow().clone();
+        if self.standing(&status) != status.report.status {
+            let of = status.report.replicas.len();
+            status.report.status = READY.into();
+            status.report.detail = ready_detail(self.rotation.len(), of);
+        }
         let report = &mut status.report;
         (report.held, report.held_bytes) = self.rotation.held();
-        // A request may be answered before the loop has come to say that somebody serves.
-        let serving = self.rotation.len();
-        if serving > 0 && report.status != READY {
-            report.status = READY.into();
-            report.detail = ready_detail(serving, report.replicas.len());
-        }
         for replica in &mut report.replicas {
             let id = ReplicaId::new(replica.id.clone());
             let Some(seen) = self.rotation.look(&id) else {

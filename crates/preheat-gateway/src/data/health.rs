@@ -62,7 +62,7 @@ pub async fn answer(front: &Front, request: Request<Arriving>) -> Result<Respons
         draining: front.draining.clone(),
         name: asked(request, front.limits.body_timeout).await?,
     };
-    let body = match (watches, probes.serving()) {
+    let body = match (watches, probes.serving(probes.are_ready())) {
         (true, _) => probes.watched(place(front)?),
         (false, Serving::Unknown) => return Err(Refusal::NoService(probes.name)),
         (false, known) => {
@@ -110,11 +110,16 @@ impl Probes {
         }
     }
 
-    fn serving(&self) -> Serving {
+    fn are_ready(&self) -> bool {
+        let mut of = self.asked_of().unwrap_or_default().iter();
+        of.all(|service| service.is_ready())
+    }
+
+    fn serving(&self, ready: bool) -> Serving {
         let leaving = self.draining.stage() >= Stage::Settling && self.name != "liveness";
         match self.asked_of() {
             None => Serving::Unknown,
-            Some(of) if !leaving && of.iter().all(|service| service.is_ready()) => Serving::Yes,
+            Some(_) if ready && !leaving => Serving::Yes,
             Some(_) => Serving::No,
         }
     }
@@ -130,7 +135,9 @@ impl Probes {
                 return None;
             }
             loop {
-                let now = probes.serving();
+                // As published, though that may be a moment late: each change of it is heard of.
+                let ready = changes.iter().all(|service| *service.borrow());
+                let now = probes.serving(ready);
                 if last != Some(now) {
                     let frame = Ok::<_, Infallible>(Frame::data(message(now)));
                     return Some((frame, (probes, changes, Some(now), place)));
@@ -138,7 +145,7 @@ impl Probes {
                 tokio::select! {
                     () = any(&mut changes) => {}
                     () = probes.draining.reached(Stage::Settling) => {
-                        if probes.serving() == now {
+                        if probes.serving(ready) == now {
                             return None;
                         }
                     }

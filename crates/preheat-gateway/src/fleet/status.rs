@@ -7,7 +7,7 @@ use preheat_core::{Moment, PhaseGroup};
 use super::replica::Replica;
 use super::{Fleet, Wanted};
 use crate::clock::millis;
-use crate::service::{READY, Status, ready_detail};
+use crate::service::{IDLE, READY, Status, ready_detail};
 
 impl Fleet {
     pub(super) fn status(&self, wanted: &Wanted, now: Moment) -> Status {
@@ -15,7 +15,7 @@ impl Fleet {
         let idle = wanted.desired.count == 0 && wanted.observed.held == 0;
         let status = match (serving, idle) {
             (1.., _) => READY,
-            (0, true) => "idle",
+            (0, true) => IDLE,
             (0, false) => "not_ready",
         };
         let report = ServiceReport {
@@ -46,7 +46,7 @@ impl Fleet {
     }
 
     fn detail(&self, status: &str, serving: usize, now: Moment) -> String {
-        if status == "idle" {
+        if status == IDLE {
             return "idle: the next request starts a replica".into();
         }
         let of = self.ours().count();

@@ -124,7 +124,13 @@ async fn a_service_whose_replica_answers_is_ready_before_its_loop_has_said_so() 
     let mut said = gateway.service().status();
     said.report.status = "not_ready".into();
     said.report.detail = "no replica serves yet".into();
+    gateway.service().publish(said.clone());
+    assert!(gateway.service().is_ready() && gateway.service().has_been_ready());
+    // Whoever watches hears each word of the loop, and so the last one too.
+    let watched = health(&gateway, "Watch", "model", 2).await;
+    assert_eq!(watched, [2, 1]);
     gateway.service().publish(said);
+    assert_eq!(health(&gateway, "Check", "", 1).await, [1]);
     let report = gateway.report();
     assert_eq!(report.status, "ready");
     assert!(
