@@ -218,12 +218,8 @@ async fn requests(State(admin): Shared) -> Response {
 
 /// One of the few that may listen at once.
 fn place(admin: &Admin) -> Result<OwnedSemaphorePermit, Refusal> {
-    let full = |_| Refusal::Full {
-        code: "streams",
-        retry_after: std::time::Duration::from_secs(1),
-    };
     let listeners = Arc::clone(&admin.listeners);
-    listeners.try_acquire_owned().map_err(full)
+    listeners.try_acquire_owned().map_err(|_| Refusal::Streams)
 }
 
 async fn drain(State(admin): Shared) -> StatusCode {

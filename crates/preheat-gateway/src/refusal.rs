@@ -26,6 +26,9 @@ pub enum Refusal {
         code: &'static str,
         retry_after: Duration,
     },
+    /// Each stays open for as long as its client likes.
+    #[error("as many streams are open as may be: close one, or come back later")]
+    Streams,
     #[error("more than {rate} requests a second")]
     Rate { rate: f64, retry_after: Duration },
     /// What was waited for will not come by itself.
@@ -85,6 +88,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::NothingWarm { code, .. } | Refusal::Full { code, .. } => code,
+            Refusal::Streams => "streams",
             Refusal::Rate { .. } => "rate_limited",
             Refusal::StartFailed { .. } => "start_failed",
             Refusal::Draining => "draining",
@@ -120,7 +124,9 @@ impl Refusal {
             | Refusal::Full { retry_after, .. }
             | Refusal::Rate { retry_after, .. }
             | Refusal::StartFailed { retry_after, .. } => Some(*retry_after),
-            Refusal::Draining | Refusal::ReplicaLost => Some(Duration::from_secs(1)),
+            Refusal::Draining | Refusal::ReplicaLost | Refusal::Streams => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }
@@ -132,7 +138,9 @@ impl Refusal {
             | Refusal::StartFailed { .. }
             | Refusal::Draining
             | Refusal::ReplicaLost => StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::Full { .. } | Refusal::Rate { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Full { .. } | Refusal::Rate { .. } | Refusal::Streams => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Refusal::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
             Refusal::UnknownModel(_) | Refusal::NoRoute | Refusal::NoService(_) => {
                 StatusCode::NOT_FOUND
@@ -209,7 +217,7 @@ impl Refusal {
 
     fn tei_kind(&self) -> &'static str {
         match self {
-            Refusal::Full { .. } | Refusal::Rate { .. } => "Overloaded",
+            Refusal::Full { .. } | Refusal::Rate { .. } | Refusal::Streams => "Overloaded",
             Refusal::Deadline { .. } | Refusal::ReplicaLost => "Backend",
             Refusal::NothingWarm { .. } | Refusal::StartFailed { .. } | Refusal::Draining => {
                 "Unhealthy"
@@ -224,7 +232,7 @@ impl Refusal {
             | Refusal::StartFailed { .. }
             | Refusal::Draining
             | Refusal::ReplicaLost => 14,
-            Refusal::Full { .. } | Refusal::Rate { .. } => 8,
+            Refusal::Full { .. } | Refusal::Rate { .. } | Refusal::Streams => 8,
             Refusal::Deadline { .. } => 4,
             Refusal::UnknownModel(_) | Refusal::NoService(_) => 5,
             Refusal::NoRoute => 12,

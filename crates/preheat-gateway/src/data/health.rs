@@ -78,11 +78,8 @@ pub async fn answer(front: &Front, request: Request<Arriving>) -> Result<Respons
 
 /// One of the few that may watch at once.
 fn place(front: &Front) -> Result<OwnedSemaphorePermit, Refusal> {
-    let full = |_| Refusal::Full {
-        code: "streams",
-        retry_after: Duration::from_secs(1),
-    };
-    Arc::clone(&front.watches).try_acquire_owned().map_err(full)
+    let watches = Arc::clone(&front.watches);
+    watches.try_acquire_owned().map_err(|_| Refusal::Streams)
 }
 
 /// The name in the one message that comes.

@@ -95,6 +95,8 @@ async fn who_watches_its_health_is_told_at_once_and_there_are_not_too_many() {
     }
     let refused = gateway.ask(health_of("Watch", "model")).await.unwrap();
     assert_eq!(refused.headers()["grpc-status"], "8");
+    let why = refused.headers()["grpc-message"].to_str().unwrap();
+    assert!(why.starts_with("as many streams"), "{why}");
     assert_eq!(health(&gateway, "Check", "", 1).await, [2]);
     let mut last = watching.pop().unwrap();
     let told = async {
