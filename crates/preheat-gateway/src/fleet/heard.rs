@@ -74,12 +74,18 @@ impl Fleet {
             (None, Some(_)) => HUNG_AT_START,
             (None, None) => NEVER_HEARD,
         };
+        let (action, what) = match replica.passport() {
+            Some(_) => ("silent", "its process lives and does not answer"),
+            // Many do nothing else for seconds where the machine is busy.
+            None if time < limit / 2 => return,
+            None => ("unheard", "its process lives and has not said a word yet"),
+        };
         if replica.hush() {
-            let because = Because::new("its process lives and does not answer")
+            let because = Because::new(what)
                 .text("asked", error.to_string())
                 .time("for", time)
                 .time("ended after", limit);
-            self.note("silent", Some(id), &because, now);
+            self.note(action, Some(id), &because, now);
         } else if time >= limit && !replica.is_stopping() {
             // Asked twice at least: one long silence may have been this gateway's own.
             replica.end_for_silence(time);

@@ -43,6 +43,11 @@ async fn a_replica_that_never_said_a_word_is_replaced() {
     assert_eq!(failed.replica.as_deref(), Some("r1"));
     let cause = "did not answer for 35 s and was ended before it was ready";
     assert!(failed.detail.contains(cause), "{}", failed.detail);
+    // Five seconds of a start are no news.
+    assert!(!decisions.iter().any(|d| d.action == "silent"));
+    let told: Vec<_> = decisions.iter().filter(|d| d.action == "unheard").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].detail.contains("for 20.0 s"), "{}", told[0].detail);
 }
 
 /// Whoever writes over a model's files meets nobody with them until all replicas are to have them.
