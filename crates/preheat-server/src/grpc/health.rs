@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, future, stream};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -15,14 +16,19 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use crate::board::Facts;
 use crate::replica::Replica;
 
+/// Who watches at once, as at a gateway: each keeps a stream open for as long as it likes.
+const WATCHES: usize = 1024;
+
 pub(super) fn service(replica: &Arc<Replica>) -> HealthServer<Probes> {
     HealthServer::new(Probes {
         replica: Arc::clone(replica),
+        watches: Arc::new(Semaphore::new(WATCHES)),
     })
 }
 
 pub(super) struct Probes {
     replica: Arc<Replica>,
+    watches: Arc<Semaphore>,
 }
 
 #[derive(Clone, Copy)]
@@ -82,6 +88,9 @@ impl Health for Probes {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        let place = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted("as many watch as may: close one, or come back later")
+        })?;
         let asked = self.asked(&request.into_inner().service);
         // A watch is not a request to wait for: it ends with the drain, whose word comes last.
         let leaving = self.replica.service.leaving();
@@ -95,6 +104,7 @@ impl Health for Probes {
         };
         let mut last = None;
         let changes = facts.filter_map(move |facts| {
+            let _taken = &place;
             let now = asked.map_or(unknown, |asked| answer(asked, &facts));
             let changed = last.as_ref() != Some(&now);
             last = Some(now);

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use preheat_api::grpc::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
@@ -74,11 +77,49 @@ impl Connection {
         self.sender.ready().await.is_ok()
     }
 
+    /// The head of what `Watch` of `grpc.health.v1.Health` says, for as long as it is kept.
+    async fn watch(&mut self) -> Response<Incoming> {
+        let request = http::Request::post(format!("{}grpc.health.v1.Health/Watch", self.origin))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        // A message without a name.
+        let message = Full::new(Bytes::from_static(&[0; 5]));
+        let request = request.body(tonic::body::Body::new(message)).unwrap();
+        self.sender.send_request(request).await.unwrap()
+    }
+
     pub async fn infer(&self, text: &str) -> Result<(), Status> {
         let sender = self.sender.clone();
         let service = service_fn(move |request| sender.clone().send_request(request));
         let mut client = GrpcInferenceServiceClient::with_origin(service, self.origin.clone());
         client.model_infer(infer(text)).await.map(drop)
+    }
+}
+
+/// Each keeps a stream open for as long as it likes.
+#[tokio::test]
+async fn not_too_many_watch_its_health() {
+    let replica = Start::with(SIM).ready().await;
+    let is_refused = |answer: &Response<Incoming>| {
+        let status = answer.headers().get("grpc-status");
+        status.inspect(|status| assert_eq!(*status, "8")).is_some()
+    };
+    let (mut lines, mut watching) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let mut line = Connection::open(replica.grpc).await.unwrap();
+        for _ in 0..256 {
+            let answer = line.watch().await;
+            assert!(!is_refused(&answer), "{answer:?}");
+            watching.push(answer);
+        }
+        lines.push(line);
+    }
+    let mut line = Connection::open(replica.grpc).await.unwrap();
+    assert!(is_refused(&line.watch().await));
+    drop(watching);
+    // Places are free again.
+    while is_refused(&line.watch().await) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
