@@ -1,13 +1,10 @@
 //! Requests that are told in no server's own format: what was asked for, by which name, and how it was
 //! answered, wherever on the line that stands.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
-
 use super::access::{is_probe, status};
 use super::line::Parsed;
 use super::line::amount::Amount;
+use super::line::list::{List, begins};
 use super::line::shapes::tells_shape;
 use super::rules::Mark;
 
@@ -71,9 +68,7 @@ pub(super) const ANSWERED: [&str; 13] = [
 /// The same, beside a name alone.
 const OVER: [&str; 2] = ["end", "total"];
 
-fn answers() -> impl Iterator<Item = &'static &'static str> {
-    ANSWERED.iter().chain(&OVER)
-}
+static ANSWERS: List = List::new(&[&ANSWERED, &OVER]);
 
 /// What is run before anybody asks, and what nobody asks a model for.
 const OTHERS: [&str; 16] = [
@@ -96,12 +91,8 @@ const OTHERS: [&str; 16] = [
 ];
 
 /// Both in one pass, as many lines are looked at.
-static NAME_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&NAMED));
-static OTHER_WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&OTHERS));
-
-fn automaton(words: &[&str]) -> AhoCorasick {
-    AhoCorasick::new(words).expect("a few words make an automaton")
-}
+static NAME_WORDS: List = List::new(&[&NAMED]);
+static OTHER_WORDS: List = List::new(&[&OTHERS]);
 
 /// Folders that no server is asked for.
 const FOLDERS: [&str; 30] = [
@@ -149,24 +140,19 @@ pub(super) fn may_tell(text: &str) -> bool {
             || is_sized(text)
     };
     let is_told = || {
-        answers().any(|word| text.contains(word))
-            || says_ok(text)
-            || is_served(text)
-            || goes(text)
-            || has_latency(text)
+        ANSWERS.is_in(text) || says_ok(text) || is_served(text) || goes(text) || has_latency(text)
     };
     has_digits()
         && is_asked()
         && (is_told() || status(text).is_some() || asked_path(text).is_some() || comes(text))
-        && !OTHER_WORDS.is_match(text)
+        && !OTHER_WORDS.is_in(text)
 }
 
 /// What a line tells of a request, if it tells of one.
 pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
     let status = status(text);
     let is_ok = status.is_some_and(|status| (200..300).contains(&status)) || says_ok(text);
-    let is_answered =
-        || answers().any(|word| has_word(text, word)) || goes(text) || has_latency(text);
+    let is_answered = || ANSWERS.stands_in(text) || goes(text) || has_latency(text);
     match amounts.last() {
         Some(took) if is_ok || is_answered() || is_served(text) => {
             Some(Exchange::Ends(Some(took.ms)))
@@ -225,12 +211,8 @@ fn comes(text: &str) -> bool {
     }
     let last = words.next_back().unwrap_or_default();
     let has_come = CAME.contains(&last.trim_end_matches(['.', ',']));
-    let is_request = || {
-        ["req", "request", "call", "caller", "rid", "rpc"]
-            .iter()
-            .any(|word| has_word(text, word))
-    };
-    has_come && (1..=5).contains(&words.count()) && is_request() && is_named(text)
+    static REQUESTS: List = List::new(&[&["req", "request", "call", "caller", "rid", "rpc"]]);
+    has_come && (1..=5).contains(&words.count()) && REQUESTS.stands_in(text) && is_named(text)
 }
 
 /// `size=224 batch=1 http=200 0.021s`: a client writes down what it asked with, and what came of it.
@@ -287,7 +269,9 @@ fn is_served(text: &str) -> bool {
         "sent back",
         "answer sent",
     ];
-    SERVED.iter().any(|word| text.contains(word)) && ASKED.iter().any(|word| text.contains(word))
+    static IS_SERVED: List = List::new(&[&SERVED]);
+    static IS_ASKED: List = List::new(&[&ASKED]);
+    IS_SERVED.is_in(text) && IS_ASKED.is_in(text)
 }
 
 /// What a line tells of one request, where it is no line of an access log.
@@ -305,15 +289,6 @@ fn says_ok(text: &str) -> bool {
     ["code=ok", "status=ok", "> ok", " ok ", "grpc ok"]
         .iter()
         .any(|ok| text.contains(ok))
-}
-
-/// A word that is whole, as `end` stands in many.
-fn has_word(text: &str, word: &str) -> bool {
-    let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.match_indices(word).any(|(at, _)| {
-        !is_inside(text[..at].chars().next_back())
-            && !is_inside(text[at + word.len()..].chars().next())
-    })
 }
 
 /// Whether a request is called by a name or a number.
@@ -335,11 +310,10 @@ pub(super) fn is_named(text: &str) -> bool {
             && !["s", "ms", "sec", "seconds", "of"]
                 .contains(&number.split(' ').nth(1).unwrap_or_default())
     };
-    let named = NAME_WORDS.find_overlapping_iter(text).any(|found| {
-        let before = text[..found.start()].chars().next_back();
-        !before.is_some_and(|c| c.is_ascii_alphanumeric()) && {
-            let rest = &text[found.end()..];
-            is_name(rest) || (text[..found.end()].ends_with('=') && is_parted(rest))
+    let named = NAME_WORDS.all(text).any(|found| {
+        begins(text, found.start) && {
+            let rest = &text[found.end..];
+            is_name(rest) || (text[..found.end].ends_with('=') && is_parted(rest))
         }
     });
     named || is_bracketed(text)

@@ -1,5 +1,7 @@
 //! What share of the weights' files the system had kept in memory, as figures tell it.
 
+use super::line::list::List;
+
 /// What the operating system keeps of files.
 const CACHES: [&str; 7] = [
     "page cache",
@@ -40,7 +42,6 @@ const GROWTH: f64 = 4.0;
 
 /// Whether a normalised line tells in figures that next to nothing of the files was kept.
 pub(super) fn tells_cold(text: &str) -> bool {
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let has_digits = text.bytes().any(|byte| byte.is_ascii_digit());
     if !has_digits {
         return false;
@@ -48,9 +49,18 @@ pub(super) fn tells_cold(text: &str) -> bool {
     if faulted(text) {
         return true;
     }
-    (has(&CACHES) || (has(&KEPT) && has(&FILES)))
-        && !has(&OTHERS)
-        && (is_small(text) || (has(&CACHES) && grew(text)))
+    is_of_cache(text)
+        && !NOT_OF_FILES.is_in(text)
+        && (is_small(text) || (OF_SYSTEM.is_in(text) && grew(text)))
+}
+
+static OF_SYSTEM: List = List::new(&[&CACHES]);
+static IN_MEMORY: List = List::new(&[&KEPT]);
+static OF_MODELS: List = List::new(&[&FILES]);
+static NOT_OF_FILES: List = List::new(&[&OTHERS]);
+
+fn is_of_cache(text: &str) -> bool {
+    OF_SYSTEM.is_in(text) || (IN_MEMORY.is_in(text) && OF_MODELS.is_in(text))
 }
 
 /// So many pages had to be read one by one.
@@ -58,14 +68,16 @@ const FAULTS: f64 = 1e3;
 
 /// `pgmajfault of replica 1: 88412`
 fn faulted(text: &str) -> bool {
-    ["majfault", "major faults", "major page faults"]
-        .iter()
-        .any(|name| {
-            let behind = text.split_once(name).map(|(_, behind)| behind);
-            let last = behind.and_then(|behind| behind.split([':', '=']).nth(1));
-            last.and_then(|last| number_behind(last, 0))
-                .is_some_and(|count| count >= FAULTS)
-        })
+    // Hardly any line tells of one, and to tell that is cheaper than to look for each name.
+    text.contains("fault")
+        && ["majfault", "major faults", "major page faults"]
+            .iter()
+            .any(|name| {
+                let behind = text.split_once(name).map(|(_, behind)| behind);
+                let last = behind.and_then(|behind| behind.split([':', '=']).nth(1));
+                last.and_then(|last| number_behind(last, 0))
+                    .is_some_and(|count| count >= FAULTS)
+            })
 }
 
 /// `3 % … in page cache`, `resident 0 of 26 GB`
@@ -111,8 +123,7 @@ const NEAR: usize = 48;
 fn near_cache(text: &str, at: usize) -> bool {
     let from = text.floor_char_boundary(at.saturating_sub(NEAR));
     let until = text.ceil_char_boundary((at + NEAR).min(text.len()));
-    let has = |words: &[&str]| words.iter().any(|word| text[from..until].contains(word));
-    has(&CACHES) || (has(&KEPT) && has(&FILES))
+    is_of_cache(&text[from..until])
 }
 
 fn number_before(text: &str, at: usize) -> Option<f64> {

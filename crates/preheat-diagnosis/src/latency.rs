@@ -11,7 +11,6 @@ mod series;
 mod steady;
 mod tables;
 mod timed;
-pub(crate) mod words;
 
 use super::Evidence;
 use super::line::amount::Amount;

@@ -1,7 +1,7 @@
 //! Lengths that warm-up ran against those that requests have.
 
 use super::Evidence;
-use super::latency::words::{List, automaton};
+use super::line::list::List;
 
 /// Words that set what is against what was warmed.
 const CONTRAST: &[&str] = &[
@@ -233,7 +233,7 @@ fn near(told: &Told<'_>) -> Vec<(Kind, u64)> {
         return Vec::new();
     }
     let mut found = shapes(told.text);
-    static LIST: List = List::new(|| automaton(&SIZES));
+    static LIST: List = List::new(&[&SIZES]);
     let others = LIST.places(told.text);
     for (start, end) in told.words.iter().copied().chain(others) {
         let after = told

@@ -3,6 +3,7 @@
 
 pub(crate) mod amount;
 mod exposed;
+pub(crate) mod list;
 pub(crate) mod phrases;
 mod readiness;
 pub(crate) mod settings;

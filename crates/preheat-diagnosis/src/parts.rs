@@ -5,6 +5,7 @@ use super::cause::Cause;
 use super::exchange::exchanged;
 use super::latency::{Sure, is_of_others, sure};
 use super::line::Parsed;
+use super::line::list::List;
 use super::line::phrases::Hit;
 use super::line::shapes::tells_shape;
 use super::line::wording::{
@@ -258,7 +259,8 @@ fn is_missed(text: &str) -> bool {
         "no cached ",
         "in this instance",
     ];
-    MISSED.iter().any(|word| text.contains(word))
+    static LIST: List = List::new(&[&MISSED]);
+    LIST.is_in(text)
 }
 
 /// Whether no sentence ends between two places: people write several on one line.

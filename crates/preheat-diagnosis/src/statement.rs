@@ -8,6 +8,7 @@ use super::exchange::{Exchange, exchanged};
 use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
+use super::line::list::List;
 use super::line::wording::{
     ended, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
 };
@@ -106,11 +107,12 @@ impl Diagnosis {
         self.lengths(line, at_request);
         self.latencies(line);
         self.answered_for_state(stream, line);
-        let ends = match exchanged(line) {
+        let exchanged = exchanged(line);
+        let ends = match exchanged {
             Some(Exchange::Ends(took)) => took,
             _ => line.amounts.last().map(|took| took.ms),
         };
-        match exchanged(line) {
+        match exchanged {
             Some(Exchange::Begins) => stream.request(line.at, None),
             Some(Exchange::Ends(took)) => {
                 if line.parts().next().is_none() {
@@ -224,8 +226,8 @@ impl Diagnosis {
         .into_iter()
         .any(|cause| line.names(cause));
         // Who is sent away is not served.
-        let is_refused = REFUSED.iter().any(|word| line.text.contains(word));
-        if fails || is_refused || !(is_warm || hit.is_some() || is_asked()) {
+        static IS_REFUSED: List = List::new(&[&REFUSED]);
+        if fails || IS_REFUSED.is_in(line.text) || !(is_warm || hit.is_some() || is_asked()) {
             return;
         }
         let words: Vec<(usize, usize)> = line

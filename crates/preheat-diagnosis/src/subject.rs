@@ -3,12 +3,10 @@
 //! shop or a training.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
 
 use super::Diagnosis;
 use super::cause::{Cause, Paid};
+use super::line::list::{List, begins};
 use super::rules::subjects::{MODELS, OTHERS, TRAINING};
 use super::timeline::Stream;
 
@@ -79,35 +77,25 @@ enum Class {
     Training,
 }
 
+/// In the order of the lists that are looked for.
+const CLASSES: [Class; 3] = [Class::Model, Class::Other, Class::Training];
+
 /// Words of each class on a line, and which of its class each is.
 fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
-    static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-        let all = MODELS.iter().chain(OTHERS).chain(TRAINING);
-        AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(all)
-            .expect("some hundred words make an automaton")
-    });
-    let found = WORDS.find_overlapping_iter(text);
-    found.filter_map(|found| {
-        let word = found.pattern().as_usize();
-        let others = word.checked_sub(MODELS.len());
-        let training = others.and_then(|word| word.checked_sub(OTHERS.len()));
-        let (class, word) = match (others, training) {
-            (_, Some(word)) => (Class::Training, word),
-            (Some(word), None) => (Class::Other, word),
-            (None, None) => (Class::Model, word),
-        };
-        let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-        let begins = !is_inside(text[..found.start()].chars().next_back());
+    static WORDS: List = List::new(&[MODELS, OTHERS, TRAINING]);
+    WORDS.all(text).filter_map(|found| {
+        let class = CLASSES[found.list];
         // What others are called are whole names, which a number or an `s` may follow.
-        let behind =
-            text[found.end()..].trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
-        let ends = class != Class::Other || !is_inside(behind.chars().next());
+        let is_whole = || {
+            let behind = &text[found.end..];
+            let behind = behind.trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
+            !behind.starts_with(|c: char| c.is_ascii_alphanumeric())
+        };
+        let ends = class != Class::Other || is_whole();
         // `embedded` is another matter.
-        let is_another =
-            found.pattern().as_usize() == EMBED && text[found.start()..].starts_with("embedded");
-        (begins && ends && !is_another).then_some((class, word))
+        let is_embed = class == Class::Model && found.word == EMBED;
+        let is_another = is_embed && text[found.start..].starts_with("embedded");
+        (begins(text, found.start) && ends && !is_another).then_some((class, found.word))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::cause::Cause;
 use super::line::amount;
+use super::line::list::List;
 use super::line::text::digits;
 use super::{Diagnosis, Evidence};
 
@@ -73,6 +74,9 @@ const LIMITING: [&str; 20] = [
     " cpus=",
 ];
 
+static COMPUTES: List = List::new(&[&COMPUTING]);
+static IS_LIMIT: List = List::new(&[&LIMITING]);
+
 /// Nobody runs more.
 const MOST: f64 = 4096.0;
 
@@ -108,12 +112,11 @@ impl Threads {
         if text.ends_with("cpu.max") {
             self.shows = Some((evidence.source.clone(), evidence.line + 1));
         }
-        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        let limits = has(&LIMITING) && (text.contains("cpu") || text.contains("core"));
+        let limits = IS_LIMIT.is_in(text) && (text.contains("cpu") || text.contains("core"));
         let limited = limits
             .then(|| of_cgroup(text).or_else(|| limit(text)))
             .flatten();
-        let is_of_threads = text.contains("thread") && (has(&COMPUTING) || limited.is_some());
+        let is_of_threads = text.contains("thread") && (COMPUTES.is_in(text) || limited.is_some());
         let by_thread = || beside(text, "thread", limited);
         let told = counted(text, limited).or_else(|| by_thread().filter(|_| is_of_threads));
         let told = told.filter(|threads| *threads <= MOST);

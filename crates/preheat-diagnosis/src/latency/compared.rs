@@ -1,8 +1,8 @@
 //! A sentence that holds the first requests against later ones: `first call took 14 s, then 90 ms`.
 
 use super::steady::{EVERYWHERE, HELD};
-use super::words::{List, automaton};
 use crate::line::amount::Amount;
+use crate::line::list::List;
 
 /// Whose time is told.
 const ASKED: [&str; 42] = [
@@ -181,13 +181,13 @@ const PROGRAMS: [&str; 19] = [
     "cache warm",
 ];
 
-static IS_ASKED: List = List::new(|| automaton(&ASKED));
-static IS_FIRST: List = List::new(|| automaton(&[FIRST.as_slice(), &FRESH].concat()));
-static IS_FRESH: List = List::new(|| automaton(&FRESH));
-static IS_LATER: List = List::new(|| automaton(&[EVERYWHERE.as_slice(), &HELD].concat()));
-static IS_OTHER: List = List::new(|| automaton(&OTHERS));
-static IS_OF_PROGRAM: List = List::new(|| automaton(&PROGRAMS));
-static IS_START: List = List::new(|| automaton(&STARTS));
+static IS_ASKED: List = List::new(&[&ASKED]);
+static IS_FIRST: List = List::new(&[&FIRST, &FRESH]);
+static IS_FRESH: List = List::new(&[&FRESH]);
+static IS_LATER: List = List::new(&[&EVERYWHERE, &HELD]);
+static IS_OTHER: List = List::new(&[&OTHERS]);
+static IS_OF_PROGRAM: List = List::new(&[&PROGRAMS]);
+static IS_START: List = List::new(&[&STARTS]);
 
 /// Whether a line says that a server has just begun.
 pub(crate) fn says_fresh(text: &str) -> bool {

@@ -2,7 +2,7 @@
 //! between their time stamps is what they took.
 
 use super::timed::{Sure, is_of_others, shape, sure};
-use super::words::{List, automaton};
+use crate::line::list::List;
 
 /// Requests that wait for their answer.
 const OPEN: usize = 64;
@@ -39,8 +39,8 @@ const ANSWERED: [&str; 18] = [
     "delivered",
 ];
 
-static IS_CALL: List = List::new(|| automaton(&CAME));
-static IS_ANSWER: List = List::new(|| automaton(&ANSWERED));
+static IS_CALL: List = List::new(&[&CAME]);
+static IS_ANSWER: List = List::new(&[&ANSWERED]);
 
 #[derive(Debug, Default)]
 pub(super) struct Pairs {

@@ -2,8 +2,8 @@
 //! blanks between their columns.
 
 use super::timed::is_of_others;
-use super::words::{List, automaton, begins};
 use crate::line::amount::amounts;
+use crate::line::list::{List, begins};
 use crate::line::text::normal;
 
 /// Names longer than this are sentences.
@@ -138,7 +138,7 @@ pub(super) struct Table {
 impl Table {
     /// Whether a line may be a head: most hold what none does, and to tell that is cheap.
     pub(super) fn may_be(line: &str) -> bool {
-        static LIST: List = List::new(|| automaton(&[TIMES.as_slice(), &OF_SEVERAL].concat()));
+        static LIST: List = List::new(&[&TIMES, &OF_SEVERAL]);
         line.len() <= LONGEST * MOST
             && !is_told(
                 line.strip_prefix("#Fields:")

@@ -4,8 +4,8 @@
 mod shape;
 mod words;
 
-use super::words::{List, automaton};
 use crate::line::amount::Amount;
+use crate::line::list::List;
 
 pub(super) use shape::shape;
 use words::{ASKED, OTHERS, TELLING, WHOLE};
@@ -78,7 +78,7 @@ pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
 
 /// Whether a line is about something else than requests that are served.
 pub(crate) fn is_of_others(text: &str) -> bool {
-    static LIST: List = List::new(|| automaton(&OTHERS));
+    static LIST: List = List::new(&[&OTHERS]);
     LIST.begins_in(text) || comes_again(text)
 }
 
@@ -96,7 +96,7 @@ fn comes_again(text: &str) -> bool {
 
 /// Whether a line may tell what a request took.
 pub(crate) fn may_be_timed(text: &str) -> bool {
-    static LIST: List = List::new(|| automaton(&TELLING));
+    static LIST: List = List::new(&[&TELLING]);
     LIST.begins_in(text)
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn may_bear_a_time(text: &str) -> bool {
 
 /// How sure it is that a line tells of a request.
 pub(crate) fn sure(text: &str) -> Sure {
-    static LIST: List = List::new(|| automaton(&ASKED));
+    static LIST: List = List::new(&[&ASKED]);
     const MEASURED: [&str; 6] = [
         "real 0m",
         "real 1m",
@@ -134,7 +134,7 @@ pub(crate) fn sure(text: &str) -> Sure {
         "seq=2",
         "\"spans\"",
     ];
-    static CLIENTS: List = List::new(|| automaton(&MEASURED));
+    static CLIENTS: List = List::new(&[&MEASURED]);
     if CLIENTS.is_in(text) {
         return Sure::Measured;
     }
@@ -230,7 +230,7 @@ pub(crate) fn went_elsewhere(text: &str, amounts: &[Amount], took_ms: f64) -> bo
         "fetch",
         "cache miss",
     ];
-    static LIST: List = List::new(|| automaton(&ELSEWHERE));
+    static LIST: List = List::new(&[&ELSEWHERE]);
     let mut from = 0;
     amounts.len() > 1
         && amounts.iter().any(|amount| {
@@ -266,7 +266,7 @@ pub(crate) fn waited_ms(text: &str, amounts: &[Amount]) -> f64 {
         "held for",
         "after",
     ];
-    static LIST: List = List::new(|| automaton(&BY));
+    static LIST: List = List::new(&[&BY]);
     const BY: [&str; 12] = [
         "request",
         "req",
@@ -331,10 +331,8 @@ fn ends_a_word(before: &str) -> bool {
 
 /// Whether an answer of a server stands here.
 fn is_answer(text: &str) -> bool {
-    status_at(text).is_some()
-        || [" post ", " get ", "post /", "get /", "path=/", "http/"]
-            .iter()
-            .any(|word| text.contains(word))
+    static ASKS: List = List::new(&[&[" post ", " get ", "post /", "get /", "path=/", "http/"]]);
+    status_at(text).is_some() || ASKS.is_in(text)
 }
 
 /// Where a good status stands by itself.

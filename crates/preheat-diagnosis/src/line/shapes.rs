@@ -1,5 +1,6 @@
 //! Shapes and ports that a line tells, whatever they are called.
 
+use super::list::List;
 use super::text::digits;
 
 /// Whether the shape of an input is told: `1x3x640x640`, `[1, 512]`, `(8,320)`, `L=611`, `tokens=498`.
@@ -107,20 +108,17 @@ const ASKS: [&str; 30] = [
     "endpoint",
 ];
 
+static OPENING: List = List::new(&[&OPENS, &SERVERS]);
+static ASKING: List = List::new(&[&ASKS]);
+
 /// Whether somebody begins to wait for requests: `bound :8000`, `web on 0.0.0.0:80`, `express on 3000`.
 pub(crate) fn opens_port(text: &str) -> bool {
     let is_short = text.len() <= 160;
     is_short
         && !text.starts_with("get ")
         && has_port(text)
-        && OPENS.iter().chain(&SERVERS).any(|word| {
-            text.match_indices(word).any(|(at, _)| {
-                let is_edge = |c: Option<char>| !c.is_some_and(|c| c.is_ascii_alphanumeric());
-                is_edge(text[..at].chars().next_back())
-                    && is_edge(text[at + word.len()..].chars().next())
-            })
-        })
-        && !ASKS.iter().any(|word| text.contains(word))
+        && OPENING.stands_in(text)
+        && !ASKING.is_in(text)
 }
 
 /// `:8000` behind an address or a blank, `port 8000`, `on 3000` at the end.

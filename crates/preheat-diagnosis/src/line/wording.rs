@@ -1,9 +1,6 @@
 //! What the words of a line say about the work it names, and who writes it.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
-
+use super::list::List;
 use super::phrases::Hit;
 use super::text::digits;
 use crate::cause::Cause;
@@ -64,10 +61,7 @@ const BEGINS: [&str; 18] = [
 
 /// Whether a line tells that something begins, or that it is over.
 pub(crate) fn telling(text: &str) -> Telling {
-    static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-        let words = ENDS.iter().chain(&BEGINS);
-        AhoCorasick::new(words).expect("a few words make an automaton")
-    });
+    static WORDS: List = List::new(&[&ENDS, &BEGINS]);
     // "not in memory, reading it" is no end.
     let is_meant = |at: usize| {
         ![" not", " not yet", " no"]
@@ -76,10 +70,10 @@ pub(crate) fn telling(text: &str) -> Telling {
     };
     let goes_on = text.ends_with("...") || text.ends_with(" started");
     let (mut begins, mut ends) = (goes_on, false);
-    for found in WORDS.find_overlapping_iter(text) {
-        match found.pattern().as_usize() < ENDS.len() {
-            true => ends = ends || is_meant(found.start()),
-            false => begins = true,
+    for found in WORDS.all(text) {
+        match found.list {
+            0 => ends = ends || is_meant(found.start),
+            _ => begins = true,
         }
     }
     match (begins, ends) {
@@ -254,12 +248,9 @@ const BEFORE: [&str; 23] = [
 /// The number that a process writes in front of its lines: `[7]`, `pid=7`, `"pid": 7`, `worker 7`,
 /// `W-9000`, `worker[7]`.
 pub(crate) fn process(text: &str) -> Option<u64> {
-    static WORDS: LazyLock<AhoCorasick> =
-        LazyLock::new(|| AhoCorasick::new(BEFORE).expect("a few words make an automaton"));
-    let mut places: Vec<(usize, usize)> = WORDS
-        .find_overlapping_iter(text)
-        .map(|found| (found.pattern().as_usize(), found.end()))
-        .collect();
+    static WORDS: List = List::new(&[&BEFORE]);
+    let found = WORDS.all(text);
+    let mut places: Vec<(usize, usize)> = found.map(|found| (found.word, found.end)).collect();
     places.sort_unstable();
     let told = places.into_iter().find_map(|(open, end)| {
         let open = BEFORE[open];
@@ -406,6 +397,8 @@ const DENYING: [&str; 24] = [
     "alternatives: ",
 ];
 
+static DENIES: List = List::new(&[&DENYING]);
+
 /// So far in front of what is named, and into it.
 const DENIED_WITHIN: usize = 48;
 
@@ -434,7 +427,7 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
         || is_code(text)
         || is_question(text)
         || (text.contains("{{") && text.contains("}}"))
-        || DENYING.iter().any(|word| before.contains(word))
+        || DENIES.is_in(before)
         || (is_nothing && !is_of_absence)
         || is_conditional(text, at)
         || within.contains(" no longer ")
