@@ -217,6 +217,9 @@ impl Diagnosis {
         let hit = line.first(Mark::Length);
         // Without a warm-up nothing follows from what somebody asks for, unless a line says so itself.
         let is_asked = || at_request && line.is_timed && self.lengths.is_warmed();
+        if !(is_warm || hit.is_some() || is_asked()) {
+            return;
+        }
         let fails = [
             Cause::WarmupFailed,
             Cause::WarmupSkipped,
@@ -227,7 +230,7 @@ impl Diagnosis {
         .any(|cause| line.names(cause));
         // Who is sent away is not served.
         static IS_REFUSED: List = List::new(&[&REFUSED]);
-        if fails || IS_REFUSED.is_in(line.text) || !(is_warm || hit.is_some() || is_asked()) {
+        if fails || IS_REFUSED.is_in(line.text) {
             return;
         }
         let words: Vec<(usize, usize)> = line

@@ -70,6 +70,10 @@ pub(crate) fn normal(text: &str) -> String {
 /// `WhisperTokenizerFast` is a tokenizer, as all classes are whose names end so.
 fn apart(text: String) -> String {
     const NAME: &str = "tokenizer";
+    // Hardly any line names one, and to tell that is cheaper than to look where.
+    if !text.contains(NAME) {
+        return text;
+    }
     let is_joined = |at: usize| {
         let before = &text[..at];
         before.ends_with(|c: char| c.is_ascii_alphanumeric()) && !before.ends_with("de")
