@@ -7,10 +7,10 @@ mod json_line;
 mod lines;
 mod manifest;
 mod metrics;
-mod spans;
 
 use std::io::{self, Read};
 
+use crate::traced::exported;
 use crate::{Diagnosis, Line};
 
 use described::Pods;
@@ -46,7 +46,7 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
         {
             diagnosis.container(container);
         }
-        if let Some(traced) = spans::traces(text).filter(|_| !is_manifest) {
+        if let Some(traced) = exported::traces(text).filter(|_| !is_manifest) {
             for (number, text) in &traced.notes {
                 diagnosis.line(&Line {
                     source,

@@ -5,13 +5,13 @@
 //! rule knows yields nothing. Where to look:
 //!
 //! - [`cause`]: what is called how, and what to do about it.
-//! - [`input`]: files, their lines, the containers, traces, metrics and figures in them; [`traced`]: what
-//!   traces come to.
+//! - [`input`]: files, their lines, the containers, metrics and figures in them; [`traced`]: traces, exported
+//!   or told line by line, and what they come to.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`], [`access`] and [`breakdown`]: what a line says, beside those around it.
 //! - [`covered`], [`kept`]: what figures tell, whatever the words around them.
 //! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
-//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`spans`], [`threads`]: what is known whoever wrote it.
+//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
 //! - [`containers`]: what is wrong with a manifest.
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
@@ -42,7 +42,6 @@ mod primed;
 mod reads;
 mod refusals;
 mod restarts;
-mod spans;
 mod subject;
 mod talk;
 mod threads;
@@ -81,11 +80,11 @@ use refusals::Refusals;
 use restarts::Restarts;
 use rules::{Mark, Meaning, Part};
 use sighting::Sighting;
-use spans::Spans;
 use subject::Subjects;
 use talk::Talk;
 use threads::Threads;
 use timeline::{Stream, Traced};
+use traced::lines::Spans;
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;

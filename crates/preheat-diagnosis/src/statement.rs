@@ -17,9 +17,9 @@ use super::lives::ends_a_long_life;
 use super::memory::is_of_service;
 use super::placement::image;
 use super::rules::{Mark, Meaning, Part};
-use super::spans::Spans;
 use super::subject::is_of_another;
 use super::timeline::{Place, Stream};
+use super::traced::lines::Spans;
 use super::{Diagnosis, Evidence};
 
 /// Ends of processes that are kept.

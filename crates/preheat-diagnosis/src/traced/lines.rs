@@ -1,4 +1,4 @@
-//! Requests that were traced: what each part of one took, whoever exported it.
+//! Traces between the lines of a log: which lines are parts of a request, and tell what each took.
 
 /// What somebody may wait for until there is a replica at all.
 const REPLICAS: [&str; 10] = [
@@ -15,7 +15,7 @@ const REPLICAS: [&str; 10] = [
 ];
 
 #[derive(Debug, Default)]
-pub(super) struct Spans {
+pub(crate) struct Spans {
     /// Objects that follow are parts of what is told around them.
     is_trace: bool,
     /// What is told is a request, and no start.
@@ -24,7 +24,7 @@ pub(super) struct Spans {
 
 impl Spans {
     /// Takes every line in, as it is normalised.
-    pub(super) fn take(&mut self, text: &str) {
+    pub(crate) fn take(&mut self, text: &str) {
         if !["span", "trace", "\"request"]
             .iter()
             .any(|word| text.contains(word))
@@ -38,20 +38,20 @@ impl Spans {
     }
 
     /// Whether a line is a part of something that is told as a whole.
-    pub(super) fn is_part(&self, text: &str) -> bool {
+    pub(crate) fn is_part(&self, text: &str) -> bool {
         let is_named = || text.contains("name=") || text.contains("operation=");
         let is_object = self.is_trace && !text.contains("\":") && is_named();
         (is_object || is_child(text)) && text.contains("dur")
     }
 
     /// Whether that is a request, as far as is known.
-    pub(super) fn is_of_request(&self, text: &str) -> bool {
+    pub(crate) fn is_of_request(&self, text: &str) -> bool {
         let parent = text.split_once("parent").map(|(_, parent)| parent);
         self.is_of_request || parent.is_some_and(is_of_request)
     }
 
     /// Whether a part was spent until there was a replica.
-    pub(super) fn is_wait(text: &str) -> bool {
+    pub(crate) fn is_wait(text: &str) -> bool {
         let waits = text.find("wait").or_else(|| text.find("cold start"));
         waits.is_some_and(|at| REPLICAS.iter().any(|word| text[at..].contains(word)))
     }
@@ -94,8 +94,8 @@ fn is_of_request(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::text::normal;
     use super::*;
+    use crate::line::text::normal;
 
     fn spans(lines: &[&str]) -> Spans {
         let mut spans = Spans::default();

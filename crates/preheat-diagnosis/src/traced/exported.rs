@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::{Span, Trace};
 use crate::line::amount::amounts;
 use crate::line::stamp::stamp;
 use crate::line::text::normal;
-use crate::traced::{Span, Trace};
 
 /// Spans that are kept of one text.
 const MOST: usize = 20_000;
@@ -136,14 +136,14 @@ struct Reader<'a> {
 
 /// What a text of traces holds.
 #[derive(Debug, PartialEq)]
-pub(super) struct Traced {
-    pub(super) traces: Vec<Trace>,
+pub(crate) struct Traced {
+    pub(crate) traces: Vec<Trace>,
     /// What somebody says about them, and on which line.
-    pub(super) notes: Vec<(u64, String)>,
+    pub(crate) notes: Vec<(u64, String)>,
 }
 
 /// None if a text is something else than traces.
-pub(super) fn traces(text: &str) -> Option<Traced> {
+pub(crate) fn traces(text: &str) -> Option<Traced> {
     let is_json = text.trim_start().starts_with(['{', '[']);
     if !is_json
         || !WITHIN
