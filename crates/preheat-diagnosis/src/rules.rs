@@ -18,6 +18,7 @@ mod parts;
 mod plain;
 mod platforms;
 mod requests;
+mod runs;
 pub(crate) mod subjects;
 mod warmups;
 mod words;
@@ -209,6 +210,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         marks::RULES,
         looks::RULES,
         requests::RULES,
+        runs::RULES,
         figures::RULES,
         parts::RULES,
         loads::RULES,
