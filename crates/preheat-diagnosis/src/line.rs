@@ -2,6 +2,7 @@
 //! belong together.
 
 pub(crate) mod amount;
+mod denied;
 mod exposed;
 pub(crate) mod list;
 pub(crate) mod phrases;
@@ -23,12 +24,13 @@ use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
 use crate::timeline::Place;
 
 use amount::Amount;
+use denied::{is_conditional, is_denied};
 use phrases::{Hit, Phrases};
 use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
 use sizes::does_not_fit;
-use wording::{fetches, is_conditional, is_denied, is_help, is_of_tools, multiplies, says_killed};
+use wording::{fetches, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.

@@ -1,7 +1,7 @@
 //! Switches and counts by which a warm-up is left out: `skip_warmup=True`, `warmup: false`,
 //! `--no-model-warmup`, `WARMUP_RUNS=0`.
 
-use super::wording::is_conditional;
+use super::denied::is_conditional;
 
 /// What a setting on the line makes of the warm-up.
 pub(crate) fn skips_warmup(text: &str) -> bool {
