@@ -7,11 +7,10 @@ mod firsts;
 mod loads;
 mod processes;
 mod traces;
+mod work;
 
 use super::Evidence;
 use super::gate::Gate;
-use super::line::Parsed;
-use super::line::wording::Telling;
 use super::rules::Part;
 
 use failures::Failures;
@@ -21,9 +20,8 @@ use loads::Loads;
 use processes::Processes;
 pub(super) use traces::Traced;
 use traces::Traces;
-
-/// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
-const HELD: usize = 64;
+use work::step;
+pub(super) use work::{Place, Work};
 
 /// Lines of compiling that are compared with each other.
 const COMPILED: usize = 64;
@@ -62,9 +60,6 @@ const ASKED_FOR_STATE: usize = 8;
 /// Lines of opened ports that are kept.
 const PORTS: usize = 8;
 
-/// Longest time between two lines that is taken for the time of what the first one tells.
-const LONGEST_STEP_MS: f64 = 3_600_000.0;
-
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
     #[default]
@@ -72,51 +67,6 @@ enum Phase {
     /// The start is said to be over; nobody has asked for anything yet.
     Ready,
     Serving,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    AtStart,
-    AtRequest,
-    /// After the start and before any request: the next lines decide.
-    Open,
-}
-
-/// A part of a start, and when it ran.
-#[derive(Debug, Clone)]
-pub(super) struct Work {
-    pub(super) part: Part,
-    pub(super) place: Place,
-    /// As a line says it.
-    pub(super) told_ms: Option<f64>,
-    /// From one time stamp to the next.
-    pub(super) seen_ms: Option<f64>,
-    /// When it was last heard of.
-    pub(super) until: Option<f64>,
-    /// Its own line tells where it stands.
-    pub(super) is_placed: bool,
-    /// It is a part of the start whatever it took. Otherwise only its time shows that.
-    pub(super) is_certain: bool,
-    /// Requests that were told of before it.
-    pub(super) behind: u64,
-    pub(super) evidence: Evidence,
-}
-
-impl Work {
-    /// Told by a line, and not placed by its words.
-    pub(super) fn new(part: Part, place: Place, line: &Parsed<'_>) -> Self {
-        Work {
-            part,
-            place,
-            told_ms: None,
-            seen_ms: None,
-            until: line.at,
-            is_placed: false,
-            is_certain: true,
-            behind: 0,
-            evidence: line.evidence.clone(),
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -356,54 +306,6 @@ impl Stream {
         self.is_replacing = self.phase != Phase::Starting;
     }
 
-    /// Takes work in; gives back what is settled by now.
-    pub(super) fn work(
-        &mut self,
-        mut work: Work,
-        at: Option<f64>,
-        telling: Telling,
-    ) -> Option<Work> {
-        self.works = true;
-        self.answered = 0;
-        if work.told_ms.is_none() {
-            match (telling, at, self.last) {
-                (Telling::Beginning, Some(at), _) => self.since = Some(at),
-                // The line that told of the beginning has the time already.
-                (Telling::End, ..) if self.closed == Some(work.part) => {}
-                (Telling::End, Some(at), Some(last)) => work.seen_ms = step(last, at),
-                _ => {}
-            }
-        }
-        if work.part == Part::Download && self.is_cached {
-            self.is_cached = telling != Telling::Beginning;
-            if self.is_cached {
-                return None;
-            }
-        }
-        if work.part == Part::Weights {
-            self.loading = (telling != Telling::End).then(|| work.evidence.clone());
-        }
-        match telling {
-            Telling::Beginning => {
-                self.is_under_way = true;
-                let is_known = work.place != Place::Open;
-                self.begun = is_known.then_some((work.part, work.place));
-                self.since_begun = 0;
-            }
-            Telling::End => (self.is_under_way, self.begun) = (false, None),
-            Telling::Neither => {}
-        }
-        if work.part == Part::Weights && self.phase == Phase::Starting {
-            self.is_loaded = true;
-        }
-        if work.place != Place::AtStart && self.ready.is_some() {
-            self.ready_then_cold = true;
-        }
-        work.behind = self.requests;
-        self.held.push(work);
-        (self.held.len() > HELD).then(|| self.held.remove(0))
-    }
-
     /// A port is open. What is done next may still be the start's. If it was opened before, in the same
     /// words, what was done since the newest request was another start.
     pub(super) fn listening(&mut self, line: String) {
@@ -526,27 +428,6 @@ impl Stream {
         let by_ages = age.zip(age_ms).map(|(then, now)| then - now);
         by_ages.or_else(|| step(since?, at?))
     }
-
-    fn reopen(&mut self, place: Place) {
-        for work in self
-            .held
-            .iter_mut()
-            .filter(|work| work.place == Place::Open)
-        {
-            work.place = place;
-        }
-    }
-
-    /// Everything that is still held. What was done after readiness was claimed counts as a
-    /// request's; otherwise the start was not over, whatever one part of it said.
-    pub(super) fn rest(&mut self) -> Vec<Work> {
-        self.reopen(if self.ready.is_some() && !self.is_refusing {
-            Place::AtRequest
-        } else {
-            Place::AtStart
-        });
-        std::mem::take(&mut self.held)
-    }
 }
 
 /// From one stamp to the next, of which one may tell no date.
@@ -555,9 +436,4 @@ fn between(from: f64, to: f64) -> f64 {
         true => to - from,
         false => to % DAY_S - from % DAY_S,
     }
-}
-
-fn step(from: f64, to: f64) -> Option<f64> {
-    let ms = (to - from) * 1e3;
-    (ms > 0.0 && ms <= LONGEST_STEP_MS).then_some(ms)
 }
