@@ -1,52 +1,23 @@
 //! What one line says beside the lines around it: causes that it names, parts of a start, lengths,
 //! latencies, and where in its life the process is.
 
+mod named;
+
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
-use super::devices::{is_mere, is_wanted};
 use super::exchange::{Exchange, exchanged};
-use super::gate::is_well;
 use super::latency::{Sure, compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::list::List;
-use super::line::wording::{
-    ended, fits, is_of_library, is_shard, process, telling, warns, without_numbers,
-};
+use super::line::wording::{ended, is_shard, process, telling, warns, without_numbers};
 use super::line::{Parsed, amount};
-use super::lives::ends_a_long_life;
-use super::memory::is_of_service;
-use super::placement::image;
 use super::rules::{Mark, Meaning, Part};
-use super::subject::is_of_another;
 use super::timeline::{Place, Stream};
 use super::traced::lines::Spans;
 use super::{Diagnosis, Evidence};
 
 /// Ends of processes that are kept.
 const DEATHS: usize = 16;
-
-/// Pulling an image is worth a word from here on.
-const SLOW_PULL_MS: f64 = 10_000.0;
-
-/// Whether somebody warns of a module that is not there, and goes on without it.
-fn is_optional(text: &str) -> bool {
-    warns(text)
-        && ["no module named", "importerror", "could not import"]
-            .iter()
-            .any(|w| text.contains(w))
-}
-
-/// Somebody serves all the same.
-const KEEPS: [&str; 8] = [
-    "keeps serving",
-    "keep serving",
-    "still serving",
-    "still serves",
-    "continues to serve",
-    "continue to serve",
-    "stays in service",
-    "rolled back to",
-];
 
 /// What is said of an input that is not run.
 const REFUSED: [&str; 8] = [
@@ -132,83 +103,6 @@ impl Diagnosis {
             self.asked(stream, line);
         }
         self.marks(stream, line);
-    }
-
-    /// Causes that the line names.
-    fn named(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        for hit in line.hits {
-            let Meaning::Names(cause) = hit.means else {
-                continue;
-            };
-            let cost = match cause {
-                Cause::Recompiled
-                | Cause::UncoveredLength
-                | Cause::ColdPageCache
-                | Cause::ImagePullTime => line.cost(hit),
-                _ => None,
-            };
-            let cost = match cause {
-                Cause::ImagePullTime => cost.or_else(|| stream.pulled(line.at, age(line))),
-                _ => cost,
-            };
-            if cause == Cause::ImagePullTime {
-                self.placement.pulled(&line.evidence);
-            }
-            if cause == Cause::AddressInUse && retries(line.text) {
-                stream.failures.add(&line.evidence);
-                stream.failures.goes_on();
-            }
-            let trifle = match cause {
-                Cause::ImagePullTime => {
-                    cost.is_none_or(|ms| ms < SLOW_PULL_MS)
-                        || is_of_another(image(line.text).unwrap_or_default())
-                }
-                // What a request uses up, once others were served, is not the start's.
-                Cause::OutOfMemory => {
-                    stream.began_long_ago(line.at)
-                        || is_of_service(stream, line)
-                        || line.has(Mark::Another)
-                }
-                Cause::DeviceFallback if is_wanted(line.text) => true,
-                Cause::DeviceFallback if is_mere(line) => {
-                    self.devices.absent(hit.confidence, &line.evidence);
-                    true
-                }
-                Cause::WorkerTimeout => stream.began_long_ago(line.at),
-                Cause::AddressInUse => takes_another(line.text),
-                Cause::ImagePull => is_of_another(image(line.text).unwrap_or_default()),
-                Cause::CpuLimit if line.text.contains("throttled periods") => {
-                    is_rare(line) || fits(line.text, &amount::integers(line.text, &line.amounts))
-                }
-                Cause::LivenessKills => stream.began_long_ago(line.at) || line.has(Mark::Another),
-                Cause::WarmupFailed => is_well(line.text),
-                // One that was to take the place of another, which stays.
-                Cause::LoadFailure => {
-                    KEEPS.iter().any(|word| line.text.contains(word))
-                        || is_optional(line.text)
-                        || line.names(Cause::LivenessKills)
-                        || line.names(Cause::ProbeWindow)
-                }
-                Cause::Recompiled => is_of_library(line.text),
-                // A warm-up that fails says which shape it failed with.
-                Cause::UncoveredLength => line.names(Cause::WarmupFailed),
-                Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
-                _ => false,
-            };
-            let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
-            if may_end && ends_a_long_life(line.text, &line.amounts) {
-                self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
-            }
-            stream.compiles_for_shape |=
-                cause == Cause::Recompiled && !trifle && stream.is_started();
-            let is_others = || ends_by_itself(cause) && is_of_another(line.text);
-            if !(trifle || is_others()) {
-                self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
-                if cause == Cause::OutOfMemory {
-                    self.did_not_fit(stream, line);
-                }
-            }
-        }
     }
 
     pub(super) fn lengths(&mut self, line: &Parsed<'_>, at_request: bool) {
@@ -490,56 +384,6 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
 fn is_of_a_request(line: &Parsed<'_>) -> bool {
     let told = timed(line.text, &line.amounts);
     told.is_some_and(|told| told.sure > Sure::Likely)
-}
-
-/// A counter that counts so few periods tells of a server that is well.
-const RARE: u64 = 100;
-
-/// `…throttled_periods_total 12`
-fn is_rare(line: &Parsed<'_>) -> bool {
-    let numbers = amount::integers(line.text, &line.amounts);
-    numbers.last().is_some_and(|(at, count)| {
-        let ends = line.text[*at..].bytes().all(|b| b.is_ascii_digit());
-        ends && *count < RARE
-    })
-}
-
-/// Whether somebody tries the same once more.
-fn retries(text: &str) -> bool {
-    ["retry", "trying again", "try again", "(attempt "]
-        .iter()
-        .any(|word| text.contains(word))
-}
-
-/// Whether somebody takes another port, as the one is taken.
-fn takes_another(text: &str) -> bool {
-    [
-        "instead",
-        "taking ",
-        ", using ",
-        "next free",
-        "trying another",
-        "trying next",
-        "picking another",
-        "using another",
-        "opening ",
-        "falling back",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
-}
-
-/// What a line tells of whom it names, and of nobody else.
-fn ends_by_itself(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::OutOfMemory
-            | Cause::LivenessKills
-            | Cause::ProbeWindow
-            | Cause::ImagePull
-            | Cause::ImagePullTime
-            | Cause::Unschedulable
-    )
 }
 
 /// How long ago it was, where a line of events begins with that.
