@@ -347,7 +347,6 @@ pub(in crate::rules) const PATIENCE: &[&str] = &[
     "no sign of life",
     "no heartbeat",
     "did not come up",
-    "did not check in",
     "did not report",
     "no ready signal",
     "stopped responding",
@@ -365,7 +364,6 @@ pub(in crate::rules) const PATIENCE: &[&str] = &[
     "never signalled",
     "never signaled",
     "never reported",
-    "never checked in",
 ];
 
 /// Whoever is managed.
