@@ -149,6 +149,11 @@ impl Places {
         self.there.has(word)
     }
 
+    /// Few are there, and lists are long: whoever asks looks for those that are there in the list.
+    fn has_any(&self, list: &Marked) -> bool {
+        self.all.iter().any(|place| list.has(place.word))
+    }
+
     fn count(&self, word: usize) -> usize {
         match self.has(word) {
             true => self.all.iter().filter(|place| place.word == word).count(),
@@ -194,12 +199,6 @@ impl Marked {
 
     fn has(&self, word: usize) -> bool {
         self.0[word / 64] >> (word % 64) & 1 == 1
-    }
-
-    fn meets(&self, other: &Marked) -> bool {
-        // Without a branch for each, several are held against each other at once.
-        let both = self.0.iter().zip(&other.0);
-        both.fold(0, |met, (a, b)| met | (a & b)) != 0
     }
 }
 
@@ -264,8 +263,7 @@ impl Compiled {
 
     /// Whether nothing on the line speaks against it.
     fn stands(&self, places: &Places, text: &str) -> bool {
-        let is_beside = |list: &Marked| list.meets(&places.there);
-        self.beside.iter().all(is_beside)
+        self.beside.iter().all(|list| places.has_any(list))
             && !self.except.iter().any(|phrase| places.has_all(phrase))
             && (!self.asks_for_an_error || tells_an_error(text))
     }
@@ -423,7 +421,7 @@ impl Phrases {
         let pairs = words.iter().flat_map(|word| &self.begins[*word].pairs);
         let may_hold = |(rule, pair): &(usize, usize)| {
             let [_, other] = &self.rules[*rule].pairs[*pair];
-            other.meets(&places.there)
+            places.has_any(other)
         };
         let mut pairs: Vec<(usize, usize)> = pairs.copied().filter(may_hold).collect();
         pairs.sort_unstable();
