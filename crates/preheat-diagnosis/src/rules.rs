@@ -204,6 +204,22 @@ pub(super) const CONSEQUENCE: f64 = 0.6;
 /// Between words that must all be on a line.
 pub(super) const AND: &str = " + ";
 
+/// What several lists share and what one has of its own, as one list of so many words.
+const fn joined<const N: usize>(lists: &[&[&'static str]]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let (mut list, mut at) = (0, 0);
+    while list < lists.len() {
+        let mut word = 0;
+        while word < lists[list].len() {
+            all[at] = lists[list][word];
+            (word, at) = (word + 1, at + 1);
+        }
+        list += 1;
+    }
+    assert!(at == N, "there are fewer words");
+    all
+}
+
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [

@@ -1,6 +1,7 @@
 //! What figures of requests stand beside, and how many processors a line speaks of.
 
-use super::{Beside, Mark, Meaning, Rule};
+use super::words::OF_MANY;
+use super::{Beside, Mark, Meaning, Rule, joined};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -81,18 +82,7 @@ pub(super) const RULES: &[Rule] = &[
             "responded in",
         ],
         pairs: &[],
-        except: &[
-            "p95",
-            "p99",
-            "p50",
-            "average",
-            "mean",
-            "timeout",
-            "timed out",
-            "request timeout",
-            "deadline",
-            "limit",
-        ],
+        except: &joined::<10>(&[OF_MANY, &["request timeout"]]),
         beside: Beside::Anything,
         example: "INFO request 1 took 5234 ms",
         counter: "INFO request timeout set to 30 s",

@@ -1,6 +1,7 @@
 //! What a model is run with, and how often: lengths, warm-ups, calls of which one is like the other.
 
-use super::{Beside, Mark, Meaning, Rule};
+use super::words::OF_MANY;
+use super::{Beside, Mark, Meaning, Rule, joined};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -121,29 +122,23 @@ pub(super) const RULES: &[Rule] = &[
             "real 1m",
         ],
         pairs: &[],
-        except: &[
-            "warm",
-            "dry run",
-            "self test",
-            "smoke",
-            "p95",
-            "p99",
-            "p50",
-            "average",
-            "mean",
-            "timeout",
-            "timed out",
-            "deadline",
-            "limit",
-            "load",
-            "train",
-            "epoch",
-            "step",
-            "download",
-            "retry",
-            "error",
-            "failed",
-        ],
+        except: &joined::<21>(&[
+            OF_MANY,
+            &[
+                "warm",
+                "dry run",
+                "self test",
+                "smoke",
+                "load",
+                "train",
+                "epoch",
+                "step",
+                "download",
+                "retry",
+                "error",
+                "failed",
+            ],
+        ]),
         beside: Beside::Anything,
         example: "call 1: 3120.4 ms",
         counter: "INFO warm-up call 1: 3120.4 ms",

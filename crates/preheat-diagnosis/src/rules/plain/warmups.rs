@@ -1,7 +1,8 @@
 //! A warm-up that fails, is left out, or does not cover what is asked for: in plain words.
 
 use super::super::super::cause::Cause;
-use super::super::{Beside, Meaning, Pair, Rule};
+use super::super::words::NONE_FAILED;
+use super::super::{Beside, Meaning, Pair, Rule, joined};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
@@ -14,28 +15,24 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "warm + aborting",
         ],
         pairs: &[Pair(CHECKS, FAILS)],
-        except: &[
-            "liveness",
-            "readiness",
-            "startup probe",
-            "health check",
-            "healthcheck",
-            "out of memory",
-            "retry",
-            ", 0 failed",
-            "and 0 failed",
-            "with 0 failed",
-            "ok 0 failed",
-            "passed 0 failed",
-            "done: 0 failed",
-            "(0 failed",
-            "0 mismatch",
-            "no error",
-            "without error",
-            "checksum",
-            "user",
-            "load test",
-        ],
+        except: &joined::<20>(&[
+            NONE_FAILED,
+            &[
+                "liveness",
+                "readiness",
+                "startup probe",
+                "health check",
+                "healthcheck",
+                "out of memory",
+                "retry",
+                "0 mismatch",
+                "no error",
+                "without error",
+                "checksum",
+                "user",
+                "load test",
+            ],
+        ]),
         beside: Beside::Words(NOT_LIVE),
         example: "ERROR prewarm: canned prompt 3 gave NaN, aborting the start",
         counter: "INFO canned prompt 3 gave 384 numbers",

@@ -1,5 +1,7 @@
 //! Who waits for what starts, for how long, and how it ends.
 
+use super::super::joined;
+
 /// Somebody asks whether it lives and has no good answer.
 pub(in crate::rules) const UNWELL: &[&str] = &[
     "unhealthy",
@@ -33,8 +35,8 @@ pub(in crate::rules) const UNWELL: &[&str] = &[
     "health probe",
 ];
 
-/// It is ended for that, and most often started again.
-pub(in crate::rules) const PUT_DOWN: &[&str] = &[
+/// It is ended, whoever does that and why.
+const ENDED: &[&str] = &[
     "restart",
     "recreat",
     "replac",
@@ -44,18 +46,9 @@ pub(in crate::rules) const PUT_DOWN: &[&str] = &[
     "shut down",
     "sigterm",
     "sigkill",
-    "sigabrt",
-    "will be stopped",
-    "has been stopped",
     "stopping it",
-    "taken out of service",
-    "reboot",
-    "evict",
     "respawn",
     "recycl",
-    "reloading (",
-    "reloading app",
-    "bounced",
     "shoots",
     "is shot",
     "was shot",
@@ -66,6 +59,22 @@ pub(in crate::rules) const PUT_DOWN: &[&str] = &[
     "ends container",
     "ended container",
 ];
+
+/// It is ended for that, and most often started again.
+pub(in crate::rules) const PUT_DOWN: &[&str] = &joined::<30>(&[
+    ENDED,
+    &[
+        "sigabrt",
+        "will be stopped",
+        "has been stopped",
+        "taken out of service",
+        "reboot",
+        "evict",
+        "reloading (",
+        "reloading app",
+        "bounced",
+    ],
+]);
 
 /// How long whoever runs it waits for its start.
 pub(in crate::rules) const START_LIMIT: &[&str] = &[
@@ -164,51 +173,33 @@ pub(in crate::rules) const UNANSWERED: &[&str] = &[
     "livenessfailed",
 ];
 
-pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &[
-    "deregister",
-    "starting it again",
-    "start it again",
-    "started again",
-    "reschedul",
-    "redeploy",
-    "new allocation",
-    "launching replacement",
-    "restart",
-    "recreat",
-    "replac",
-    "terminate",
-    "terminating",
-    "kill",
-    "shut down",
-    "sigterm",
-    "sigkill",
-    "tearing it down",
-    "torn down",
-    "tear down",
-    "taken down",
-    "taken out",
-    "bounce",
-    "respawn",
-    "recycl",
-    "started anew",
-    "starting anew",
-    "scheduling a fresh",
-    "put down",
-    "die ",
-    "ended",
-    "stopping it",
-    "is stopped",
-    "was stopped",
-    "shoots",
-    "is shot",
-    "was shot",
-    "shot it",
-    "shot by",
-    "takes it down",
-    "takes down",
-    "ends container",
-    "ended container",
-];
+pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &joined::<43>(&[
+    ENDED,
+    &[
+        "deregister",
+        "starting it again",
+        "start it again",
+        "started again",
+        "reschedul",
+        "redeploy",
+        "new allocation",
+        "launching replacement",
+        "tearing it down",
+        "torn down",
+        "tear down",
+        "taken down",
+        "taken out",
+        "bounce",
+        "started anew",
+        "starting anew",
+        "scheduling a fresh",
+        "put down",
+        "die ",
+        "ended",
+        "is stopped",
+        "was stopped",
+    ],
+]);
 
 /// What platforms call what they run.
 pub(in crate::rules) const ON_PLATFORM: &[&str] = &[

@@ -182,3 +182,16 @@ pub(in crate::rules) const CAME: &[&str] = &[
     "begins",
     "submitted",
 ];
+
+/// A figure of many requests, or of how long one may take: not what one took.
+pub(in crate::rules) const OF_MANY: &[&str] = &[
+    "p95",
+    "p99",
+    "p50",
+    "average",
+    "mean",
+    "timeout",
+    "timed out",
+    "deadline",
+    "limit",
+];

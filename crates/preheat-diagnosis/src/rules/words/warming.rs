@@ -16,6 +16,17 @@ pub(in crate::rules) const WARMUP: &[&str] = &[
     "golden",
 ];
 
+/// A count of what failed, which nothing did; what stands before keeps it from the end of a number.
+pub(in crate::rules) const NONE_FAILED: &[&str] = &[
+    ", 0 failed",
+    "and 0 failed",
+    "with 0 failed",
+    "ok 0 failed",
+    "passed 0 failed",
+    "done: 0 failed",
+    "(0 failed",
+];
+
 /// That somebody left it out.
 pub(in crate::rules) const LEFT_OUT: &[&str] = &[
     "disabled",
