@@ -4,14 +4,17 @@
 //! Lines come in one by one and are forgotten; what is kept is bounded whatever comes. Text that no
 //! rule knows yields nothing. Where to look:
 //!
-//! - [`cause`]: what is called how, and what to do about it.
+//! - [`cause`]: what is called how, and what to do about it; [`meaning`]: what counts as it.
 //! - [`input`]: files, their lines, the containers, metrics and figures in them; [`traced`]: traces, exported
 //!   or told line by line, and what they come to.
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`], [`access`] and [`breakdown`]: what a line says, beside those around it.
 //! - [`covered`], [`kept`]: what figures tell, whatever the words around them.
-//! - [`timeline`]: what is known of a process, so when something happened; [`latency`], [`lengths`],
-//!   [`primed`], [`reads`], [`refusals`], [`restarts`], [`threads`]: what is known whoever wrote it.
+//! - [`timeline`]: what is known of a process, so when something happened; [`gate`], [`memory`]: what became of
+//!   its try before it opens, and of its memory.
+//! - [`devices`], [`latency`], [`lengths`], [`lives`], [`placement`], [`primed`], [`reads`], [`refusals`],
+//!   [`restarts`], [`threads`]: what is known whoever wrote it.
+//! - [`subject`], [`talk`]: whose text it is, and whether it tells of anything that happened.
 //! - [`containers`]: what is wrong with a manifest.
 //! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
 
@@ -19,39 +22,42 @@ mod cause;
 mod meaning;
 
 pub mod input;
+mod traced;
 
 mod line;
 pub mod rules;
 
 mod access;
 mod breakdown;
-mod covered;
 mod exchange;
-mod gate;
-mod kept;
-mod lives;
 mod parts;
 mod statement;
+
+mod covered;
+mod kept;
+
+mod gate;
+mod memory;
+mod timeline;
 
 mod devices;
 mod latency;
 mod lengths;
-mod memory;
+mod lives;
 mod placement;
 mod primed;
 mod reads;
 mod refusals;
 mod restarts;
+mod threads;
+
 mod subject;
 mod talk;
-mod threads;
-mod timeline;
 
 mod containers;
 
 mod report;
 mod sighting;
-mod traced;
 
 #[cfg(test)]
 mod tests;
