@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client;
-use crate::replica::{SIM, Start, free_addresses, model_folder, root, served_from};
+use crate::replica::{SIM, Start, free_addresses, linked_model, model_folder, root, served_from};
 
 struct Fault {
     name: &'static str,
@@ -297,11 +297,7 @@ async fn check_exit(name: &str, config: &str, code: i32) {
 
 /// A folder that looks like the model's, with one thing wrong. Files left alone are links.
 fn damaged(fault: &Fault) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model_folder()).unwrap() {
-        let entry = entry.unwrap();
-        std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
+    let folder = linked_model();
     (fault.damage)(folder.path());
     folder
 }

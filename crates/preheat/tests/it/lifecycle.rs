@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::client;
-use crate::replica::{Replica, SIM, Start, model_folder, real_model, served_from};
+use crate::replica::{Replica, SIM, Start, linked_model, model_folder, real_model, served_from};
 
 /// Long enough in loading and warming to be seen there.
 const SLOW_START: &str = r#"
@@ -204,11 +204,7 @@ async fn who_asks_where_tokens_came_from_meets_nothing_unwarmed() {
 /// Two tokens of one id: which of them was found, the compiled tokenizer does not tell.
 #[tokio::test]
 async fn who_makes_a_replica_read_its_tokenizer_counts_as_cold() {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model_folder()).unwrap() {
-        let entry = entry.unwrap();
-        std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
-    }
+    let folder = linked_model();
     let tokenizer = folder.path().join("tokenizer.json");
     let mut json: Value = serde_json::from_slice(&fs::read(&tokenizer).unwrap()).unwrap();
     json["model"]["vocab"]["warm"] = json["model"]["vocab"]["[UNK]"].clone();

@@ -6,16 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::replica::{Replica, Start, model_folder, served_from};
+use crate::replica::{Replica, Start, linked_model, served_from};
 
 /// The default model with these prompts.
 fn folder(config: &Value) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model_folder()).unwrap() {
-        let entry = entry.unwrap();
-        let to = folder.path().join(entry.file_name());
-        std::os::unix::fs::symlink(entry.path(), to).unwrap();
-    }
+    let folder = linked_model();
     let path = folder.path().join("config_sentence_transformers.json");
     let _ = fs::remove_file(&path);
     fs::write(path, config.to_string()).unwrap();

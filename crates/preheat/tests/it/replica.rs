@@ -287,6 +287,17 @@ pub fn model_folder() -> PathBuf {
     folder
 }
 
+/// A folder of links to its files, for tests that put others in their place.
+pub fn linked_model() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(model_folder()).unwrap() {
+        let entry = entry.unwrap();
+        let to = folder.path().join(entry.file_name());
+        std::os::unix::fs::symlink(entry.path(), to).unwrap();
+    }
+    folder
+}
+
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
