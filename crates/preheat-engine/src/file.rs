@@ -23,19 +23,23 @@ const MB: u64 = 1_000_000;
 /// All bytes of a file of at most so many megabytes; [`io::ErrorKind::FileTooLarge`] for one that
 /// holds more, [`io::ErrorKind::InvalidInput`] for what is no file.
 pub(crate) fn read(path: &Path, limit_mb: u64) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        let problem = "it is a pipe, a device or a directory, not a file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
-    }
     let most = limit_mb * MB;
     let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    file.take(most + 1).read_to_end(&mut bytes)?;
+    open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let problem = format!("it is larger than {limit_mb} MB");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
     }
     Ok(bytes)
+}
+
+/// A file to be read; [`io::ErrorKind::InvalidInput`] for what is none, and would be waited for.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        let problem = "it is a pipe, a device or a directory, not a file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    File::open(path)
 }
 
 /// The same of text.

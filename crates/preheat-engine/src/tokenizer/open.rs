@@ -1,6 +1,5 @@
 //! Which of the two tokenizers runs, and where it comes from.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -94,7 +93,7 @@ fn compiled(
     places: Places<'_>,
 ) -> Result<(Kind, TokenizerForm), LoadError> {
     let unreadable = |source| LoadError::unread(path, source);
-    let file = File::open(path).map_err(unreadable)?;
+    let file = file::open(path).map_err(unreadable)?;
     let sha256 = stamp::digest(&file, path, places.store, places.baked, || {
         file::read(path, TOKENIZER_MB).map(|bytes| digest::of_bytes(&bytes))
     })

@@ -302,6 +302,25 @@ fn without_a_place_to_keep_it_the_file_itself_is_opened() {
     run(&mut *model.engine.instance().unwrap(), &[vec![2, 3]]);
 }
 
+/// It would be waited for, and the start with it.
+#[test]
+fn a_pipe_in_place_of_a_tokenizer_is_refused() {
+    let (dir, artefacts) = (tiny(), TempDir::new().unwrap());
+    let pipe = dir.path().join("tokenizer.json");
+    fs::remove_file(&pipe).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+    for artefacts in [None, Some(artefacts.path().to_owned())] {
+        let spec = OnnxSpec {
+            task: Some(Task::Embed),
+            artefacts,
+            ..OnnxSpec::new(dir.path().join("model.onnx"))
+        };
+        let error = onnx::load(&spec).unwrap_err();
+        assert!(error.to_string().contains("tokenizer.json"), "{error}");
+    }
+}
+
 /// As exporters write it: the file in a folder of its own, everything else around it.
 #[test]
 fn the_tokenizer_is_found_around_the_folder_of_an_onnx_file() {
