@@ -89,7 +89,7 @@ pub fn bake(fetched: &Fetched, spec: &ModelSpec, dir: &Path) -> Result<Written, 
     }
     let files = copy(fetched, dir)?;
     fs::create_dir_all(&artefacts).map_err(at(&artefacts))?;
-    let parts = prepare(&moved(spec, &fetched.dir, dir, &artefacts)).map_err(BakeError::Load)?;
+    let parts = prepare(&moved(spec, dir, &artefacts)).map_err(BakeError::Load)?;
     let mut bytes = tidy(&artefacts).map_err(at(&artefacts))?;
     let mut listed = Vec::with_capacity(files.len());
     for (name, path, sha256) in files {
@@ -135,7 +135,7 @@ fn copy(fetched: &Fetched, dir: &Path) -> Result<Vec<(String, PathBuf, String)>,
 }
 
 /// The model where it was copied to. Its digests were compared on the way.
-fn moved(spec: &ModelSpec, from: &Path, dir: &Path, artefacts: &Path) -> ModelSpec {
+fn moved(spec: &ModelSpec, dir: &Path, artefacts: &Path) -> ModelSpec {
     match spec {
         ModelSpec::Native(spec) => ModelSpec::Native(LoadSpec {
             dir: dir.to_owned(),
@@ -145,7 +145,8 @@ fn moved(spec: &ModelSpec, from: &Path, dir: &Path, artefacts: &Path) -> ModelSp
             ..spec.clone()
         }),
         ModelSpec::Onnx(spec) => ModelSpec::Onnx(OnnxSpec {
-            file: dir.join(spec.file.strip_prefix(from).unwrap_or(&spec.file)),
+            file: dir.join(spec.file.strip_prefix(&spec.root).unwrap_or(&spec.file)),
+            root: dir.to_owned(),
             artefacts: Some(artefacts.to_owned()),
             artefacts_limit: u64::MAX,
             expected_sha256: None,
@@ -172,6 +173,7 @@ fn tidy(artefacts: &Path) -> io::Result<u64> {
 /// What a baked directory says about its files.
 #[derive(Debug)]
 pub(crate) struct Baked {
+    dir: PathBuf,
     pub(crate) artefacts: PathBuf,
     files: Vec<(String, u64, i64, String)>,
 }
@@ -196,16 +198,22 @@ impl Baked {
             ))
         });
         Some(Baked {
+            dir: dir.to_owned(),
             artefacts: dir.join(ARTEFACTS),
             files: files.collect::<Option<_>>()?,
         })
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(name, ..)| &name[..])
+    }
+
     /// The digest that this file had, while it looks as it did.
-    pub(crate) fn digest(&self, name: &str, facts: &Metadata) -> Option<&str> {
+    pub(crate) fn digest(&self, path: &Path, facts: &Metadata) -> Option<&str> {
+        let name = path.strip_prefix(&self.dir).ok()?;
         let mut files = self.files.iter();
         let found = files.find(|(file, bytes, modified, _)| {
-            file == name && *bytes == facts.len() && *modified == facts.mtime()
+            Path::new(file) == name && *bytes == facts.len() && *modified == facts.mtime()
         });
         found.map(|(_, _, _, sha256)| &sha256[..])
     }

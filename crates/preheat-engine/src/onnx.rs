@@ -40,7 +40,7 @@ use crate::load::{
     ARTEFACTS_LIMIT, ArtefactState, LoadError, Running, StageTiming, TextConfig, TokenizerForm,
     WeightsFile, join, sha256, spawn, timed,
 };
-use crate::source::RuntimeBuild;
+use crate::source::{ONNX_IN_FOLDER, RuntimeBuild, TOKENIZER, texts_of};
 use crate::store::{Identity, Places};
 use crate::tokenizer::{self, Opened, Tokenizer};
 use artefact::Artefact;
@@ -52,6 +52,8 @@ use texts::{TextEngine, TextWay};
 #[derive(Debug, Clone)]
 pub struct OnnxSpec {
     pub file: PathBuf,
+    /// The directory of the model that it is a file of; its tokenizer is there, or beside the file.
+    pub root: PathBuf,
     /// Threads that compute one batch.
     pub threads: NonZeroUsize,
     /// None: rten.
@@ -71,11 +73,13 @@ pub struct OnnxSpec {
 }
 
 impl OnnxSpec {
-    /// One thread of rten, nothing cached, nothing checked.
+    /// One thread of rten, nothing cached, nothing checked; the file lies in its model's directory.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
         OnnxSpec {
-            file: file.into(),
+            root: file.parent().unwrap_or(Path::new("")).to_owned(),
+            file,
             threads: NonZeroUsize::MIN,
             library: None,
             providers: Vec::new(),
@@ -88,20 +92,14 @@ impl OnnxSpec {
         }
     }
 
-    /// Where its tokenizer is: beside it, or around the folder that exporters put it into.
-    fn dir(&self) -> &Path {
-        let beside = self.file.parent().unwrap_or(Path::new("."));
-        let around = beside.parent().filter(|_| beside.ends_with(FOLDER));
-        let is_of_model = |dir: &&Path| dir.join("tokenizer.json").is_file();
-        match around.filter(is_of_model) {
-            Some(around) if !is_of_model(&beside) => around,
-            _ => beside,
-        }
+    /// Where its tokenizer is, and whatever else is said of texts.
+    fn texts(&self) -> PathBuf {
+        let name = self.file.strip_prefix(&self.root).ok();
+        let name = name.and_then(Path::to_str).unwrap_or_default();
+        let is_there = |name: &str| self.root.join(name).is_file();
+        self.root.join(texts_of(name, is_there))
     }
 }
-
-/// Where exporters put ONNX files beside other weights.
-const FOLDER: &str = "onnx";
 
 /// A device's part of ONNX Runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +152,7 @@ pub fn find(dir: &Path) -> Result<PathBuf, LoadError> {
     if usual.is_file() {
         return Ok(usual);
     }
-    let in_folder = dir.join(FOLDER).join("model.onnx");
+    let in_folder = dir.join(ONNX_IN_FOLDER);
     if in_folder.is_file() {
         return Ok(in_folder);
     }
@@ -183,7 +181,7 @@ pub fn find(dir: &Path) -> Result<PathBuf, LoadError> {
 /// # Errors
 /// The first fault found.
 pub fn load(spec: &OnnxSpec) -> Result<LoadedOnnx, LoadError> {
-    let baked = Baked::read(spec.dir()).filter(|_| spec.trust_baked);
+    let baked = Baked::read(&spec.root).filter(|_| spec.trust_baked);
     let places = Places {
         baked: baked.as_ref(),
         store: spec.artefacts.as_deref(),
@@ -278,7 +276,8 @@ fn spawn_texts<'scope>(
     declared: &Declaration,
     places: Places<'scope>,
 ) -> Result<Option<Texts<'scope>>, LoadError> {
-    let path = spec.dir().join("tokenizer.json");
+    let dir = spec.texts();
+    let path = dir.join(TOKENIZER);
     let way = TextWay::of(declared);
     let way = match (spec.task, way) {
         (Some(Task::Embed), None) => {
@@ -292,7 +291,7 @@ fn spawn_texts<'scope>(
         _ => return Ok(None),
     };
     let opening = spawn(scope, "tokenizer", move || {
-        let config = TextConfig::read(spec.dir())?;
+        let config = TextConfig::read(&dir)?;
         let opened = tokenizer::open(&path, config.adjust, config.max_tokens, places)?
             .prompted(config.prompts.clone())
             .within(config.vocab, &path)?;

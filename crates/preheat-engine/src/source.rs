@@ -25,6 +25,7 @@ mod transfer;
 pub use cache::{CachedModel, list, remove, verify};
 pub use error::FetchError;
 pub use files::FileFacts;
+pub(crate) use files::{ONNX_IN_FOLDER, TOKENIZER, texts_of};
 pub use options::{FetchOptions, NoProgress, Progress};
 pub use reference::{HubRepo, Package, SourceError, SourceRef};
 pub use runtime::{RUNTIME_FILE, RuntimeBuild, onnx_runtime};

@@ -71,9 +71,9 @@ async fn elsewhere<'a>(
                 names.push(part);
             }
         }
-    } else if fetch_one(files::ONNX_FOLDER, remote, fetch, staging).await? {
-        names.push(files::ONNX_FOLDER.to_owned());
-        let data = format!("{}_data", files::ONNX_FOLDER);
+    } else if fetch_one(files::ONNX_IN_FOLDER, remote, fetch, staging).await? {
+        names.push(files::ONNX_IN_FOLDER.to_owned());
+        let data = format!("{}_data", files::ONNX_IN_FOLDER);
         if fetch_one(&data, remote, fetch, staging).await? {
             names.push(data);
         }

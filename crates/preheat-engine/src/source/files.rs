@@ -20,13 +20,16 @@ const WEIGHTS: [&str; 5] = {
 /// Says itself what it takes and gives, so nothing need stand beside it. Whatever it was called in
 /// an archive, this is its name here.
 const ONNX: &str = "model.onnx";
-/// Where exporters put it beside other weights.
-pub(super) const ONNX_FOLDER: &str = "onnx/model.onnx";
+/// Where exporters put ONNX files beside other weights.
+pub(super) const ONNX_FOLDER: &str = "onnx";
+/// The one of the usual name there.
+pub(crate) const ONNX_IN_FOLDER: &str = "onnx/model.onnx";
 /// Says which tensor is in which part.
 pub(super) const INDEX: &str = crate::load::INDEX;
 pub(super) const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 const OTHERS: [&str; 8] = [
-    "tokenizer.json",
+    TOKENIZER,
     "tokenizer_config.json",
     "vocab.txt",
     "special_tokens_map.json",
@@ -46,7 +49,12 @@ pub(super) fn beside_weights<'a>() -> impl Iterator<Item = &'a str> {
 }
 
 pub(super) fn is_weights(name: &str) -> bool {
-    WEIGHTS.contains(&name) || name == ONNX_FOLDER || is_part(name)
+    WEIGHTS.contains(&name) || name == ONNX_IN_FOLDER || is_part(name)
+}
+
+/// Whether a file is worth a look where a model's weights are searched for.
+pub(super) fn may_be_weights(name: &str) -> bool {
+    is_weights(name) || name == INDEX || name.contains(".onnx")
 }
 
 /// Whether these weights need nothing beside them.
@@ -66,30 +74,29 @@ pub(super) fn select(place: &str, names: &[&str]) -> Result<Vec<String>, FetchEr
         missing,
     };
     let weights = weights(names);
-    if !names.contains(&CONFIG) && !weights.iter().any(|name| stand_alone(name)) {
-        return Err(not_a_model(CONFIG));
-    }
-    if weights.is_empty() {
-        return Err(not_a_model(
-            "model.safetensors, whole or in parts, pytorch_model.bin or model.onnx",
-        ));
+    match weights.first() {
+        Some(file) if stand_alone(file) => return Ok(of_onnx(file, names)),
+        _ if !names.contains(&CONFIG) => return Err(not_a_model(CONFIG)),
+        None => {
+            return Err(not_a_model(
+                "model.safetensors, whole or in parts, pytorch_model.bin or model.onnx",
+            ));
+        }
+        Some(_) => {}
     }
     let beside = beside_weights().filter(|name| names.contains(name));
-    Ok(beside.map(str::to_owned).chain(weights).collect())
+    Ok(beside.chain(weights).map(str::to_owned).collect())
 }
 
-/// The best kind of weights among these names, with all files that it consists of.
-fn weights(names: &[&str]) -> Vec<String> {
-    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-    for kind in WEIGHTS.into_iter().chain([ONNX_FOLDER]) {
+/// The best kind of weights among these names.
+fn weights<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    for kind in WEIGHTS.into_iter().chain([ONNX_IN_FOLDER]) {
         if names.contains(&kind) {
-            let mut found = vec![kind];
-            found.extend(names.iter().filter(|name| is_data_of(name, kind)));
-            return owned(found);
+            return vec![kind];
         }
         let parts = parts(names);
         if kind == WEIGHTS[0] && names.contains(&INDEX) && !parts.is_empty() {
-            return owned([INDEX].into_iter().chain(parts).collect());
+            return [INDEX].into_iter().chain(parts).collect();
         }
     }
     Vec::new()
@@ -97,10 +104,24 @@ fn weights(names: &[&str]) -> Vec<String> {
 
 /// An ONNX file with what belongs to it among these names.
 pub(super) fn of_onnx(file: &str, names: &[&str]) -> Vec<String> {
-    let beside = beside_weights().filter(|name| names.contains(name));
+    let folder = texts_of(file, |name| names.contains(&name));
+    let beside = beside_weights().map(|name| format!("{folder}{name}"));
+    let beside = beside.filter(|name| names.contains(&&name[..]));
     let data = names.iter().copied().filter(|name| is_data_of(name, file));
-    let all = beside.chain(data).chain([file]);
-    all.map(str::to_owned).collect()
+    let own = [file].into_iter().chain(data).map(str::to_owned);
+    beside.chain(own).collect()
+}
+
+/// The folder of a model, as a prefix, that has the tokenizer of one of its ONNX files and whatever
+/// else is said of texts. Exporters repeat some of that beside the file; only where the model's own
+/// directory has no tokenizer, that is all there is.
+pub(crate) fn texts_of(file: &str, has: impl Fn(&str) -> bool) -> &str {
+    let folder = file.rfind('/').map_or("", |at| &file[..=at]);
+    let is_there = |folder: &str| has(&format!("{folder}{TOKENIZER}"));
+    match is_there("") || !is_there(folder) {
+        true => "",
+        false => folder,
+    }
 }
 
 /// The parts of a set that is whole, in order. Others, of which some are missing, are none of a model.
@@ -137,17 +158,17 @@ pub(super) fn is_data_of(name: &str, onnx: &str) -> bool {
 /// The ONNX file among these paths: the one whose path ends so, or the only one.
 pub(super) fn onnx(
     place: &str,
-    paths: &[String],
+    paths: &[impl AsRef<str>],
     end: Option<&str>,
 ) -> Result<Option<String>, FetchError> {
-    let ends = |path: &str| match end {
-        Some(end) => path == end || path.ends_with(&format!("/{end}")),
+    let ends = |path: &&str| match end {
+        Some(end) => *path == end || path.ends_with(&format!("/{end}")),
         None => path.ends_with(".onnx"),
     };
-    let found: Vec<&String> = paths.iter().filter(|path| ends(path)).collect();
+    let found: Vec<&str> = paths.iter().map(AsRef::as_ref).filter(ends).collect();
     match (found.as_slice(), end) {
         ([], None) => Ok(None),
-        ([one], _) => Ok(Some((*one).clone())),
+        ([one], _) => Ok(Some((*one).to_owned())),
         ([], Some(end)) => Err(FetchError::Archive {
             file: place.to_owned(),
             reason: format!("it holds no {end}"),
@@ -213,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_weights_come_last_and_safetensors_is_preferred() {
-        let all: Vec<&str> = known().chain([INDEX, ONNX_FOLDER]).collect();
+        let all: Vec<&str> = known().chain([INDEX, ONNX_IN_FOLDER]).collect();
         let files = select("x", &all).unwrap();
         assert_eq!(files[0], "config.json");
         assert_eq!(files.last().unwrap(), "model.safetensors");
@@ -254,6 +275,16 @@ mod tests {
         assert_eq!(
             select("x", &onnx).unwrap(),
             ["tokenizer.json", "onnx/model.onnx", "onnx/model.onnx_data"]
+        );
+        let twice = ["onnx/model.onnx", "onnx/tokenizer.json", "modules.json"];
+        assert_eq!(
+            select("x", &twice).unwrap(),
+            ["onnx/tokenizer.json", "onnx/model.onnx"]
+        );
+        let twice = [&twice[..], &["tokenizer.json"]].concat();
+        assert_eq!(
+            select("x", &twice).unwrap(),
+            ["tokenizer.json", "modules.json", "onnx/model.onnx"]
         );
     }
 

@@ -125,8 +125,7 @@ impl Listing {
         let Some(end) = onnx else {
             return files::select(source, &names);
         };
-        let paths: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let file = files::onnx(source, &paths, Some(end))?.unwrap_or_default();
+        let file = files::onnx(source, &names, Some(end))?.unwrap_or_default();
         Ok(files::of_onnx(&file, &names))
     }
 

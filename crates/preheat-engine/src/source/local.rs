@@ -5,6 +5,7 @@
 //! reads every byte. A file counts as unchanged while its size, its time of change and its inode
 //! are the same. What was baked (`crate::bake`) brings its digests along.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -30,11 +31,8 @@ pub(super) async fn open(
 ) -> Result<Fetched, FetchError> {
     let (dir, cache) = (dir.to_owned(), fetch.options.cache.clone());
     blocking(move || {
-        let files = facts(&dir, &cache)?;
-        let dir = match dir.is_file() {
-            true => dir.parent().unwrap_or(&dir).to_owned(),
-            false => dir,
-        };
+        let (dir, found) = find(&dir)?;
+        let files = facts(&dir, found, &cache)?;
         Ok(Fetched {
             revision: files::revision(&files),
             dir,
@@ -91,26 +89,15 @@ fn snapshot(home: &Path, repo: &HubRepo) -> Option<(PathBuf, String)> {
     hub::is_commit(&commit).then(|| (dir.join("snapshots").join(&commit), commit))
 }
 
-fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
-    let place = dir.display().to_string();
-    let dir = match fs::canonicalize(dir) {
-        Ok(dir) => dir,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(FetchError::NotFound { what: place });
-        }
-        Err(error) => return Err(FetchError::io("read", dir, error)),
-    };
-    let (dir, found) = match Stamp::of(&dir)? {
-        Some(stamp) => alone(dir, stamp)?,
-        None => {
-            let found = inside(&place, &dir)?;
-            (dir, found)
-        }
-    };
-
-    let memory = Memory::of(cache, &dir);
+fn facts(
+    dir: &Path,
+    found: Vec<(String, Stamp)>,
+    cache: &Path,
+) -> Result<Vec<FileFacts>, FetchError> {
+    let canonical = fs::canonicalize(dir).map_err(|error| FetchError::io("read", dir, error))?;
+    let memory = Memory::of(cache, &canonical);
     let mut known = memory.read();
-    let baked = Baked::read(&dir);
+    let baked = Baked::read(dir);
     let mut changed = false;
     let mut facts = Vec::with_capacity(found.len());
     for (name, stamp) in found {
@@ -118,7 +105,7 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
             Some(at) => known.swap_remove(at).2,
             None => {
                 changed = true;
-                digest_of(&dir, &name, baked.as_ref())?
+                digest_of(&dir.join(&name), baked.as_ref())?
             }
         };
         facts.push((name, stamp, sha256));
@@ -136,76 +123,113 @@ fn facts(dir: &Path, cache: &Path) -> Result<Vec<FileFacts>, FetchError> {
         .collect())
 }
 
-fn digest_of(dir: &Path, name: &str, baked: Option<&Baked>) -> Result<String, FetchError> {
-    let path = dir.join(name);
-    let read = |error| FetchError::io("read", &path, error);
+fn digest_of(path: &Path, baked: Option<&Baked>) -> Result<String, FetchError> {
+    let read = |error| FetchError::io("read", path, error);
     if let Some(baked) = baked
-        && let Some(sha256) = baked.digest(name, &fs::metadata(&path).map_err(read)?)
+        && let Some(sha256) = baked.digest(path, &fs::metadata(path).map_err(read)?)
     {
         return Ok(sha256.to_owned());
     }
-    Ok(digest::of_file(&path).map_err(read)?.1)
+    Ok(digest::of_file(path).map_err(read)?.1)
 }
 
-/// The path of an ONNX file is a model too.
-fn alone(file: PathBuf, stamp: Stamp) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
+/// The directory of the model at this path, and the files there that belong to it.
+fn find(path: &Path) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
+    match fs::metadata(path) {
+        Ok(facts) if facts.is_dir() => Ok((path.to_owned(), inside(path)?)),
+        Ok(_) => alone(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FetchError::NotFound {
+            what: path.display().to_string(),
+        }),
+        Err(error) => Err(FetchError::io("read", path, error)),
+    }
+}
+
+/// The path of an ONNX file is a model too, with its tokenizer and whatever else a start from it reads.
+fn alone(file: &Path) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
     let place = file.display().to_string();
     let missing = "an ONNX file, or a directory with a model";
-    match (file.file_name(), file.parent()) {
-        (Some(name), Some(dir)) if file.extension().is_some_and(|e| e == "onnx") => {
-            let mut found = beside(dir)?;
-            found.push((name.to_string_lossy().into_owned(), stamp));
+    let is_onnx = file.extension().is_some_and(|e| e == "onnx");
+    let dir = file.parent().filter(|_| is_onnx).map(root_of);
+    let name = dir.and_then(|dir| file.strip_prefix(dir).ok()?.to_str());
+    match (dir, name) {
+        (Some(dir), Some(name)) => {
+            let found = chosen(dir, |names| match names.contains(&name) {
+                true => Ok(files::of_onnx(name, names)),
+                false => Err(FetchError::NotAModel { place, missing }),
+            })?;
             Ok((dir.to_owned(), found))
         }
         _ => Err(FetchError::NotAModel { place, missing }),
     }
 }
 
-/// What a start from the file reads too: its tokenizer, and how its vectors are pooled.
-fn beside(dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
-    let mut found = Vec::new();
-    for name in files::beside_weights() {
-        if let Some(stamp) = Stamp::of(&dir.join(name))? {
-            found.push((name.to_owned(), stamp));
-        }
-    }
-    Ok(found)
+/// The directory of a model whose ONNX files are in this folder: the one around it, where exporters
+/// leave the tokenizer.
+fn root_of(folder: &Path) -> &Path {
+    let around = folder
+        .parent()
+        .filter(|_| folder.ends_with(files::ONNX_FOLDER));
+    let around = around.filter(|dir| dir.join(files::TOKENIZER).is_file());
+    around.unwrap_or(folder)
 }
 
 /// The files of the model in a directory: those of the usual names, or its only ONNX file.
-fn inside(place: &str, dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
-    let listed = listed(dir)?;
-    let mut found = Vec::new();
-    for name in files::beside_weights().chain(listed.iter().map(String::as_str)) {
-        if !found.iter().any(|(known, _)| known == name)
-            && let Some(stamp) = Stamp::of(&dir.join(name))?
-        {
-            found.push((name.to_owned(), stamp));
-        }
-    }
-    let there: Vec<&str> = found.iter().map(|(name, _)| &name[..]).collect();
-    let names = files::select(place, &there).or_else(|error| {
-        let beside = listed.iter().filter(|name| !name.contains('/'));
-        let beside: Vec<String> = beside.cloned().collect();
-        let file = files::onnx(place, &beside, None)?.ok_or(error)?;
-        Ok::<_, FetchError>(files::of_onnx(&file, &there))
-    })?;
-    found.retain(|(name, _)| names.contains(name));
-    Ok(found)
+fn inside(dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
+    let place = dir.display().to_string();
+    chosen(dir, |names| {
+        files::select(&place, names).or_else(|error| {
+            let beside = names.iter().copied().filter(|name| !name.contains('/'));
+            let file = match files::onnx(&place, &beside.collect::<Vec<_>>(), None)? {
+                Some(file) => Some(file),
+                None => files::onnx(&place, names, None)?,
+            };
+            Ok(files::of_onnx(&file.ok_or(error)?, names))
+        })
+    })
 }
 
-/// Every name in a directory, and in the folder that exporters put ONNX files into.
-fn listed(dir: &Path) -> Result<Vec<String>, FetchError> {
-    let mut names = Vec::new();
-    for (folder, prefix) in [(dir.to_owned(), ""), (dir.join("onnx"), "onnx/")] {
+/// The files of a directory that are chosen among those that may belong to a model.
+fn chosen(
+    dir: &Path,
+    choose: impl FnOnce(&[&str]) -> Result<Vec<String>, FetchError>,
+) -> Result<Vec<(String, Stamp)>, FetchError> {
+    let mut there = Vec::new();
+    for name in candidates(dir)? {
+        let stamp = Stamp::of(&dir.join(&name)).transpose();
+        there.extend(stamp.map(|stamp| (name, stamp)));
+    }
+    let names: Vec<&str> = there.iter().map(|(name, _)| &name[..]).collect();
+    let chosen = choose(&names);
+    // What cannot be looked at is a fault where the model needs it, or there is none without it.
+    if let Ok(chosen) = &chosen {
+        there.retain(|(name, _)| chosen.contains(name));
+    }
+    let found = there.into_iter().map(|(name, stamp)| Ok((name, stamp?)));
+    let found = found.collect::<Result<_, FetchError>>()?;
+    chosen.map(|_| found)
+}
+
+/// What may belong to a model in a directory, and in the folder that exporters put ONNX files into; a
+/// baked one says what does.
+fn candidates(dir: &Path) -> Result<BTreeSet<String>, FetchError> {
+    let baked = Baked::read(dir);
+    let named = baked.iter().flat_map(Baked::names).map(str::to_owned);
+    let mut names: BTreeSet<String> = named.collect();
+    for (folder, prefix) in [
+        (dir.to_owned(), ""),
+        (dir.join(files::ONNX_FOLDER), "onnx/"),
+    ] {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(_) if !prefix.is_empty() => continue,
             Err(error) => return Err(FetchError::io("read", &folder, error)),
         };
+        names.extend(files::beside_weights().map(|name| format!("{prefix}{name}")));
         let entries = entries.filter_map(Result::ok).take(MOST_NAMES);
         let texts = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        names.extend(texts.map(|name| format!("{prefix}{name}")));
+        let weights = texts.map(|name| format!("{prefix}{name}"));
+        names.extend(weights.filter(|name| files::may_be_weights(name)));
     }
     Ok(names)
 }

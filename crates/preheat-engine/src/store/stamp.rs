@@ -75,8 +75,7 @@ pub(crate) fn digest<E>(
     read: impl FnOnce() -> Result<String, E>,
 ) -> Result<String, E> {
     if let (Some(baked), Ok(facts)) = (baked, file.metadata())
-        && let Some(name) = path.file_name().and_then(|name| name.to_str())
-        && let Some(digest) = baked.digest(name, &facts)
+        && let Some(digest) = baked.digest(path, &facts)
     {
         return Ok(digest.to_owned());
     }

@@ -12,14 +12,15 @@ use tempfile::TempDir;
 
 use crate::tiny::Tiny;
 
-fn fetched(dir: &Path) -> Fetched {
-    let names = [
-        "config.json",
-        "tokenizer.json",
-        "modules.json",
-        "1_Pooling/config.json",
-        "model.safetensors",
-    ];
+const FILES: [&str; 5] = [
+    "config.json",
+    "tokenizer.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "model.safetensors",
+];
+
+pub(crate) fn fetched(dir: &Path, names: &[&str]) -> Fetched {
     let file = |name: &str| FileFacts {
         name: name.to_owned(),
         bytes: fs::metadata(dir.join(name)).unwrap().len(),
@@ -29,7 +30,7 @@ fn fetched(dir: &Path) -> Fetched {
         dir: dir.to_owned(),
         revision: "r".to_owned(),
         source: "here".to_owned(),
-        files: names.into_iter().map(file).collect(),
+        files: names.iter().copied().map(file).collect(),
         bytes_fetched: 0,
         cached: true,
     }
@@ -65,7 +66,7 @@ fn a_copy_of_a_baked_directory_is_mapped_as_it_is() {
     let place = TempDir::new().unwrap();
     let (baked, copied) = (place.path().join("baked"), place.path().join("copied"));
     let native = ModelSpec::Native(LoadSpec::new(model.path()));
-    let written = bake(&fetched(model.path()), &native, &baked).unwrap();
+    let written = bake(&fetched(model.path(), &FILES), &native, &baked).unwrap();
     let made = written.parts.iter().map(|part| (part.what, &part.state));
     let whats = [
         ("packed weights", &PartState::Made),
@@ -115,9 +116,9 @@ fn a_copy_of_a_baked_directory_is_mapped_as_it_is() {
 fn nothing_is_baked_over_something_else() {
     let model = Tiny::bert().write();
     let spec = ModelSpec::Native(LoadSpec::new(model.path()));
-    let error = bake(&fetched(model.path()), &spec, model.path()).unwrap_err();
+    let error = bake(&fetched(model.path(), &FILES), &spec, model.path()).unwrap_err();
     assert!(matches!(error, BakeError::NotEmpty { .. }));
-    let mut wrong = fetched(model.path());
+    let mut wrong = fetched(model.path(), &FILES);
     wrong.files[4].sha256 = "0".repeat(64);
     let place = TempDir::new().unwrap();
     let error = bake(&wrong, &spec, &place.path().join("x")).unwrap_err();

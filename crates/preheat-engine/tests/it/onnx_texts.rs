@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use preheat_engine::bake::bake;
 use preheat_engine::load::ArtefactState;
 use preheat_engine::onnx::{self, LoadedOnnx, OnnxSpec};
-use preheat_engine::{LoadError, LoadSpec, RunError, Task, TokenBatch, load};
+use preheat_engine::prepare::ModelSpec;
+use preheat_engine::{LoadError, LoadSpec, RunError, Task, TokenBatch, TokenizerForm, load};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::baked::fetched;
 use crate::export::{Encoder, export};
 use crate::model::{self, cosine, run};
 use crate::onnx::library;
@@ -330,9 +333,54 @@ fn the_tokenizer_is_found_around_the_folder_of_an_onnx_file() {
     let beside = opened(dir.path(), false);
     fs::rename(dir.path().join("model.onnx"), folder.join("model.onnx")).unwrap();
     assert_eq!(onnx::find(dir.path()).unwrap(), folder.join("model.onnx"));
-    let around = opened(&folder, false);
+    let around = onnx::load(&OnnxSpec {
+        root: dir.path().to_owned(),
+        ..OnnxSpec::new(folder.join("model.onnx"))
+    });
+    let around = around.unwrap();
     let text = "a cold model never meets a request";
     let ids = |model: &LoadedOnnx| model.tokenizer.as_ref().unwrap().encode(text).unwrap();
     assert_eq!(ids(&around), ids(&beside));
     assert_eq!(around.engine.info().pooling, beside.engine.info().pooling);
+}
+
+/// What was made of a file in a folder is found again, with the tokenizer around it or without one.
+#[test]
+fn a_baked_onnx_file_in_a_folder_is_mapped_as_it_is() {
+    let (place, model) = (TempDir::new().unwrap(), tiny());
+    let folder = model.path().join("fp32/cpu");
+    fs::create_dir_all(&folder).unwrap();
+    fs::rename(model.path().join("model.onnx"), folder.join("model.onnx")).unwrap();
+    for (task, to) in [(None, "texts"), (Some(Task::Tensors), "tensors")] {
+        let spec = OnnxSpec {
+            task,
+            library: Some(library()),
+            root: model.path().to_owned(),
+            ..OnnxSpec::new(folder.join("model.onnx"))
+        };
+        let names = [
+            "config.json",
+            "tokenizer.json",
+            "modules.json",
+            "1_Pooling/config.json",
+            "fp32/cpu/model.onnx",
+        ];
+        let baked = place.path().join(to);
+        bake(
+            &fetched(model.path(), &names),
+            &ModelSpec::Onnx(spec.clone()),
+            &baked,
+        )
+        .unwrap();
+        let again = onnx::load(&OnnxSpec {
+            file: baked.join("fp32/cpu/model.onnx"),
+            root: baked,
+            ..spec
+        })
+        .unwrap();
+        assert_eq!(again.artefact, ArtefactState::Mapped, "{to}");
+        let mapped = TokenizerForm::Compiled(ArtefactState::Mapped);
+        let form = task.is_none().then_some(mapped);
+        assert_eq!(again.tokenizer_form, form, "{to}");
+    }
 }

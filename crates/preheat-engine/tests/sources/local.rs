@@ -131,6 +131,57 @@ async fn what_cannot_be_used_is_named() {
     );
 }
 
+/// Wherever a file of its own stands, what a start from it reads goes with it.
+#[tokio::test]
+async fn an_onnx_file_is_a_model_with_the_tokenizer_that_belongs_to_it() {
+    let around = [
+        ("tokenizer.json", "{}"),
+        ("modules.json", "[]"),
+        ("onnx/q.onnx", "a"),
+        ("onnx/q.onnx_data", "b"),
+    ];
+    let beside = [
+        ("config.json", "{}"),
+        ("tokenizer.json", "{}"),
+        ("q.onnx", "a"),
+        ("q.onnx_data", "b"),
+    ];
+    for (files, path) in [(around, "onnx/q.onnx"), (beside, "q.onnx")] {
+        let (cache, dir, blobs) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+        let files = files.map(|(name, text)| (name, text.as_bytes().to_vec()));
+        let mut files: model::Files = files.into();
+        model::write_to(dir.path(), &files);
+        for other in ["onnx/other.onnx", "onnx/config.json", "vocab"] {
+            model::write_to(dir.path(), &vec![(other, b"other".to_vec())]);
+        }
+        // As the hub's own cache keeps files: under other names.
+        let file = dir.path().join(path);
+        fs::rename(&file, blobs.path().join("0123")).unwrap();
+        symlink(blobs.path().join("0123"), &file).unwrap();
+        let source = file.to_str().unwrap();
+        let fetched = get(source, &FetchOptions::new(cache.path())).await.unwrap();
+        assert_holds(&fetched, &files);
+        assert_eq!(fetched.dir, dir.path());
+        files[0].1 = b"{ }".to_vec();
+        model::write_to(dir.path(), &files[..1].to_vec());
+        let after = get(source, &FetchOptions::new(cache.path())).await.unwrap();
+        assert_ne!(after.revision, fetched.revision);
+    }
+}
+
+#[tokio::test]
+async fn what_no_model_needs_is_not_looked_at() {
+    let (cache, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let files = model::small_files();
+    model::write_to(dir.path(), &files);
+    for name in ["notes", "other.onnx", "model-00001-of-00002.safetensors"] {
+        symlink(name, dir.path().join(name)).unwrap();
+    }
+    let source = dir.path().to_str().unwrap();
+    let fetched = get(source, &FetchOptions::new(cache.path())).await.unwrap();
+    assert_holds(&fetched, &files);
+}
+
 /// In place, with everything that belongs to them and nothing that does not.
 #[tokio::test]
 async fn weights_in_parts_and_an_onnx_file_in_its_folder_are_models_too() {

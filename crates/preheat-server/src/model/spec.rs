@@ -92,6 +92,7 @@ pub(super) fn onnx_spec(
     OnnxSpec {
         expected_sha256: expected_sha256(model, fetched, &name.to_string_lossy()),
         file,
+        root: fetched.dir.clone(),
         threads: model.threads,
         library,
         providers: onnx.providers.clone(),
