@@ -25,7 +25,7 @@ pub use error::LoadError;
 pub(crate) use advice::Advice;
 pub(crate) use checksum::of_parts;
 pub(crate) use config::{Activation, Distances, EncoderConfig, Family, Pooling};
-pub(crate) use files::{INDEX, WEIGHTS, parts};
+pub(crate) use files::{INDEX, WEIGHTS, parts, weights};
 pub(crate) use rows::Rows;
 pub(crate) use texts::TextConfig;
 pub(crate) use weights::{Tensor, Tensors, WeightsFile};

@@ -87,18 +87,17 @@ pub fn weights(fetched: &Fetched) -> Option<&FileFacts> {
 }
 
 /// The digest that a loader of these weights compares: that of their file, or one made of those of all
-/// parts.
+/// parts. None where one of them is not known, or the loader is to say what is wrong with them.
 #[must_use]
 pub fn weights_sha256(fetched: &Fetched) -> Option<String> {
-    let mut files: Vec<&FileFacts> = fetched
-        .files
-        .iter()
-        .filter(|file| files::is_weights(&file.name))
-        .collect();
-    files.sort_by_key(|file| &file.name);
-    let known = !files.is_empty() && files.iter().all(|file| !file.sha256.is_empty());
-    let digests = files.iter().map(|file| file.sha256.clone());
-    known.then(|| crate::load::of_parts(digests.collect()))
+    let known = |name: &String| {
+        let mut files = fetched.files.iter();
+        let file = files.find(|file| file.name == *name && !file.sha256.is_empty())?;
+        Some(file.sha256.clone())
+    };
+    let weights = crate::load::weights(&fetched.dir).ok()?;
+    let digests: Option<Vec<String>> = weights.iter().map(known).collect();
+    digests.map(crate::load::of_parts)
 }
 
 /// Takes the first origin that is on this machine, else the first that can be fetched.

@@ -44,22 +44,34 @@ impl ModelFiles {
                 false => Err(LoadError::MissingFile { path }),
             }
         };
-        let is_there = |name: &&&str| dir.join(name).is_file();
-        let weights = match WEIGHTS.iter().find(is_there) {
-            Some(&name) if name == WEIGHTS[0] || !is_there(&&INDEX) => vec![dir.join(name)],
-            None if !is_there(&&INDEX) => vec![required(WEIGHTS[0])?],
-            _ => {
-                let parts = parts(&dir.join(INDEX))?;
-                let parts = parts.iter().map(|part| required(part));
-                parts.collect::<Result<_, _>>()?
-            }
-        };
+        let weights = weights(dir)?;
+        let weights = weights.iter().map(|name| required(name));
         Ok(ModelFiles {
+            weights: weights.collect::<Result<_, _>>()?,
             config: required("config.json")?,
             tokenizer: required("tokenizer.json")?,
-            weights,
             dir: dir.to_owned(),
         })
+    }
+}
+
+/// The files of a directory that its weights are in, by name and in order: the best kind that is there
+/// as a whole. One whose parts are missing is told where nothing else is there.
+///
+/// # Errors
+/// When an index that counts cannot be read.
+pub(crate) fn weights(dir: &Path) -> Result<Vec<String>, LoadError> {
+    let is_there = |name: &str| dir.join(name).is_file();
+    let [whole, others @ ..] = WEIGHTS;
+    let other = others.into_iter().find(|name| is_there(name));
+    let one = |name: &str| Ok(vec![name.to_owned()]);
+    if is_there(whole) || !is_there(INDEX) {
+        return one(other.filter(|_| !is_there(whole)).unwrap_or(whole));
+    }
+    let parts = parts(&dir.join(INDEX))?;
+    match other {
+        Some(other) if !parts.iter().all(|part| is_there(part)) => one(other),
+        _ => Ok(parts),
     }
 }
 

@@ -231,6 +231,10 @@ fn candidates(dir: &Path) -> Result<BTreeSet<String>, FetchError> {
         let weights = texts.map(|name| format!("{prefix}{name}"));
         names.extend(weights.filter(|name| files::may_be_weights(name)));
     }
+    // Parts of another set are none of this model.
+    if let Ok(parts) = crate::load::parts(&dir.join(files::INDEX)) {
+        names.retain(|name| !files::is_part(name) || parts.contains(name));
+    }
     Ok(names)
 }
 

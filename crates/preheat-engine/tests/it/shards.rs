@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use preheat_engine::source::{self, FetchOptions, NoProgress, SourceRef};
 use preheat_engine::{LoadError, LoadSpec, LoadedModel, load};
 use safetensors::Dtype;
 use serde_json::{Value, json};
@@ -81,6 +82,41 @@ fn they_give_the_same_vectors_to_the_bit() {
     assert_ne!(digest(&spec), first);
     let error = load(&expected).unwrap_err();
     assert!(matches!(error, LoadError::Checksum { .. }), "{error}");
+}
+
+/// Who records the weights and who loads them mean the same files: those that the index names, whatever
+/// else lies beside it.
+#[tokio::test]
+async fn what_is_recorded_of_them_is_what_is_loaded() {
+    let (cache, dir) = (TempDir::new().unwrap(), sharded(&Tiny::bert()));
+    let recorded = async || {
+        let source = SourceRef::Path(dir.path().to_owned());
+        let options = FetchOptions::new(cache.path());
+        let fetched = source::fetch(&source, &options, &NoProgress).await.unwrap();
+        let spec = LoadSpec {
+            expected_sha256: source::weights_sha256(&fetched),
+            ..LoadSpec::new(dir.path())
+        };
+        load(&spec).unwrap().weights
+    };
+    assert!(recorded().await.checked);
+    // The rest of an earlier version, whole as it is.
+    for name in ["model-00001-of-00002", "model-00002-of-00002"] {
+        let path = dir.path().join(name).with_extension("safetensors");
+        fs::write(path, "others").unwrap();
+    }
+    assert!(recorded().await.checked);
+}
+
+/// Where some are missing, weights of another kind are as good as they are to whoever fetches.
+#[test]
+fn a_state_dict_takes_the_place_of_parts_that_are_not_whole() {
+    let dir = sharded(&Tiny::bert());
+    fs::write(dir.path().join("pytorch_model.bin"), "no state dict").unwrap();
+    load(&LoadSpec::new(dir.path())).unwrap();
+    fs::remove_file(dir.path().join(part(2))).unwrap();
+    let error = load(&LoadSpec::new(dir.path())).unwrap_err();
+    assert!(error.to_string().contains("pytorch_model.bin"), "{error}");
 }
 
 #[test]
