@@ -46,6 +46,10 @@ pub(super) async fn download<'a>(
     if !found.iter().any(|name| files::is_weights(name)) {
         found.extend(elsewhere(&remote, &found, fetch, staging).await?);
     }
+    if let Some(onnx) = found.iter().find(|name| files::stand_alone(name)) {
+        let data = format!("{onnx}_data");
+        fetch_one(&data, &remote, fetch, staging).await?;
+    }
     let there: Vec<&str> = found.iter().map(String::as_str).collect();
     let selected = files::select(place, &there);
     selected
@@ -73,10 +77,6 @@ async fn elsewhere<'a>(
         }
     } else if fetch_one(files::ONNX_IN_FOLDER, remote, fetch, staging).await? {
         names.push(files::ONNX_IN_FOLDER.to_owned());
-        let data = format!("{}_data", files::ONNX_IN_FOLDER);
-        if fetch_one(&data, remote, fetch, staging).await? {
-            names.push(data);
-        }
     }
     Ok(names)
 }

@@ -88,6 +88,16 @@ async fn an_archive_in_a_bucket_is_unpacked() {
 }
 
 #[tokio::test]
+async fn weights_in_parts_are_fetched_by_their_index() {
+    let (cache, files) = (tempdir().unwrap(), model::sharded());
+    let served = files.clone();
+    let server = Server::start(move |request| bucket(request, &served));
+    let options = options(cache.path(), &server.url(""));
+    let fetched = get("s3://bucket/a/model", &options).await.unwrap();
+    assert_holds(&fetched, &files);
+}
+
+#[tokio::test]
 async fn faults_of_a_bucket_are_told_apart() {
     let cache = tempdir().unwrap();
     let server = Server::start(|request| bucket(request, &Vec::new()));

@@ -48,6 +48,45 @@ async fn the_other_kind_of_weights_is_taken_where_safetensors_are_missing() {
     assert_holds(&fetched, &files);
 }
 
+/// Which parts there are is said by their index; without a listing nothing else tells.
+#[tokio::test]
+async fn weights_in_parts_are_fetched_by_their_index() {
+    let files = model::sharded();
+    let cache = tempdir().unwrap();
+    let server = Server::of(&files);
+    let options = FetchOptions::new(cache.path());
+    let fetched = get(&server.url("/m/"), &options).await.unwrap();
+    assert_holds(&fetched, &files);
+
+    let (cache, mut some) = (tempdir().unwrap(), files);
+    some.pop();
+    let server = Server::of(&some);
+    let options = FetchOptions::new(cache.path());
+    let error = get(&server.url("/m/"), &options).await.unwrap_err();
+    assert!(matches!(error, FetchError::NotAModel { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_onnx_file_is_fetched_with_the_weights_outside_it() {
+    for file in ["model.onnx", "onnx/model.onnx"] {
+        let data = match file {
+            "model.onnx" => "model.onnx_data",
+            _ => "onnx/model.onnx_data",
+        };
+        let files = vec![
+            ("config.json", b"{}".to_vec()),
+            ("tokenizer.json", b"{}".to_vec()),
+            (file, model::noise(100)),
+            (data, model::noise(200)),
+        ];
+        let cache = tempdir().unwrap();
+        let server = Server::of(&files);
+        let options = FetchOptions::new(cache.path());
+        let fetched = get(&server.url("/m/"), &options).await.unwrap();
+        assert_holds(&fetched, &files);
+    }
+}
+
 /// A bucket that may be read but not listed says 403 for what is not there.
 #[tokio::test]
 async fn where_what_is_missing_is_forbidden_the_other_kind_is_taken_too() {

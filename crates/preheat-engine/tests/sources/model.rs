@@ -32,6 +32,22 @@ fn files_of(weights: usize) -> Files {
     ]
 }
 
+/// Weights in two files, and the index that names them.
+pub(crate) fn sharded() -> Files {
+    let parts = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    let index = serde_json::json!({ "weight_map": { "a": parts[0], "b": parts[1] } });
+    vec![
+        ("config.json", b"{}".to_vec()),
+        ("tokenizer.json", b"{}".to_vec()),
+        ("model.safetensors.index.json", index.to_string().into()),
+        (parts[0], noise(100)),
+        (parts[1], noise(200)),
+    ]
+}
+
 pub(crate) fn bytes_of(files: &Files, name: &str) -> Vec<u8> {
     files
         .iter()
