@@ -273,7 +273,7 @@ pub fn text_inputs(shape: &TextShape, texts: Vec<String>) -> Result<Inputs, Serv
     let mut texts = texts.into_iter();
     let pairs = std::iter::from_fn(|| {
         Some(TextPair {
-            first: texts.next()?,
+            first: texts.next()?.into(),
             second: texts.next(),
         })
     });

@@ -44,7 +44,8 @@ impl Inputs {
 /// A text, or two that the model reads as one input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextPair {
-    pub first: String,
+    /// Shared: a query stands before many texts.
+    pub first: Arc<str>,
     pub second: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl TextPair {
 impl From<String> for TextPair {
     fn from(first: String) -> Self {
         TextPair {
-            first,
+            first: first.into(),
             second: None,
         }
     }

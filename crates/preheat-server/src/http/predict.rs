@@ -1,6 +1,8 @@
 //! The routes of text-embeddings-inference for classifiers of texts: labels of a text or a pair of
 //! texts, and texts ordered by how well they answer a query.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use preheat_api::tei::{
     PredictInputs, PredictRequest, Prediction, Predictions, Rank, RerankRequest,
@@ -37,17 +39,14 @@ pub async fn predict(call: Call) -> Result<Response, Fault> {
 /// `POST /rerank`
 pub async fn rerank(call: Call) -> Result<Response, Fault> {
     let ask: RerankRequest = call.json().await.map_err(Fault::tei)?;
-    // Before the query is copied for each of them.
-    let (got, limit) = (ask.texts.len(), call.replica.settings.limits.client_batch);
-    if got > limit {
-        return Err(Fault::tei(ServeError::TooManyInputs { got, limit }));
-    }
-    let pair = |text: &String| TextPair {
-        first: ask.query.clone(),
-        second: Some(text.clone()),
+    let texts = ask.return_text.then(|| ask.texts.clone());
+    let query: Arc<str> = ask.query.into();
+    let pair = |text| TextPair {
+        first: Arc::clone(&query),
+        second: Some(text),
     };
     // What there are no texts for is refused like any other empty request.
-    let inputs = Inputs::Pairs(ask.texts.iter().map(pair).collect());
+    let inputs = Inputs::Pairs(ask.texts.into_iter().map(pair).collect());
     // Several labels do not order anything.
     let own = call.replica.service.loaded().map(|loaded| loaded.info);
     if own.is_some_and(|info| info.signature.task == Task::Classify && info.dim != 1) {
@@ -59,7 +58,6 @@ pub async fn rerank(call: Call) -> Result<Response, Fault> {
     if !ask.raw_scores {
         shares(&mut scored.matrix);
     }
-    let texts = ask.return_text.then_some(ask.texts);
     Ok(answer::timed(ranks(&scored.matrix, texts), &scored.times))
 }
 
@@ -79,7 +77,10 @@ fn together(texts: Vec<String>) -> Result<TextPair, ServeError> {
     let count = texts.len();
     let mut texts = texts.into_iter();
     match (texts.next(), texts.next(), texts.next()) {
-        (Some(first), second, None) => Ok(TextPair { first, second }),
+        (Some(first), second, None) => Ok(TextPair {
+            first: first.into(),
+            second,
+        }),
         _ => Err(ServeError::Malformed(format!(
             "an input is one text or two, not {count}"
         ))),
