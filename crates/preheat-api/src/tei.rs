@@ -63,7 +63,7 @@ pub struct EmbedRequest {
     /// Which of the model's prompts stands in front of every text; null: its default one, if it has one.
     #[serde(default)]
     pub prompt_name: Option<String>,
-    /// Scale vectors to length one, if the model does.
+    /// Scale vectors to length one where the model does not. False is refused where it does.
     #[serde(default = "yes")]
     pub normalize: bool,
     /// Keep only the first so many numbers of each vector.

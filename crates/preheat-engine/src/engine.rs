@@ -136,6 +136,8 @@ pub struct Signature {
     pub outputs: Vec<TensorSpec>,
     /// The first dimension of every tensor counts independent rows: requests may run together.
     pub batched: bool,
+    /// Every row of an encoder is brought to length one.
+    pub normalized: bool,
     /// What the scores of a classifier are called, in order.
     pub labels: Vec<String>,
 }

@@ -136,7 +136,10 @@ fn check_width(spec: &LoadSpec, config: &EncoderConfig) -> Result<(), LoadError>
 
 fn signature(config: &EncoderConfig) -> Signature {
     match &config.head {
-        None => Signature::default(),
+        None => Signature {
+            normalized: config.normalize,
+            ..Signature::default()
+        },
         Some(head) => Signature {
             task: Task::Classify,
             labels: head.labels.clone(),

@@ -128,7 +128,10 @@ impl SimEngine {
             shape_state: true,
             simulated: true,
             accuracy: None,
-            signature: Signature::default(),
+            signature: Signature {
+                normalized: true,
+                ..Signature::default()
+            },
         };
         SimEngine {
             info,

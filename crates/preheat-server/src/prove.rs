@@ -18,7 +18,7 @@ use crate::door::{DoorError, Doors, Route, Vectors};
 use crate::load::{self, ModelTarget};
 use crate::model::Loaded;
 use crate::plan::{self, Ready};
-use crate::sample::{Sample, flat, softmax};
+use crate::sample::{Sample, flat, of_length_one, softmax};
 use crate::settings::LoadTest;
 use crate::warm;
 
@@ -165,7 +165,8 @@ impl Prover<'_> {
 
     /// Texts one at a time on the engine; then all at once: all in one request through both doors,
     /// each by itself, and through every route at least one. Whatever an engine does with a batch
-    /// and a route with an answer, a text's answer must be what the engine says to it alone.
+    /// and a route with an answer, a text's answer must be what the engine says to it alone, or that
+    /// of length one where the route promises it.
     async fn overlap(&self) -> Result<ConcurrencyEvidence, Trouble> {
         // The smallest of those with most rows: what shows in company shows at any length.
         let Some(ready) = self.cases.iter().rev().max_by_key(|ready| ready.rows()) else {
@@ -181,7 +182,8 @@ impl Prover<'_> {
         for single in &singles {
             alone.extend(self.alone(ready, single).await?);
         }
-        let asks = in_company(&all, &singles, &alone);
+        let scaled: Vectors = alone.iter().map(|row| of_length_one(row)).collect();
+        let asks = in_company(&all, &singles, &alone, &scaled);
         let asked = asks
             .iter()
             .map(|(route, sample, _)| self.doors.through(*route, sample));
@@ -261,12 +263,21 @@ impl Prover<'_> {
 }
 
 /// What is asked at once, and what must come of it.
-fn in_company<'a>(all: &'a Sample, singles: &'a [Sample], alone: &'a [Vec<f32>]) -> Vec<Ask<'a>> {
+fn in_company<'a>(
+    all: &'a Sample,
+    singles: &'a [Sample],
+    alone: &'a [Vec<f32>],
+    scaled: &'a [Vec<f32>],
+) -> Vec<Ask<'a>> {
     let routes = Route::of(all);
     let each = (0..singles.len().max(routes.len())).filter_map(|turn| {
         let text = turn % singles.len().max(1);
         let route = routes[turn % routes.len()];
-        Some((route, singles.get(text)?, alone.get(text..=text)?))
+        let expected = match route {
+            Route::Object => scaled,
+            _ => alone,
+        };
+        Some((route, singles.get(text)?, expected.get(text..=text)?))
     });
     let whole = PATHS.map(|path| (Route::Door(path), all, alone));
     whole.into_iter().chain(each).collect()
@@ -368,7 +379,8 @@ mod tests {
             ] {
                 let singles: Vec<_> = (0..texts).map(|row| all.part(row, row + 1)).collect();
                 let alone: Vec<_> = (0..texts).map(|row| vec![row as f32]).collect();
-                let asks = in_company(&all, &singles, &alone);
+                let scaled: Vec<_> = (0..texts).map(|row| vec![-(row as f32)]).collect();
+                let asks = in_company(&all, &singles, &alone, &scaled);
                 let (whole, each) = asks.split_at(PATHS.len());
                 assert!(whole.iter().all(|(_, sample, _)| **sample == all));
                 for route in Route::of(&all) {
@@ -377,9 +389,13 @@ mod tests {
                 for single in &singles {
                     assert!(each.iter().any(|(_, sample, _)| *sample == single));
                 }
-                for (_, sample, expected) in each {
-                    let row = singles.iter().position(|single| single == *sample);
-                    assert_eq!(expected, &[vec![row.unwrap() as f32]]);
+                for (route, sample, expected) in each {
+                    let row = singles.iter().position(|single| single == *sample).unwrap();
+                    let rows = match route {
+                        Route::Object => &scaled,
+                        _ => &alone,
+                    };
+                    assert_eq!(*expected, &rows[row..=row], "{route:?}");
                 }
             }
         }

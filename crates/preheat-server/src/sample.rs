@@ -134,6 +134,14 @@ pub fn softmax(matrix: &mut Matrix) {
     }
 }
 
+/// A vector scaled to length one, unless it has none.
+#[must_use]
+pub fn of_length_one(row: &[f32]) -> Vec<f32> {
+    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let scale = if length > 0.0 { 1.0 / length } else { 1.0 };
+    row.iter().map(|x| x * scale).collect()
+}
+
 /// The tensors of a plan, in the order in which the model declares them.
 ///
 /// # Errors

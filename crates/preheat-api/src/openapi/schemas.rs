@@ -87,10 +87,6 @@ pub(super) fn limits() -> Vec<(&'static str, Value)> {
         ("/Input/anyOf/3/items", json!({ "minItems": 1 })),
         ("/Input/anyOf/2/items", json!({ "maximum": u32::MAX })),
         ("/Input/anyOf/3/items/items", json!({ "maximum": u32::MAX })),
-        (
-            "/EmbedRequest/properties/normalize",
-            json!({ "const": true }),
-        ),
         ("/InferRequest/properties/inputs", json!({ "minItems": 1 })),
         (
             "/InputTensor/properties/data",

@@ -138,6 +138,7 @@ impl OnnxEngine {
                 signature: Signature {
                     task: Task::Tensors,
                     batched,
+                    normalized: false,
                     inputs: declared.inputs,
                     outputs: declared.outputs.clone(),
                     labels,

@@ -112,6 +112,7 @@ impl TextEngine {
             vocab: config.vocab,
             signature: Signature {
                 task: Task::Embed,
+                normalized: config.normalize,
                 ..Signature::default()
             },
             ..inner.info().clone()

@@ -308,6 +308,7 @@ fn doubler() -> Arc<dyn Engine> {
             inputs: vec![spec("x")],
             outputs: vec![spec("y")],
             batched: true,
+            normalized: false,
             labels: Vec::new(),
         },
     }))

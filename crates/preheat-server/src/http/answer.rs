@@ -9,6 +9,7 @@ use preheat_api::headers;
 use serde::Serialize;
 
 use crate::clock::millis;
+use crate::sample::of_length_one;
 use crate::serve_error::ServeError;
 use crate::service::{Embedded, Times};
 
@@ -39,33 +40,31 @@ pub fn with_timing(mut response: Response, times: &Times) -> Response {
     response
 }
 
-/// The vectors, cut to `dimensions` and scaled to length one again where asked for.
+/// The vectors, cut to `dimensions` where asked for, then brought to length one if they are to be
+/// `scaled`.
 ///
 /// # Errors
 /// When the model's vectors are shorter than that.
 pub fn vectors(
     embedded: &Embedded,
     dimensions: Option<usize>,
+    scaled: bool,
 ) -> Result<Vec<Vec<f32>>, ServeError> {
     let dim = embedded.matrix.cols;
-    match dimensions {
-        None => Ok(embedded.matrix.iter().map(<[f32]>::to_vec).collect()),
-        Some(0) => Err(ServeError::Malformed(
-            "dimensions must be at least 1".into(),
-        )),
-        Some(wanted) if wanted > dim => Err(ServeError::Malformed(format!(
-            "dimensions is {wanted}, the model has {dim}"
-        ))),
-        Some(wanted) => Ok(embedded
-            .matrix
-            .iter()
-            .map(|row| shortened(&row[..wanted]))
-            .collect()),
-    }
-}
-
-fn shortened(row: &[f32]) -> Vec<f32> {
-    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
-    let scale = if length > 0.0 { 1.0 / length } else { 1.0 };
-    row.iter().map(|x| x * scale).collect()
+    let wanted = match dimensions {
+        Some(0) => {
+            let why = "dimensions must be at least 1";
+            return Err(ServeError::Malformed(why.into()));
+        }
+        Some(wanted) if wanted > dim => {
+            let why = format!("dimensions is {wanted}, the model has {dim}");
+            return Err(ServeError::Malformed(why));
+        }
+        wanted => wanted.unwrap_or(dim),
+    };
+    let row = |row: &[f32]| match scaled {
+        true => of_length_one(&row[..wanted]),
+        false => row[..wanted].to_vec(),
+    };
+    Ok(embedded.matrix.iter().map(row).collect())
 }

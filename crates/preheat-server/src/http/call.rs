@@ -157,7 +157,7 @@ impl Call {
         let service = &self.replica.service;
         let signature = service.signature(self.context.arrival, self.deadline());
         let signature = signature.await?;
-        self.waited = began.elapsed();
+        self.waited += began.elapsed();
         Ok(signature)
     }
 

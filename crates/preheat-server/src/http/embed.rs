@@ -16,6 +16,6 @@ pub async fn embed(call: Call) -> Result<Response, Fault> {
     }
     let texts: Vec<String> = call.json().await?;
     let embedded = call.embed(Inputs::Texts(texts), TooLong::Cut).await?;
-    let embeddings = answer::vectors(&embedded, None)?;
+    let embeddings = answer::vectors(&embedded, None, false)?;
     Ok(answer::timed(EmbedAnswer { embeddings }, &embedded.times))
 }

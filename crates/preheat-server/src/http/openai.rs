@@ -27,7 +27,7 @@ pub async fn embeddings(call: Call) -> Result<Response, Fault> {
         return Err(ServeError::UnknownModel(ask.model).into());
     }
     let embedded = call.embed(inputs(ask.input), TooLong::Cut).await?;
-    let data = answer::vectors(&embedded, ask.dimensions)?
+    let data = answer::vectors(&embedded, ask.dimensions, ask.dimensions.is_some())?
         .into_iter()
         .enumerate()
         .map(|(index, vector)| EmbeddingItem {

@@ -35,10 +35,13 @@ pub async fn any_task(mut call: Call) -> Result<Response, Fault> {
 
 pub async fn embed(mut call: Call) -> Result<Response, Fault> {
     let ask: EmbedRequest = call.json().await.map_err(Fault::tei)?;
-    if !ask.normalize {
+    let own = call.signature().await.map_err(Fault::tei)?.normalized;
+    if own && !ask.normalize {
         let why = "normalize = false is not offered: this model's vectors are of length one";
         return Err(Fault::tei(ServeError::Malformed(why.into())));
     }
+    // What is of length one stays as it is, to the bit.
+    let scaled = ask.normalize && (!own || ask.dimensions.is_some());
     call.prompted(ask.prompt_name);
     let too_long = too_long(ask.truncate, ask.truncation_direction).map_err(Fault::tei)?;
     let inputs = match ask.inputs {
@@ -48,7 +51,7 @@ pub async fn embed(mut call: Call) -> Result<Response, Fault> {
         EmbedInputs::TokenLists(rows) => Inputs::Tokens(rows),
     };
     let embedded = call.embed(inputs, too_long).await.map_err(Fault::tei)?;
-    let vectors = answer::vectors(&embedded, ask.dimensions).map_err(Fault::tei)?;
+    let vectors = answer::vectors(&embedded, ask.dimensions, scaled).map_err(Fault::tei)?;
     Ok(answer::timed(vectors, &embedded.times))
 }
 

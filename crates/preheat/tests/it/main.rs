@@ -34,6 +34,7 @@ mod embeddings;
 mod faults;
 mod gateway;
 mod grpc;
+mod lengths;
 mod lifecycle;
 mod pages;
 mod prompts;
