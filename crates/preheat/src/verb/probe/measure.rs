@@ -92,7 +92,7 @@ struct Probe<'a> {
     deadline: tokio::time::Instant,
     /// A connection on which nothing is measured.
     client: Client,
-    /// What the model is called. None: nobody has answered yet who could tell.
+    /// What the model is called. None: nobody has answered yet.
     model: Option<String>,
     requests: usize,
 }
@@ -300,16 +300,20 @@ impl Probe<'_> {
         Ok(fresh(self.target)?.within(self.plan.timeout))
     }
 
-    /// Waits for nobody: it is an error that the server is not there yet.
+    /// Waits for nobody: it is an error that the server is not there yet that alone could tell.
     async fn model(&mut self) -> Result<String, Problem> {
         if let Some(model) = &self.model {
             return Ok(model.clone());
         }
         let told = timeout_at(self.deadline, told(&self.client)).await;
-        let told = told.map_err(|_| Problem::TimeIsUp)?;
-        let told = told.map_err(Problem::NotYet)?;
-        let model = self.plan.model.clone().unwrap_or(told);
-        Ok(self.model.insert(model).clone())
+        match told.map_err(|_| Problem::TimeIsUp)? {
+            Ok(told) => {
+                let model = self.plan.model.clone().unwrap_or(told);
+                Ok(self.model.insert(model).clone())
+            }
+            // It may still answer what the plan asks.
+            Err(problem) => self.plan.model.clone().ok_or(Problem::NotYet(problem)),
+        }
     }
 
     fn slack_ms(&self) -> f64 {
@@ -355,16 +359,24 @@ impl Probe<'_> {
         client: &Client,
         template: &Template,
     ) -> Result<f64, Problem> {
-        let out = case.fill(template, &self.model().await?);
+        let model = self.model().await?;
+        let out = case.fill(template, &model);
         let path = out.path.clone();
         self.requests += 1;
         let began = Instant::now();
         let answer = match timeout_at(self.deadline, client.ask(out)).await {
             Err(_) => return Err(Problem::TimeIsUp),
-            Ok(Err(error @ ClientError::Refused { .. })) => {
-                return Err(Problem::NotYet(error.to_string()));
+            Ok(Err(error)) => {
+                let is_starting = match self.model {
+                    Some(_) => matches!(error, ClientError::Refused { .. }),
+                    None => may_come(&error),
+                };
+                let problem = error.to_string();
+                return Err(match is_starting {
+                    true => Problem::NotYet(problem),
+                    false => Problem::Wrong(problem),
+                });
             }
-            Ok(Err(error)) => return Err(Problem::Wrong(error.to_string())),
             // A proxy whose server is not there.
             Ok(Ok(answer)) if answer.status == 502 && case.status != 502 => {
                 return Err(Problem::NotYet(format!("{path}: status 502")));
@@ -373,7 +385,10 @@ impl Probe<'_> {
         };
         let ms = began.elapsed().as_secs_f64() * 1e3;
         match case.check(&path, answer.status, &answer.body) {
-            Ok(_) => Ok(ms),
+            Ok(_) => {
+                self.model.get_or_insert(model);
+                Ok(ms)
+            }
             Err(Unfit::NotYet(problem)) => Err(Problem::NotYet(problem)),
             Err(Unfit::Malformed(problem)) => Err(Problem::Malformed(problem)),
             Err(Unfit::Wrong(problem)) => Err(Problem::Wrong(problem)),

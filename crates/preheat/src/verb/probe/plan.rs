@@ -104,7 +104,7 @@ pub fn parse(mut value: Value) -> Result<ProbePlan, Failure> {
 }
 
 /// Series of a monitoring system and tests of a report have names of their own.
-fn tell_apart(cases: &mut [Exchange]) {
+pub(super) fn tell_apart(cases: &mut [Exchange]) {
     let mut names = BTreeSet::new();
     for case in cases {
         let own = case.name.clone();

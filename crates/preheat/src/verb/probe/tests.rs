@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use preheat_api::exchange::{Fill, candidates, fill, rows};
+use preheat_server::exchange::{Exchange, default_cases};
 
 use super::measure::{CaseMeasured, Measured, Outcome, median_interval};
 use super::*;
@@ -79,6 +80,20 @@ fn the_median_lies_within_its_interval() {
     assert_eq!((low, median, high), (41.0, 51.0, 61.0));
     assert_eq!(median_interval(&[]), None);
     assert_eq!(median_interval(&[3.0]), Some((3.0, 3.0, 3.0)));
+}
+
+/// Also where one is called as another would be.
+#[test]
+fn no_two_cases_have_one_name() {
+    let case = default_cases().swap_remove(0);
+    let named = |name: &str| Exchange {
+        name: name.to_owned(),
+        ..case.clone()
+    };
+    let mut cases = ["x", "y", "x", "x (2)", "x"].map(named);
+    plan::tell_apart(&mut cases);
+    let names = cases.map(|case| case.name);
+    assert_eq!(names, ["x", "y", "x (2)", "x (2) (2)", "x (3)"]);
 }
 
 #[test]

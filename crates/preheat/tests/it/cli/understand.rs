@@ -178,8 +178,8 @@ fn a_server_that_loads_lazily_is_found_cold_and_is_warm_afterwards() {
 }
 
 /// A server behind a port that takes connections before it does: they are broken at first. Then it
-/// answers, to those who know what its model is called.
-fn starting_behind_a_port() -> String {
+/// answers, to those who know what its model is called, which it tells by `models`.
+fn starting_behind_a_port(models: &'static str) -> String {
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
     let serve = move || {
@@ -187,7 +187,7 @@ fn starting_behind_a_port() -> String {
             if number >= 3 {
                 let connection = connection.unwrap();
                 std::thread::Builder::new()
-                    .spawn(move || while answer(&connection) {})
+                    .spawn(move || while answer(&connection, models) {})
                     .unwrap();
             }
         }
@@ -196,7 +196,7 @@ fn starting_behind_a_port() -> String {
     format!("http://{address}/v1/embeddings")
 }
 
-fn answer(connection: &TcpStream) -> bool {
+fn answer(connection: &TcpStream, models: &'static str) -> bool {
     let (mut reader, mut length, mut first) = (BufReader::new(connection), 0, String::new());
     reader.read_line(&mut first).unwrap();
     loop {
@@ -215,9 +215,10 @@ fn answer(connection: &TcpStream) -> bool {
     let body = String::from_utf8(body).unwrap();
     let (status, said) = match &first[..] {
         "" => return false,
-        first if first.starts_with("GET /v1/models ") => {
-            ("200 OK", r#"{"data":[{"id":"my-model"}]}"#)
-        }
+        first if first.starts_with("GET /v1/models ") => match models {
+            "" => return false,
+            models => (models, r#"{"data":[{"id":"my-model"}]}"#),
+        },
         _ if body.contains(r#""model":"my-model""#) => {
             ("200 OK", r#"{"data":[{"embedding":[1.0]}]}"#)
         }
@@ -235,7 +236,7 @@ fn a_gate_waits_for_a_server_that_starts_and_asks_it_for_its_models_name() {
         "p.toml",
         "[[case]]\nname = \"x\"\ntexts = [\"a\"]\n[[case]]\nname = \"x\"\ntexts = [\"b\"]\n",
     );
-    let address = starting_behind_a_port();
+    let address = starting_behind_a_port("200 OK");
     let args = [
         "probe",
         &address,
@@ -253,6 +254,25 @@ fn a_gate_waits_for_a_server_that_starts_and_asks_it_for_its_models_name() {
     assert_eq!(names, [json!("x"), json!("x (2)")]);
     let both = shell.call(["probe", &address, "--json", "--format", "junit"]);
     assert_eq!(both.code, 2, "{both:?}");
+}
+
+/// Some servers break or refuse what nobody asked for.
+#[test]
+fn a_plan_that_names_the_model_needs_nobody_who_tells() {
+    let shell = Shell::new();
+    shell.write("p.toml", "model = \"my-model\"\nmax_ratio = 1000\n");
+    for models in ["", "503 Service Unavailable"] {
+        let address = starting_behind_a_port(models);
+        let timed = ["probe", &address, "--timeout", "30s"];
+        let called = shell.call([&timed[..], &["--plan", "p.toml"]].concat());
+        assert_eq!(called.code, 0, "{models}: {called:?}");
+    }
+    let address = starting_behind_a_port("503 Service Unavailable");
+    let called = shell.call(["probe", &address, "--timeout", "2s"]);
+    assert!(
+        called.stdout.contains("GET /v1/models: status 503"),
+        "{called:?}"
+    );
 }
 
 /// Waiting does not help against what will not pass.
