@@ -5,6 +5,7 @@ mod gates;
 mod looks;
 mod mask;
 mod models;
+mod probe;
 mod screen;
 mod simulate;
 mod traffic;
