@@ -176,8 +176,8 @@ pub(super) fn onnx(
         ([one, other, ..], _) => Err(FetchError::Archive {
             file: place.to_owned(),
             reason: format!(
-                "it holds several ONNX files, `{one}` and `{other}` among them: name one of them \
-                 behind `#`"
+                "it holds several ONNX files, `{one}` and `{other}` among them: name one, \
+                 behind `#` or by its path"
             ),
         }),
     }
