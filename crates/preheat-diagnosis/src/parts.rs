@@ -138,8 +138,16 @@ impl Diagnosis {
             seen_ms,
             evidence,
             is_certain,
+            is_placed,
+            is_after_claim,
             ..
         } = work;
+        // Whoever waits until there is a replica waits for all that it does before it says that it is there.
+        let is_of_start = self.is_waited_for && !is_placed && !is_after_claim;
+        let place = match is_of_start {
+            true => Place::AtStart,
+            false => place,
+        };
         let took = told_ms.or(seen_ms);
         if !is_certain && took.is_none_or(|ms| ms < LONG_MS) {
             return;

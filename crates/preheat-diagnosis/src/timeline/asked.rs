@@ -26,15 +26,17 @@ impl Stream {
     /// What the first request waited for and no words tell, once it was answered.
     pub(crate) fn waited(&mut self) -> Vec<Work> {
         let waited = std::mem::take(&mut self.waited);
+        let is_after_claim = self.ready.is_some();
         let told = waited.into_iter().map(|(part, ms, evidence)| Work {
             part,
             place: Place::AtRequest,
             told_ms: None,
             seen_ms: Some(ms),
             until: None,
-            is_placed: true,
+            is_placed: false,
             is_certain: true,
             behind: 0,
+            is_after_claim,
             evidence,
         });
         self.ready_then_cold |= self.ready.is_some() && told.len() > 0;

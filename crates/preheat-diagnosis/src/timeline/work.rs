@@ -37,6 +37,8 @@ pub(crate) struct Work {
     pub(crate) is_certain: bool,
     /// Requests that were told of before it.
     pub(crate) behind: u64,
+    /// Its server had claimed to be ready.
+    pub(crate) is_after_claim: bool,
     pub(crate) evidence: Evidence,
 }
 
@@ -52,6 +54,7 @@ impl Work {
             is_placed: false,
             is_certain: true,
             behind: 0,
+            is_after_claim: false,
             evidence: line.evidence.clone(),
         }
     }
@@ -102,6 +105,7 @@ impl Stream {
             self.ready_then_cold = true;
         }
         work.behind = self.requests;
+        work.is_after_claim = self.ready.is_some();
         self.held.push(work);
         (self.held.len() > HELD).then(|| self.held.remove(0))
     }
