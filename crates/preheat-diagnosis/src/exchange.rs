@@ -278,7 +278,7 @@ fn is_served(text: &str) -> bool {
 pub(super) fn exchanged(line: &Parsed<'_>) -> Option<Exchange> {
     let may_tell = line.has(Mark::Exchange)
         && !line.names_a_cause()
-        && ![Mark::Warm, Mark::AtStart, Mark::Percentile, Mark::Held]
+        && ![Mark::Warm, Mark::AtStart, Mark::Percentile]
             .into_iter()
             .any(|mark| line.has(mark));
     may_tell.then(|| exchange(line.text, &line.amounts))?

@@ -3,6 +3,7 @@
 mod commands;
 mod described;
 mod figures;
+mod journal;
 mod json_line;
 mod lines;
 mod manifest;
@@ -14,6 +15,7 @@ use crate::traced::exported;
 use crate::{Diagnosis, Line};
 
 use described::Pods;
+use journal::Journal;
 use metrics::Metrics;
 
 /// Inputs up to here are looked at as a whole too: a manifest has a structure.
@@ -63,13 +65,27 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
             figures::take(source, text, diagnosis);
         }
     }
-    let mut metrics = Metrics::default();
+    let (mut metrics, mut journal) = (Metrics::default(), None::<Journal>);
     lines::each(head.chain(input), |number, text| {
         // What a manifest's author remarks is not what happened.
         if is_manifest && text.trim_start().starts_with('#') {
             return;
         }
         if pods.is_of_another(number) {
+            return;
+        }
+        let of_row = journal.as_ref().and_then(|journal| journal.row(text));
+        if let Some(head) = Journal::of(text) {
+            journal = Some(head);
+        }
+        if let Some((text, at)) = of_row {
+            diagnosis.line(&Line {
+                source,
+                pod: None,
+                number,
+                at,
+                text: &text,
+            });
             return;
         }
         if metrics.take(number, text) {

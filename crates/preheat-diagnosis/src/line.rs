@@ -1,6 +1,7 @@
 //! One line by itself: who wrote it and when, what it names, the figures on it, and which of them
 //! belong together.
 
+mod absent;
 pub(crate) mod amount;
 mod denied;
 mod exposed;
@@ -23,6 +24,7 @@ use crate::exchange::may_tell;
 use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
 use crate::timeline::Place;
 
+use absent::lacks_replicas;
 use amount::Amount;
 use denied::{is_conditional, is_denied};
 use phrases::{Hit, Phrases};
@@ -175,7 +177,7 @@ fn manages(text: &str) -> bool {
 
 /// What only a line as a whole tells, where one of its words says that it may.
 fn look_closer(hits: &mut Vec<Hit>, text: &str) {
-    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 6]);
+    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 7]);
     for hit in hits.iter() {
         match hit.means {
             Meaning::Marks(Mark::Access) => is_access = true,
@@ -186,10 +188,11 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
             Meaning::Marks(Mark::Sends) => looks[3] = true,
             Meaning::Marks(Mark::Setting) => looks[4] = true,
             Meaning::Marks(Mark::Needs) => looks[5] = true,
+            Meaning::Marks(Mark::MayWait) => looks[6] = true,
             _ => {}
         }
     }
-    let [asked, opens, meanwhile, sends, sets, needs] = looks;
+    let [asked, opens, meanwhile, sends, sets, needs, waits] = looks;
     if looks.contains(&true) {
         hits.retain(Hit::is_more_than_a_look);
     }
@@ -204,6 +207,9 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     }
     if needs && does_not_fit(text) {
         hits.push(Hit::names(Cause::OutOfMemory, 0.8));
+    }
+    if waits && lacks_replicas(text) {
+        hits.push(Hit::mark(Mark::Held));
     }
     if is_access {
         return;

@@ -112,6 +112,8 @@ pub enum Mark {
     Fresh,
     /// A request waits until there is a replica at all.
     Held,
+    /// Words of a request beside those of replicas: worth a closer look.
+    MayWait,
     /// A request is answered that what it asks for is not there yet.
     TurnedAway,
     /// A request is told of, in whatever form.

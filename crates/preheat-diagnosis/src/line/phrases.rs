@@ -61,6 +61,7 @@ impl Hit {
                     | Mark::Sends
                     | Mark::Setting
                     | Mark::Needs
+                    | Mark::MayWait
             )
         )
     }

@@ -26,7 +26,7 @@ impl Stream {
     /// What the first request waited for and no words tell, once it was answered.
     pub(crate) fn waited(&mut self) -> Vec<Work> {
         let waited = std::mem::take(&mut self.waited);
-        let is_after_claim = self.ready.is_some();
+        let claim = self.ready.as_ref().map(|claim| claim.line);
         let told = waited.into_iter().map(|(part, ms, evidence)| Work {
             part,
             place: Place::AtRequest,
@@ -36,7 +36,7 @@ impl Stream {
             is_placed: false,
             is_certain: true,
             behind: 0,
-            is_after_claim,
+            is_after_claim: claim.is_some_and(|line| line < evidence.line),
             evidence,
         });
         self.ready_then_cold |= self.ready.is_some() && told.len() > 0;

@@ -58,6 +58,27 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "gate: parking call 7 for ranker",
         counter: "gate: parking call 7, rate limit of tenant reached",
     },
+    Rule {
+        means: Meaning::Marks(Mark::MayWait),
+        confidence: 1.0,
+        says: ASKED,
+        pairs: &[],
+        except: TURNED_DOWN,
+        beside: Beside::Words(REPLICAS),
+        example: "input 1 arrived, containers: 0",
+        counter: "input 1 arrived",
+    },
+    // Whoever passes requests on waits for somebody to pass them on to.
+    Rule {
+        means: Meaning::Marks(Mark::Held),
+        confidence: 1.0,
+        says: &[],
+        pairs: &[Pair(WAITED, NO_REPLICA)],
+        except: UNHELD,
+        beside: Beside::Words(PASSING_ON),
+        example: "forwardingHandler: waiting for workload to have > 0 replicas",
+        counter: "scheduler: waiting for workload to have > 0 replicas",
+    },
     // Asked for something that is not there yet.
     Rule {
         means: Meaning::Marks(Mark::TurnedAway),
@@ -128,6 +149,11 @@ const ASKED: &[&str] = &[
     "get /",
     "rid=",
     "rid ",
+    "customer",
+    "visitor",
+    "click",
+    "conn ",
+    "letter",
 ];
 
 const WAITED: &[&str] = &[
@@ -177,6 +203,24 @@ const KEPT: &[&str] = &[
     "released after",
 ];
 
+/// Whoever stands before replicas.
+const PASSING_ON: &[&str] = &[
+    "forward",
+    "proxy",
+    "proxying",
+    "interceptor",
+    "activator",
+    "gateway",
+    "router",
+    "ingress",
+    "dispatch",
+    "broker",
+    "frontend",
+    "front end",
+    "edge",
+    "queue",
+];
+
 /// Nobody waits, or not for somebody who serves.
 const UNHELD: &[&str] = &[
     "no request",
@@ -199,6 +243,22 @@ const UNHELD: &[&str] = &[
     "no caller",
     "no client",
 ];
+
+const TURNED_DOWN: &[&str] = &joined::<29>(&[
+    UNHELD,
+    &[
+        "fail",
+        "error",
+        "unavailable",
+        "dropp",
+        "timed out",
+        "shed",
+        "worker 0",
+        "served",
+        "steady",
+        "idle",
+    ],
+]);
 
 /// The same, and what else requests are kept for.
 const NOT_HELD: &[&str] = &joined::<54>(&[
@@ -241,6 +301,36 @@ const NOT_HELD: &[&str] = &joined::<54>(&[
         "in flight",
     ],
 ]);
+
+/// Words of who serves, or of how many do.
+const REPLICAS: &[&str] = &[
+    "replica",
+    "pod",
+    "machine",
+    "instance",
+    "container",
+    "worker",
+    "consumer",
+    "backend",
+    "endpoint",
+    "server",
+    "box",
+    "runner",
+    "sandbox",
+    "upstream",
+    "target",
+    "vm",
+    "process",
+    "member",
+    "executor",
+    "actor",
+    "capacity",
+    "> 1",
+    "=> 1",
+    "→ 1",
+    "from 0",
+    "to 1",
+];
 
 const NO_REPLICA: &[&str] = &[
     "0 ready",
@@ -363,5 +453,14 @@ const NO_REPLICA: &[&str] = &[
     "starting machine",
     "starting instance",
     "starting container",
+    "starts a container",
     "to exist",
+    "put to sleep",
+    "frozen",
+    "cold create",
+    "cold boot",
+    "scaled down",
+    "while one is started",
+    "while one starts",
+    "until one exists",
 ];

@@ -1,0 +1,150 @@
+//! Whether nobody is there who could serve: replicas, by whatever name, of which a line counts none.
+
+use super::list::{List, begins};
+
+/// What serves, as platforms call it.
+const REPLICAS: [&str; 21] = [
+    "replica",
+    "pod",
+    "machine",
+    "instance",
+    "container",
+    "worker",
+    "consumer",
+    "backend",
+    "endpoint",
+    "server",
+    "box",
+    "runner",
+    "sandbox",
+    "upstream",
+    "target",
+    "vm",
+    "process",
+    "member",
+    "executor",
+    "actor",
+    "capacity",
+];
+
+/// What one that could serve is said to be.
+const STATES: [&str; 12] = [
+    "ready",
+    "healthy",
+    "active",
+    "live",
+    "running",
+    "warm",
+    "free",
+    "available",
+    "existing",
+    "idle",
+    "alive",
+    "serving",
+];
+
+/// Words of none.
+const NONE: [&str; 8] = [
+    "no",
+    "0",
+    "zero",
+    "without",
+    "without a",
+    "without any",
+    "not one",
+    "not a",
+];
+
+/// One comes where there was none.
+const FIRST: [&str; 5] = ["0 > 1", "0 => 1", "0 \u{2192} 1", "from 0", "0 to 1"];
+
+/// Whether a normalised line says that there is no replica.
+pub(super) fn lacks_replicas(text: &str) -> bool {
+    static NAMES: List = List::new(&[&REPLICAS]);
+    static GROWS: List = List::new(&[&FIRST]);
+    // Not the ten of `10 > 1`, nor the eleven of `0 > 11`.
+    let is_first = || {
+        GROWS.all(text).any(|found| {
+            begins(text, found.start)
+                && !text[found.end..].starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        })
+    };
+    let is_none = |from: usize, to: usize| {
+        begins(text, from) && (is_counted_before(&text[..from]) || is_counted_behind(&text[to..]))
+    };
+    let mut names = NAMES.all(text);
+    names.any(|found| is_none(found.start, found.end)) || is_first()
+}
+
+/// `no healthy `, `0 `
+fn is_counted_before(before: &str) -> bool {
+    let before = before.trim_end();
+    let state = STATES.iter().find_map(|state| before.strip_suffix(state));
+    let before = state.unwrap_or(before).trim_end();
+    NONE.iter().any(|none| {
+        let rest = before.strip_suffix(none);
+        rest.is_some_and(|rest| {
+            !rest.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':'))
+        })
+    })
+}
+
+/// `s=0`, `s: 0`, `s 0)`, `s 0/0`
+fn is_counted_behind(behind: &str) -> bool {
+    let singular = behind;
+    let behind = behind.trim_start_matches("es").trim_start_matches('s');
+    // `worker 0` is the first of them.
+    let is_name = behind == singular && behind.starts_with(' ') && !behind.starts_with(" (");
+    if is_name {
+        return false;
+    }
+    let mut count = behind.trim_start_matches(['"', '=', ':', ' ', '(']);
+    for state in STATES {
+        count = count.strip_prefix(state).unwrap_or(count);
+    }
+    let count = count.trim_start_matches(['"', '=', ':', ' ', '(']);
+    let is_value = behind.starts_with(['"', '=', ':', ' ', '(']);
+    is_value
+        && count.strip_prefix('0').is_some_and(|rest| {
+            !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '%'))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::normal;
+    use super::*;
+
+    #[test]
+    fn nobody_is_there_in_many_words() {
+        for text in [
+            "no ready endpoints for tagger",
+            "containers: 0",
+            "request parked (replicas 0)",
+            "pool has no consumers",
+            "Zero replicas of asr were running",
+            "no machine up",
+            "tagger 0 -> 1",
+            "count 0 => 1",
+            "replicas=0",
+            "{\"replicas_ready\": 0}",
+            "without any live backend",
+        ] {
+            assert!(lacks_replicas(&normal(text)), "{text}");
+        }
+        for text in [
+            "10 replicas",
+            "replicas: 10",
+            "replicas=0.5",
+            "worker 0: started",
+            "container-0 started",
+            "node -> 1",
+            "v1.0 worker",
+            "10 -> 1",
+            "3 of 3 pods ready",
+            "a server that says no",
+        ] {
+            assert!(!lacks_replicas(&normal(text)), "{text}");
+        }
+    }
+}
