@@ -24,7 +24,8 @@ impl Diagnosis {
             stream.is_open();
         }
         if is_probe(path) {
-            let is_claim = path.contains("ready") || line.has(Mark::Ready);
+            let is_claim =
+                path.contains("ready") || path.contains("readiness") || line.has(Mark::Ready);
             if status == Some(200) && is_claim {
                 self.claims_ready(stream, &line.evidence);
                 let _ = stream.complete(line.at);

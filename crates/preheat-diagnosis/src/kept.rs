@@ -86,6 +86,15 @@ fn is_small(text: &str) -> bool {
         let percent = number_before(text, at)?;
         near_cache(text, at).then_some(percent / 100.0)
     });
+    let named = ["pct", "percent"]
+        .iter()
+        .flat_map(|name| text.match_indices(name));
+    let named = named.filter_map(|(at, name)| {
+        let value = text[at + name.len()..].trim_start_matches(['"', ':', '=', ' ']);
+        let percent = number_behind(value, 0)?;
+        near_cache(text, at).then_some(percent / 100.0)
+    });
+    let shares = shares.chain(named);
     // Shards and layers are counted as well, sizes are not.
     let is_size = |at: usize| {
         let rest = text[at..].trim_start();

@@ -247,6 +247,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plain::signs::RULES,
         plain::devices::RULES,
         plain::placing::RULES,
+        plain::readiness::RULES,
         plain::processes::RULES,
         plain::resources::RULES,
         plain::warmups::RULES,

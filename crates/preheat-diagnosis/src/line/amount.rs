@@ -49,7 +49,11 @@ fn thousands_before(text: &str, at: usize) -> Option<(usize, f64)> {
     let before = text[..at].strip_suffix(' ')?;
     let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let digits = &before[start..];
-    let is_apart = text[..start].trim_end().ends_with([':', '=', '(']);
+    let said = text[..start].trim_end();
+    let is_apart = said.ends_with([':', '=', '('])
+        || [" in", " took", " after"]
+            .iter()
+            .any(|word| said.ends_with(word));
     let is_short = (1..=3).contains(&digits.len());
     (is_apart && is_short).then(|| digits.parse().ok().map(|n: f64| (start, n)))?
 }

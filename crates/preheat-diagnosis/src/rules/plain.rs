@@ -9,6 +9,7 @@ pub(super) mod first;
 pub(super) mod loads;
 pub(super) mod placing;
 pub(super) mod processes;
+pub(super) mod readiness;
 pub(super) mod requests;
 pub(super) mod resources;
 pub(super) mod signs;

@@ -7,6 +7,8 @@ pub(super) const RULE: Rule = Rule {
     confidence: 0.9,
     says: &[
         "weights",
+        "weight load",
+        "weight read",
         "loading model",
         "load model",
         "loaded model",
@@ -312,6 +314,14 @@ const LOADING: &[&str] = &[
     "> cpu",
     "> gpu",
     "restore",
+    "unpack",
+    "inflat",
+    "in vram",
+    "into vram",
+    "to vram",
+    "on card",
+    "> card",
+    "onto card",
 ];
 
 /// Whatever is loaded while somebody waits for it, by a name that nobody knows.

@@ -64,6 +64,43 @@ pub(in crate::rules) const ABSENT: &[&str] = &[
     "in this process",
     "in this worker",
     "on this worker",
+    "<empty>",
+    "=empty",
+    "is empty",
+    "have none",
+];
+
+/// Said of what is not so.
+pub(in crate::rules) const NOT_SO_FAR: &[&str] = &[
+    "not ",
+    "no ",
+    "nothing",
+    "none",
+    "nobody",
+    "never",
+    "hasn't",
+    "isn't",
+    "wasn't",
+    "haven't",
+    "without",
+    "have none",
+    "nil",
+    "null",
+    "empty",
+];
+
+/// And that it was not so at any time before.
+pub(in crate::rules) const SO_FAR: &[&str] = &[
+    "yet",
+    "so far",
+    "until now",
+    "till now",
+    "never",
+    "before",
+    "nobody",
+    "have none",
+    "in memory",
+    "by now",
 ];
 
 /// What is done about it.
@@ -94,6 +131,15 @@ pub(in crate::rules) const OBTAINING: &[&str] = &[
     "torch.load",
     "reader(",
     "evaluated",
+    "parsing",
+    "unpacking",
+    "inflating",
+    "going to get",
+    "getting it",
+    "taking it",
+    "making it",
+    "construct(",
+    "load(",
 ];
 
 /// Where it comes from.
