@@ -18,7 +18,17 @@ pub(super) enum Exchange {
 }
 
 /// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
-const NAMED: [&str; 27] = [
+const NAMED: [&str; 37] = [
+    "ask ",
+    "ask=",
+    "ask id=",
+    "letter ",
+    "mail ",
+    "message ",
+    "msg ",
+    "ticket ",
+    "question ",
+    "utterance ",
     "req ",
     "req=",
     "req:",
@@ -211,7 +221,22 @@ fn comes(text: &str) -> bool {
     }
     let last = words.next_back().unwrap_or_default();
     let has_come = CAME.contains(&last.trim_end_matches(['.', ',']));
-    static REQUESTS: List = List::new(&[&["req", "request", "call", "caller", "rid", "rpc"]]);
+    static REQUESTS: List = List::new(&[&[
+        "req",
+        "request",
+        "call",
+        "caller",
+        "rid",
+        "rpc",
+        "ask",
+        "letter",
+        "mail",
+        "message",
+        "msg",
+        "ticket",
+        "question",
+        "utterance",
+    ]]);
     has_come && (1..=5).contains(&words.count()) && REQUESTS.stands_in(text) && is_named(text)
 }
 
@@ -317,6 +342,14 @@ pub(super) fn is_named(text: &str) -> bool {
         }
     });
     named || is_bracketed(text)
+}
+
+/// Whether somebody's request is named, and not one of those who work: `ask 7: …`, `worker #7`.
+pub(super) fn names_a_request(text: &str) -> bool {
+    static WORKERS: List = List::new(&[&[
+        "worker", "rank", "replica", "shard", "process", "thread", "pid",
+    ]]);
+    is_named(text) && !WORKERS.is_in(text)
 }
 
 /// `[a0]`, `[q 81]`: letters and digits in brackets, and no worker's or thread's name.

@@ -2,7 +2,7 @@
 //! request waited for it.
 
 use super::cause::Cause;
-use super::exchange::exchanged;
+use super::exchange::{exchanged, names_a_request};
 use super::latency::{Sure, is_of_others, sure};
 use super::line::Parsed;
 use super::line::list::List;
@@ -209,6 +209,14 @@ impl Diagnosis {
         (is_known && is_shaped) || is_its_end
     }
 
+    /// Nobody can be answered before it is there: of what a start loads, little but a model takes long.
+    pub(super) fn brought_for_whoever_waits(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        let part = named_kind(line.text).unwrap_or(Part::Weights);
+        if !stream.has_answered() && !line.has(Mark::Warm) {
+            self.part(stream, line, &Hit::mark(Mark::Brings), part);
+        }
+    }
+
     /// Something that was not there is gone for while somebody waits: what it is may be called anything,
     /// as little else takes so long.
     pub(super) fn obtains(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
@@ -220,9 +228,11 @@ impl Diagnosis {
             && ![Mark::Warm, Mark::AtStart, Mark::Replaced, Mark::Access]
                 .into_iter()
                 .any(|mark| line.has(mark));
+        let is_asked = names_a_request(line.text);
         let place = stream
             .place(Part::Weights, &without_numbers(line.text))
             .map(|place| match place {
+                _ if is_asked => Place::AtRequest,
                 Place::AtStart if is_missed(line.text) => Place::Open,
                 place => place,
             })
@@ -232,7 +242,9 @@ impl Diagnosis {
         let part = named_kind(line.text).unwrap_or(Part::Weights);
         let work = Work {
             told_ms,
-            is_certain: (line.has(Mark::AtRequest) || is_missed(line.text)) && told_ms.is_none(),
+            is_certain: (line.has(Mark::AtRequest) || is_asked || is_missed(line.text))
+                && told_ms.is_none(),
+            is_placed: is_asked,
             ..Work::new(part, place, line)
         };
         let telling = match telling(line.text) {

@@ -134,6 +134,8 @@ pub enum Mark {
     Brings,
     /// An image begins to be pulled.
     Pulling,
+    /// Something was pulled: an image, if one was being pulled.
+    Pulled,
     /// A server tries itself out before it opens.
     Checks,
     /// The same, or something else.

@@ -3,6 +3,8 @@
 
 mod named;
 
+use named::SLOW_PULL_MS;
+
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
 use super::exchange::{Exchange, exchanged};
@@ -64,6 +66,9 @@ impl Diagnosis {
             && line.text.contains(|c: char| c.is_ascii_digit());
         if !is_loading && line.has(Mark::Brings) && !line.names_a_cause() {
             brings(stream, line);
+            if self.is_waited_for && line.parts().next().is_none() {
+                self.brought_for_whoever_waits(stream, line);
+            }
         }
         let is_timed = line.has(Mark::Latency) && !line.has(Mark::Warm);
         let at_request = is_timed
@@ -263,6 +268,18 @@ impl Diagnosis {
         }
     }
 
+    /// An image that had begun to be pulled is there.
+    fn pulled(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        if !stream.is_pulling() {
+            return;
+        }
+        let seen = stream.pulled(line.at, age(line));
+        let told = line.amounts.last().map(|took| took.ms);
+        if told.or(seen).is_some_and(|ms| ms >= SLOW_PULL_MS) {
+            self.see(Cause::ImagePullTime, 0.7, line.evidence.clone(), told, seen);
+        }
+    }
+
     pub(super) fn died(&mut self, evidence: &Evidence) {
         if self.died.len() < DEATHS {
             self.died.push(evidence.clone());
@@ -303,6 +320,7 @@ impl Diagnosis {
                 // Whoever goes for it lets the request wait.
                 Mark::TurnedAway if !line.has(Mark::Obtains) => self.turned_away(stream),
                 Mark::Pulling => stream.pulls(line.at, age(line)),
+                Mark::Pulled if !line.names_a_cause() => self.pulled(stream, line),
                 Mark::Interrupted => stream.interrupted(),
                 Mark::Died => self.died(&line.evidence),
                 Mark::Refused => self.refusals.refused(line.text, &line.evidence),

@@ -422,6 +422,10 @@ impl Stream {
         self.pulls = Some((at, age_ms));
     }
 
+    pub(super) fn is_pulling(&self) -> bool {
+        self.pulls.is_some()
+    }
+
     /// It was pulled: how long that took, where stamps or ages tell it.
     pub(super) fn pulled(&mut self, at: Option<f64>, age_ms: Option<f64>) -> Option<f64> {
         let (since, age) = self.pulls.take()?;

@@ -15,7 +15,7 @@ use crate::subject::is_of_another;
 use crate::timeline::Stream;
 
 /// Pulling an image is worth a word from here on.
-const SLOW_PULL_MS: f64 = 10_000.0;
+pub(super) const SLOW_PULL_MS: f64 = 10_000.0;
 
 /// Somebody serves all the same.
 const KEEPS: [&str; 8] = [

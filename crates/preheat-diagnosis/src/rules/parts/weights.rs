@@ -244,6 +244,7 @@ const MAKING: &[&str] = &[
     "constructed",
     "not built",
     "brought up",
+    "setting up",
     "bringing up",
     "came up",
     "set up in",

@@ -264,6 +264,31 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "[14:00:02] pulling ghcr.io/acme/e:3",
         counter: "[14:00:02] pulling model from s3",
     },
+    // What an image was that began to be pulled before.
+    Rule {
+        means: Meaning::Marks(Mark::Pulled),
+        confidence: 1.0,
+        says: &[
+            "pulled",
+            "downloaded",
+            "extracted",
+            "pull done",
+            "pull finished",
+            "came down",
+        ],
+        pairs: &[],
+        except: &[
+            "back off",
+            "fail",
+            "model",
+            "weights",
+            "not pulled",
+            "already",
+        ],
+        beside: Beside::Anything,
+        example: "crater 03:02:33 pulled, 152 s",
+        counter: "crater 03:02:33 weights pulled, 152 s",
+    },
     Rule {
         means: Meaning::Marks(Mark::Pulling),
         confidence: 1.0,
@@ -339,6 +364,10 @@ const REGISTRIES: &[&str] = &[
     "registry/",
     ".azurecr.io",
     ".amazonaws.com",
+    "hub.",
+    "harbor.",
+    "driver=docker",
+    "layers",
 ];
 
 const WAITS_FOR_A_PLACE: &[&str] = &[

@@ -44,6 +44,26 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "agent: registering service face-id with consul, status passing",
         counter: "agent: registering service face-id with consul, status critical",
     },
+    // Whoever sends requests finds it well.
+    Rule {
+        means: Meaning::Marks(Mark::Ready),
+        confidence: 1.0,
+        says: &[],
+        pairs: &[Pair(SENT_TO, WELL)],
+        except: &[
+            "> down",
+            "not ",
+            "no ",
+            "unhealthy",
+            "until",
+            "wait",
+            "fail",
+            "drain",
+        ],
+        beside: Beside::Anything,
+        example: "lb 08:00:00 backend b3: DOWN -> UP (L7 check 200)",
+        counter: "lb 08:00:00 backend b3: UP -> DOWN (L7 check 503)",
+    },
     // It is put where requests go.
     Rule {
         means: Meaning::Marks(Mark::Ready),
@@ -212,4 +232,22 @@ const WHERE_THEY_GO: &[&str] = &[
     "into load",
     "behind lb",
     "behind load balancer",
+];
+
+/// Those whom requests are sent to.
+const SENT_TO: &[&str] = &[
+    "backend", "target", "upstream", "endpoint", "member", "slot", "weight",
+];
+
+const WELL: &[&str] = &[
+    "> up",
+    "is up",
+    "went up",
+    "came up",
+    "marked up",
+    "state up",
+    "passing",
+    "inservice",
+    "in service",
+    "switched on",
 ];

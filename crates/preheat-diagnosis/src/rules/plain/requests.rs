@@ -184,6 +184,9 @@ const WAITED: &[&str] = &[
     "enqueued",
     "arrived",
     "it waits",
+    "came",
+    "comes in",
+    "shows up",
 ];
 
 /// Kept, and not merely behind others.
