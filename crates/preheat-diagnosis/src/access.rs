@@ -379,7 +379,9 @@ fn is_operators(path: &str) -> bool {
 
 /// Whether a path is asked by machines that watch rather than by users.
 pub(super) fn is_probe(path: &str) -> bool {
-    const PROBES: [&str; 12] = [
+    const PROBES: [&str; 14] = [
+        "/actuator/health",
+        "/alive",
         "/health",
         "/ready",
         "/live",
@@ -398,7 +400,9 @@ pub(super) fn is_probe(path: &str) -> bool {
     path == "/"
         || LISTS.contains(&path)
         || PROBES.iter().any(|probe| path.starts_with(probe))
+        || path == "/up"
         || path.ends_with("/ready")
+        || path.ends_with("/readiness")
         || path.ends_with("/live")
         || path.ends_with("/health")
 }

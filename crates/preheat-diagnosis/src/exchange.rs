@@ -18,7 +18,10 @@ pub(super) enum Exchange {
 }
 
 /// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
-const NAMED: [&str; 37] = [
+const NAMED: [&str; 40] = [
+    "ask#",
+    "call#",
+    "job#",
     "ask ",
     "ask=",
     "ask id=",

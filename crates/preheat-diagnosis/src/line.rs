@@ -63,6 +63,9 @@ impl<'a> Plain<'a> {
             return None;
         }
         let Unwrapped { stream, at, said } = wrapped::unwrap(&shown);
+        if is_of_tools(&said) {
+            return None;
+        }
         let text = text::normal(&text::located(&said));
         let text = exposed::told(&text).unwrap_or(text);
         let hits = hits(&text);

@@ -359,6 +359,9 @@ impl Diagnosis {
                         .find(|a| a.start >= hit.at)
                         .filter(|_| mark == Mark::Ready && line.parts().next().is_none())
                         .map(|a| a.ms);
+                    if mark == Mark::Complete {
+                        stream.opens_again();
+                    }
                     let seen = stream.complete(line.at);
                     self.latency.begins();
                     if let Some(ms) = told.or(seen) {

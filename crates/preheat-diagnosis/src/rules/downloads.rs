@@ -104,6 +104,7 @@ pub(super) const RULES: &[Rule] = &[
             "wheel",
             "install",
             "not found",
+            "git lfs pointer",
         ],
         beside: Beside::Anything,
         example: "+ wget -q https://models.example/detector.onnx -O /models/detector.onnx",

@@ -43,7 +43,7 @@ impl Stream {
         told.collect()
     }
 
-    pub(super) fn opens_again(&mut self) {
+    pub(crate) fn opens_again(&mut self) {
         if self.phase != Phase::Serving {
             return;
         }

@@ -37,6 +37,8 @@ pub(super) const RULE: Rule = Rule {
         "get az://",
         "gb to get from",
         "gib to get from",
+        "from https://huggingface.co",
+        "from https://hf.co",
     ],
     pairs: &[Pair(FETCHED, FETCHING), Pair(ELSEWHERE, BROUGHT)],
     except: &[
@@ -60,6 +62,9 @@ pub(super) const RULE: Rule = Rule {
         "offline",
         "image",
         "without downloading",
+        "off disk",
+        "from disk",
+        "from local disk",
         "resum",
         "404",
         "retry",

@@ -11,6 +11,11 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         pairs: &[Pair(MODELS, SPOILT)],
         except: &[
             "cache is empty",
+            "is empty, opening",
+            "is empty, reading",
+            "is empty, loading",
+            "is empty, building",
+            "for this call",
             "queue",
             "warm",
             "adapter",

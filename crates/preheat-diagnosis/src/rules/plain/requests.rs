@@ -52,7 +52,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         means: Meaning::Marks(Mark::Held),
         confidence: 1.0,
         says: &[],
-        pairs: &[Pair(ASKED, KEPT)],
+        pairs: &[Pair(ASKED, KEPT), Pair(ASKED, WAKES)],
         except: NOT_HELD,
         beside: Beside::Anything,
         example: "gate: parking call 7 for ranker",
@@ -222,6 +222,12 @@ const PASSING_ON: &[&str] = &[
     "front end",
     "edge",
     "queue",
+];
+
+/// For a request, and nobody was there before.
+const WAKES: &[&str] = &[
+    "wake ", "wake\"", "wakes", "woke", "woken", "waking", "awake", "awoke", "unfreez", "thawed",
+    "rouse",
 ];
 
 /// Nobody waits, or not for somebody who serves.
