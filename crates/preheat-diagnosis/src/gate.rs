@@ -21,7 +21,10 @@ const SHUT: f64 = 0.75;
 const SILENT: f64 = 0.65;
 
 /// Counts of what went wrong, and nothing did.
-const NONE: [&str; 21] = [
+const NONE: [&str; 24] = [
+    "no request failed",
+    "no requests failed",
+    "nothing failed",
     "failed=0",
     "failed: 0",
     "failures=0",

@@ -241,6 +241,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         kubernetes::RULES,
         platforms::RULES,
         plain::first::RULES,
+        plain::images::RULES,
         plain::loads::RULES,
         plain::requests::RULES,
         plain::broken::RULES,

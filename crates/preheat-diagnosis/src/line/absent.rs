@@ -55,8 +55,27 @@ const NONE: [&str; 8] = [
     "not a",
 ];
 
+/// Some are there already.
+const OTHER: [&str; 5] = ["other", "more", "further", "longer", "another"];
+
 /// One comes where there was none.
-const FIRST: [&str; 5] = ["0 > 1", "0 => 1", "0 \u{2192} 1", "from 0", "0 to 1"];
+const FIRST: [&str; 15] = [
+    "0 > 1",
+    "0 => 1",
+    "0 \u{2192} 1",
+    "from 0",
+    "0 to 1",
+    "from zero",
+    "at zero",
+    "nothing is up",
+    "nothing was up",
+    "nothing up",
+    "nothing is running",
+    "nothing was running",
+    "nothing running",
+    "nobody home",
+    "nobody is there",
+];
 
 /// Whether a normalised line says that there is no replica.
 pub(super) fn lacks_replicas(text: &str) -> bool {
@@ -79,14 +98,18 @@ pub(super) fn lacks_replicas(text: &str) -> bool {
 /// `no healthy `, `0 `
 fn is_counted_before(before: &str) -> bool {
     let before = before.trim_end();
-    let state = STATES.iter().find_map(|state| before.strip_suffix(state));
-    let before = state.unwrap_or(before).trim_end();
-    NONE.iter().any(|none| {
-        let rest = before.strip_suffix(none);
-        rest.is_some_and(|rest| {
-            !rest.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':'))
+    let is_none = |before: &str| {
+        NONE.iter().any(|none| {
+            let rest = before.strip_suffix(none);
+            rest.is_some_and(|rest| {
+                !rest.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':'))
+            })
         })
-    })
+    };
+    // One word may tell what is missing of them: `no specialized pod`.
+    let (rest, kind) = before.rsplit_once(' ').unwrap_or(("", before));
+    let is_kind = kind.len() > 3 && kind.bytes().all(|b| b.is_ascii_lowercase());
+    is_none(before) || (is_kind && !OTHER.contains(&kind) && is_none(rest.trim_end()))
 }
 
 /// `s=0`, `s: 0`, `s 0)`, `s 0/0`
@@ -129,6 +152,8 @@ mod tests {
             "replicas=0",
             "{\"replicas_ready\": 0}",
             "without any live backend",
+            "no specialized pod for function=embed",
+            "app currently at zero",
         ] {
             assert!(lacks_replicas(&normal(text)), "{text}");
         }
@@ -143,6 +168,7 @@ mod tests {
             "10 -> 1",
             "3 of 3 pods ready",
             "a server that says no",
+            "no more workers are needed",
         ] {
             assert!(!lacks_replicas(&normal(text)), "{text}");
         }

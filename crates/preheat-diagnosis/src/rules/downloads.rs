@@ -105,6 +105,7 @@ pub(super) const RULES: &[Rule] = &[
             "install",
             "not found",
             "git lfs pointer",
+            "laptop",
         ],
         beside: Beside::Anything,
         example: "+ wget -q https://models.example/detector.onnx -O /models/detector.onnx",

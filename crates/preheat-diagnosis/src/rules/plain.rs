@@ -6,6 +6,7 @@ pub(super) mod checks;
 pub(super) mod devices;
 pub(super) mod endings;
 pub(super) mod first;
+pub(super) mod images;
 pub(super) mod loads;
 pub(super) mod placing;
 pub(super) mod processes;

@@ -16,6 +16,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "lights green",
             "send me work",
             "health/ready 200",
+            "ready: yes",
+            "ready=yes",
         ],
         pairs: &[Pair(TELLS, WHO_SENDS)],
         except: &[
@@ -49,7 +51,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         means: Meaning::Marks(Mark::Ready),
         confidence: 1.0,
         says: &[],
-        pairs: &[Pair(SENT_TO, WELL)],
+        pairs: &[Pair(SENT_TO, WELL), Pair(GETS, A_SHARE)],
         except: &[
             "> down",
             "not ",
@@ -250,4 +252,24 @@ const WELL: &[&str] = &[
     "inservice",
     "in service",
     "switched on",
+];
+
+const GETS: &[&str] = &[
+    "gets",
+    "is given",
+    "giving",
+    "receives",
+    "now takes",
+    "sending",
+];
+
+const A_SHARE: &[&str] = &[
+    "% of calls",
+    "% of traffic",
+    "% of requests",
+    "share of traffic",
+    "of calls now",
+    "of traffic now",
+    "live traffic",
+    "real traffic",
 ];

@@ -154,6 +154,8 @@ const ASKED: &[&str] = &[
     "click",
     "conn ",
     "letter",
+    "rpc ",
+    "event",
 ];
 
 const WAITED: &[&str] = &[
@@ -185,6 +187,8 @@ const WAITED: &[&str] = &[
     "arrived",
     "it waits",
     "came",
+    "blocked",
+    "kept back",
     "comes in",
     "shows up",
 ];
@@ -251,9 +255,13 @@ const UNHELD: &[&str] = &[
     "nobody waited",
     "no caller",
     "no client",
+    "without request",
+    "without traffic",
+    "without a request",
+    "event loop",
 ];
 
-const TURNED_DOWN: &[&str] = &joined::<29>(&[
+const TURNED_DOWN: &[&str] = &joined::<33>(&[
     UNHELD,
     &[
         "fail",
@@ -270,7 +278,7 @@ const TURNED_DOWN: &[&str] = &joined::<29>(&[
 ]);
 
 /// The same, and what else requests are kept for.
-const NOT_HELD: &[&str] = &joined::<54>(&[
+const NOT_HELD: &[&str] = &joined::<58>(&[
     UNHELD,
     &[
         "batch",
@@ -339,6 +347,9 @@ const REPLICAS: &[&str] = &[
     "→ 1",
     "from 0",
     "to 1",
+    "zero",
+    "nothing",
+    "nobody",
 ];
 
 const NO_REPLICA: &[&str] = &[

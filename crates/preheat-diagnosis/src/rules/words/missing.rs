@@ -64,6 +64,13 @@ pub(in crate::rules) const ABSENT: &[&str] = &[
     "in this process",
     "in this worker",
     "on this worker",
+    "unread",
+    "unloaded",
+    "unopened",
+    "unbuilt",
+    "uninitiali",
+    "hits=0",
+    "||=",
     "<empty>",
     "=empty",
     "is empty",
@@ -140,6 +147,8 @@ pub(in crate::rules) const OBTAINING: &[&str] = &[
     "making it",
     "construct(",
     "load(",
+    ".new(",
+    "running loader",
 ];
 
 /// Where it comes from.
