@@ -82,9 +82,14 @@ impl Diagnosis {
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
         let is_open = is_missed(line.text) || stream.is_open_end(part);
-        let lazily = is_open.then_some(Place::Open);
+        let is_absent = line.has(Mark::Absent) && !matches!(part, Part::Kernels | Part::Download);
+        let lazily = match is_absent {
+            true => Some(Place::AtRequest),
+            false => is_open.then_some(Place::Open),
+        };
         let place = begun.or(by_time);
         let place = place.or_else(|| match stream.place(part, &same) {
+            Some(Place::AtStart | Place::Open) if is_absent => lazily,
             Some(Place::AtStart) => lazily.or(Some(Place::AtStart)),
             place => place,
         });

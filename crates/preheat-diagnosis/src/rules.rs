@@ -130,6 +130,8 @@ pub enum Mark {
     Setting,
     /// Something that is not there is gone for, whatever it is.
     Obtains,
+    /// Something was not there so far.
+    Absent,
     /// Something is loaded, whatever it is.
     Brings,
     /// An image begins to be pulled.

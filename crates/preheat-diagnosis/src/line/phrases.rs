@@ -39,6 +39,7 @@ impl Hit {
                 Mark::Action
                     | Mark::AtStart
                     | Mark::AtRequest
+                    | Mark::Absent
                     | Mark::Another
                     | Mark::Several
                     | Mark::Checks

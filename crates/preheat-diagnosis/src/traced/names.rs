@@ -93,7 +93,9 @@ fn is_of_work(name: &str) -> bool {
 
 /// Something is made that was not there before.
 pub(crate) fn begins(name: &str) -> bool {
-    const FIRST: [&str; 20] = [
+    const FIRST: [&str; 22] = [
+        "get",
+        "obtain",
         "load",
         "init",
         "create",

@@ -64,6 +64,16 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "postStart: preload of llama3.1:8b finished",
         counter: "config: preload=false",
     },
+    Rule {
+        means: Meaning::Marks(Mark::Absent),
+        confidence: 1.0,
+        says: NOT_SO_FAR,
+        pairs: &[],
+        except: &["cache", "disk", "file", "waiting", "request yet", "until"],
+        beside: Beside::All(&[SO_FAR]),
+        example: "tokeniser not built so far, building it",
+        counter: "tokeniser built, as it was not in the cache so far",
+    },
     // The same of what was not there so far.
     Rule {
         means: Meaning::Marks(Mark::Obtains),
