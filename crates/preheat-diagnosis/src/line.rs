@@ -398,7 +398,11 @@ impl Parsed<'_> {
             .max_by_key(|(at, _)| *at);
         // "… (warm-up covered 128 only)" says nothing of when this ran.
         let aside = |at: usize| self.text[at..].starts_with("warm");
-        let behind = words().filter(|(at, _)| !aside(*at));
+        // "weights 3.1 s / warm 5 of 5 / first answer 0.6 s" goes on to something else.
+        let is_warm = |other: &&Hit| other.means == Meaning::Marks(Mark::Warm);
+        let warm = self.hits.iter().filter(is_warm).map(|warm| warm.at);
+        let next = warm.filter(|at| *at > hit.at).min().unwrap_or(usize::MAX);
+        let behind = words().filter(|(at, _)| !aside(*at) && *at < next);
         before
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)

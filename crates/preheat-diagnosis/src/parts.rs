@@ -39,7 +39,9 @@ impl Diagnosis {
             }
             done.push(part);
             let is_timed = line.cost(hit).is_some();
-            let is_work = is_timed || line.has(Mark::Action);
+            let is_gone_for = || line.has(Mark::Absent) && line.text.contains('(');
+            let moves = || part == Part::Download && line.text.contains('%');
+            let is_work = is_timed || line.has(Mark::Action) || is_gone_for() || moves();
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
             // What is compiled once more is a cause of its own.
             let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
