@@ -170,6 +170,8 @@ pub struct Diagnosis {
     heads_warmup: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
+    /// A line says so.
+    is_held: bool,
     /// The longest that one waited, as a line tells.
     waited: f64,
     /// The first claim of readiness, whoever made it.
@@ -286,6 +288,9 @@ impl Diagnosis {
 
     /// Causes that figures tell, whatever the words around them.
     fn figures(&mut self, line: &Line<'_>, plain: &Plain<'_>) {
+        if let Some(ms) = reads::read_at_a_rate(&plain.text) {
+            self.reads.took(ms, &evidence(line, plain));
+        }
         let told = [
             (Cause::UncoveredLength, self.covered.take(&plain.text)),
             (Cause::ColdPageCache, tells_cold(&plain.text)),

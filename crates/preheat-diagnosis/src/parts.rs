@@ -12,7 +12,7 @@ use super::line::wording::{
     Telling, is_of_library, is_shard, is_unfinished, process, telling, without_numbers,
 };
 use super::rules::{Mark, Part};
-use super::timeline::{LONG_MS, Place, Stream, Work, named_kind};
+use super::timeline::{LONG_MS, Place, Stream, Work, kind, named_kind};
 use super::{Diagnosis, Evidence};
 
 /// A part of a start that takes less is none, as the use of a tokenizer is not.
@@ -224,8 +224,23 @@ impl Diagnosis {
 
     /// Nobody can be answered before it is there: of what a start loads, little but a model takes long.
     pub(super) fn brought_for_whoever_waits(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let part = named_kind(line.text).unwrap_or(Part::Weights);
-        if !stream.has_answered() && !line.has(Mark::Warm) {
+        let brings = || line.has(Mark::Brings).then_some(Part::Weights);
+        let part = match line.amounts.len() {
+            1 => kind(line.text).or_else(brings),
+            _ => named_kind(line.text)
+                .or(Some(Part::Weights))
+                .filter(|_| line.has(Mark::Brings)),
+        };
+        let is_other = [
+            Mark::Warm,
+            Mark::Held,
+            Mark::Exchange,
+            Mark::Access,
+            Mark::Ready,
+        ]
+        .into_iter()
+        .any(|mark| line.has(mark));
+        if let Some(part) = part.filter(|_| !is_other && !stream.has_answered()) {
             self.part(stream, line, &Hit::mark(Mark::Brings), part);
         }
     }

@@ -52,7 +52,7 @@ impl Reads {
         let is_cold = |slow: f64, fast: f64| slow >= AGAIN_RATIO * fast && slow - fast >= AGAIN_MS;
         self.all.iter().enumerate().find_map(|(at, (slow, read))| {
             let mut later = self.all[at..].iter();
-            let is_same = |other: &Evidence| are_alike(read, other) || is_cached(other);
+            let is_same = |other: &Evidence| is_same(read, other, true) || is_cached(other);
             let fast = later.find(|(fast, other)| is_cold(*slow, *fast) && is_same(other));
             fast.map(|(fast, _)| (slow - fast, read))
         })
@@ -82,10 +82,9 @@ pub(super) fn read_at_a_rate(text: &str) -> Option<f64> {
         "download", "fetch", "pull", "upload", "http", "s3:", "network", "write",
     ];
     // Hardly any line tells of a rate, and to tell that is cheaper than to look for what else it says.
-    let is_rate = text.contains("b/s")
-        && ["mb/s)", "gb/s)", "mib/s)", "gib/s)"]
-            .iter()
-            .any(|r| text.contains(r));
+    let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+    let is_rate = text.contains("b/s") && has(&["mb/s)", "gb/s)", "mib/s)", "gib/s)"])
+        || has(&["gb in ", "gib in "]);
     if !is_rate || OTHERS.iter().any(|other| text.contains(other)) {
         return None;
     }

@@ -66,9 +66,9 @@ impl Diagnosis {
             && line.text.contains(|c: char| c.is_ascii_digit());
         if !is_loading && line.has(Mark::Brings) && !line.names_a_cause() {
             brings(stream, line);
-            if self.is_waited_for && line.parts().next().is_none() {
-                self.brought_for_whoever_waits(stream, line);
-            }
+        }
+        if self.is_waited_for && line.parts().next().is_none() && !line.names_a_cause() {
+            self.brought_for_whoever_waits(stream, line);
         }
         let is_timed = line.has(Mark::Latency) && !line.has(Mark::Warm);
         let at_request = is_timed
@@ -314,7 +314,7 @@ impl Diagnosis {
                 Mark::Request => stream.request(line.at, None),
                 Mark::Primes => self.primed.hooked(),
                 Mark::Held => {
-                    self.is_waited_for = true;
+                    (self.is_waited_for, self.is_held) = (true, true);
                     stream.is_waited_for();
                 }
                 // Whoever goes for it lets the request wait.

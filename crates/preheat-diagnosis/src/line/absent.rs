@@ -59,7 +59,8 @@ const NONE: [&str; 8] = [
 const OTHER: [&str; 5] = ["other", "more", "further", "longer", "another"];
 
 /// One comes where there was none.
-const FIRST: [&str; 15] = [
+const FIRST: [&str; 16] = [
+    "nobody was there",
     "0 > 1",
     "0 => 1",
     "0 \u{2192} 1",

@@ -152,7 +152,9 @@ impl Diagnosis {
             };
             // Who waited for so long may have waited for this.
             let is_paid = |ms: f64| is_paid_for || self.waited >= ms;
-            let longest = stage.longest_ms.filter(|_| stage.told_ms.is_some());
+            // Stamps tell enough of what somebody waited for.
+            let is_told = stage.told_ms.is_some() || self.is_held;
+            let longest = stage.longest_ms.filter(|_| is_told);
             if longest.is_some_and(|ms| ms >= LONG_STAGE_MS && is_paid(ms)) {
                 let told_ms = stage.longest_ms;
                 self.seen.insert(cause, Sighting { told_ms, ..stage });

@@ -168,6 +168,7 @@ const KINDS: [(Part, &[&str]); 4] = [
         &[
             "weights",
             "checkpoint",
+            "ckpt",
             "safetensors",
             ".pt",
             ".pth",

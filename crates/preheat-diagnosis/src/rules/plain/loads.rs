@@ -11,6 +11,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         pairs: &[Pair(MODELS, SPOILT)],
         except: &[
             "cache is empty",
+            "volume is empty",
             "is empty, opening",
             "is empty, reading",
             "is empty, loading",

@@ -18,6 +18,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "health/ready 200",
             "ready: yes",
             "ready=yes",
+            "flags=healthy",
+            "state=healthy",
+            "status=healthy",
+            "healthy=true",
         ],
         pairs: &[Pair(TELLS, WHO_SENDS)],
         except: &[
@@ -65,6 +69,21 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "lb 08:00:00 backend b3: DOWN -> UP (L7 check 200)",
         counter: "lb 08:00:00 backend b3: UP -> DOWN (L7 check 503)",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Ready),
+        confidence: 1.0,
+        says: &["registry + register finished"],
+        pairs: &[Pair(
+            &["registered", "registration", "register finished"],
+            CATALOGUES,
+        )],
+        except: &[
+            "fail", "error", "critical", "starting", "not ", "deregist", "down",
+        ],
+        beside: Beside::Anything,
+        example: "nacos registry, DEFAULT_GROUP tagger 10.1.2.3:8080 register finished",
+        counter: "nacos registry, DEFAULT_GROUP tagger 10.1.2.3:8080 registration failed",
     },
     // It is put where requests go.
     Rule {
@@ -272,4 +291,14 @@ const A_SHARE: &[&str] = &[
     "of traffic now",
     "live traffic",
     "real traffic",
+];
+
+/// Where clients look servers up.
+const CATALOGUES: &[&str] = &[
+    "consul",
+    "eureka",
+    "nacos",
+    "zookeeper",
+    "service registry",
+    "service discovery",
 ];

@@ -156,6 +156,13 @@ const ASKED: &[&str] = &[
     "letter",
     "rpc ",
     "event",
+    "prediction",
+    "> spawn",
+    "starting one",
+    "spawning one",
+    "booting one",
+    "launching one",
+    "waking one",
 ];
 
 const WAITED: &[&str] = &[

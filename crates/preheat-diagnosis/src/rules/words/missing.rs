@@ -285,6 +285,8 @@ pub(in crate::rules) const NOT_THERE: &[&str] = &[
     "no model",
     "still loading",
     "is loading",
+    "still initiali",
+    "being initiali",
     "still warming",
     "is warming",
     "warming",
