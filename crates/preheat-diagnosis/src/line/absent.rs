@@ -86,7 +86,9 @@ pub(super) fn lacks_replicas(text: &str) -> bool {
     let is_first = || {
         GROWS.all(text).any(|found| {
             begins(text, found.start)
-                && !text[found.end..].starts_with(|c: char| c.is_ascii_digit() || c == '.')
+                && !text[found.end..]
+                    .trim_start_matches('.')
+                    .starts_with(|c: char| c.is_ascii_digit())
         })
     };
     let is_none = |from: usize, to: usize| {
