@@ -1,7 +1,7 @@
 //! One line by itself: who wrote it and when, what it names, the figures on it, and which of them
 //! belong together.
 
-mod absent;
+pub(crate) mod absent;
 pub(crate) mod amount;
 mod denied;
 mod exposed;

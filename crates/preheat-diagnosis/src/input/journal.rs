@@ -36,26 +36,16 @@ const STAMPS: [&str; 9] = [
     "clock",
 ];
 
-/// How long it took, or what else there is to say of it.
-const VALUES: [(&str, &str); 17] = [
-    ("ms", " ms"),
-    ("millis", " ms"),
-    ("took_ms", " ms"),
-    ("duration_ms", " ms"),
-    ("dur_ms", " ms"),
-    ("elapsed_ms", " ms"),
-    ("s", " s"),
-    ("sec", " s"),
-    ("secs", " s"),
-    ("seconds", " s"),
-    ("took_s", " s"),
-    ("duration_s", " s"),
-    ("dur_s", " s"),
-    ("elapsed_s", " s"),
-    ("took", " s"),
-    ("duration", " s"),
-    ("value", ""),
-];
+/// What a number in a column of this name is worth, in words; none if it is no figure.
+fn unit(name: &str) -> Option<&'static str> {
+    let last = name.rsplit(['_', ' ']).next().unwrap_or_default();
+    match last {
+        "ms" | "millis" => Some(" ms"),
+        "s" | "sec" | "secs" | "seconds" | "took" | "duration" => Some(" s"),
+        "value" => Some(""),
+        _ => None,
+    }
+}
 
 /// Numbers of rows.
 const NUMBERS: [&str; 6] = ["seq", "#", "n", "no", "nr", "row"];
@@ -83,10 +73,12 @@ impl Journal {
         let is_one = (FEWEST..=MOST).contains(&names.len())
             && names.iter().all(|name| (1..=LONGEST).contains(&name.len()));
         let place = |known: &[&str]| names.iter().position(|name| known.contains(name));
-        let value = VALUES
-            .iter()
-            .find_map(|(name, unit)| Some((place(&[*name])?, *unit)));
         let stamp = place(&STAMPS);
+        let mut units = names
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| stamp != Some(*at));
+        let value = units.find_map(|(at, name)| Some((at, unit(name)?)));
         let factor = |at: usize| if names[at].ends_with("ms") { 1e-3 } else { 1.0 };
         is_one.then_some(Journal {
             columns: names.len(),

@@ -3,7 +3,7 @@
 use super::list::{List, begins};
 
 /// What serves, as platforms call it.
-const REPLICAS: [&str; 21] = [
+pub(crate) const REPLICAS: [&str; 21] = [
     "replica",
     "pod",
     "machine",
@@ -59,7 +59,7 @@ const NONE: [&str; 8] = [
 const OTHER: [&str; 5] = ["other", "more", "further", "longer", "another"];
 
 /// One comes where there was none.
-const FIRST: [&str; 16] = [
+pub(crate) const FIRST: [&str; 16] = [
     "nobody was there",
     "0 > 1",
     "0 => 1",

@@ -1,5 +1,6 @@
 //! What requests meet before the server is there, and what they take: in plain words.
 
+use super::super::super::line::absent::{FIRST, REPLICAS};
 use super::super::{Beside, Mark, Meaning, Pair, Rule, joined};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -64,7 +65,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         says: ASKED,
         pairs: &[],
         except: TURNED_DOWN,
-        beside: Beside::Words(REPLICAS),
+        beside: Beside::Words(WHO_SERVES),
         example: "input 1 arrived, containers: 0",
         counter: "input 1 arrived",
     },
@@ -326,37 +327,7 @@ const NOT_HELD: &[&str] = &joined::<58>(&[
 ]);
 
 /// Words of who serves, or of how many do.
-const REPLICAS: &[&str] = &[
-    "replica",
-    "pod",
-    "machine",
-    "instance",
-    "container",
-    "worker",
-    "consumer",
-    "backend",
-    "endpoint",
-    "server",
-    "box",
-    "runner",
-    "sandbox",
-    "upstream",
-    "target",
-    "vm",
-    "process",
-    "member",
-    "executor",
-    "actor",
-    "capacity",
-    "> 1",
-    "=> 1",
-    "→ 1",
-    "from 0",
-    "to 1",
-    "zero",
-    "nothing",
-    "nobody",
-];
+const WHO_SERVES: &[&str] = &joined::<37>(&[&REPLICAS, &FIRST]);
 
 const NO_REPLICA: &[&str] = &[
     "until revision",
