@@ -131,7 +131,7 @@ const LOADED: &[&str] = &[
     "classifier",
     "detector",
     "ranker",
-    "reranker",
+    "rerank",
     "tagger",
     "captioner",
     "summarizer",

@@ -24,91 +24,29 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "healthy=true",
         ],
         pairs: &[Pair(TELLS, WHO_SENDS)],
-        except: &[
-            "not ready",
-            "not passing",
-            "unhealthy",
-            "critical",
-            "until",
-            "fail",
-            "error",
-            "would",
-            "never",
-            "before it",
-            "stays",
-            "if ",
-            "wait",
-            "deregist",
-            "down",
-            "maintenance",
-            "503",
-            "no longer",
-            "out of",
-            "metrics",
-        ],
+        except: UNFIT,
         beside: Beside::Words(FIT),
         example: "agent: registering service face-id with consul, status passing",
         counter: "agent: registering service face-id with consul, status critical",
     },
-    // Whoever sends requests finds it well.
-    Rule {
-        means: Meaning::Marks(Mark::Ready),
-        confidence: 1.0,
-        says: &[],
-        pairs: &[Pair(SENT_TO, WELL), Pair(GETS, A_SHARE)],
-        except: &[
-            "> down",
-            "not ",
-            "no ",
-            "unhealthy",
-            "until",
-            "wait",
-            "fail",
-            "drain",
-        ],
-        beside: Beside::Anything,
-        example: "lb 08:00:00 backend b3: DOWN -> UP (L7 check 200)",
-        counter: "lb 08:00:00 backend b3: UP -> DOWN (L7 check 503)",
-    },
+    // Whoever sends requests finds it well, or it is put where requests go.
     Rule {
         means: Meaning::Marks(Mark::Ready),
         confidence: 1.0,
         says: &["registry + register finished"],
-        pairs: &[Pair(
-            &["registered", "registration", "register finished"],
-            CATALOGUES,
-        )],
-        except: &[
-            "fail", "error", "critical", "starting", "not ", "deregist", "down",
+        pairs: &[
+            Pair(SENT_TO, WELL),
+            Pair(GETS, A_SHARE),
+            Pair(PUT, WHERE_THEY_GO),
+            Pair(
+                &["registered", "registration", "created ephemeral"],
+                CATALOGUES,
+            ),
         ],
+        except: UNFIT,
         beside: Beside::Anything,
-        example: "nacos registry, DEFAULT_GROUP tagger 10.1.2.3:8080 register finished",
-        counter: "nacos registry, DEFAULT_GROUP tagger 10.1.2.3:8080 registration failed",
-    },
-    // It is put where requests go.
-    Rule {
-        means: Meaning::Marks(Mark::Ready),
-        confidence: 1.0,
-        says: &[],
-        pairs: &[Pair(PUT, WHERE_THEY_GO)],
-        except: &[
-            "out of",
-            "not in",
-            "not put",
-            "never",
-            "until",
-            "removed",
-            "taken out",
-            "kept out",
-            "old ",
-            "before it",
-            "failed",
-            "drain",
-            "would",
-        ],
-        beside: Beside::Anything,
-        example: "remark: box was put in rotation 3 s before call 1",
-        counter: "remark: box was put in rotation before it had any weights, until Monday",
+        example: "lb 08:00:00 backend b3 came up (L7 check 200)",
+        counter: "lb 08:00:00 backend b3 came up and went down (L7 check 503)",
     },
     // Asked for something that is not there so far, whatever it is.
     Rule {
@@ -148,6 +86,36 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
 ];
 
+/// It is not, or no more.
+const UNFIT: &[&str] = &[
+    "not ",
+    "no longer",
+    "no traffic",
+    "unhealthy",
+    "critical",
+    "until",
+    "fail",
+    "error",
+    "would",
+    "never",
+    "before it",
+    "stays",
+    "if ",
+    "wait",
+    "deregist",
+    "> down",
+    "went down",
+    "is down",
+    "maintenance",
+    "503",
+    "out of",
+    "removed",
+    "kept out",
+    "old ",
+    "drain",
+    "metrics",
+];
+
 /// Makes known.
 const TELLS: &[&str] = &[
     "register",
@@ -174,10 +142,7 @@ const TELLS: &[&str] = &[
     "said",
     "declare",
     "sent",
-    "created",
-    "asked",
     "pushed",
-    "giving",
 ];
 
 /// Those who send requests on, and those who tell them where to.
@@ -205,12 +170,9 @@ const WHO_SENDS: &[&str] = &[
     "ingress",
     "target group",
     "dispatcher",
-    "broker",
     "frontend",
     "front door",
-    "pool",
     "fleet",
-    "scheduler",
     "controller",
     "orchestrator",
     "/services/",
@@ -233,7 +195,6 @@ const FIT: &[&str] = &[
     "status=ready",
     "weight=",
     "in rotation",
-    "200",
 ];
 
 const PUT: &[&str] = &[
@@ -299,6 +260,7 @@ const CATALOGUES: &[&str] = &[
     "eureka",
     "nacos",
     "zookeeper",
+    "/services/",
     "service registry",
     "service discovery",
 ];
