@@ -224,11 +224,12 @@ impl Diagnosis {
 
     /// Nobody can be answered before it is there: of what a start loads, little but a model takes long.
     pub(super) fn brought_for_whoever_waits(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let brings = || line.has(Mark::Brings).then_some(Part::Weights);
+        let is_model = line.has(Mark::Brings) && self.subjects.speak_of_models();
+        let brings = || is_model.then_some(Part::Weights);
         let part = match line.amounts.len() {
             1 => kind(line.text).or_else(brings),
             _ => named_kind(line.text)
-                .or(Some(Part::Weights))
+                .or_else(brings)
                 .filter(|_| line.has(Mark::Brings)),
         };
         let is_other = [

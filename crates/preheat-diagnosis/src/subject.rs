@@ -142,6 +142,10 @@ impl Subjects {
         self.0.get(&stream).is_some_and(Subject::is_another)
     }
 
+    pub(super) fn speak_of_models(&self) -> bool {
+        self.0.values().any(|subject| subject.has_models)
+    }
+
     /// Whether a text as a whole is that of others.
     fn is_text_of_others(&self, source: &str) -> bool {
         let all = || self.0.values().filter(|subject| subject.source == source);

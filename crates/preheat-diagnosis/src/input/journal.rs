@@ -70,7 +70,20 @@ impl Journal {
         }
         let head = line.to_ascii_lowercase();
         let names: Vec<&str> = head.split(',').map(str::trim).collect();
-        let is_one = (FEWEST..=MOST).contains(&names.len())
+        // Its rows take requests apart.
+        let is_of_requests = [
+            "call",
+            "request",
+            "req",
+            "query",
+            "iteration",
+            "trial",
+            "prompt",
+        ]
+        .iter()
+        .any(|name| names.contains(name));
+        let is_one = !is_of_requests
+            && (FEWEST..=MOST).contains(&names.len())
             && names.iter().all(|name| (1..=LONGEST).contains(&name.len()));
         let place = |known: &[&str]| names.iter().position(|name| known.contains(name));
         let stamp = place(&STAMPS);
@@ -146,6 +159,7 @@ mod tests {
             "model loaded, warm, ready",
             "n,latency_ms,status",
             "event,value",
+            "call,phase,ms",
         ] {
             assert!(Journal::of(head).is_none(), "{head}");
         }

@@ -3,7 +3,9 @@
 use super::list::{List, begins};
 
 /// What serves, as platforms call it.
-pub(crate) const REPLICAS: [&str; 21] = [
+pub(crate) const REPLICAS: [&str; 23] = [
+    "copies",
+    "poller",
     "replica",
     "pod",
     "machine",

@@ -47,7 +47,7 @@ impl Diagnosis {
             .iter()
             .any(|word| claim.text.contains(word));
         let is_behind =
-            |slow: &Evidence| slow.source == claim.source && (is_past || slow.line > claim.line);
+            |slow: &Evidence| slow.source == claim.source && (is_past || slow.line >= claim.line);
         let cold = [
             Cause::WarmedByTraffic,
             Cause::LazyModel,

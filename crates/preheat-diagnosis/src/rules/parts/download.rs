@@ -37,6 +37,7 @@ pub(super) const RULE: Rule = Rule {
         "get az://",
         "gb to get from",
         "gib to get from",
+        "hub: + mb/s",
         "from https://huggingface.co",
         "from https://hf.co",
     ],

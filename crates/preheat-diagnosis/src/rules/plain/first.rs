@@ -354,6 +354,8 @@ const NOT_OBTAINED: &[&str] = &[
     "cookie",
     "user",
     "cache entry",
+    "collection",
+    "index ",
     "prefix cache",
     "kv cache",
     "cached response",

@@ -41,6 +41,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "holding until + available",
             "upscaling + ongoing requests",
             "report requestid + init duration",
+            "woke pod",
+            "wakes pod",
+            "woke it up",
+            "wakes it up",
         ],
         pairs: &[Pair(ASKED, WAITED)],
         except: UNHELD,
@@ -158,6 +162,8 @@ const ASKED: &[&str] = &[
     "rpc ",
     "event",
     "prediction",
+    "q=",
+    "activity",
     "> spawn",
     "starting one",
     "spawning one",
@@ -327,7 +333,7 @@ const NOT_HELD: &[&str] = &joined::<58>(&[
 ]);
 
 /// Words of who serves, or of how many do.
-const WHO_SERVES: &[&str] = &joined::<37>(&[&REPLICAS, &FIRST]);
+const WHO_SERVES: &[&str] = &joined::<39>(&[&REPLICAS, &FIRST]);
 
 const NO_REPLICA: &[&str] = &[
     "until revision",
@@ -391,6 +397,8 @@ const NO_REPLICA: &[&str] = &[
     "starts a container",
     "to exist",
     "put to sleep",
+    "sleeps at night",
+    "scaledfromzero",
     "frozen",
     "cold create",
     "cold boot",
