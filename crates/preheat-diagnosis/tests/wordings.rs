@@ -44,6 +44,7 @@ fn what_servers_say_is_understood() {
         "times",
         "fates",
         "failing",
+        "kept",
     ] {
         judge(file);
     }
@@ -56,6 +57,7 @@ fn what_other_programs_say_yields_nothing() {
     judge("unlike");
     judge("others");
     judge("near");
+    judge("unkept");
 }
 
 fn judge(file: &str) {
