@@ -288,8 +288,11 @@ impl Diagnosis {
 
     /// Causes that figures tell, whatever the words around them.
     fn figures(&mut self, line: &Line<'_>, plain: &Plain<'_>) {
-        if let Some(ms) = reads::read_at_a_rate(&plain.text) {
-            self.reads.took(ms, &evidence(line, plain));
+        let is_rate = |hit: &Hit| hit.means == Meaning::Marks(Mark::Rate);
+        if plain.hits.iter().any(is_rate)
+            && let Some(took) = amount::amounts(&plain.text).last()
+        {
+            self.reads.took(took.ms, &evidence(line, plain));
         }
         let told = [
             (Cause::UncoveredLength, self.covered.take(&plain.text)),

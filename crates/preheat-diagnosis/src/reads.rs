@@ -76,21 +76,6 @@ impl Reads {
     }
 }
 
-/// What reading something took, where a line tells how fast that went: `blob in, 76.2 s (185 MB/s)`.
-pub(super) fn read_at_a_rate(text: &str) -> Option<f64> {
-    const OTHERS: [&str; 8] = [
-        "download", "fetch", "pull", "upload", "http", "s3:", "network", "write",
-    ];
-    // Hardly any line tells of a rate, and to tell that is cheaper than to look for what else it says.
-    let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    let is_rate = text.contains("b/s") && has(&["mb/s)", "gb/s)", "mib/s)", "gib/s)"])
-        || has(&["gb in ", "gib in "]);
-    if !is_rate || OTHERS.iter().any(|other| text.contains(other)) {
-        return None;
-    }
-    amounts(text).last().map(|took| took.ms)
-}
-
 /// Whether a line says that what was read was in memory.
 fn is_cached(read: &Evidence) -> bool {
     let text = read.text.to_ascii_lowercase();

@@ -91,6 +91,8 @@ pub enum Mark {
     Action,
     /// The replica was moved to another machine.
     Moved,
+    /// How fast something was read.
+    Rate,
     /// Somebody looks at a disk, or at what is kept of it in memory.
     Disk,
     /// A length of an input.

@@ -40,6 +40,7 @@ impl Hit {
                     | Mark::AtStart
                     | Mark::AtRequest
                     | Mark::Absent
+                    | Mark::Rate
                     | Mark::Another
                     | Mark::Several
                     | Mark::Checks

@@ -162,6 +162,18 @@ pub(super) const RULES: &[Rule] = &[
         counter: "INFO 13.5 GB read from disk",
     },
     Rule {
+        means: Meaning::Marks(Mark::Rate),
+        confidence: 1.0,
+        says: &["mb/s)", "gb/s)", "mib/s)", "gib/s)", "gb in ", "gib in "],
+        pairs: &[],
+        except: &[
+            "download", "fetch", "pull", "upload", "http", "s3:", "network", "write",
+        ],
+        beside: Beside::Anything,
+        example: "blob in, 76.2 s (185 MB/s)",
+        counter: "blob fetched, 76.2 s (185 MB/s)",
+    },
+    Rule {
         means: Meaning::Marks(Mark::Disk),
         confidence: 1.0,
         says: &[
