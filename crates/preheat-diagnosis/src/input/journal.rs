@@ -65,7 +65,7 @@ impl Journal {
     pub(super) fn of(line: &str) -> Option<Self> {
         let is_name =
             |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b',' | b'#' | b' ');
-        if !line.contains(',') || !line.bytes().all(is_name) {
+        if !line.bytes().all(is_name) || !line.contains(',') {
             return None;
         }
         let head = line.to_ascii_lowercase();

@@ -109,7 +109,7 @@ const MEANWHILE: &[&str] = &[
     "in that window",
     "in those",
     "meanwhile",
-    "during",
+    "during that",
     "whatever state",
     "until then",
     "was still",
