@@ -224,24 +224,24 @@ impl Diagnosis {
 
     /// Nobody can be answered before it is there: of what a start loads, little but a model takes long.
     pub(super) fn brought_for_whoever_waits(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let is_model = line.has(Mark::Brings) && self.subjects.speak_of_models();
-        let brings = || is_model.then_some(Part::Weights);
-        let part = match line.amounts.len() {
-            1 => kind(line.text).or_else(brings),
-            _ => named_kind(line.text)
-                .or_else(brings)
-                .filter(|_| line.has(Mark::Brings)),
-        };
-        let is_other = [
+        const OTHERS: [Mark; 5] = [
             Mark::Warm,
             Mark::Held,
             Mark::Exchange,
             Mark::Access,
             Mark::Ready,
-        ]
-        .into_iter()
-        .any(|mark| line.has(mark));
-        if let Some(part) = part.filter(|_| !is_other && !stream.has_answered()) {
+        ];
+        let is_brought = line.has(Mark::Brings);
+        let may_be = (is_brought || line.amounts.len() == 1) && !stream.has_answered();
+        if !may_be || OTHERS.into_iter().any(|mark| line.has(mark)) {
+            return;
+        }
+        let is_model = is_brought && self.subjects.speak_of_models();
+        let known = match line.amounts.len() {
+            1 => kind(line.text),
+            _ => named_kind(line.text),
+        };
+        if let Some(part) = known.or(is_model.then_some(Part::Weights)) {
             self.part(stream, line, &Hit::mark(Mark::Brings), part);
         }
     }
