@@ -66,7 +66,11 @@ impl Diagnosis {
 
     fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
         let told_ms = line.cost(hit);
-        let (same, telling) = (without_numbers(line.text), telling(line.text));
+        let same = without_numbers(line.text);
+        let telling = match telling(line.text) {
+            Telling::Neither if is_unfinished(line.text) => Telling::Beginning,
+            telling => telling,
+        };
         let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
         let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
         let asked = || is_asked.then_some(Place::AtRequest);

@@ -226,8 +226,24 @@ pub(crate) fn is_help(text: &str) -> bool {
     is_usage || is_metric || (is_option && text.contains("   "))
 }
 
-/// Whether a line is a progress bar that has not come to its end: `25% Completed | 1/4`.
+/// `mapping part 4 of 14`
+fn is_one_of_more(text: &str) -> bool {
+    const PARTS: [&str; 7] = ["part", "shard", "chunk", "piece", "file", "block", "layer"];
+    let Some((before, behind)) = text.split_once(" of ") else {
+        return false;
+    };
+    let mut words = before.rsplit(' ');
+    let number = words.next().and_then(|word| word.parse::<u32>().ok());
+    let is_part = words.next().is_some_and(|word| PARTS.contains(&word));
+    let all = digits(behind).0.parse::<u32>().ok();
+    is_part && number.zip(all).is_some_and(|(number, all)| number < all)
+}
+
+/// Whether a line tells of something that has not come to its end: `25% Completed | 1/4`.
 pub(crate) fn is_unfinished(text: &str) -> bool {
+    if is_one_of_more(text) {
+        return true;
+    }
     let Some((before, behind)) = text.split_once('%') else {
         return false;
     };
