@@ -129,3 +129,43 @@ fn a_graph_that_is_compiled_for_another_shape_is_compiled_again() {
     assert_eq!(ids(&log(16)), [kernels, "recompilation-on-new-shape"]);
     assert_eq!(ids(&log(8)), [kernels]);
 }
+
+/// Whoever is kept until there is a replica pays for its start, whatever the order in which that is told.
+#[test]
+fn who_is_kept_pays_for_the_start() {
+    let load = "boot: weights in memory after 14.4 s\nboot: open\n";
+    let paid = ["weights-at-start"];
+    for kept in [
+        "gate: holding call 7 until somebody is there",
+        "gate: request 7 parked",
+        "router: no live worker for req 7",
+        "queue: task 7 waits, workers=0",
+        "modeld: asked to wake for request 7",
+        "forwarder: waiting until a replica is up",
+    ] {
+        let before = format!("{kept}\n{load}gate: call 7 200 15.0 s\n");
+        assert_eq!(ids(&before), paid, "{before}");
+        let behind = format!("curl 200 15.0 s POST /x\n{load}{kept}\n");
+        assert_eq!(ids(&behind), paid, "{behind}");
+    }
+    for other in [
+        "gate: holding call 7 to fill the batch",
+        "gate: request 7 parked, rate limit reached",
+        "router: 3 live workers for req 7",
+        "router: no request waits, 0 workers",
+    ] {
+        let text = format!("{other}\n{load}");
+        assert_eq!(ids(&text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn a_part_of_several_is_still_under_way() {
+    let log = "\
+10:00:00 main: /up is asked every 10 s, GET /up 503
+10:00:01 main: mapping part 1 of 14
+10:01:20 main: mapping part 4 of 14
+10:02:40 main: mapping part 9 of 14
+";
+    assert_eq!(ids(log), [""; 0]);
+}
