@@ -160,6 +160,7 @@ const ELSEWHERE: &[&str] = &[
 const BROUGHT: &[&str] = &[
     "getting",
     "to get",
+    "asking",
     "cloning",
     "cloned",
     "fetching",

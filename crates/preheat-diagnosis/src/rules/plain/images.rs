@@ -161,6 +161,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         confidence: 1.0,
         says: &[
             "writing manifest to image",
+            "is here after",
+            "is there after",
             "pulled",
             "downloaded",
             "extracted",
@@ -194,6 +196,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "begin pulling",
             "start pulling",
             "trying to pull",
+            "begins to pull",
         ],
         pairs: &[],
         except: &["back off", "failed", "returns", "stop pulling"],

@@ -18,6 +18,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "health/ready 200",
             "ready: yes",
             "ready=yes",
+            "heartbeat + state=up",
             "flags=healthy",
             "state=healthy",
             "status=healthy",
