@@ -78,12 +78,15 @@ impl Diagnosis {
         // A row for a request tells what that request did.
         let is_row = self.latency.expects_a_row() && line.text.contains(['|', ',']);
         let row = || is_row.then_some(Place::AtRequest);
+        let is_sought = || line.has(Mark::Obtains) && names_a_request(line.text);
+        let sought = || is_sought().then_some(Place::AtRequest);
         let anew = || line.has(Mark::Restarted).then_some(Place::AtStart);
         let told = line
             .place(hit)
             .or_else(asked)
             .or_else(traced)
             .or_else(row)
+            .or_else(sought)
             .or_else(anew);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
@@ -265,7 +268,7 @@ impl Diagnosis {
         let place = stream
             .place(Part::Weights, &without_numbers(line.text))
             .map(|place| match place {
-                _ if is_asked => Place::AtRequest,
+                _ if is_asked || line.has(Mark::Absent) => Place::AtRequest,
                 Place::AtStart if is_missed(line.text) => Place::Open,
                 place => place,
             })

@@ -267,7 +267,19 @@ pub(crate) fn waited_ms(text: &str, amounts: &[Amount]) -> f64 {
         "after",
     ];
     static LIST: List = List::new(&[&BY]);
-    const BY: [&str; 12] = [
+    const BY: [&str; 24] = [
+        "job",
+        "task",
+        "message",
+        "msg",
+        "ticket",
+        "user",
+        "customer",
+        "call",
+        "query",
+        "item",
+        "guest",
+        "visitor",
         "request",
         "req",
         "forward",

@@ -168,6 +168,8 @@ pub(super) const RULES: &[Rule] = &[
             "on request path",
             "in request path",
             "in handler",
+            "from handler",
+            "from request handler",
             "inside handler",
             "inside request",
             "by request",

@@ -326,6 +326,9 @@ const LOADING: &[&str] = &[
     "on card",
     "> card",
     "onto card",
+    "carried in",
+    "in place",
+    "filled",
 ];
 
 /// Whatever is loaded while somebody waits for it, by a name that nobody knows.
