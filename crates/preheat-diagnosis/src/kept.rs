@@ -3,7 +3,9 @@
 use super::line::list::List;
 
 /// What the operating system keeps of files.
-const CACHES: [&str; 7] = [
+const CACHES: [&str; 9] = [
+    "meminfo",
+    "filesystem cache",
     "page cache",
     "pagecache",
     "file cache",

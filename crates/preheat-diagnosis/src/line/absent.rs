@@ -46,16 +46,17 @@ const STATES: [&str; 12] = [
 ];
 
 /// Words of none.
-const NONE: [&str; 8] = [
+const NONE: [&str; 6] = [
     "no",
-    "0",
-    "zero",
     "without",
     "without a",
     "without any",
     "not one",
     "not a",
 ];
+
+/// The same of several.
+const COUNTED: [&str; 2] = ["0", "zero"];
 
 /// Some are there already.
 const OTHER: [&str; 5] = ["other", "more", "further", "longer", "another"];
@@ -94,45 +95,44 @@ pub(super) fn lacks_replicas(text: &str) -> bool {
         })
     };
     let is_none = |from: usize, to: usize| {
-        begins(text, from) && (is_counted_before(&text[..from]) || is_counted_behind(&text[to..]))
+        let (before, behind) = (&text[..from], &text[to..]);
+        let plural = behind.strip_prefix("es").or(behind.strip_prefix('s'));
+        let plural = plural.or_else(|| text[..to].ends_with("ies").then_some(behind));
+        // `worker 0`, `0 worker`, `server: 0 requests`: of one, a number is a name, or another's.
+        let is_counted =
+            |behind: &str| is_told_before(before, &COUNTED) || is_counted_behind(behind);
+        begins(text, from) && (is_told_before(before, &NONE) || plural.is_some_and(is_counted))
     };
     let mut names = NAMES.all(text);
     names.any(|found| is_none(found.start, found.end)) || is_first()
 }
 
-/// `no healthy `, `0 `
-fn is_counted_before(before: &str) -> bool {
+/// `no healthy `, `0 `, `no specialized `
+fn is_told_before(before: &str, words: &[&str]) -> bool {
     let before = before.trim_end();
     let is_none = |before: &str| {
-        NONE.iter().any(|none| {
+        words.iter().any(|none| {
             let rest = before.strip_suffix(none);
             rest.is_some_and(|rest| {
                 !rest.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':'))
             })
         })
     };
-    // One word may tell what is missing of them: `no specialized pod`.
+    // One word may tell what is missing of them.
     let (rest, kind) = before.rsplit_once(' ').unwrap_or(("", before));
     let is_kind = kind.len() > 3 && kind.bytes().all(|b| b.is_ascii_lowercase());
     is_none(before) || (is_kind && !OTHER.contains(&kind) && is_none(rest.trim_end()))
 }
 
-/// `s=0`, `s: 0`, `s 0)`, `s 0/0`
+/// `=0`, `: 0`, ` 0)`, ` 0/0`, ` ready: 0`
 fn is_counted_behind(behind: &str) -> bool {
-    let singular = behind;
-    let behind = behind.trim_start_matches("es").trim_start_matches('s');
-    // `worker 0` is the first of them.
-    let is_name = behind == singular && behind.starts_with(' ') && !behind.starts_with(" (");
-    if is_name {
-        return false;
-    }
-    let mut count = behind.trim_start_matches(['"', '=', ':', ' ', '(']);
+    const SIGNS: [char; 5] = ['"', '=', ':', ' ', '('];
+    let mut count = behind.trim_start_matches(SIGNS);
     for state in STATES {
         count = count.strip_prefix(state).unwrap_or(count);
     }
-    let count = count.trim_start_matches(['"', '=', ':', ' ', '(']);
-    let is_value = behind.starts_with(['"', '=', ':', ' ', '(']);
-    is_value
+    let count = count.trim_start_matches(SIGNS);
+    behind.starts_with(SIGNS)
         && count.strip_prefix('0').is_some_and(|rest| {
             !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '%'))
         })
@@ -174,6 +174,9 @@ mod tests {
             "3 of 3 pods ready",
             "a server that says no",
             "no more workers are needed",
+            "server: 0 requests pending",
+            "rank 0 process 12 got request 7",
+            "worker=0 request=7",
         ] {
             assert!(!lacks_replicas(&normal(text)), "{text}");
         }

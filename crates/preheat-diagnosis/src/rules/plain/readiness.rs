@@ -62,7 +62,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "503",
             "500",
             "502",
-            "404",
             "424",
             "425",
             "unavailable",

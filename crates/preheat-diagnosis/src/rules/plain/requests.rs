@@ -276,9 +276,11 @@ const UNHELD: &[&str] = &[
     "without traffic",
     "without a request",
     "event loop",
+    "topic",
+    "kafka",
 ];
 
-const TURNED_DOWN: &[&str] = &joined::<32>(&[
+const TURNED_DOWN: &[&str] = &joined::<34>(&[
     UNHELD,
     &[
         "fail",
@@ -294,7 +296,7 @@ const TURNED_DOWN: &[&str] = &joined::<32>(&[
 ]);
 
 /// The same, and what else requests are kept for.
-const NOT_HELD: &[&str] = &joined::<58>(&[
+const NOT_HELD: &[&str] = &joined::<60>(&[
     UNHELD,
     &[
         "batch",
