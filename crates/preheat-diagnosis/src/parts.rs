@@ -91,9 +91,11 @@ impl Diagnosis {
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
         let is_open = is_missed(line.text) || stream.is_open_end(part);
-        let is_absent = line.has(Mark::Absent) && !matches!(part, Part::Kernels | Part::Download);
+        let is_missing = line.has(Mark::Absent) || stream.is_sought(part);
+        let is_absent = is_missing && !matches!(part, Part::Kernels | Part::Download);
         let lazily = match is_absent {
-            true => Some(Place::AtRequest),
+            true if stream.is_started() => Some(Place::AtRequest),
+            true => Some(Place::Open),
             false => is_open.then_some(Place::Open),
         };
         let place = begun.or(by_time);
@@ -131,6 +133,7 @@ impl Diagnosis {
         }
         let work = Work {
             told_ms,
+            is_absent,
             // What began at start may have gone on for a request all the same.
             is_placed: told
                 .is_some_and(|place| place == Place::AtRequest || line.place(hit).is_some()),

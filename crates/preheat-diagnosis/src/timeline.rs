@@ -302,6 +302,12 @@ impl Stream {
         newest.is_some_and(|work| work.part == part && work.place == Place::Open)
     }
 
+    /// Whether the newest work is of that part, and was not there so far.
+    pub(super) fn is_sought(&self, part: Part) -> bool {
+        let newest = self.held.last();
+        newest.is_some_and(|work| work.part == part && work.is_absent)
+    }
+
     pub(super) fn replaces(&mut self) {
         self.is_replacing = self.phase != Phase::Starting;
     }

@@ -169,3 +169,13 @@ fn a_part_of_several_is_still_under_way() {
 ";
     assert_eq!(ids(log), [""; 0]);
 }
+
+/// What was not there so far is a request's, unless a start ends behind it.
+#[test]
+fn what_was_not_there_so_far_was_asked_for() {
+    let load =
+        "10:00:00 subs: model not loaded so far, reading it\n10:00:07 subs: model read, 7.1 s\n";
+    assert_eq!(ids(load), ["model-loaded-at-first-request"]);
+    let start = format!("{load}10:00:08 subs: server ready\n");
+    assert_eq!(ids(&start), [""; 0]);
+}

@@ -36,6 +36,7 @@ impl Stream {
             is_placed: false,
             is_certain: true,
             behind: 0,
+            is_absent: false,
             is_after_claim: claim.is_some_and(|line| line < evidence.line),
             evidence,
         });

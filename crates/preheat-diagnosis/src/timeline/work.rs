@@ -37,6 +37,8 @@ pub(crate) struct Work {
     pub(crate) is_certain: bool,
     /// Requests that were told of before it.
     pub(crate) behind: u64,
+    /// It was not there so far, so that somebody must have asked for it where no start ends behind it.
+    pub(crate) is_absent: bool,
     /// Its server had claimed to be ready.
     pub(crate) is_after_claim: bool,
     pub(crate) evidence: Evidence,
@@ -54,6 +56,7 @@ impl Work {
             is_placed: false,
             is_certain: true,
             behind: 0,
+            is_absent: false,
             is_after_claim: false,
             evidence: line.evidence.clone(),
         }
@@ -123,6 +126,10 @@ impl Stream {
     /// Everything that is still held. What was done after readiness was claimed counts as a
     /// request's; otherwise the start was not over, whatever one part of it said.
     pub(crate) fn rest(&mut self) -> Vec<Work> {
+        let is_sought = |work: &&mut Work| work.place == Place::Open && work.is_absent;
+        for work in self.held.iter_mut().filter(is_sought) {
+            work.place = Place::AtRequest;
+        }
         self.reopen(if self.ready.is_some() && !self.is_refusing {
             Place::AtRequest
         } else {
