@@ -268,11 +268,12 @@ impl Diagnosis {
                 .into_iter()
                 .any(|mark| line.has(mark));
         let is_asked = names_a_request(line.text);
+        let is_absent = line.has(Mark::Absent);
         let place = stream
             .place(Part::Weights, &without_numbers(line.text))
             .map(|place| match place {
-                _ if is_asked || line.has(Mark::Absent) => Place::AtRequest,
-                Place::AtStart if is_missed(line.text) => Place::Open,
+                _ if is_asked || (is_absent && stream.is_started()) => Place::AtRequest,
+                Place::AtStart if is_absent || is_missed(line.text) => Place::Open,
                 place => place,
             })
             .filter(|place| is_plain && *place != Place::AtStart);
@@ -284,6 +285,7 @@ impl Diagnosis {
             is_certain: (line.has(Mark::AtRequest) || is_asked || is_missed(line.text))
                 && told_ms.is_none(),
             is_placed: is_asked,
+            is_absent,
             ..Work::new(part, place, line)
         };
         let telling = match telling(line.text) {
