@@ -7,14 +7,23 @@ use std::collections::BTreeMap;
 use super::Diagnosis;
 use super::cause::{Cause, Paid};
 use super::line::list::{List, begins};
-use super::rules::subjects::{MODELS, OTHERS, TRAINING};
+use super::rules::subjects::{BUILDS, MODELS, OTHERS, TRAINING};
 use super::timeline::Stream;
 
 /// Streams that are kept.
 const KEPT: usize = 128;
 
-/// Where `embed` stands among the words of models.
-const EMBED: usize = 0;
+/// Tables of databases, and a word that only begins like one.
+const NO_MODELS: [&str; 8] = [
+    "embedded",
+    "models.py",
+    "models.sql",
+    "models/mart",
+    "models/staging",
+    "model_",
+    "models.user",
+    "modelform",
+];
 
 /// So many words of a training, and it is one.
 const TRAINS: u32 = 2;
@@ -40,6 +49,8 @@ struct Subject {
     of_others: u32,
     /// Words of a training, one bit for each.
     trains: u64,
+    /// And of a build.
+    builds: u64,
     serves: bool,
 }
 
@@ -49,7 +60,8 @@ impl Subject {
         let is_of_others = self.of_others > 0
             && (self.of_others >= MANY || self.of_others * SHARE >= self.lines)
             && !self.has_models;
-        self.is_named_another || is_of_others || is_training
+        let is_build = self.builds.count_ones() >= TRAINS && !self.serves;
+        self.is_named_another || is_of_others || is_training || is_build
     }
 
     fn take(&mut self, text: &str) {
@@ -63,6 +75,7 @@ impl Subject {
                 Class::Model => self.has_models = true,
                 Class::Other => is_of_others = true,
                 Class::Training => self.trains |= 1 << (word % 64),
+                Class::Build => self.builds |= 1 << (word % 64),
             }
         }
         self.lines = self.lines.saturating_add(1);
@@ -75,14 +88,15 @@ enum Class {
     Model,
     Other,
     Training,
+    Build,
 }
 
 /// In the order of the lists that are looked for.
-const CLASSES: [Class; 3] = [Class::Model, Class::Other, Class::Training];
+const CLASSES: [Class; 4] = [Class::Model, Class::Other, Class::Training, Class::Build];
 
 /// Words of each class on a line, and which of its class each is.
 fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
-    static WORDS: List = List::new(&[MODELS, OTHERS, TRAINING]);
+    static WORDS: List = List::new(&[MODELS, OTHERS, TRAINING, BUILDS]);
     WORDS.all(text).filter_map(|found| {
         let class = CLASSES[found.list];
         // What others are called are whole names, which a number or an `s` may follow.
@@ -92,9 +106,8 @@ fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
             !behind.starts_with(|c: char| c.is_ascii_alphanumeric())
         };
         let ends = class != Class::Other || is_whole();
-        // `embedded` is another matter.
-        let is_embed = class == Class::Model && found.word == EMBED;
-        let is_another = is_embed && text[found.start..].starts_with("embedded");
+        let is_another = class == Class::Model
+            && NO_MODELS.iter().any(|name| text[found.start..].starts_with(name));
         (begins(text, found.start) && ends && !is_another).then_some((class, found.word))
     })
 }
@@ -106,7 +119,7 @@ pub(super) fn is_of_another(text: &str) -> bool {
         match class {
             Class::Model => return false,
             Class::Other => has_other = true,
-            Class::Training => {}
+            Class::Training | Class::Build => {}
         }
     }
     has_other
