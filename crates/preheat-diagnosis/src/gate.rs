@@ -64,6 +64,18 @@ pub(super) fn is_well(text: &str) -> bool {
         || counts_all(text)
         || counts_none(text)
         || none_failed(text)
+        || is_as_wanted(text)
+}
+
+/// `want=dent got=dent`: both are the same.
+fn is_as_wanted(text: &str) -> bool {
+    const WANTED: [&str; 4] = ["want=", "wanted=", "expected=", "expected: "];
+    const GOT: [&str; 4] = ["got=", "actual=", "got: ", "actual: "];
+    let value = |names: [&str; 4]| {
+        let behind = names.iter().find_map(|name| text.split_once(name))?.1;
+        behind.split([' ', ',', ';']).next()
+    };
+    value(WANTED).is_some_and(|wanted| !wanted.is_empty() && value(GOT) == Some(wanted))
 }
 
 /// `0 failed`, and neither `10 failed` nor `request 0 failed`, which is the first one.

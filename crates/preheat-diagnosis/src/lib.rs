@@ -78,7 +78,7 @@ use lengths::Lengths;
 use line::phrases::Hit;
 use line::settings::{heads_warmup, is_switched_off};
 use line::{Parsed, Plain, amount, text};
-use lives::{Lives, Statuses};
+use lives::{Lives, Statuses, Told};
 use placement::Placement;
 use primed::Primed;
 use reads::Reads;
@@ -222,12 +222,21 @@ impl Diagnosis {
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
                 Meaning::Marks(Mark::AskedDevice) => self.devices.asked(line.source),
+                Meaning::Marks(Mark::SparesDevice) if !plain.names(Cause::DeviceFallback) => {
+                    self.devices.spared(line.source);
+                }
+                Meaning::Marks(Mark::Uptime) if lives::is_long_up(&plain.text[hit.end..]) => {
+                    self.lives.long(line.source, line.pod);
+                }
                 Meaning::Marks(Mark::Traffic) => {
                     stream.has_traffic = true;
                     self.lives.serves(line.source);
                 }
                 _ => {}
             }
+        }
+        if self.lives.ends_late(line.source, at, Told::of(&plain.hits)) {
+            self.lives.long(line.source, line.pod);
         }
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;

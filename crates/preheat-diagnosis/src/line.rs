@@ -54,6 +54,10 @@ impl<'a> Plain<'a> {
         })
     }
 
+    pub(crate) fn names(&self, cause: Cause) -> bool {
+        self.hits.iter().any(|hit| hit.means == Meaning::Names(cause))
+    }
+
     /// None if there is nothing on the line that could have happened.
     pub(crate) fn of(raw: &'a str) -> Option<Self> {
         let shown = text::clean(raw);

@@ -431,7 +431,7 @@ impl Stream {
 }
 
 /// From one stamp to the next, of which one may tell no date.
-fn between(from: f64, to: f64) -> f64 {
+pub(super) fn between(from: f64, to: f64) -> f64 {
     match (from < DAY_S) == (to < DAY_S) {
         true => to - from,
         false => to % DAY_S - from % DAY_S,

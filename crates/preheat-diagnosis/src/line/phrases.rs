@@ -46,6 +46,8 @@ impl Hit {
                     | Mark::Loads
                     | Mark::AskedDevice
                     | Mark::Traffic
+                    | Mark::Uptime
+                    | Mark::SparesDevice
             )
         )
     }

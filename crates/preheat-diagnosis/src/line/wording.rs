@@ -366,8 +366,23 @@ pub(crate) fn is_raised(text: &str) -> bool {
         .any(|word| text.contains(word))
 }
 
+/// What a setting of one of these names is: `cpu quota=4.0`, `threads: 4`.
+fn setting(text: &str, names: &[&str]) -> Option<f64> {
+    names.iter().find_map(|name| {
+        let value = text.split_once(name)?.1.trim_start_matches(['"', ' ']);
+        let value = value.strip_prefix(['=', ':'])?.trim_start_matches(['"', ' ']);
+        let end = value.find(|c: char| !c.is_ascii_digit() && c != '.');
+        value[..end.unwrap_or(value.len())].parse().ok()
+    })
+}
+
 /// Whether threads are told that do not outnumber the processors told beside them.
 pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
+    if let Some((threads, processors)) = setting(text, &["threads"])
+        .zip(setting(text, &["quota", "limit", "cgroup cpus", "cpus", "cores"]))
+    {
+        return threads <= processors.ceil();
+    }
     let beside = |words: &[&str], is_behind: bool| {
         let at = words.iter().find_map(|word| text.find(word))?;
         let by = |(place, _): &&(usize, u64)| (is_behind && *place < at, place.abs_diff(at));

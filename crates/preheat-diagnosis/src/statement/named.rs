@@ -65,7 +65,11 @@ impl Diagnosis {
                         || is_of_service(stream, line)
                         || line.has(Mark::Another)
                 }
-                Cause::DeviceFallback if is_wanted(line.text) => true,
+                Cause::DeviceFallback
+                    if is_wanted(line.text) || self.devices.is_spared(&line.evidence.source) =>
+                {
+                    true
+                }
                 Cause::DeviceFallback if is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true

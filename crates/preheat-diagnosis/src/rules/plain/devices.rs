@@ -134,6 +134,28 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "docker run --gpus all -p 11434:11434 ollama/ollama",
         counter: "docker run -p 11434:11434 ollama/ollama",
     },
+    // Somebody counts on none.
+    Rule {
+        means: Meaning::Marks(Mark::SparesDevice),
+        confidence: 1.0,
+        says: &[
+            "device=cpu",
+            "device: cpu",
+            "device cpu",
+            "device\":\"cpu",
+            "device\": \"cpu",
+            "device = cpu",
+            "cpu only",
+            "ngl 0",
+            "gpu layers 0",
+            "num gpu=0",
+        ],
+        pairs: &[],
+        except: &["using", "fall", "instead", "no gpu", "no cuda", "not available", "cuda:", "gpu:"],
+        beside: Beside::Anything,
+        example: "{\"app\":\"spell-fix\",\"ev\":\"conf\",\"device\":\"cpu\"}",
+        counter: "no CUDA found, using device=cpu",
+    },
 ];
 
 const ASKED_DEVICE: &[&str] = &[

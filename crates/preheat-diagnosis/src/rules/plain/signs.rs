@@ -113,6 +113,16 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "# the server has been up for four days when this happened",
         counter: "# the server has been up for four seconds when this happened",
     },
+    Rule {
+        means: Meaning::Marks(Mark::Uptime),
+        confidence: 1.0,
+        says: &["uptime", "up ", "up=", "running ", "serving ", "alive ", "age="],
+        pairs: &[],
+        except: &["load average", "node", "host", "machine", "kernel", "cluster"],
+        beside: Beside::Anything,
+        example: "app=tagger uptime=71h13m reqs=1904212",
+        counter: "host up 71h13m",
+    },
     // What grows until it does not fit is no start either.
     Rule {
         means: Meaning::Marks(Mark::LongLived),
