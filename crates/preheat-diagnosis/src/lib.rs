@@ -235,7 +235,7 @@ impl Diagnosis {
                 _ => {}
             }
         }
-        if self.lives.ends_late(line.source, at, Told::of(&plain.hits)) {
+        if self.lives.ends_late(line.source, at, Told::of(&plain.text, &plain.hits)) {
             self.lives.long(line.source, line.pod);
         }
         let is_row = self.latency.expects_a_row();

@@ -47,13 +47,15 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn of(hits: &[Hit]) -> Self {
+    pub(super) fn of(text: &str, hits: &[Hit]) -> Self {
         let mut told = Told::default();
         for hit in hits {
             match hit.means {
+                // Uploads are kept in memory, too.
+                Meaning::Marks(Mark::Loads) if text[hit.at..].starts_with("in memory") => {}
                 Meaning::Marks(Mark::Loads | Mark::Started | Mark::Booted) => told.begins = true,
                 Meaning::Marks(
-                    Mark::Ready | Mark::Complete | Mark::Traffic | Mark::Exchange | Mark::Warm,
+                    Mark::Ready | Mark::Complete | Mark::Traffic | Mark::Exchange | Mark::Warm | Mark::Exercised,
                 ) => {
                     told.serves = true;
                 }
