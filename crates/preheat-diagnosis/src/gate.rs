@@ -17,9 +17,6 @@ const CLOSE: u64 = 3;
 /// Confidence where the door is said, or seen, to stay shut for it.
 const SHUT: f64 = 0.75;
 
-/// And where nothing follows but silence.
-const SILENT: f64 = 0.65;
-
 /// Counts of what went wrong, and nothing did.
 const NONE: [&str; 21] = [
     "failed=0",
@@ -259,15 +256,6 @@ impl Diagnosis {
             gate.is_over = true;
             self.see(Cause::WarmupFailed, SHUT, failed, None, None);
             self.see(Cause::WarmupFailed, SHUT, evidence.clone(), None, None);
-        }
-    }
-
-    /// The text ends, and it never opened.
-    pub(super) fn never_opened(&mut self, stream: &Stream) {
-        let gate = &stream.gate;
-        let is_of_try = gate.is_of_try && (gate.has_wrong_answer || stream.failures.are_none());
-        if let Some(failed) = gate.failed.clone().filter(|_| is_of_try) {
-            self.see(Cause::WarmupFailed, SILENT, failed, None, None);
         }
     }
 }

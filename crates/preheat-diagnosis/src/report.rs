@@ -75,7 +75,6 @@ impl Diagnosis {
             self.too_early(stream);
             self.loaded_twice(stream);
             self.died_loading(stream);
-            self.never_opened(stream);
         }
         self.miss_devices();
         self.drop_primed();

@@ -13,6 +13,9 @@ use super::timeline::Stream;
 /// Streams that are kept.
 const KEPT: usize = 128;
 
+/// Nothing else begins like a name that is so long: `CassandraDaemon`.
+const LONG_NAME: usize = 8;
+
 /// Tables of databases, and a word that only begins like one.
 const NO_MODELS: [&str; 8] = [
     "embedded",
@@ -105,7 +108,8 @@ fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
             let behind = behind.trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
             !behind.starts_with(|c: char| c.is_ascii_alphanumeric())
         };
-        let ends = class != Class::Other || is_whole();
+        let is_long = found.end - found.start >= LONG_NAME;
+        let ends = class != Class::Other || is_long || is_whole();
         let is_another = class == Class::Model
             && NO_MODELS.iter().any(|name| text[found.start..].starts_with(name));
         (begins(text, found.start) && ends && !is_another).then_some((class, found.word))
