@@ -40,7 +40,9 @@ impl Diagnosis {
         self.failed_with_its_load(stream, line, path, status);
         match status {
             // Whoever asks for a load waits for it: it is not this request's.
-            Some(400 | 424 | 425 | 500 | 502 | 504) if stream.loading.is_some() => {
+            Some(400 | 424 | 425 | 500 | 502 | 504)
+                if stream.loading.is_some() || stream.is_not_loaded() =>
+            {
                 self.refused_meanwhile(stream);
             }
             Some(503) => {

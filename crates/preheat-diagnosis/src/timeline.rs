@@ -208,6 +208,11 @@ impl Stream {
         self.phase == Phase::Serving
     }
 
+    /// Whether nothing is said so far to be loaded, and nobody was served.
+    pub(super) fn is_not_loaded(&self) -> bool {
+        !self.works && self.requests == 0
+    }
+
     /// Whether a port was opened, or somebody answered, as far as lines tell.
     pub(super) fn may_have_served(&self) -> bool {
         self.is_listening || self.has_answered || self.ready.is_some()
