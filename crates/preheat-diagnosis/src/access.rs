@@ -380,7 +380,7 @@ fn is_operators(path: &str) -> bool {
 
 /// Whether a path is asked by machines that watch rather than by users.
 pub(super) fn is_probe(path: &str) -> bool {
-    const PROBES: [&str; 12] = [
+    const PROBES: [&str; 18] = [
         "/health",
         "/ready",
         "/live",
@@ -393,13 +393,20 @@ pub(super) fn is_probe(path: &str) -> bool {
         "/openapi",
         "/status",
         "/info",
+        "/alive",
+        "/heartbeat",
+        "/probe",
+        "/actuator",
+        "/.well-known/",
+        "/-/",
+    ];
+    const ENDS: [&str; 9] = [
+        "/ready", "/readyz", "/live", "/livez", "/health", "/healthz", "/alive", "/up", "/ping",
     ];
     // What is there, and not what it says.
     const LISTS: [&str; 4] = ["/version", "/v1/models", "/api/tags", "/api/version"];
     path == "/"
         || LISTS.contains(&path)
         || PROBES.iter().any(|probe| path.starts_with(probe))
-        || path.ends_with("/ready")
-        || path.ends_with("/live")
-        || path.ends_with("/health")
+        || ENDS.iter().any(|end| path.ends_with(end))
 }

@@ -9,7 +9,7 @@ use super::line::list::List;
 use super::line::phrases::Hit;
 use super::line::shapes::tells_shape;
 use super::line::wording::{
-    Telling, is_of_library, is_shard, is_unfinished, process, telling, without_numbers,
+    Telling, is_of_library, is_on_its_way, is_shard, is_unfinished, process, telling, without_numbers,
 };
 use super::rules::{Mark, Part};
 use super::timeline::{LONG_MS, Place, Stream, Work, named_kind};
@@ -38,6 +38,11 @@ impl Diagnosis {
                 continue;
             }
             done.push(part);
+            // A library that a compiler loads.
+            let is_compilers = part == Part::Context && stream.begun(Part::Kernels).is_some();
+            if is_compilers && line.text.contains("loaded cudnn") {
+                continue;
+            }
             let is_timed = line.cost(hit).is_some();
             let is_work = is_timed || line.has(Mark::Action);
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
@@ -118,6 +123,9 @@ impl Diagnosis {
         };
         if let Some(settled) = stream.work(work, line.at, telling) {
             self.settle(settled);
+        }
+        if is_on_its_way(line.text) {
+            stream.is_on_its_way();
         }
     }
 

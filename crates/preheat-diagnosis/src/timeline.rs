@@ -208,9 +208,14 @@ impl Stream {
         self.phase == Phase::Serving
     }
 
+    /// What it does is said not to be over, however long nothing more is said.
+    pub(super) fn is_on_its_way(&mut self) {
+        self.is_under_way = true;
+    }
+
     /// Whether nothing is said so far to be loaded, and nobody was served.
     pub(super) fn is_not_loaded(&self) -> bool {
-        !self.works && self.requests == 0
+        !self.works && self.requests == 0 && self.ready.is_none()
     }
 
     /// Whether a port was opened, or somebody answered, as far as lines tell.

@@ -235,6 +235,18 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
     is_bar && !before.ends_with("100")
 }
 
+/// Whether a line counts how far something is, and it is not at its end: `part 4 of 14`.
+pub(crate) fn is_on_its_way(text: &str) -> bool {
+    const COUNTED: [&str; 6] = ["part ", "shard ", "file ", "layer ", "chunk ", "piece "];
+    let behind = COUNTED.iter().find_map(|word| text.split_once(word));
+    let Some((_, behind)) = behind else { return false };
+    let (done, rest) = digits(behind);
+    let all = [" of ", "/"].iter().find_map(|of| rest.strip_prefix(of));
+    let number = |digits: &str| digits.parse::<u64>().ok();
+    let both = number(done).zip(all.and_then(|all| number(digits(all).0)));
+    both.is_some_and(|(done, all)| done < all)
+}
+
 /// What stands in front of such a number.
 const BEFORE: [&str; 23] = [
     "[asgi ", "[wsgi ", "[web ", "[app ", "[srv ", "proc ", "child#", "[", "pid=", "pid: ", "pid:",
