@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use crate::Evidence;
 use crate::cause::Cause;
 use crate::exchange::may_tell;
+use crate::parts::is_missed;
 use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
 use crate::timeline::Place;
 
@@ -30,7 +31,7 @@ use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
 use sizes::does_not_fit;
-use wording::{fetches, is_help, is_of_tools, multiplies, says_killed};
+use wording::{fetches, is_build_step, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -65,6 +66,9 @@ impl<'a> Plain<'a> {
             return None;
         }
         let Unwrapped { stream, at, said } = wrapped::unwrap(&shown);
+        if is_build_step(&said) {
+            return None;
+        }
         let text = text::normal(&text::located(&said));
         let text = exposed::told(&text).unwrap_or(text);
         let hits = hits(&text);
@@ -82,6 +86,9 @@ impl<'a> Plain<'a> {
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
+    // Somebody finds that what he needs is not there yet, and goes for it.
+    let is_wanted = || is_missed(text) && !text.contains("missing");
+    hits.retain(|hit| hit.means != Meaning::Names(Cause::LoadFailure) || !is_wanted());
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
     // An engine that is built is compiled, whatever it is for.
     let is_built = has(Part::Kernels) && !text.contains("load") && !text.contains("weights");
@@ -393,7 +400,13 @@ impl Parsed<'_> {
             .max_by_key(|(at, _)| *at);
         // "… (warm-up covered 128 only)" says nothing of when this ran.
         let aside = |at: usize| self.text[at..].starts_with("warm");
-        let behind = words().filter(|(at, _)| !aside(*at));
+        // What is warm or ready by then was done before.
+        let is_over = |at: usize| {
+            let over = [Mark::Warm, Mark::Ready].map(Meaning::Marks);
+            let mut between = self.hits.iter().filter(|over| over.at > hit.at && over.at < at);
+            between.any(|hit| over.contains(&hit.means))
+        };
+        let behind = words().filter(|(at, _)| !aside(*at) && !is_over(*at));
         before
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)

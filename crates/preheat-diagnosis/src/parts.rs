@@ -39,7 +39,7 @@ impl Diagnosis {
             }
             done.push(part);
             // A library that a compiler loads.
-            let is_compilers = part == Part::Context && stream.begun(Part::Kernels).is_some();
+            let is_compilers = part == Part::Context && stream.is_compiling();
             if is_compilers && line.text.contains("loaded cudnn") {
                 continue;
             }
@@ -246,7 +246,7 @@ impl Diagnosis {
 }
 
 /// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.
-fn is_missed(text: &str) -> bool {
+pub(crate) fn is_missed(text: &str) -> bool {
     const MISSED: [&str; 18] = [
         " is none",
         " == none",

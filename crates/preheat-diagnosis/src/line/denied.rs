@@ -110,7 +110,8 @@ fn is_question(text: &str) -> bool {
         "anyone ",
     ];
     let said = text.trim_start_matches(['>', '-', '*', '#', ' ']);
-    text.ends_with('?') && BEGINNINGS.iter().any(|word| said.starts_with(word))
+    let asks = || text.ends_with('?') || text.contains("? ");
+    BEGINNINGS.iter().any(|word| said.starts_with(word)) && asks()
 }
 
 /// Whether a line is one of release notes: `* Fixed: the server no longer …`.

@@ -158,8 +158,7 @@ pub(crate) fn fetches(text: &str) -> bool {
         && !OTHERS.iter().any(|other| text.contains(other))
 }
 
-/// Whether a line tells of no process that serves: a test's result, or a step of an image's build
-/// (`#6 4.011 …`).
+/// Whether a line tells of no process that serves: a test's result, or a step of an image's build.
 pub(crate) fn is_of_tools(text: &str) -> bool {
     let is_test = || {
         let mut tests = text
@@ -167,17 +166,24 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
             .map(|(at, test)| &text[at + test.len()..]);
         tests.any(|rest| rest.starts_with(['_', ' ']))
     };
+    let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
+    let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
+    is_build_step(text) || is_of_cargo(text) || is_test() || counts_none(text)
+}
+
+/// Whether a line is one of an image's build: `#6 4.011 …`, `Step 5/9 : RUN …`, `=> [ 6/9] RUN …`.
+pub(crate) fn is_build_step(text: &str) -> bool {
     let step = text.strip_prefix('#').unwrap_or_default();
     let rest = step.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_step = rest.len() < step.len()
+    let is_numbered = rest.len() < step.len()
         && rest.strip_prefix(' ').is_some_and(|said| {
             let first = said.split(' ').next().unwrap_or_default();
             let is_time = first.contains('.') && first.parse::<f64>().is_ok();
             is_time || said.starts_with(['[', 'D', 'C', 'e']) || said.starts_with("ERROR: process")
         });
-    let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
-    let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
-    is_step || is_of_cargo(text) || is_test() || counts_none(text)
+    let is_run = || text.contains("RUN ") || text.contains("COPY ");
+    let is_named = ["Step ", "=> [", "INFO[", "STEP "].iter().any(|head| text.starts_with(head));
+    is_numbered || (is_named && is_run())
 }
 
 /// `oom_kills_total 0`: a counter that has counted nothing.

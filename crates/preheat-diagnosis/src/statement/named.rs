@@ -64,6 +64,7 @@ impl Diagnosis {
                     stream.began_long_ago(line.at)
                         || is_of_service(stream, line)
                         || line.has(Mark::Another)
+                        || line.text.contains("(for query)")
                 }
                 Cause::DeviceFallback
                     if is_wanted(line.text) || self.devices.is_spared(&line.evidence.source) =>
@@ -92,7 +93,10 @@ impl Diagnosis {
                 Cause::Recompiled => is_of_library(line.text),
                 // A warm-up that fails says which shape it failed with.
                 Cause::UncoveredLength => line.names(Cause::WarmupFailed),
-                Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
+                Cause::CpuLimit => {
+                    let numbers = amount::integers(line.text, &line.amounts);
+                    fits(line.text, &numbers) || is_only_counted(line.text, &numbers)
+                }
                 _ => false,
             };
             let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
@@ -118,6 +122,15 @@ fn is_optional(text: &str) -> bool {
         && ["no module named", "importerror", "could not import"]
             .iter()
             .any(|w| text.contains(w))
+}
+
+/// Whether threads are told beside the word for a limit, and neither its figure nor what follows from it:
+/// `pool=4 why=cgroup quota`.
+fn is_only_counted(text: &str, numbers: &[(usize, u64)]) -> bool {
+    const FELT: [&str; 8] = [
+        "throttl", "oversub", "affinity", "host", "machine", "node", "all ", "cfs",
+    ];
+    numbers.len() == 1 && !FELT.iter().any(|word| text.contains(word)) && !text.contains('.')
 }
 
 /// A counter that counts so few periods tells of a server that is well.
