@@ -76,6 +76,7 @@ use kept::tells_cold;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
+use line::wording::is_build_step;
 use line::settings::{heads_warmup, is_switched_off};
 use line::{Parsed, Plain, amount, text};
 use lives::{Lives, Statuses, Told};
@@ -186,6 +187,9 @@ impl Diagnosis {
     pub fn line(&mut self, line: &Line<'_>) {
         let Some(plain) = Plain::of(line.text) else {
             self.talk.take(line.source, line.text, false);
+            if is_build_step(line.text.trim_start()) {
+                self.subjects.builds(line.source, line.number);
+            }
             return;
         };
         let at = line.at.or(plain.at);

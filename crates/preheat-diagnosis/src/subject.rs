@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Diagnosis;
 use super::cause::{Cause, Paid};
+use super::{Diagnosis, Evidence};
 use super::line::list::{List, begins};
 use super::rules::subjects::{BUILDS, MODELS, OTHERS, TRAINING};
 use super::timeline::Stream;
@@ -129,9 +129,12 @@ pub(super) fn is_of_another(text: &str) -> bool {
     has_other
 }
 
-/// What each stream speaks of, by its number.
+/// So many lines behind a step of an image's build, what is written is that step's.
+const OF_STEP: u64 = 3;
+
+/// What each stream speaks of, by its number, and where images are built.
 #[derive(Debug, Default)]
-pub(super) struct Subjects(BTreeMap<u32, Subject>);
+pub(super) struct Subjects(BTreeMap<u32, Subject>, Vec<(String, u64)>);
 
 impl Subjects {
     /// Takes a line of a stream in.
@@ -149,6 +152,21 @@ impl Subjects {
             subject
         });
         subject.take(text);
+    }
+
+    /// A step of an image's build stands there.
+    pub(super) fn builds(&mut self, source: &str, line: u64) {
+        if self.1.len() < KEPT {
+            self.1.push((source.to_owned(), line));
+        }
+    }
+
+    fn is_of_build(&self, evidence: &Evidence) -> bool {
+        let behind = |line: &u64| evidence.line.checked_sub(*line);
+        let mut steps = self.1.iter();
+        steps.any(|(source, line)| {
+            *source == evidence.source && behind(line).is_some_and(|lines| lines <= OF_STEP)
+        })
     }
 
     pub(super) fn source(&self, stream: u32) -> Option<&str> {
@@ -177,6 +195,7 @@ impl Diagnosis {
     /// What befell others is no finding.
     pub(super) fn drop_of_others(&mut self) {
         let subjects = std::mem::take(&mut self.subjects);
+        self.drop_evidence(Cause::DownloadAtStart, |seen| subjects.is_of_build(seen));
         self.at_start
             .retain(|(_, stream), _| !subjects.is_another(*stream));
         self.seen.retain(|cause, seen| {

@@ -61,6 +61,7 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
     is_total
         || is_note(text)
         || is_code(text)
+        || text.starts_with("<!")
         || is_question(text)
         || (text.contains("{{") && text.contains("}}"))
         || DENIES.is_in(before)

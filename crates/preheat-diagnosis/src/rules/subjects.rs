@@ -536,6 +536,22 @@ pub(crate) const OTHERS: &[&str] = &[
     "timetable",
     "rota",
     "roster",
+    "supplier",
+    "stock",
+    "rabbit",
+    "rabbit@mq",
+    "eheap alloc",
+    "erlang",
+    "charon",
+    "strongswan",
+    "contacts",
+    "rooms",
+    "feed import",
+    "virus scan",
+    "clamav",
+    "spamassassin",
+    "fetch mail",
+    "export of",
 ];
 
 /// What a training tells.
@@ -636,4 +652,6 @@ pub(crate) const BUILDS: &[&str] = &[
     "go test",
     "assert ",
     "assertionerror",
+    "in [",
+    "out[",
 ];
