@@ -397,7 +397,12 @@ impl Latency {
             }
         };
         judge(self.first.as_ref(), 2.0, 5.0, FIRST);
-        judge(self.high.as_ref().filter(|_| !self.high_lasts), 2.0, 50.0, 0.85);
+        judge(
+            self.high.as_ref().filter(|_| !self.high_lasts),
+            2.0,
+            50.0,
+            0.85,
+        );
         if let Some((first, steady, evidence)) = self.reports.slow() {
             all.push(Slow {
                 cost_ms: first - steady,

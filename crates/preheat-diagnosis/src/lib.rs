@@ -76,8 +76,8 @@ use kept::tells_cold;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
-use line::wording::is_build_step;
 use line::settings::{heads_warmup, is_switched_off};
+use line::wording::is_build_step;
 use line::{Parsed, Plain, amount, text};
 use lives::{Lives, Statuses, Told};
 use placement::Placement;
@@ -239,7 +239,10 @@ impl Diagnosis {
                 _ => {}
             }
         }
-        if self.lives.ends_late(line.source, at, Told::of(&plain.text, &plain.hits)) {
+        if self
+            .lives
+            .ends_late(line.source, at, Told::of(&plain.text, &plain.hits))
+        {
             self.lives.long(line.source, line.pod);
         }
         let is_row = self.latency.expects_a_row();

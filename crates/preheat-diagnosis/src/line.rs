@@ -56,7 +56,9 @@ impl<'a> Plain<'a> {
     }
 
     pub(crate) fn names(&self, cause: Cause) -> bool {
-        self.hits.iter().any(|hit| hit.means == Meaning::Names(cause))
+        self.hits
+            .iter()
+            .any(|hit| hit.means == Meaning::Names(cause))
     }
 
     /// None if there is nothing on the line that could have happened.
@@ -403,7 +405,10 @@ impl Parsed<'_> {
         // What is warm or ready by then was done before.
         let is_over = |at: usize| {
             let over = [Mark::Warm, Mark::Ready].map(Meaning::Marks);
-            let mut between = self.hits.iter().filter(|over| over.at > hit.at && over.at < at);
+            let mut between = self
+                .hits
+                .iter()
+                .filter(|over| over.at > hit.at && over.at < at);
             between.any(|hit| over.contains(&hit.means))
         };
         let behind = words().filter(|(at, _)| !aside(*at) && !is_over(*at));

@@ -55,7 +55,12 @@ impl Told {
                 Meaning::Marks(Mark::Loads) if text[hit.at..].starts_with("in memory") => {}
                 Meaning::Marks(Mark::Loads | Mark::Started | Mark::Booted) => told.begins = true,
                 Meaning::Marks(
-                    Mark::Ready | Mark::Complete | Mark::Traffic | Mark::Exchange | Mark::Warm | Mark::Exercised,
+                    Mark::Ready
+                    | Mark::Complete
+                    | Mark::Traffic
+                    | Mark::Exchange
+                    | Mark::Warm
+                    | Mark::Exercised,
                 ) => {
                     told.serves = true;
                 }

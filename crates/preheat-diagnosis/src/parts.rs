@@ -9,7 +9,8 @@ use super::line::list::List;
 use super::line::phrases::Hit;
 use super::line::shapes::tells_shape;
 use super::line::wording::{
-    Telling, is_of_library, is_on_its_way, is_shard, is_unfinished, process, telling, without_numbers,
+    Telling, is_of_library, is_on_its_way, is_shard, is_unfinished, process, telling,
+    without_numbers,
 };
 use super::rules::{Mark, Part};
 use super::timeline::{LONG_MS, Place, Stream, Work, named_kind};

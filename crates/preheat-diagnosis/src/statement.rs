@@ -358,8 +358,18 @@ impl Diagnosis {
 /// Whether a warm-up is told of only to say that there is none: then no shape was run.
 fn is_left_out(text: &str) -> bool {
     const LEFT_OUT: [&str; 12] = [
-        "=off", " off", "=false", "=0", "skip", "disabl", "no warm", "no rehears", "not running",
-        "without", "nothing", "never",
+        "=off",
+        " off",
+        "=false",
+        "=0",
+        "skip",
+        "disabl",
+        "no warm",
+        "no rehears",
+        "not running",
+        "without",
+        "nothing",
+        "never",
     ];
     static LIST: List = List::new(&[&LEFT_OUT]);
     LIST.is_in(text)

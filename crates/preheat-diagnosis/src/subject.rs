@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::cause::{Cause, Paid};
-use super::{Diagnosis, Evidence};
 use super::line::list::{List, begins};
-use super::rules::subjects::{BUILDS, MODELS, OTHERS, TRAINING};
+use super::rules::subjects::{BUILDS, MODELS, TRAINING, others};
 use super::timeline::Stream;
+use super::{Diagnosis, Evidence};
 
 /// Streams that are kept.
 const KEPT: usize = 128;
@@ -95,11 +95,17 @@ enum Class {
 }
 
 /// In the order of the lists that are looked for.
-const CLASSES: [Class; 4] = [Class::Model, Class::Other, Class::Training, Class::Build];
+const CLASSES: [Class; 5] = [
+    Class::Model,
+    Class::Other,
+    Class::Other,
+    Class::Training,
+    Class::Build,
+];
 
 /// Words of each class on a line, and which of its class each is.
 fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
-    static WORDS: List = List::new(&[MODELS, OTHERS, TRAINING, BUILDS]);
+    static WORDS: List = List::new(&[MODELS, others::SHORT, others::LONG, TRAINING, BUILDS]);
     WORDS.all(text).filter_map(|found| {
         let class = CLASSES[found.list];
         // What others are called are whole names, which a number or an `s` may follow.
@@ -111,7 +117,9 @@ fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
         let is_long = found.end - found.start >= LONG_NAME;
         let ends = class != Class::Other || is_long || is_whole();
         let is_another = class == Class::Model
-            && NO_MODELS.iter().any(|name| text[found.start..].starts_with(name));
+            && NO_MODELS
+                .iter()
+                .any(|name| text[found.start..].starts_with(name));
         (begins(text, found.start) && ends && !is_another).then_some((class, found.word))
     })
 }

@@ -215,7 +215,11 @@ impl Stream {
 
     /// Whether kernels are under way.
     pub(super) fn is_compiling(&self) -> bool {
-        self.is_under_way && self.held.last().is_some_and(|work| work.part == Part::Kernels)
+        self.is_under_way
+            && self
+                .held
+                .last()
+                .is_some_and(|work| work.part == Part::Kernels)
     }
 
     /// Whether nothing is said so far to be loaded, and nobody was served.

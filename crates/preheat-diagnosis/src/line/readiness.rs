@@ -78,7 +78,12 @@ fn takes_traffic(text: &str) -> bool {
         let words = text.split_whitespace();
         words.eq(["ready", "true"])
     };
-    let is_sent_to = || BEHIND.iter().any(|who| text.contains(who)) && !["unhealthy", "no healthy", "not healthy", "0 healthy"].iter().any(|not| text.contains(not));
+    let is_sent_to = || {
+        BEHIND.iter().any(|who| text.contains(who))
+            && !["unhealthy", "no healthy", "not healthy", "0 healthy"]
+                .iter()
+                .any(|not| text.contains(not))
+    };
     is_row() || is_condition() || (text.contains("healthy") && is_sent_to())
 }
 

@@ -182,7 +182,9 @@ pub(crate) fn is_build_step(text: &str) -> bool {
             is_time || said.starts_with(['[', 'D', 'C', 'e']) || said.starts_with("ERROR: process")
         });
     let is_run = || text.contains("RUN ") || text.contains("COPY ");
-    let is_named = ["Step ", "=> [", "INFO[", "STEP "].iter().any(|head| text.starts_with(head));
+    let is_named = ["Step ", "=> [", "INFO[", "STEP "]
+        .iter()
+        .any(|head| text.starts_with(head));
     is_numbered || (is_named && is_run())
 }
 
@@ -245,7 +247,9 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
 pub(crate) fn is_on_its_way(text: &str) -> bool {
     const COUNTED: [&str; 6] = ["part ", "shard ", "file ", "layer ", "chunk ", "piece "];
     let behind = COUNTED.iter().find_map(|word| text.split_once(word));
-    let Some((_, behind)) = behind else { return false };
+    let Some((_, behind)) = behind else {
+        return false;
+    };
     let (done, rest) = digits(behind);
     let all = [" of ", "/"].iter().find_map(|of| rest.strip_prefix(of));
     let number = |digits: &str| digits.parse::<u64>().ok();
@@ -388,7 +392,9 @@ pub(crate) fn is_raised(text: &str) -> bool {
 fn setting(text: &str, names: &[&str]) -> Option<f64> {
     names.iter().find_map(|name| {
         let value = text.split_once(name)?.1.trim_start_matches(['"', ' ']);
-        let value = value.strip_prefix(['=', ':'])?.trim_start_matches(['"', ' ']);
+        let value = value
+            .strip_prefix(['=', ':'])?
+            .trim_start_matches(['"', ' ']);
         let end = value.find(|c: char| !c.is_ascii_digit() && c != '.');
         value[..end.unwrap_or(value.len())].parse().ok()
     })
@@ -396,9 +402,10 @@ fn setting(text: &str, names: &[&str]) -> Option<f64> {
 
 /// Whether threads are told that do not outnumber the processors told beside them.
 pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
-    if let Some((threads, processors)) = setting(text, &["threads"])
-        .zip(setting(text, &["quota", "limit", "cgroup cpus", "cpus", "cores"]))
-    {
+    if let Some((threads, processors)) = setting(text, &["threads"]).zip(setting(
+        text,
+        &["quota", "limit", "cgroup cpus", "cpus", "cores"],
+    )) {
         return threads <= processors.ceil();
     }
     let beside = |words: &[&str], is_behind: bool| {

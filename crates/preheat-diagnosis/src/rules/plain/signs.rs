@@ -116,9 +116,18 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Uptime),
         confidence: 1.0,
-        says: &["uptime", "up ", "up=", "running ", "serving ", "alive ", "age="],
+        says: &[
+            "uptime", "up ", "up=", "running ", "serving ", "alive ", "age=",
+        ],
         pairs: &[],
-        except: &["load average", "node", "host", "machine", "kernel", "cluster"],
+        except: &[
+            "load average",
+            "node",
+            "host",
+            "machine",
+            "kernel",
+            "cluster",
+        ],
         beside: Beside::Anything,
         example: "app=tagger uptime=71h13m reqs=1904212",
         counter: "host up 71h13m",
