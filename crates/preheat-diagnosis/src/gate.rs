@@ -259,3 +259,24 @@ impl Diagnosis {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_whether_anything_went_wrong() {
+        for (line, well) in [
+            ("preflight 3/6 a.png want=dent got=dent 0.93", true),
+            ("preflight 3/6 a.png want=dent got=none 0.93", false),
+            ("case 2: expected: 768 actual: 768", true),
+            ("case 2: expected: 768 actual: 384", false),
+            ("self-check 12 of 12", true),
+            ("self-check 11 of 12", false),
+            ("replayed 40, 0 failed", true),
+            ("replayed 40, 10 failed", false),
+        ] {
+            assert_eq!(is_well(line), well, "{line}");
+        }
+    }
+}

@@ -64,8 +64,6 @@ pub(super) struct Latency {
     /// A median, which says nothing of a percentile beside it.
     typical: Option<f64>,
     high: Option<Figure>,
-    /// It was as high once more, so that it is no first requests'.
-    high_lasts: bool,
     /// The newest percentile, when no line says which one is steady.
     newest: Option<f64>,
     /// A client was told to print what each of its requests takes: who.
@@ -239,8 +237,6 @@ impl Latency {
         if was_low && !self.tells_of_change {
             return;
         }
-        let lasts = |high: &Figure| ms <= 1.5 * high.ms && high.ms <= 1.5 * ms;
-        self.high_lasts = self.high.as_ref().is_some_and(lasts);
         if self.high.as_ref().is_none_or(|high| ms > high.ms) {
             self.high = Some(self.figure(ms, evidence));
         }
@@ -397,12 +393,7 @@ impl Latency {
             }
         };
         judge(self.first.as_ref(), 2.0, 5.0, FIRST);
-        judge(
-            self.high.as_ref().filter(|_| !self.high_lasts),
-            2.0,
-            50.0,
-            0.85,
-        );
+        judge(self.high.as_ref(), 2.0, 50.0, 0.85);
         if let Some((first, steady, evidence)) = self.reports.slow() {
             all.push(Slow {
                 cost_ms: first - steady,
