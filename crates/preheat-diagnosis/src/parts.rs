@@ -78,7 +78,13 @@ impl Diagnosis {
         // A row for a request tells what that request did.
         let is_row = self.latency.expects_a_row() && line.text.contains(['|', ',']);
         let row = || is_row.then_some(Place::AtRequest);
-        let told = line.place(hit).or_else(asked).or_else(traced).or_else(row);
+        let again = || line.has(Mark::Restarted).then_some(Place::AtStart);
+        let told = line
+            .place(hit)
+            .or_else(again)
+            .or_else(asked)
+            .or_else(traced)
+            .or_else(row);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
         let is_open = is_missed(line.text) || stream.is_open_end(part);

@@ -77,10 +77,10 @@ impl Diagnosis {
             self.died_loading(stream);
         }
         self.miss_devices();
-        self.drop_primed();
         self.refused_while_loading();
         self.uncovered();
         self.slow_requests();
+        self.drop_primed();
         self.ready_unwarmed();
         self.outnumbered();
         self.cold_cache();

@@ -100,3 +100,35 @@ fn a_pod_that_leaves_is_not_asked_while_it_loads() {
     assert_eq!(ids(asked), ["connection-refused-while-loading"]);
     assert_eq!(ids(&format!("{leaves}{asked}")), [""; 0]);
 }
+
+#[test]
+fn what_a_hook_asked_first_nobody_else_paid_for() {
+    let log = |from: &str| {
+        format!(
+            "preload requested by hook, model=a\n\
+             [GIN] 2026/03/02 - 10:00:03 | 200 | 2.1s | {from} | POST \"/api/embed\"\n"
+        ) + &"[GIN] 2026/03/02 - 10:05:00 | 200 | 31ms | 10.0.0.4 | POST \"/api/embed\"\n".repeat(4)
+    };
+    assert_eq!(ids(&log("127.0.0.1")), [""; 0]);
+    assert_eq!(ids(&log("10.0.0.9")), ["warmed-by-traffic"]);
+}
+
+#[test]
+fn who_asks_for_more_waits_longer() {
+    let log =
+        |len: u32| format!("req len={len} took 2.1 s\n") + &"req len=480 took 0.2 s\n".repeat(4);
+    assert_eq!(ids(&log(7712)), [""; 0]);
+    assert_eq!(ids(&log(480)), ["warmed-by-traffic"]);
+}
+
+#[test]
+fn what_is_loaded_after_a_restart_no_request_waits_for() {
+    let log = |then: &str| {
+        format!("02:38 graphs captured, ready\n02:52 {then}: loading weights took 24.87 seconds\n")
+    };
+    let lazy = ["model-loaded-at-first-request", "readiness-too-early"];
+    assert_eq!(ids(&log("POST /chat")), lazy);
+    for again in ["we deleted the pod to compare", "systemctl restart chat"] {
+        assert_eq!(ids(&log(again)), [""; 0], "{again}");
+    }
+}
