@@ -87,6 +87,7 @@ impl Diagnosis {
                 Cause::LoadFailure => {
                     KEEPS.iter().any(|word| line.text.contains(word))
                         || is_optional(line.text)
+                        || is_of_a_device(line.text)
                         || line.names(Cause::LivenessKills)
                         || line.names(Cause::ProbeWindow)
                 }
@@ -114,6 +115,22 @@ impl Diagnosis {
             }
         }
     }
+}
+
+/// Whether what cannot be loaded is a library of the device, and no model.
+fn is_of_a_device(text: &str) -> bool {
+    const LIBRARIES: [&str; 8] = [
+        "libcu",
+        "libnv",
+        "libamd",
+        "libhip",
+        "librocm",
+        "providers cuda",
+        "providers tensorrt",
+        "providers rocm",
+    ];
+    let is_library = || text.contains("shared object") || text.contains("failed to load library");
+    LIBRARIES.iter().any(|name| text.contains(name)) && is_library()
 }
 
 /// Whether somebody warns of a module that is not there, and goes on without it.

@@ -134,3 +134,18 @@ fn what_is_loaded_after_a_restart_no_request_waits_for() {
         assert_eq!(ids(&log(again)), [""; 0], "{again}");
     }
 }
+
+#[test]
+fn a_library_of_the_device_is_no_model() {
+    let log = |library: &str| {
+        format!("E onnx: {library}: cannot open shared object file: No such file or directory\n")
+    };
+    for library in [
+        "libcudnn.so.9",
+        "libnvinfer.so.10",
+        "libonnxruntime_providers_cuda.so",
+    ] {
+        assert!(!ids(&log(library)).contains(&"load-failure"), "{library}");
+    }
+    assert_eq!(ids(&log("libtokens.so")), ["load-failure"]);
+}
