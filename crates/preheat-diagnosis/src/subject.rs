@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::cause::{Cause, Paid};
 use super::line::list::{List, begins};
-use super::rules::subjects::{BUILDS, MODELS, TRAINING, others};
+use super::rules::subjects::{BUILDS, MODELS, SIGNS, TRAINING, others};
 use super::timeline::Stream;
 use super::{Diagnosis, Evidence};
 
@@ -47,6 +47,8 @@ struct Subject {
     /// Its name is that of a program that serves no model.
     is_named_another: bool,
     has_models: bool,
+    /// Or of what they may speak of, too.
+    has_signs: bool,
     lines: u32,
     /// Lines that name others.
     of_others: u32,
@@ -79,6 +81,7 @@ impl Subject {
                 Class::Other => is_of_others = true,
                 Class::Training => self.trains |= 1 << (word % 64),
                 Class::Build => self.builds |= 1 << (word % 64),
+                Class::Sign => self.has_signs = true,
             }
         }
         self.lines = self.lines.saturating_add(1);
@@ -92,20 +95,22 @@ enum Class {
     Other,
     Training,
     Build,
+    Sign,
 }
 
 /// In the order of the lists that are looked for.
-const CLASSES: [Class; 5] = [
+const CLASSES: [Class; 6] = [
     Class::Model,
     Class::Other,
     Class::Other,
     Class::Training,
     Class::Build,
+    Class::Sign,
 ];
 
 /// Words of each class on a line, and which of its class each is.
 fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
-    static WORDS: List = List::new(&[MODELS, others::SHORT, others::LONG, TRAINING, BUILDS]);
+    static WORDS: List = List::new(&[MODELS, others::SHORT, others::LONG, TRAINING, BUILDS, SIGNS]);
     WORDS.all(text).filter_map(|found| {
         let class = CLASSES[found.list];
         // What others are called are whole names, which a number or an `s` may follow.
@@ -131,7 +136,7 @@ pub(super) fn is_of_another(text: &str) -> bool {
         match class {
             Class::Model => return false,
             Class::Other => has_other = true,
-            Class::Training | Class::Build => {}
+            Class::Training | Class::Build | Class::Sign => {}
         }
     }
     has_other
@@ -185,6 +190,13 @@ impl Subjects {
         self.0.get(&stream).is_some_and(Subject::is_another)
     }
 
+    /// Whether nothing in a text of several lines speaks of a model, nor of what is done with one.
+    fn knows_no_model(&self, source: &str) -> bool {
+        let all = || self.0.values().filter(|subject| subject.source == source);
+        let lines: u32 = all().map(|subject| subject.lines).sum();
+        lines > 1 && all().all(|subject| !subject.has_models && !subject.has_signs)
+    }
+
     /// Whether a text as a whole is that of others.
     fn is_text_of_others(&self, source: &str) -> bool {
         let all = || self.0.values().filter(|subject| subject.source == source);
@@ -204,6 +216,9 @@ impl Diagnosis {
     pub(super) fn drop_of_others(&mut self) {
         let subjects = std::mem::take(&mut self.subjects);
         self.drop_evidence(Cause::DownloadAtStart, |seen| subjects.is_of_build(seen));
+        for cause in [Cause::OutOfMemory, Cause::AddressInUse] {
+            self.drop_evidence(cause, |seen| subjects.knows_no_model(&seen.source));
+        }
         self.at_start
             .retain(|(_, stream), _| !subjects.is_another(*stream));
         self.seen.retain(|cause, seen| {

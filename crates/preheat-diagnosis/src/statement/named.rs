@@ -76,7 +76,11 @@ impl Diagnosis {
                     true
                 }
                 Cause::WorkerTimeout => stream.began_long_ago(line.at),
-                Cause::AddressInUse => takes_another(line.text),
+                Cause::AddressInUse => {
+                    // Whoever holds the port may be named behind.
+                    let who = line.text.split(':').next().unwrap_or_default();
+                    takes_another(line.text) || is_of_another(who)
+                }
                 Cause::ImagePull => is_of_another(image(line.text).unwrap_or_default()),
                 Cause::CpuLimit if line.text.contains("throttled periods") => {
                     is_rare(line) || fits(line.text, &amount::integers(line.text, &line.amounts))
