@@ -363,7 +363,7 @@ fn is_left_out(text: &str) -> bool {
         "=false",
         "=0",
         "skip",
-        "disabl",
+        "disable",
         "no warm",
         "no rehears",
         "not running",

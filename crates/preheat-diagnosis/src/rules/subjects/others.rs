@@ -91,7 +91,6 @@ pub(crate) const LONG: &[&str] = &[
     "landing page",
     "dataloader",
     "invoicejob",
-    "mosquitto",
     "couchbase",
     "sql server",
     "timescaledb",
