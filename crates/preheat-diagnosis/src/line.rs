@@ -19,6 +19,7 @@ use std::borrow::Cow;
 
 use crate::Evidence;
 use crate::cause::Cause;
+use crate::devices::is_wanted;
 use crate::exchange::may_tell;
 use crate::parts::is_missed;
 use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
@@ -88,6 +89,7 @@ impl<'a> Plain<'a> {
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
+    hits.retain(|hit| hit.means != Meaning::Names(Cause::DeviceFallback) || !is_wanted(text));
     // Somebody finds that what he needs is not there yet, and goes for it.
     let is_wanted = || is_missed(text) && !text.contains("missing");
     hits.retain(|hit| hit.means != Meaning::Names(Cause::LoadFailure) || !is_wanted());

@@ -167,9 +167,6 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[
-            "as requested",
-            "as configured",
-            "not requested",
             "native fallback",
             "decoding",
             "to decode",
@@ -194,9 +191,6 @@ pub(super) const RULES: &[Rule] = &[
         says: &[],
         pairs: &[Pair(DEVICE, ABSENT)],
         except: &[
-            "as requested",
-            "as configured",
-            "not requested",
             "graph",
             "cuda home",
             "native",
@@ -232,9 +226,6 @@ pub(super) const RULES: &[Rule] = &[
         pairs: &[Pair(NO_SUCH, DEVICES)],
         except: &[
             "gpu will not be used",
-            "as requested",
-            "as configured",
-            "not requested",
             "if no",
             "tensorrt",
             "tf trt",

@@ -3,7 +3,7 @@
 use super::age;
 use crate::Diagnosis;
 use crate::cause::Cause;
-use crate::devices::{is_mere, is_wanted};
+use crate::devices::is_mere;
 use crate::gate::is_well;
 use crate::line::wording::{fits, is_of_library, warns};
 use crate::line::{Parsed, amount};
@@ -66,11 +66,7 @@ impl Diagnosis {
                         || line.has(Mark::Another)
                         || line.text.contains("(for query)")
                 }
-                Cause::DeviceFallback
-                    if is_wanted(line.text) || self.devices.is_spared(&line.evidence.source) =>
-                {
-                    true
-                }
+                Cause::DeviceFallback if self.devices.is_spared(&line.evidence.source) => true,
                 Cause::DeviceFallback if is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true
