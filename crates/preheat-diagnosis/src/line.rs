@@ -91,8 +91,11 @@ fn hits(text: &str) -> Vec<Hit> {
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
     hits.retain(|hit| hit.means != Meaning::Names(Cause::DeviceFallback) || !is_wanted(text));
     // Somebody finds that what he needs is not there yet, and goes for it.
-    let is_wanted = || is_missed(text) && !text.contains("missing");
-    hits.retain(|hit| hit.means != Meaning::Names(Cause::LoadFailure) || !is_wanted());
+    let is_gone_for = || {
+        let mut gone_for = ["opening ", "loading ", "reading ", "fetching ", "building "].iter();
+        gone_for.any(|word| text.contains(word)) && is_missed(text) && !text.contains("missing")
+    };
+    hits.retain(|hit| hit.means != Meaning::Names(Cause::LoadFailure) || !is_gone_for());
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
     // An engine that is built is compiled, whatever it is for.
     let is_built = has(Part::Kernels) && !text.contains("load") && !text.contains("weights");

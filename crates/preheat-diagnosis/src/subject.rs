@@ -40,6 +40,9 @@ const MANY: u32 = 4;
 /// After so many lines it is known what a stream speaks of, if it speaks of models.
 const ENOUGH: u32 = 1_000;
 
+/// Who writes so few lines may say what befell him, and nothing of himself.
+const FEW: u32 = 4;
+
 /// What one stream speaks of.
 #[derive(Debug, Default)]
 struct Subject {
@@ -194,7 +197,7 @@ impl Subjects {
     fn knows_no_model(&self, source: &str) -> bool {
         let all = || self.0.values().filter(|subject| subject.source == source);
         let lines: u32 = all().map(|subject| subject.lines).sum();
-        lines > 1 && all().all(|subject| !subject.has_models && !subject.has_signs)
+        lines > FEW && all().all(|subject| !subject.has_models && !subject.has_signs)
     }
 
     /// Whether a text as a whole is that of others.

@@ -130,7 +130,10 @@ fn is_of_a_device(text: &str) -> bool {
         "providers rocm",
     ];
     let is_library = || text.contains("shared object") || text.contains("failed to load library");
-    LIBRARIES.iter().any(|name| text.contains(name)) && is_library()
+    let ends = ["importerror", "oserror"]
+        .iter()
+        .any(|error| text.contains(error));
+    LIBRARIES.iter().any(|name| text.contains(name)) && is_library() && !ends
 }
 
 /// Whether somebody warns of a module that is not there, and goes on without it.

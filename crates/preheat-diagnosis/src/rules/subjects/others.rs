@@ -29,10 +29,13 @@ pub(crate) const SHORT: &[&str] = &[
     "lottery", "donation", "clinic", "pharmacy", "parking", "modbus", "zigbee", "printer",
     "barcode", "sftp", "fax", "webinar", "mailbox", "proxysql", "vitess", "resque", "quartz",
     "hangfire", "cups", "openldap", "zfs", "nfsd", "dhcp", "ntpd", "payouts", "treasury",
-    "helpdesk", "crontab", "supplier", "stock", "rabbit", "erlang", "charon", "clamav",
+    "helpdesk", "crontab", "supplier", "stock", "rabbit", "erlang", "charon", "clamav", "broker",
+    "zeebe", "camunda", "rocketmq", "csi",
 ];
 
 pub(crate) const LONG: &[&str] = &[
+    "controller manager",
+    "kube rbac proxy",
     "executorlostfailure",
     "terraform",
     "cloudformation",
