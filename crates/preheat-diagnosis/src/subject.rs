@@ -17,7 +17,8 @@ const KEPT: usize = 128;
 const LONG_NAME: usize = 8;
 
 /// Tables of databases, and a word that only begins like one.
-const NO_MODELS: [&str; 8] = [
+const NO_MODELS: [&str; 9] = [
+    "models...",
     "embedded",
     "models.py",
     "models.sql",

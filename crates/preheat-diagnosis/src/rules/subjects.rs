@@ -97,7 +97,6 @@ pub(crate) const MODELS: &[&str] = &[
     "mlserver",
     "mlflow",
     "ollama",
-    "warm",
     "preheat",
     "detector",
     "segmentation",
@@ -258,6 +257,7 @@ pub(crate) const BUILDS: &[&str] = &[
 /// What whoever serves a model may speak of, though not only he: a text without any of this, and without
 /// words of models, is somebody else's.
 pub(crate) const SIGNS: &[&str] = &[
+    "warm",
     "asgi",
     "wsgi",
     "drill",

@@ -65,6 +65,7 @@ impl Diagnosis {
                         || is_of_service(stream, line)
                         || line.has(Mark::Another)
                         || line.text.contains("(for query)")
+                        || line.text.contains("tactic")
                 }
                 Cause::DeviceFallback if self.devices.is_spared(&line.evidence.source) => true,
                 Cause::DeviceFallback if is_mere(line) => {
