@@ -149,3 +149,24 @@ fn a_library_of_the_device_is_no_model() {
     }
     assert_eq!(ids(&log("libtokens.so")), ["load-failure"]);
 }
+
+#[test]
+fn a_text_that_knows_no_model_has_no_want_of_memory() {
+    let memory = "cannot start: out of memory\n";
+    let about = |what: &str| format!("{what}\n{}{memory}", "line\n".repeat(4));
+    assert_eq!(ids(memory), ["out-of-memory"]);
+    assert_eq!(ids(&about("opening the net")), ["out-of-memory"]);
+    assert_eq!(ids(&about("mixing the paint")), [""; 0]);
+}
+
+#[test]
+fn what_warms_beside_a_model_does_not_fail() {
+    are_well(&[
+        "solr warming cache\nERROR Error during warm-up: undefined field price\n",
+        "embedder answers 503 (warming), trying later\n",
+        "warm-up\n/health answers 503 until the model is up\n",
+        "Error from server: admission webhook denied the request: image registry/llm:latest must have a digest\n",
+        "trtexec: tactic skipped, not enough memory (requested 9 GiB)\n",
+        "forecast-site django 5.1\n[CRITICAL] WORKER TIMEOUT (pid:31)\n",
+    ]);
+}
