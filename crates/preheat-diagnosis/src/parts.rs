@@ -204,7 +204,7 @@ impl Diagnosis {
         }
         let is_its_end = stream.compiles_for_shape && telling == Telling::End;
         let is_known =
-            stream.knows_shapes() && (!is_explicit || (is_told && stream.has_answered()));
+            stream.knows_shapes() && (!is_explicit || is_told);
         if !is_known && !is_its_end {
             return false;
         }
