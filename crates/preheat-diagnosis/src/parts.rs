@@ -39,11 +39,6 @@ impl Diagnosis {
                 continue;
             }
             done.push(part);
-            // A library that a compiler loads.
-            let is_compilers = part == Part::Context && stream.is_compiling();
-            if is_compilers && line.text.contains("loaded cudnn") {
-                continue;
-            }
             let is_timed = line.cost(hit).is_some();
             let is_work = is_timed || line.has(Mark::Action);
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
@@ -203,8 +198,7 @@ impl Diagnosis {
             self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
         }
         let is_its_end = stream.compiles_for_shape && telling == Telling::End;
-        let is_known =
-            stream.knows_shapes() && (!is_explicit || is_told);
+        let is_known = stream.knows_shapes() && (!is_explicit || is_told);
         if !is_known && !is_its_end {
             return false;
         }

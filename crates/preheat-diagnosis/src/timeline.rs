@@ -213,15 +213,6 @@ impl Stream {
         self.is_under_way = true;
     }
 
-    /// Whether kernels are under way.
-    pub(super) fn is_compiling(&self) -> bool {
-        self.is_under_way
-            && self
-                .held
-                .last()
-                .is_some_and(|work| work.part == Part::Kernels)
-    }
-
     /// Whether nothing is said so far to be loaded, and nobody was served.
     pub(super) fn is_not_loaded(&self) -> bool {
         !self.works && self.requests == 0 && self.ready.is_none()
