@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::cause::{Cause, Paid};
 use super::line::list::{List, begins};
-use super::rules::subjects::{BUILDS, MODELS, SIGNS, TRAINING, others};
+use super::rules::subjects::{BUILDS, MODELS, PURPOSES, SIGNS, TRAINING, others};
 use super::timeline::Stream;
 use super::{Diagnosis, Evidence};
 
@@ -85,7 +85,7 @@ impl Subject {
                 Class::Other => is_of_others = true,
                 Class::Training => self.trains |= 1 << (word % 64),
                 Class::Build => self.builds |= 1 << (word % 64),
-                Class::Sign => self.has_signs = true,
+                Class::Sign | Class::Purpose => self.has_signs = true,
             }
         }
         self.lines = self.lines.saturating_add(1);
@@ -100,21 +100,31 @@ enum Class {
     Training,
     Build,
     Sign,
+    Purpose,
 }
 
 /// In the order of the lists that are looked for.
-const CLASSES: [Class; 6] = [
+const CLASSES: [Class; 7] = [
     Class::Model,
     Class::Other,
     Class::Other,
     Class::Training,
     Class::Build,
     Class::Sign,
+    Class::Purpose,
 ];
 
 /// Words of each class on a line, and which of its class each is.
 fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
-    static WORDS: List = List::new(&[MODELS, others::SHORT, others::LONG, TRAINING, BUILDS, SIGNS]);
+    static WORDS: List = List::new(&[
+        MODELS,
+        others::SHORT,
+        others::LONG,
+        TRAINING,
+        BUILDS,
+        SIGNS,
+        PURPOSES,
+    ]);
     WORDS.all(text).filter_map(|found| {
         let class = CLASSES[found.list];
         // What others are called are whole names, which a number or an `s` may follow.
@@ -138,7 +148,7 @@ pub(super) fn is_of_another(text: &str) -> bool {
     let mut has_other = false;
     for (class, _) in words(text) {
         match class {
-            Class::Model => return false,
+            Class::Model | Class::Purpose => return false,
             Class::Other => has_other = true,
             Class::Training | Class::Build | Class::Sign => {}
         }
@@ -259,6 +269,8 @@ mod tests {
             "pod/web frontend 7d9c6bdf4 failed to pull image nginx:1.27",
             "redis 7 stopped",
             "django.request: internal server error",
+            "cassandradaemon stopped",
+            "shop/models.py changed",
         ] {
             assert!(is_of_another(line), "{line}");
         }
@@ -266,6 +278,8 @@ mod tests {
             "killed process 4012 (python)",
             "postgres holds embeddings of the model",
             "the cartographer failed",
+            "stock forecast 3",
+            "checkout risk 2",
             "listening on :8000",
         ] {
             assert!(!is_of_another(line), "{line}");

@@ -248,15 +248,6 @@ pub(crate) const BUILDS: &[&str] = &[
 /// What whoever serves a model may speak of, though not only he: a text without any of this, and without
 /// words of models, is somebody else's.
 pub(crate) const SIGNS: &[&str] = &[
-    "summary",
-    "chat",
-    "generate ",
-    "music",
-    "forecast",
-    "pricing",
-    "recommend",
-    "risk",
-    "intent",
     "warm",
     "asgi",
     "wsgi",
@@ -313,4 +304,17 @@ pub(crate) const SIGNS: &[&str] = &[
     "application failed to start",
     "traceback",
     "oomkilled",
+];
+
+/// What models are for, and shops as well: in a name, it tells of a model.
+pub(crate) const PURPOSES: &[&str] = &[
+    "summary",
+    "chat",
+    "generate ",
+    "music",
+    "forecast",
+    "pricing",
+    "recommend",
+    "risk",
+    "intent",
 ];

@@ -35,6 +35,7 @@ pub(crate) const SHORT: &[&str] = &[
 
 pub(crate) const LONG: &[&str] = &[
     "controller manager",
+    "pushgateway",
     "kube rbac proxy",
     "executorlostfailure",
     "terraform",
