@@ -41,7 +41,9 @@ impl Diagnosis {
         self.failed_with_its_load(stream, line, path, status);
         match status {
             // Whoever asks for a load waits for it: it is not this request's.
-            Some(400 | 424 | 425 | 500 | 502 | 504) if stream.loading.is_some() => {
+            Some(400 | 424 | 425 | 500 | 502 | 504)
+                if stream.loading.is_some() || stream.is_not_loaded() =>
+            {
                 self.refused_meanwhile(stream);
             }
             Some(503) => {
@@ -379,9 +381,7 @@ fn is_operators(path: &str) -> bool {
 
 /// Whether a path is asked by machines that watch rather than by users.
 pub(super) fn is_probe(path: &str) -> bool {
-    const PROBES: [&str; 14] = [
-        "/actuator/health",
-        "/alive",
+    const PROBES: [&str; 18] = [
         "/health",
         "/ready",
         "/live",
@@ -394,15 +394,29 @@ pub(super) fn is_probe(path: &str) -> bool {
         "/openapi",
         "/status",
         "/info",
+        "/alive",
+        "/heartbeat",
+        "/probe",
+        "/actuator",
+        "/.well-known/",
+        "/-/",
+    ];
+    const ENDS: [&str; 10] = [
+        "/ready",
+        "/readiness",
+        "/readyz",
+        "/live",
+        "/livez",
+        "/health",
+        "/healthz",
+        "/alive",
+        "/up",
+        "/ping",
     ];
     // What is there, and not what it says.
     const LISTS: [&str; 4] = ["/version", "/v1/models", "/api/tags", "/api/version"];
     path == "/"
         || LISTS.contains(&path)
         || PROBES.iter().any(|probe| path.starts_with(probe))
-        || path == "/up"
-        || path.ends_with("/ready")
-        || path.ends_with("/readiness")
-        || path.ends_with("/live")
-        || path.ends_with("/health")
+        || ENDS.iter().any(|end| path.ends_with(end))
 }

@@ -5,6 +5,8 @@ mod probes;
 mod processes;
 mod weights;
 
+use super::line::text::normal;
+use super::subject::is_of_another;
 use super::{Cause, Evidence};
 
 /// A container as a manifest or a description has it.
@@ -205,7 +207,7 @@ const BESIDE: [&str; 24] = [
 pub(super) fn is_other(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or_default();
     let name = name.split([':', '@']).next().unwrap_or_default();
-    OTHERS.contains(&name) || BESIDE.contains(&name)
+    OTHERS.contains(&name) || BESIDE.contains(&name) || is_of_another(&normal(name))
 }
 
 /// Whether a resource is a device: `nvidia.com/gpu`, `amd.com/gpu`, `google.com/tpu`,

@@ -13,6 +13,8 @@ const KEPT: usize = 64;
 pub(super) struct Devices {
     /// Texts in which somebody asks for one.
     asked: Vec<String>,
+    /// Texts in which somebody says first that the processor is to compute.
+    spared: Vec<String>,
     /// Where none was found.
     absent: Vec<(f64, Evidence)>,
 }
@@ -22,6 +24,19 @@ impl Devices {
         if self.asked.len() < KEPT && !self.asked.iter().any(|known| known == source) {
             self.asked.push(source.to_owned());
         }
+    }
+
+    pub(super) fn spared(&mut self, source: &str) {
+        let is_known = self.is_spared(source) || self.asked.iter().any(|known| known == source);
+        if self.spared.len() < KEPT && !is_known {
+            self.spared.push(source.to_owned());
+        }
+    }
+
+    /// Whether nobody misses a device there.
+    pub(super) fn is_spared(&self, source: &str) -> bool {
+        let is_of = |texts: &[String]| texts.iter().any(|known| known == source);
+        is_of(&self.spared) && !is_of(&self.asked)
     }
 
     pub(super) fn absent(&mut self, confidence: f64, evidence: &Evidence) {
@@ -50,7 +65,7 @@ pub(super) fn is_mere(line: &Parsed<'_>) -> bool {
 
 /// Whether somebody wants it so.
 pub(super) fn is_wanted(text: &str) -> bool {
-    const WANTED: [&str; 12] = [
+    const WANTED: [&str; 32] = [
         "as requested",
         "as configured",
         "as planned",
@@ -63,6 +78,26 @@ pub(super) fn is_wanted(text: &str) -> bool {
         "not requested",
         "nobody asked",
         "(from config)",
+        "by config",
+        "configured so",
+        "set in config",
+        "none wanted",
+        "not wanted",
+        "none asked",
+        "not asked for",
+        "nobody wants",
+        "none needed",
+        "not needed",
+        "none expected",
+        "no accelerator expected",
+        "no gpu expected",
+        "no gpu needed",
+        "no gpu wanted",
+        "is fine",
+        "all right",
+        "cpu only deployment",
+        "cpu only service",
+        "cpu only build",
     ];
     let begins = |at: usize| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
     WANTED
@@ -72,7 +107,7 @@ pub(super) fn is_wanted(text: &str) -> bool {
 
 impl Diagnosis {
     pub(super) fn miss_devices(&mut self) {
-        let Devices { asked, absent } = std::mem::take(&mut self.devices);
+        let Devices { asked, absent, .. } = std::mem::take(&mut self.devices);
         for (confidence, evidence) in absent {
             let is_missed = asked.contains(&evidence.source)
                 || self

@@ -17,9 +17,6 @@ const CLOSE: u64 = 3;
 /// Confidence where the door is said, or seen, to stay shut for it.
 const SHUT: f64 = 0.75;
 
-/// And where nothing follows but silence.
-const SILENT: f64 = 0.65;
-
 /// Counts of what went wrong, and nothing did.
 const NONE: [&str; 24] = [
     "no request failed",
@@ -67,6 +64,18 @@ pub(super) fn is_well(text: &str) -> bool {
         || counts_all(text)
         || counts_none(text)
         || none_failed(text)
+        || is_as_wanted(text)
+}
+
+/// `want=dent got=dent`: both are the same.
+fn is_as_wanted(text: &str) -> bool {
+    const WANTED: [&str; 4] = ["want=", "wanted=", "expected=", "expected: "];
+    const GOT: [&str; 4] = ["got=", "actual=", "got: ", "actual: "];
+    let value = |names: [&str; 4]| {
+        let behind = names.iter().find_map(|name| text.split_once(name))?.1;
+        behind.split([' ', ',', ';']).next()
+    };
+    value(WANTED).is_some_and(|wanted| !wanted.is_empty() && value(GOT) == Some(wanted))
 }
 
 /// `0 failed`, and neither `10 failed` nor `request 0 failed`, which is the first one.
@@ -252,13 +261,25 @@ impl Diagnosis {
             self.see(Cause::WarmupFailed, SHUT, evidence.clone(), None, None);
         }
     }
+}
 
-    /// The text ends, and it never opened.
-    pub(super) fn never_opened(&mut self, stream: &Stream) {
-        let gate = &stream.gate;
-        let is_of_try = gate.is_of_try && (gate.has_wrong_answer || stream.failures.are_none());
-        if let Some(failed) = gate.failed.clone().filter(|_| is_of_try) {
-            self.see(Cause::WarmupFailed, SILENT, failed, None, None);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_whether_anything_went_wrong() {
+        for (line, well) in [
+            ("preflight 3/6 a.png want=dent got=dent 0.93", true),
+            ("preflight 3/6 a.png want=dent got=none 0.93", false),
+            ("case 2: expected: 768 actual: 768", true),
+            ("case 2: expected: 768 actual: 384", false),
+            ("self-check 12 of 12", true),
+            ("self-check 11 of 12", false),
+            ("replayed 40, 0 failed", true),
+            ("replayed 40, 10 failed", false),
+        ] {
+            assert_eq!(is_well(line), well, "{line}");
         }
     }
 }

@@ -77,8 +77,9 @@ use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_li
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::settings::{heads_warmup, is_switched_off};
+use line::wording::is_build_step;
 use line::{Parsed, Plain, amount, text};
-use lives::{Lives, Statuses};
+use lives::{Lives, Statuses, Told};
 use placement::Placement;
 use primed::Primed;
 use reads::Reads;
@@ -188,6 +189,9 @@ impl Diagnosis {
     pub fn line(&mut self, line: &Line<'_>) {
         let Some(plain) = Plain::of(line.text) else {
             self.talk.take(line.source, line.text, false);
+            if is_build_step(line.text.trim_start()) {
+                self.subjects.builds(line.source, line.number);
+            }
             return;
         };
         let at = line.at.or(plain.at);
@@ -224,12 +228,24 @@ impl Diagnosis {
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
                 Meaning::Marks(Mark::AskedDevice) => self.devices.asked(line.source),
+                Meaning::Marks(Mark::SparesDevice) if !plain.names(Cause::DeviceFallback) => {
+                    self.devices.spared(line.source);
+                }
+                Meaning::Marks(Mark::Uptime) if lives::is_long_up(&plain.text[hit.end..]) => {
+                    self.lives.long(line.source, line.pod);
+                }
                 Meaning::Marks(Mark::Traffic) => {
                     stream.has_traffic = true;
                     self.lives.serves(line.source);
                 }
                 _ => {}
             }
+        }
+        if self
+            .lives
+            .ends_late(line.source, at, Told::of(&plain.text, &plain.hits))
+        {
+            self.lives.long(line.source, line.pod);
         }
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;

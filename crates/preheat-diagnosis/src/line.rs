@@ -20,7 +20,9 @@ use std::borrow::Cow;
 
 use crate::Evidence;
 use crate::cause::Cause;
+use crate::devices::is_wanted;
 use crate::exchange::may_tell;
+use crate::parts::is_missed;
 use crate::rules::{CONSEQUENCE, Mark, Meaning, Part};
 use crate::timeline::Place;
 
@@ -32,7 +34,7 @@ use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
 use sizes::does_not_fit;
-use wording::{fetches, is_help, is_of_tools, multiplies, says_killed};
+use wording::{fetches, is_build_step, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
 
 /// A line made comparable, and what it means.
@@ -56,6 +58,12 @@ impl<'a> Plain<'a> {
         })
     }
 
+    pub(crate) fn names(&self, cause: Cause) -> bool {
+        self.hits
+            .iter()
+            .any(|hit| hit.means == Meaning::Names(cause))
+    }
+
     /// None if there is nothing on the line that could have happened.
     pub(crate) fn of(raw: &'a str) -> Option<Self> {
         let shown = text::clean(raw);
@@ -64,7 +72,7 @@ impl<'a> Plain<'a> {
         }
         let Unwrapped { stream, at, said } = wrapped::unwrap(&shown);
         // Behind a stamp, a step of a build looks like one too.
-        if said.starts_with('#') && is_of_tools(&said) {
+        if is_build_step(&said) || (said.starts_with('#') && is_of_tools(&said)) {
             return None;
         }
         let text = text::normal(&text::located(&said));
@@ -84,6 +92,13 @@ impl<'a> Plain<'a> {
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
+    hits.retain(|hit| hit.means != Meaning::Names(Cause::DeviceFallback) || !is_wanted(text));
+    // Somebody finds that what he needs is not there yet, and goes for it.
+    let is_gone_for = || {
+        let mut gone_for = ["opening ", "loading ", "reading ", "fetching ", "building "].iter();
+        gone_for.any(|word| text.contains(word)) && is_missed(text) && !text.contains("missing")
+    };
+    hits.retain(|hit| hit.means != Meaning::Names(Cause::LoadFailure) || !is_gone_for());
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
     // An engine that is built is compiled, whatever it is for.
     let is_built = has(Part::Kernels) && !text.contains("load") && !text.contains("weights");
@@ -399,11 +414,16 @@ impl Parsed<'_> {
             .max_by_key(|(at, _)| *at);
         // "… (warm-up covered 128 only)" says nothing of when this ran.
         let aside = |at: usize| self.text[at..].starts_with("warm");
-        // "weights 3.1 s / warm 5 of 5 / first answer 0.6 s" goes on to something else.
-        let is_warm = |other: &&Hit| other.means == Meaning::Marks(Mark::Warm);
-        let warm = self.hits.iter().filter(is_warm).map(|warm| warm.at);
-        let next = warm.filter(|at| *at > hit.at).min().unwrap_or(usize::MAX);
-        let behind = words().filter(|(at, _)| !aside(*at) && *at < next);
+        // What is warm or ready by then was done before.
+        let is_over = |at: usize| {
+            let over = [Mark::Warm, Mark::Ready].map(Meaning::Marks);
+            let mut between = self
+                .hits
+                .iter()
+                .filter(|over| over.at > hit.at && over.at < at);
+            between.any(|hit| over.contains(&hit.means))
+        };
+        let behind = words().filter(|(at, _)| !aside(*at) && !is_over(*at));
         before
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use super::cause::Cause;
 use super::line::amount::Amount;
-use super::timeline::Stream;
+use super::line::phrases::Hit;
+use super::rules::{Mark, Meaning};
+use super::timeline::{Stream, between};
 use super::{Diagnosis, Evidence};
 
 /// A start takes no longer, in seconds.
@@ -25,6 +27,49 @@ pub(super) struct Lives {
     serving: Vec<String>,
     /// Rows of pods: text, name, and whether each of its lives was long.
     rows: Vec<(String, String, bool)>,
+    clock: Clock,
+}
+
+/// Since when somebody of the newest text serves, as far as stamps tell.
+#[derive(Debug, Default)]
+struct Clock {
+    source: String,
+    since: Option<f64>,
+    now: Option<f64>,
+}
+
+/// What a line tells of a life.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) begins: bool,
+    pub(super) serves: bool,
+    pub(super) ends: bool,
+}
+
+impl Told {
+    pub(super) fn of(text: &str, hits: &[Hit]) -> Self {
+        let mut told = Told::default();
+        for hit in hits {
+            match hit.means {
+                // Uploads are kept in memory, too.
+                Meaning::Marks(Mark::Loads) if text[hit.at..].starts_with("in memory") => {}
+                Meaning::Marks(Mark::Loads | Mark::Started | Mark::Booted) => told.begins = true,
+                Meaning::Marks(
+                    Mark::Ready
+                    | Mark::Complete
+                    | Mark::Traffic
+                    | Mark::Exchange
+                    | Mark::Warm
+                    | Mark::Exercised,
+                ) => {
+                    told.serves = true;
+                }
+                Meaning::Names(cause) => told.ends |= ENDS.contains(&cause),
+                _ => {}
+            }
+        }
+        told
+    }
 }
 
 impl Lives {
@@ -38,6 +83,27 @@ impl Lives {
         if self.serving.len() < KEPT && !self.serving.iter().any(|known| known == source) {
             self.serving.push(source.to_owned());
         }
+    }
+
+    /// Whether a line tells the end of somebody who has served for long by then.
+    pub(super) fn ends_late(&mut self, source: &str, at: Option<f64>, told: Told) -> bool {
+        let clock = &mut self.clock;
+        if clock.source != source {
+            *clock = Clock {
+                source: source.to_owned(),
+                ..Clock::default()
+            };
+        }
+        clock.now = at.or(clock.now);
+        let both = clock.since.zip(clock.now);
+        let is_late = told.ends && both.is_some_and(|(from, to)| between(from, to) >= LONG_S);
+        if told.begins {
+            clock.since = None;
+        }
+        if told.serves {
+            clock.since = clock.since.or(clock.now);
+        }
+        is_late
     }
 
     /// Takes a line in that may be a row of pods.
@@ -103,6 +169,19 @@ pub(super) fn ends_a_long_life(text: &str, amounts: &[Amount]) -> bool {
         "since start",
     ];
     LIVED.iter().any(|word| text.contains(word)) && amounts.iter().any(|a| a.ms >= LONG_S * 1e3)
+}
+
+/// Whether somebody is said to be up for long: `uptime=71h13m`, `up 6d 04h`, `up: 3 days`.
+pub(super) fn is_long_up(behind: &str) -> bool {
+    let mut words = behind
+        .trim_start_matches(|c: char| !c.is_ascii_alphanumeric())
+        .split([' ', ',', ';', ')', '"']);
+    let Some(first) = words.next().filter(|_| behind.len() > 1) else {
+        return false;
+    };
+    let number = || first.parse::<f64>().is_ok_and(|count| count >= 1.0);
+    let is_unit = |word: &str| ["day", "week", "hours"].iter().any(|u| word.starts_with(u));
+    age_s(first).is_some_and(|s| s >= LONG_S) || (number() && words.next().is_some_and(is_unit))
 }
 
 /// The name of a pod in a row of `kubectl get pods`, and whether it had lived long before it was started

@@ -9,7 +9,8 @@ use super::line::list::List;
 use super::line::phrases::Hit;
 use super::line::shapes::tells_shape;
 use super::line::wording::{
-    Telling, is_of_library, is_shard, is_unfinished, process, telling, without_numbers,
+    Telling, is_of_library, is_on_its_way, is_shard, is_unfinished, process, telling,
+    without_numbers,
 };
 use super::rules::{Mark, Part};
 use super::timeline::{LONG_MS, Place, Stream, Work, kind, named_kind};
@@ -80,14 +81,14 @@ impl Diagnosis {
         let row = || is_row.then_some(Place::AtRequest);
         let is_sought = || line.has(Mark::Obtains) && names_a_request(line.text);
         let sought = || is_sought().then_some(Place::AtRequest);
-        let anew = || line.has(Mark::Restarted).then_some(Place::AtStart);
+        let again = || line.has(Mark::Restarted).then_some(Place::AtStart);
         let told = line
             .place(hit)
+            .or_else(again)
             .or_else(asked)
             .or_else(traced)
             .or_else(row)
-            .or_else(sought)
-            .or_else(anew);
+            .or_else(sought);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
         let is_open = is_missed(line.text) || stream.is_open_end(part);
@@ -141,6 +142,9 @@ impl Diagnosis {
         };
         if let Some(settled) = stream.work(work, line.at, telling) {
             self.settle(settled);
+        }
+        if is_on_its_way(line.text) {
+            stream.is_on_its_way();
         }
     }
 
@@ -219,8 +223,7 @@ impl Diagnosis {
             self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
         }
         let is_its_end = stream.compiles_for_shape && telling == Telling::End;
-        let is_known =
-            stream.knows_shapes() && (!is_explicit || (is_told && stream.has_answered()));
+        let is_known = stream.knows_shapes() && (!is_explicit || is_told);
         if !is_known && !is_its_end {
             return false;
         }
@@ -299,7 +302,7 @@ impl Diagnosis {
 }
 
 /// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.
-fn is_missed(text: &str) -> bool {
+pub(crate) fn is_missed(text: &str) -> bool {
     const MISSED: [&str; 18] = [
         " is none",
         " == none",

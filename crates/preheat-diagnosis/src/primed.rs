@@ -4,8 +4,9 @@ use super::cause::Cause;
 use super::line::Parsed;
 use super::{Diagnosis, Evidence};
 
-/// What the first request loads or makes.
-const LAZILY: [Cause; 4] = [
+/// What the first request loads or makes, and that it is slow.
+const LAZILY: [Cause; 5] = [
+    Cause::WarmedByTraffic,
     Cause::LazyModel,
     Cause::LazyTokenizer,
     Cause::CudaContext,

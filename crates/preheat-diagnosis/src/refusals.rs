@@ -123,6 +123,12 @@ fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
 
 impl Diagnosis {
     pub(super) fn refused_while_loading(&mut self) {
+        let restarts = std::mem::take(&mut self.restarts);
+        let is_leaving = |evidence: &Evidence| restarts.is_leaving(evidence);
+        self.drop_evidence(Cause::ConnectionRefused, is_leaving);
+        let all = &mut self.refusals.all;
+        all.retain(|refused| !is_leaving(&refused.evidence));
+        self.restarts = restarts;
         let loads = self
             .at_start
             .iter()

@@ -75,13 +75,12 @@ impl Diagnosis {
             self.too_early(stream);
             self.loaded_twice(stream);
             self.died_loading(stream);
-            self.never_opened(stream);
         }
         self.miss_devices();
-        self.drop_primed();
         self.refused_while_loading();
         self.uncovered();
         self.slow_requests();
+        self.drop_primed();
         self.ready_unwarmed();
         self.outnumbered();
         self.cold_cache();

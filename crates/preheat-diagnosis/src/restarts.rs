@@ -78,6 +78,24 @@ impl Restarts {
         })
     }
 
+    /// Whether a line names a pod that is being stopped, and not for its probe: whoever asks it then finds
+    /// nobody.
+    pub(super) fn is_leaving(&self, evidence: &Evidence) -> bool {
+        let Some(name) = pod(&evidence.text) else {
+            return false;
+        };
+        let is_its = |seen: &&Seen| {
+            let text = &seen.evidence.text;
+            seen.pod.as_ref() == Some(&name) && text.contains("Stopping container")
+        };
+        let is_unalive = || {
+            self.unalive
+                .iter()
+                .any(|seen| seen.pod.as_ref() == Some(&name))
+        };
+        self.stopped.iter().any(|seen| is_its(&seen)) && !is_unalive()
+    }
+
     /// What is said of one pod: its liveness probe failed, and it was ended from outside.
     fn ended_unalive(&self) -> Option<[&Evidence; 2]> {
         self.unalive.iter().find_map(|failed| {

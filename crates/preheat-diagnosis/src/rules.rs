@@ -168,10 +168,14 @@ pub enum Mark {
     Stopped,
     /// Somebody had served for days.
     LongLived,
+    /// For how long somebody has been up: worth a closer look.
+    Uptime,
     /// Sizes of memory are told, and that somebody needs some: worth a closer look.
     Needs,
     /// A device is asked for.
     AskedDevice,
+    /// The processor is to compute.
+    SparesDevice,
     /// A server counts what it serves at the moment.
     Traffic,
 }

@@ -63,6 +63,8 @@ impl Diagnosis {
         self.obtains(stream, line);
         stream.is_warmed |= line.has(Mark::Warm)
             && !line.has(Mark::AtRequest)
+            && !line.names(Cause::WarmupSkipped)
+            && !is_left_out(line.text)
             && line.text.contains(|c: char| c.is_ascii_digit());
         if !is_loading && line.has(Mark::Brings) && !line.names_a_cause() {
             brings(stream, line);
@@ -372,6 +374,26 @@ impl Diagnosis {
             }
         }
     }
+}
+
+/// Whether a warm-up is told of only to say that there is none: then no shape was run.
+fn is_left_out(text: &str) -> bool {
+    const LEFT_OUT: [&str; 12] = [
+        "=off",
+        " off",
+        "=false",
+        "=0",
+        "skip",
+        "disable",
+        "no warm",
+        "no rehears",
+        "not running",
+        "without",
+        "nothing",
+        "never",
+    ];
+    static LIST: List = List::new(&[&LEFT_OUT]);
+    LIST.is_in(text)
 }
 
 /// Something is loaded of which nobody knows what it is: several workers that say the same of it load a

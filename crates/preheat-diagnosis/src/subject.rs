@@ -4,17 +4,30 @@
 
 use std::collections::BTreeMap;
 
-use super::Diagnosis;
 use super::cause::{Cause, Paid};
 use super::line::list::{List, begins};
-use super::rules::subjects::{MODELS, OTHERS, TRAINING};
+use super::rules::subjects::{BUILDS, MODELS, PURPOSES, SIGNS, TRAINING, others};
 use super::timeline::Stream;
+use super::{Diagnosis, Evidence};
 
 /// Streams that are kept.
 const KEPT: usize = 128;
 
-/// Where `embed` stands among the words of models.
-const EMBED: usize = 0;
+/// Nothing else begins like a name that is so long: `CassandraDaemon`.
+const LONG_NAME: usize = 8;
+
+/// Tables of databases, and a word that only begins like one.
+const NO_MODELS: [&str; 9] = [
+    "models...",
+    "embedded",
+    "models.py",
+    "models.sql",
+    "models/mart",
+    "models/staging",
+    "model_",
+    "models.user",
+    "modelform",
+];
 
 /// So many words of a training, and it is one.
 const TRAINS: u32 = 2;
@@ -28,6 +41,9 @@ const MANY: u32 = 4;
 /// After so many lines it is known what a stream speaks of, if it speaks of models.
 const ENOUGH: u32 = 1_000;
 
+/// Who writes so few lines may say what befell him, and nothing of himself.
+const FEW: u32 = 4;
+
 /// What one stream speaks of.
 #[derive(Debug, Default)]
 struct Subject {
@@ -35,11 +51,15 @@ struct Subject {
     /// Its name is that of a program that serves no model.
     is_named_another: bool,
     has_models: bool,
+    /// Or of what they may speak of, too.
+    has_signs: bool,
     lines: u32,
     /// Lines that name others.
     of_others: u32,
     /// Words of a training, one bit for each.
     trains: u64,
+    /// And of a build.
+    builds: u64,
     serves: bool,
 }
 
@@ -49,7 +69,8 @@ impl Subject {
         let is_of_others = self.of_others > 0
             && (self.of_others >= MANY || self.of_others * SHARE >= self.lines)
             && !self.has_models;
-        self.is_named_another || is_of_others || is_training
+        let is_build = self.builds.count_ones() >= TRAINS && !self.serves;
+        self.is_named_another || is_of_others || is_training || is_build
     }
 
     fn take(&mut self, text: &str) {
@@ -63,6 +84,8 @@ impl Subject {
                 Class::Model => self.has_models = true,
                 Class::Other => is_of_others = true,
                 Class::Training => self.trains |= 1 << (word % 64),
+                Class::Build => self.builds |= 1 << (word % 64),
+                Class::Sign | Class::Purpose => self.has_signs = true,
             }
         }
         self.lines = self.lines.saturating_add(1);
@@ -75,14 +98,33 @@ enum Class {
     Model,
     Other,
     Training,
+    Build,
+    Sign,
+    Purpose,
 }
 
 /// In the order of the lists that are looked for.
-const CLASSES: [Class; 3] = [Class::Model, Class::Other, Class::Training];
+const CLASSES: [Class; 7] = [
+    Class::Model,
+    Class::Other,
+    Class::Other,
+    Class::Training,
+    Class::Build,
+    Class::Sign,
+    Class::Purpose,
+];
 
 /// Words of each class on a line, and which of its class each is.
 fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
-    static WORDS: List = List::new(&[MODELS, OTHERS, TRAINING]);
+    static WORDS: List = List::new(&[
+        MODELS,
+        others::SHORT,
+        others::LONG,
+        TRAINING,
+        BUILDS,
+        SIGNS,
+        PURPOSES,
+    ]);
     WORDS.all(text).filter_map(|found| {
         let class = CLASSES[found.list];
         // What others are called are whole names, which a number or an `s` may follow.
@@ -91,10 +133,12 @@ fn words(text: &str) -> impl Iterator<Item = (Class, usize)> + '_ {
             let behind = behind.trim_start_matches(|c: char| c == 's' || c.is_ascii_digit());
             !behind.starts_with(|c: char| c.is_ascii_alphanumeric())
         };
-        let ends = class != Class::Other || is_whole();
-        // `embedded` is another matter.
-        let is_embed = class == Class::Model && found.word == EMBED;
-        let is_another = is_embed && text[found.start..].starts_with("embedded");
+        let is_long = found.end - found.start >= LONG_NAME;
+        let ends = class != Class::Other || is_long || is_whole();
+        let is_another = class == Class::Model
+            && NO_MODELS
+                .iter()
+                .any(|name| text[found.start..].starts_with(name));
         (begins(text, found.start) && ends && !is_another).then_some((class, found.word))
     })
 }
@@ -104,17 +148,20 @@ pub(super) fn is_of_another(text: &str) -> bool {
     let mut has_other = false;
     for (class, _) in words(text) {
         match class {
-            Class::Model => return false,
+            Class::Model | Class::Purpose => return false,
             Class::Other => has_other = true,
-            Class::Training => {}
+            Class::Training | Class::Build | Class::Sign => {}
         }
     }
     has_other
 }
 
-/// What each stream speaks of, by its number.
+/// So many lines behind a step of an image's build, what is written is that step's.
+const OF_STEP: u64 = 3;
+
+/// What each stream speaks of, by its number, and where images are built.
 #[derive(Debug, Default)]
-pub(super) struct Subjects(BTreeMap<u32, Subject>);
+pub(super) struct Subjects(BTreeMap<u32, Subject>, Vec<(String, u64)>);
 
 impl Subjects {
     /// Takes a line of a stream in.
@@ -134,6 +181,21 @@ impl Subjects {
         subject.take(text);
     }
 
+    /// A step of an image's build stands there.
+    pub(super) fn builds(&mut self, source: &str, line: u64) {
+        if self.1.len() < KEPT {
+            self.1.push((source.to_owned(), line));
+        }
+    }
+
+    fn is_of_build(&self, evidence: &Evidence) -> bool {
+        let behind = |line: &u64| evidence.line.checked_sub(*line);
+        let mut steps = self.1.iter();
+        steps.any(|(source, line)| {
+            *source == evidence.source && behind(line).is_some_and(|lines| lines <= OF_STEP)
+        })
+    }
+
     pub(super) fn source(&self, stream: u32) -> Option<&str> {
         self.0.get(&stream).map(|subject| subject.source.as_str())
     }
@@ -144,6 +206,13 @@ impl Subjects {
 
     pub(super) fn speak_of_models(&self) -> bool {
         self.0.values().any(|subject| subject.has_models)
+    }
+
+    /// Whether nothing in a text of several lines speaks of a model, nor of what is done with one.
+    fn knows_no_model(&self, source: &str) -> bool {
+        let all = || self.0.values().filter(|subject| subject.source == source);
+        let lines: u32 = all().map(|subject| subject.lines).sum();
+        lines > FEW && all().all(|subject| !subject.has_models && !subject.has_signs)
     }
 
     /// Whether a text as a whole is that of others.
@@ -164,6 +233,10 @@ impl Diagnosis {
     /// What befell others is no finding.
     pub(super) fn drop_of_others(&mut self) {
         let subjects = std::mem::take(&mut self.subjects);
+        self.drop_evidence(Cause::DownloadAtStart, |seen| subjects.is_of_build(seen));
+        for cause in [Cause::OutOfMemory, Cause::AddressInUse] {
+            self.drop_evidence(cause, |seen| subjects.knows_no_model(&seen.source));
+        }
         self.at_start
             .retain(|(_, stream), _| !subjects.is_another(*stream));
         self.seen.retain(|cause, seen| {
@@ -200,6 +273,8 @@ mod tests {
             "pod/web frontend 7d9c6bdf4 failed to pull image nginx:1.27",
             "redis 7 stopped",
             "django.request: internal server error",
+            "cassandradaemon stopped",
+            "shop/models.py changed",
         ] {
             assert!(is_of_another(line), "{line}");
         }
@@ -207,6 +282,8 @@ mod tests {
             "killed process 4012 (python)",
             "postgres holds embeddings of the model",
             "the cartographer failed",
+            "stock forecast 3",
+            "checkout risk 2",
             "listening on :8000",
         ] {
             assert!(!is_of_another(line), "{line}");

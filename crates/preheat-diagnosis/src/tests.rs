@@ -5,6 +5,7 @@ mod events;
 mod failures;
 mod lives;
 mod loads;
+mod others;
 mod phrases;
 mod processes;
 mod requests;

@@ -208,6 +208,16 @@ impl Stream {
         self.phase == Phase::Serving
     }
 
+    /// What it does is said not to be over, however long nothing more is said.
+    pub(super) fn is_on_its_way(&mut self) {
+        self.is_under_way = true;
+    }
+
+    /// Whether nothing is said so far to be loaded, and nobody was served.
+    pub(super) fn is_not_loaded(&self) -> bool {
+        !self.works && self.requests == 0 && self.ready.is_none()
+    }
+
     /// Whether a port was opened, or somebody answered, as far as lines tell.
     pub(super) fn may_have_served(&self) -> bool {
         self.is_listening || self.has_answered || self.ready.is_some()
@@ -441,7 +451,7 @@ impl Stream {
 }
 
 /// From one stamp to the next, of which one may tell no date.
-fn between(from: f64, to: f64) -> f64 {
+pub(super) fn between(from: f64, to: f64) -> f64 {
     match (from < DAY_S) == (to < DAY_S) {
         true => to - from,
         false => to % DAY_S - from % DAY_S,

@@ -33,7 +33,7 @@ const THREAD_OPTIONS: [&str; 7] = [
 const WAITING: [&str; 5] = ["gunicorn", "waitress", "uwsgi", "granian", "hypercorn"];
 
 /// What images of servers are called whose libraries size their pools by the machine.
-const POOLED: [&str; 11] = [
+const POOLED: [&str; 8] = [
     "pytorch",
     "torch",
     "tensorflow",
@@ -42,9 +42,6 @@ const POOLED: [&str; 11] = [
     "sentence-transformers",
     "tritonserver",
     "vllm",
-    "fastapi",
-    "uvicorn",
-    "gunicorn",
 ];
 
 /// Programs that start another one again when a file changes.

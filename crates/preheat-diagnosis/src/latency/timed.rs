@@ -165,7 +165,17 @@ pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount>
 
 /// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.
 pub(crate) fn size(text: &str) -> Option<u64> {
-    const COUNTED: [&str; 13] = [
+    const COUNTED: [&str; 23] = [
+        "len",
+        "length",
+        "seqlen",
+        "rows",
+        "items",
+        "docs",
+        "texts",
+        "pixels",
+        "px",
+        "mb",
         "audio",
         "video",
         "clip",

@@ -61,6 +61,7 @@ pub(crate) fn is_denied(text: &str, hit: &Hit) -> bool {
     is_total
         || is_note(text)
         || is_code(text)
+        || text.starts_with("<!")
         || is_question(text)
         || (text.contains("{{") && text.contains("}}"))
         || DENIES.is_in(before)
@@ -110,7 +111,8 @@ fn is_question(text: &str) -> bool {
         "anyone ",
     ];
     let said = text.trim_start_matches(['>', '-', '*', '#', ' ']);
-    text.ends_with('?') && BEGINNINGS.iter().any(|word| said.starts_with(word))
+    let asks = || text.ends_with('?') || text.contains("? ");
+    BEGINNINGS.iter().any(|word| said.starts_with(word)) && asks()
 }
 
 /// Whether a line is one of release notes: `* Fixed: the server no longer …`.

@@ -48,6 +48,8 @@ impl Hit {
                     | Mark::Loads
                     | Mark::AskedDevice
                     | Mark::Traffic
+                    | Mark::Uptime
+                    | Mark::SparesDevice
             )
         )
     }

@@ -80,9 +80,9 @@ fn takes_traffic(text: &str) -> bool {
     };
     let is_sent_to = || {
         BEHIND.iter().any(|who| text.contains(who))
-            && !["unhealthy", "no healthy", "not healthy"]
+            && !["unhealthy", "no healthy", "not healthy", "0 healthy"]
                 .iter()
-                .any(|denied| text.contains(denied))
+                .any(|not| text.contains(not))
     };
     is_row() || is_condition() || (text.contains("healthy") && is_sent_to())
 }

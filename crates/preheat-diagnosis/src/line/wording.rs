@@ -158,8 +158,7 @@ pub(crate) fn fetches(text: &str) -> bool {
         && !OTHERS.iter().any(|other| text.contains(other))
 }
 
-/// Whether a line tells of no process that serves: a test's result, or a step of an image's build
-/// (`#6 4.011 …`).
+/// Whether a line tells of no process that serves: a test's result, or a step of an image's build.
 pub(crate) fn is_of_tools(text: &str) -> bool {
     let is_test = || {
         let mut tests = text
@@ -167,17 +166,26 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
             .map(|(at, test)| &text[at + test.len()..]);
         tests.any(|rest| rest.starts_with(['_', ' ']))
     };
+    let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
+    let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
+    is_build_step(text) || is_of_cargo(text) || is_test() || counts_none(text)
+}
+
+/// Whether a line is one of an image's build: `#6 4.011 …`, `Step 5/9 : RUN …`, `=> [ 6/9] RUN …`.
+pub(crate) fn is_build_step(text: &str) -> bool {
     let step = text.strip_prefix('#').unwrap_or_default();
     let rest = step.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_step = rest.len() < step.len()
+    let is_numbered = rest.len() < step.len()
         && rest.strip_prefix(' ').is_some_and(|said| {
             let first = said.split(' ').next().unwrap_or_default();
             let is_time = first.contains('.') && first.parse::<f64>().is_ok();
             is_time || said.starts_with(['[', 'D', 'C', 'e']) || said.starts_with("ERROR: process")
         });
-    let is_of_go = || text.contains(" test.go:") || text.contains("_test.go:");
-    let is_test = || is_of_go() || (text.contains("::test") && is_test()) || is_of_rust(text);
-    is_step || is_of_cargo(text) || is_test() || counts_none(text)
+    let is_run = || text.contains("RUN ") || text.contains("COPY ");
+    let is_named = ["Step ", "=> [", "INFO[", "STEP "]
+        .iter()
+        .any(|head| text.starts_with(head));
+    is_numbered || (is_named && is_run())
 }
 
 /// `oom_kills_total 0`: a counter that has counted nothing.
@@ -249,6 +257,20 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
     };
     let is_bar = behind.starts_with('|') || behind.starts_with(" completed");
     is_bar && !before.ends_with("100")
+}
+
+/// Whether a line counts how far something is, and it is not at its end: `part 4 of 14`.
+pub(crate) fn is_on_its_way(text: &str) -> bool {
+    const COUNTED: [&str; 6] = ["part ", "shard ", "file ", "layer ", "chunk ", "piece "];
+    let behind = COUNTED.iter().find_map(|word| text.split_once(word));
+    let Some((_, behind)) = behind else {
+        return false;
+    };
+    let (done, rest) = digits(behind);
+    let all = [" of ", "/"].iter().find_map(|of| rest.strip_prefix(of));
+    let number = |digits: &str| digits.parse::<u64>().ok();
+    let both = number(done).zip(all.and_then(|all| number(digits(all).0)));
+    both.is_some_and(|(done, all)| done < all)
 }
 
 /// What stands in front of such a number.
@@ -382,8 +404,26 @@ pub(crate) fn is_raised(text: &str) -> bool {
         .any(|word| text.contains(word))
 }
 
+/// What a setting of one of these names is: `cpu quota=4.0`, `threads: 4`.
+fn setting(text: &str, names: &[&str]) -> Option<f64> {
+    names.iter().find_map(|name| {
+        let value = text.split_once(name)?.1.trim_start_matches(['"', ' ']);
+        let value = value
+            .strip_prefix(['=', ':'])?
+            .trim_start_matches(['"', ' ']);
+        let end = value.find(|c: char| !c.is_ascii_digit() && c != '.');
+        value[..end.unwrap_or(value.len())].parse().ok()
+    })
+}
+
 /// Whether threads are told that do not outnumber the processors told beside them.
 pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
+    if let Some((threads, processors)) = setting(text, &["threads"]).zip(setting(
+        text,
+        &["quota", "limit", "cgroup cpus", "cpus", "cores"],
+    )) {
+        return threads <= processors.ceil();
+    }
     let beside = |words: &[&str], is_behind: bool| {
         let at = words.iter().find_map(|word| text.find(word))?;
         let by = |(place, _): &&(usize, u64)| (is_behind && *place < at, place.abs_diff(at));

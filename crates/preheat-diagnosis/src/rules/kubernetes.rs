@@ -334,6 +334,7 @@ pub(super) const RULES: &[Rule] = &[
             "page cache warm",
             "none from disk",
             "nothing from disk",
+            "nothing resident",
             "is warm",
             "prefix cache",
             "kv cache",

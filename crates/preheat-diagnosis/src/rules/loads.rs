@@ -280,7 +280,6 @@ pub(super) const RULES: &[Rule] = &[
         says: &[
             "application startup failed",
             "worker failed to boot",
-            "crashloopbackoff",
             "engine core initialization failed",
             "enginecore failed to start",
             "model backend is not healthy",

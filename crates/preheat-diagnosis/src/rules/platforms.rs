@@ -137,7 +137,6 @@ pub(super) const RULES: &[Rule] = &[
             "first read since",
             "first read after boot",
             "first read after reboot",
-            "nothing resident",
             "pages resident: 0",
             "0 pages resident",
             "no pages resident",

@@ -3,7 +3,7 @@
 use super::age;
 use crate::Diagnosis;
 use crate::cause::Cause;
-use crate::devices::{is_mere, is_wanted};
+use crate::devices::is_mere;
 use crate::gate::is_well;
 use crate::line::wording::{fits, is_of_library, warns};
 use crate::line::{Parsed, amount};
@@ -64,14 +64,20 @@ impl Diagnosis {
                     stream.began_long_ago(line.at)
                         || is_of_service(stream, line)
                         || line.has(Mark::Another)
+                        || line.text.contains("(for query)")
+                        || line.text.contains("tactic")
                 }
-                Cause::DeviceFallback if is_wanted(line.text) => true,
+                Cause::DeviceFallback if self.devices.is_spared(&line.evidence.source) => true,
                 Cause::DeviceFallback if is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true
                 }
                 Cause::WorkerTimeout => stream.began_long_ago(line.at),
-                Cause::AddressInUse => takes_another(line.text),
+                Cause::AddressInUse => {
+                    // Whoever holds the port may be named behind.
+                    let who = line.text.split(':').next().unwrap_or_default();
+                    takes_another(line.text) || is_of_another(who)
+                }
                 Cause::ImagePull => is_of_another(image(line.text).unwrap_or_default()),
                 Cause::CpuLimit if line.text.contains("throttled periods") => {
                     is_rare(line) || fits(line.text, &amount::integers(line.text, &line.amounts))
@@ -82,13 +88,17 @@ impl Diagnosis {
                 Cause::LoadFailure => {
                     KEEPS.iter().any(|word| line.text.contains(word))
                         || is_optional(line.text)
+                        || is_of_a_device(line.text)
                         || line.names(Cause::LivenessKills)
                         || line.names(Cause::ProbeWindow)
                 }
                 Cause::Recompiled => is_of_library(line.text),
                 // A warm-up that fails says which shape it failed with.
                 Cause::UncoveredLength => line.names(Cause::WarmupFailed),
-                Cause::CpuLimit => fits(line.text, &amount::integers(line.text, &line.amounts)),
+                Cause::CpuLimit => {
+                    let numbers = amount::integers(line.text, &line.amounts);
+                    fits(line.text, &numbers) || is_only_counted(line.text, &numbers)
+                }
                 _ => false,
             };
             let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
@@ -108,12 +118,40 @@ impl Diagnosis {
     }
 }
 
+/// Whether what cannot be loaded is a library of the device, and no model.
+fn is_of_a_device(text: &str) -> bool {
+    const LIBRARIES: [&str; 8] = [
+        "libcu",
+        "libnv",
+        "libamd",
+        "libhip",
+        "librocm",
+        "providers cuda",
+        "providers tensorrt",
+        "providers rocm",
+    ];
+    let is_library = || text.contains("shared object") || text.contains("failed to load library");
+    let ends = ["importerror", "oserror"]
+        .iter()
+        .any(|error| text.contains(error));
+    LIBRARIES.iter().any(|name| text.contains(name)) && is_library() && !ends
+}
+
 /// Whether somebody warns of a module that is not there, and goes on without it.
 fn is_optional(text: &str) -> bool {
     warns(text)
         && ["no module named", "importerror", "could not import"]
             .iter()
             .any(|w| text.contains(w))
+}
+
+/// Whether threads are told beside the word for a limit, and neither its figure nor what follows from it:
+/// `pool=4 why=cgroup quota`.
+fn is_only_counted(text: &str, numbers: &[(usize, u64)]) -> bool {
+    const FELT: [&str; 8] = [
+        "throttl", "oversub", "affinity", "host", "machine", "node", "all ", "cfs",
+    ];
+    numbers.len() == 1 && !FELT.iter().any(|word| text.contains(word)) && !text.contains('.')
 }
 
 /// A counter that counts so few periods tells of a server that is well.

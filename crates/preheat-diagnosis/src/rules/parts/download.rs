@@ -85,6 +85,11 @@ pub(super) const RULE: Rule = Rule {
         "dump",
         "report",
         "artifact(s)",
+        "off disk",
+        "from disk",
+        "from local",
+        "from ssd",
+        "into memory",
         // Said of what was there already, too: whoever fetches names a file.
         "successfully downloaded weights",
     ],

@@ -469,6 +469,9 @@ const SHUT: &[&str] = &[
 
 /// Others than the model may be why.
 const OTHERS_KEEP_IT: &[&str] = &[
+    "503 until",
+    "503 while",
+    "503 (warming",
     "database",
     "db ",
     "redis",

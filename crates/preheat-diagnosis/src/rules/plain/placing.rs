@@ -115,6 +115,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[
+            "admission webhook",
             "successfully",
             "model",
             "models",

@@ -15,9 +15,11 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "warm + aborting",
         ],
         pairs: &[Pair(CHECKS, FAILS)],
-        except: &joined::<20>(&[
+        except: &joined::<22>(&[
             NONE_FAILED,
             &[
+                "get request",
+                "acme",
                 "liveness",
                 "readiness",
                 "startup probe",

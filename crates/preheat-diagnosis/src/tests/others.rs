@@ -1,0 +1,172 @@
+//! What looks like a cause and is none: other programs, servers that are well, ends of another origin, echoes.
+
+use super::ids;
+
+/// Nothing is found in any of these texts.
+fn are_well(texts: &[&str]) {
+    for text in texts {
+        assert_eq!(ids(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn what_befalls_other_programs_is_no_finding() {
+    are_well(&[
+        "webhook-relay 2.1, queue nats:4222\nlisten tcp :9090: bind: address already in use\n",
+        "/home/a/shop/models.py changed, reloading.\nError: That port is already in use.\n",
+        "cassandra.CassandraDaemon starts\nOutOfMemory error caught: Java heap space\n",
+        "srun train.py\nstep 1 loss 2.41 74 s\nstep 2 loss 2.40 1.3 s\nCUDA out of memory. Tried to allocate 2 GiB\n",
+        "pytest -q tests/\nE RuntimeError: CUDA out of memory. Tried to allocate 2 GiB\n1 failed, 212 passed in 41 s\n",
+        "STEP 5/9: RUN python fetch.py\nFetching 12 files: 100%|##########| 12/12 [00:33<00:00]\n",
+        "2026-04-15T09:00:42Z #10 0.702 downloading onnx/model.onnx (67 MB), took 7 s\n",
+        "In [3]: model.encode(docs)\nOutOfMemoryError: CUDA out of memory.\nOut[5]: array\n",
+        "<!-- e.g. CUDA out of memory while loading -->\n",
+    ]);
+    let served = "embedder 2.1\nlisten tcp :9090: bind: address already in use\n";
+    assert_eq!(ids(served), ["address-in-use"]);
+}
+
+#[test]
+fn a_device_is_missed_where_one_was_wanted() {
+    let none = "WARNING CUDA not available, using CPU\n";
+    assert_eq!(ids(none), ["device-fallback"]);
+    are_well(&[
+        &format!("{{\"ev\":\"conf\",\"device\":\"cpu\"}}\n{none}"),
+        "CUDA not available, that is fine: nobody wants it\n",
+        "no CUDA runtime found, none wanted\n",
+        "no CUDA context in this process yet\n",
+    ]);
+    let asked = format!("docker run --gpus all a\nconf device=cpu\n{none}");
+    assert_eq!(ids(&asked), ["device-fallback"]);
+}
+
+#[test]
+fn threads_that_fit_are_none_too_many() {
+    are_well(&[
+        "cpu_quota=4.0 device=cpu embed 1.1.0 threads=4\n",
+        "cpu_quota=4 host_cpus=64 threads=4\n",
+        "threads pool=4 why=cgroup quota\n",
+    ]);
+    assert_eq!(
+        ids("cpu_quota=4 host_cpus=64 threads=64\n"),
+        ["cpu-limit-ignored"]
+    );
+}
+
+#[test]
+fn who_was_up_for_hours_does_not_end_for_its_start() {
+    let killed = "18:40:20 Container a failed liveness probe, will be restarted\n";
+    let memory = "18:40:20 tagger CUDA out of memory. Tried to allocate 2 GiB\n";
+    are_well(&[
+        &format!("app=tagger uptime=71h13m\n{killed}"),
+        &format!("tagger up 6d 04h, 211 pictures/s\n{killed}"),
+        &format!(
+            "09:12:00 tagger loaded, warmed (12 cases)\n18:40:12 upload kept in memory\n{memory}"
+        ),
+    ]);
+    assert_eq!(
+        ids(&format!("host up 6d 04h\n{killed}")),
+        ["liveness-kills-loading"]
+    );
+    let again = format!("09:12:00 tagger warmed\n18:40:01 tagger loading weights\n{memory}");
+    assert_eq!(ids(&again), ["out-of-memory"]);
+}
+
+#[test]
+fn what_is_compiled_first_is_compiled_for_no_new_shape() {
+    let log = |warm: &str| {
+        format!(
+            "{warm}\nready\nPOST /a received\nJIT compiling for M=212 took 24 s\nPOST /a 200 26 s\n"
+        )
+    };
+    for none in ["rehearsal: flags --no-rehearsal --shard=4", "SKIP_WARMUP=1"] {
+        assert!(
+            !ids(&log(none)).contains(&"recompilation-on-new-shape"),
+            "{none}"
+        );
+    }
+}
+
+#[test]
+fn a_request_that_failed_before_a_load_waited_for_none() {
+    let log = "Application startup complete.\nINFO: 10.1.2.33:51310 - \"POST /v1/chat HTTP/1.1\" 500 Internal Server Error\nLoading weights took 47.93 seconds\n";
+    assert_eq!(ids(log), [""; 0]);
+}
+
+#[test]
+fn a_pod_that_leaves_is_not_asked_while_it_loads() {
+    let asked = "9m Warning Unhealthy pod/embed-1 Readiness probe failed: dial tcp 10.1.2.3:8080: connect: connection refused\n";
+    let leaves = "9m Normal Killing pod/embed-1 Stopping container embed\n";
+    assert_eq!(ids(asked), ["connection-refused-while-loading"]);
+    assert_eq!(ids(&format!("{leaves}{asked}")), [""; 0]);
+}
+
+#[test]
+fn what_a_hook_asked_first_nobody_else_paid_for() {
+    let log = |from: &str| {
+        format!(
+            "preload requested by hook, model=a\n\
+             [GIN] 2026/03/02 - 10:00:03 | 200 | 2.1s | {from} | POST \"/api/embed\"\n"
+        ) + &"[GIN] 2026/03/02 - 10:05:00 | 200 | 31ms | 10.0.0.4 | POST \"/api/embed\"\n".repeat(4)
+    };
+    assert_eq!(ids(&log("127.0.0.1")), [""; 0]);
+    assert_eq!(ids(&log("10.0.0.9")), ["warmed-by-traffic"]);
+}
+
+#[test]
+fn who_asks_for_more_waits_longer() {
+    let log =
+        |len: u32| format!("req len={len} took 2.1 s\n") + &"req len=480 took 0.2 s\n".repeat(4);
+    assert_eq!(ids(&log(7712)), [""; 0]);
+    assert_eq!(ids(&log(480)), ["warmed-by-traffic"]);
+}
+
+#[test]
+fn what_is_loaded_after_a_restart_no_request_waits_for() {
+    let log = |then: &str| {
+        format!("02:38 graphs captured, ready\n02:52 {then}: loading weights took 24.87 seconds\n")
+    };
+    assert_eq!(
+        ids(&log("first request")),
+        ["model-loaded-at-first-request"]
+    );
+    for again in ["we deleted the pod to compare", "systemctl restart chat"] {
+        assert_eq!(ids(&log(again)), [""; 0], "{again}");
+    }
+}
+
+#[test]
+fn a_library_of_the_device_is_no_model() {
+    let log = |library: &str| {
+        format!("E onnx: {library}: cannot open shared object file: No such file or directory\n")
+    };
+    for library in [
+        "libcudnn.so.9",
+        "libnvinfer.so.10",
+        "libonnxruntime_providers_cuda.so",
+    ] {
+        assert!(!ids(&log(library)).contains(&"load-failure"), "{library}");
+    }
+    assert_eq!(ids(&log("libtokens.so")), ["load-failure"]);
+}
+
+#[test]
+fn a_text_that_knows_no_model_has_no_want_of_memory() {
+    let memory = "cannot start: out of memory\n";
+    let about = |what: &str| format!("{what}\n{}{memory}", "line\n".repeat(4));
+    assert_eq!(ids(memory), ["out-of-memory"]);
+    assert_eq!(ids(&about("opening the net")), ["out-of-memory"]);
+    assert_eq!(ids(&about("mixing the paint")), [""; 0]);
+}
+
+#[test]
+fn what_warms_beside_a_model_does_not_fail() {
+    are_well(&[
+        "solr warming cache\nERROR Error during warm-up: undefined field price\n",
+        "embedder answers 503 (warming), trying later\n",
+        "warm-up\n/health answers 503 until the model is up\n",
+        "Error from server: admission webhook denied the request: image registry/llm:latest must have a digest\n",
+        "trtexec: tactic skipped, not enough memory (requested 9 GiB)\n",
+        "forecast-site django 5.1\n[CRITICAL] WORKER TIMEOUT (pid:31)\n",
+    ]);
+}
