@@ -4,7 +4,8 @@
 use super::cause::Cause;
 use super::line::Parsed;
 use super::line::wording::tells_an_error;
-use super::rules::Mark;
+use super::rules::{Mark, Meaning};
+use super::talk::is_prose;
 use super::timeline::Stream;
 use super::{Diagnosis, Evidence};
 
@@ -13,6 +14,9 @@ const NEARBY: u64 = 40;
 
 /// The same where the word may be one of something else.
 const CLOSE: u64 = 3;
+
+/// And so many, whoever leaves does so for it.
+const RIGHT_BEHIND: u64 = 4;
 
 /// Confidence where the door is said, or seen, to stay shut for it.
 const SHUT: f64 = 0.75;
@@ -106,6 +110,16 @@ fn counts_none(text: &str) -> bool {
         })
 }
 
+/// Whether a line reports an error of its own, and not only that something is unfit or somebody leaves.
+fn reports(line: &Parsed<'_>) -> bool {
+    let is_unfit = |mark: Meaning| {
+        mark == Meaning::Marks(Mark::Faulty) || mark == Meaning::Marks(Mark::Leaves)
+    };
+    let mut telling = line.hits.iter().filter(|hit| hit.may_matter_alone());
+    let is_of_unfit = line.has(Mark::Faulty) || line.has(Mark::Leaves);
+    (!is_of_unfit || telling.any(|hit| !is_unfit(hit.means))) && tells_an_error(line.text)
+}
+
 /// Whether somebody is said to be ready, in whatever sentence.
 fn is_ready(text: &str) -> bool {
     const NOT: [&str; 11] = [
@@ -170,12 +184,24 @@ impl Gate {
         self.may_try = Some(line);
     }
 
+    /// An answer was wrong, and nothing is said of the door yet.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.is_some() && (self.is_of_try || self.may_be_of_try)
+    }
+
+    /// The same, right before that line.
+    fn has_just_failed(&self, line: u64) -> bool {
+        let is_close = |failed: &Evidence| line.saturating_sub(failed.line) <= RIGHT_BEHIND;
+        self.has_failed() && self.failed.as_ref().is_some_and(is_close)
+    }
+
     fn is_trying(&self, line: u64) -> bool {
         let near = |tried: u64| line.saturating_sub(tried) <= NEARBY;
         self.tried.is_some_and(near)
     }
 
-    fn may_be_trying(&self, line: u64) -> bool {
+    /// Whether what a line reports may be a try's.
+    pub(crate) fn may_be_trying(&self, line: u64) -> bool {
         let near = |tried: u64| line.saturating_sub(tried) <= CLOSE;
         self.is_trying(line) || self.may_try.is_some_and(near)
     }
@@ -183,11 +209,12 @@ impl Gate {
     /// Whether a line that reports something tells of the try's failure.
     fn is_wrong(&mut self, line: &Parsed<'_>, [is_trying, may_be]: [bool; 2]) -> bool {
         let is_shut = line.has(Mark::Withheld);
-        let is_odd = line.has(Mark::Deviates) || (may_be && tells_an_error(line.text));
+        let is_wrong = line.has(Mark::Deviates);
+        let is_odd = is_wrong || (may_be && reports(line));
         if is_odd && !line.names(Cause::LoadFailure) && (self.failed.is_none() || is_trying) {
             self.is_of_try |= is_trying;
             self.may_be_of_try |= may_be;
-            self.has_wrong_answer |= line.has(Mark::Deviates);
+            self.has_wrong_answer |= is_wrong;
             return true;
         }
         // Said of the door in so many words, right behind a try, and no other reason given.
@@ -217,7 +244,12 @@ impl Diagnosis {
         }
         let number = line.evidence.line;
         let (is_trying, may_be) = (gate.is_trying(number), gate.may_be_trying(number));
-        let (is_shut, is_odd) = (line.has(Mark::Withheld), line.has(Mark::Deviates));
+        let is_left = gate.has_just_failed(number)
+            && gate.has_wrong_answer
+            && line.has(Mark::Leaves)
+            && !is_prose(&line.evidence.text);
+        let is_shut = is_left || line.has(Mark::Withheld);
+        let is_odd = line.has(Mark::Deviates);
         if !(may_be || is_shut || is_odd || gate.failed.is_some()) {
             return;
         }
@@ -228,9 +260,10 @@ impl Diagnosis {
             return;
         }
         let is_known = line.names_a_cause() && !line.names(Cause::LoadFailure);
-        if is_shut || is_odd || (may_be && tells_an_error(line.text)) {
+        if is_shut || is_odd || (may_be && reports(line)) {
             // Another cause explains it, or nothing is wrong after all.
-            let is_explained = is_known || line.has(Mark::Refused) || is_well(line.text);
+            let is_others = line.has(Mark::Refused) || line.has(Mark::Unwell);
+            let is_explained = is_known || is_others || is_well(line.text);
             let is_wrong = !is_explained && gate.is_wrong(line, [is_trying, may_be]);
             if is_wrong && gate.failed.is_none() {
                 gate.failed = Some(line.evidence.clone());
@@ -256,7 +289,8 @@ impl Diagnosis {
             return;
         }
         if let Some(failed) = gate.failed.take() {
-            gate.is_over = true;
+            // Somebody may try once more.
+            *gate = Gate::default();
             self.see(Cause::WarmupFailed, SHUT, failed, None, None);
             self.see(Cause::WarmupFailed, SHUT, evidence.clone(), None, None);
         }

@@ -10,8 +10,8 @@
 //! - [`line`]: one line by itself; [`rules`]: which words mean what, as data.
 //! - [`statement`], [`parts`], [`exchange`], [`access`] and [`breakdown`]: what a line says, beside those around it.
 //! - [`covered`], [`kept`]: what figures tell, whatever the words around them.
-//! - [`timeline`]: what is known of a process, so when something happened; [`gate`], [`memory`]: what became of
-//!   its try before it opens, and of its memory.
+//! - [`timeline`]: what is known of a process, so when something happened; [`gate`], [`memory`], [`unfit`]: what
+//!   became of its try before it opens, of its memory, and of what it was to serve.
 //! - [`devices`], [`latency`], [`lengths`], [`lives`], [`placement`], [`primed`], [`reads`], [`refusals`],
 //!   [`restarts`], [`threads`]: what is known whoever wrote it.
 //! - [`subject`], [`talk`]: whose text it is, and whether it tells of anything that happened.
@@ -50,6 +50,7 @@ mod reads;
 mod refusals;
 mod restarts;
 mod threads;
+mod unfit;
 
 mod subject;
 mod talk;
@@ -77,6 +78,7 @@ use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_li
 use lengths::Lengths;
 use line::phrases::Hit;
 use line::settings::{heads_warmup, is_switched_off};
+use line::shortfall::is_short;
 use line::wording::is_build_step;
 use line::{Parsed, Plain, amount, text};
 use lives::{Lives, Statuses, Told};
@@ -95,6 +97,9 @@ use traced::lines::Spans;
 
 /// Processes that are told apart; what comes from more of them is taken together.
 const STREAMS: usize = 64;
+
+/// A line that tells one answer has no more bytes.
+const BRIEF: usize = 200;
 
 /// Confidence in a load that failed, where only the code that raised says what it did.
 const RAISED: f64 = 0.7;
@@ -187,7 +192,7 @@ impl Diagnosis {
 
     /// Takes a line of a log, of events or of a description in.
     pub fn line(&mut self, line: &Line<'_>) {
-        let Some(plain) = Plain::of(line.text) else {
+        let Some(mut plain) = Plain::of(line.text) else {
             self.talk.take(line.source, line.text, false);
             if is_build_step(line.text.trim_start()) {
                 self.subjects.builds(line.source, line.number);
@@ -221,6 +226,7 @@ impl Diagnosis {
             self.subjects
                 .take(stream.number, line.source, name, &plain.text);
         }
+        stream.kin.announce(&plain.text);
         let traced = stream.traced(&plain.text);
         for hit in &plain.hits {
             match hit.means {
@@ -234,6 +240,7 @@ impl Diagnosis {
                 Meaning::Marks(Mark::Uptime) if lives::is_long_up(&plain.text[hit.end..]) => {
                     self.lives.long(line.source, line.pod);
                 }
+                Meaning::Marks(Mark::AsksLife) => self.restarts.asks_life(line.source),
                 Meaning::Marks(Mark::Traffic) => {
                     stream.has_traffic = true;
                     self.lives.serves(line.source);
@@ -246,6 +253,11 @@ impl Diagnosis {
             .ends_late(line.source, at, Told::of(&plain.text, &plain.hits))
         {
             self.lives.long(line.source, line.pod);
+        }
+        // A try may tell of its answers by figures alone.
+        let is_brief = plain.text.len() <= BRIEF;
+        if is_brief && stream.gate.may_be_trying(line.number) && is_short(&plain.text) {
+            plain.hits.push(Hit::mark(Mark::Deviates));
         }
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;

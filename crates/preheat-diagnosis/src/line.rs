@@ -10,6 +10,8 @@ pub(crate) mod phrases;
 mod readiness;
 pub(crate) mod settings;
 pub(crate) mod shapes;
+pub(crate) mod shortfall;
+mod silence;
 mod sizes;
 pub(crate) mod stamp;
 pub(crate) mod text;
@@ -33,6 +35,7 @@ use phrases::{Hit, Phrases};
 use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
+use silence::waited;
 use sizes::does_not_fit;
 use wording::{fetches, is_build_step, is_help, is_of_tools, multiplies, says_killed};
 use wrapped::Unwrapped;
@@ -194,9 +197,12 @@ fn manages(text: &str) -> bool {
     MANAGERS.iter().any(|word| text.contains(word))
 }
 
+/// Of so many bytes, and it tells of little.
+const SHORT: usize = 48;
+
 /// What only a line as a whole tells, where one of its words says that it may.
 fn look_closer(hits: &mut Vec<Hit>, text: &str) {
-    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 7]);
+    let (mut is_access, mut is_open, mut looks) = (false, false, [false; 10]);
     for hit in hits.iter() {
         match hit.means {
             Meaning::Marks(Mark::Access) => is_access = true,
@@ -207,11 +213,25 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
             Meaning::Marks(Mark::Sends) => looks[3] = true,
             Meaning::Marks(Mark::Setting) => looks[4] = true,
             Meaning::Marks(Mark::Needs) => looks[5] = true,
-            Meaning::Marks(Mark::MayWait) => looks[6] = true,
+            Meaning::Marks(Mark::Impatient) => looks[6] = true,
+            Meaning::Marks(Mark::Percent) => looks[7] = true,
+            Meaning::Marks(Mark::MayRefuse) => looks[8] = true,
+            Meaning::Marks(Mark::MayWait) => looks[9] = true,
             _ => {}
         }
     }
-    let [asked, opens, meanwhile, sends, sets, needs, waits] = looks;
+    let [
+        asked,
+        opens,
+        meanwhile,
+        sends,
+        sets,
+        needs,
+        impatient,
+        percent,
+        refuses,
+        waits,
+    ] = looks;
     if looks.contains(&true) {
         hits.retain(Hit::is_more_than_a_look);
     }
@@ -229,6 +249,17 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
     }
     if waits && lacks_replicas(text) {
         hits.push(Hit::mark(Mark::Held));
+    }
+    if impatient && !text.starts_with('|') && waited(text) {
+        hits.push(Hit::mark(Mark::Silenced));
+    }
+    let is_port = |two: &[u8]| two[0] == b':' && two[1].is_ascii_digit();
+    if refuses && text.as_bytes().windows(2).any(is_port) {
+        hits.push(Hit::mark(Mark::Refused));
+    }
+    // What comes so far has begun, whatever it is.
+    if percent && text.len() <= SHORT && text.trim_end_matches(')').ends_with('%') {
+        hits.push(Hit::mark(Mark::Loads));
     }
     if is_access {
         return;

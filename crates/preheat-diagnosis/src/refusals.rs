@@ -12,7 +12,7 @@ use super::{Diagnosis, Evidence};
 const PORTS: usize = 32;
 
 /// Words of whoever waits for a server, or watches it.
-const ASKING: [&str; 24] = [
+const ASKING: [&str; 27] = [
     "nc ",
     "telnet",
     "tcp check",
@@ -37,6 +37,9 @@ const ASKING: [&str; 24] = [
     "wait",
     "startup",
     "backend",
+    "is down",
+    "proxy",
+    "gateway",
 ];
 
 #[derive(Debug, Default)]
@@ -107,6 +110,7 @@ fn ports(text: &str) -> impl Iterator<Item = u16> + '_ {
         "port=",
         "', ",
         "port: ",
+        "on ",
         "localhost ",
         "127.0.0.1 ",
     ]

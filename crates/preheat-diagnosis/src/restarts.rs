@@ -4,10 +4,15 @@
 use std::collections::BTreeSet;
 
 use super::cause::{Cause, Paid};
+use super::line::list::List;
+use super::rules::endings::{ASKED_FOR_LIFE, NO_LONGER, OF_MANAGERS, ON_PLATFORM, START_LIMIT};
 use super::{Diagnosis, Evidence};
 
 /// So many lines on, it is ended for what was said of it.
 const CLOSE: u64 = 6;
+
+/// Where the newest stands first.
+const ABOVE: u64 = 2;
 
 /// Pods that are told apart.
 const PODS: usize = 64;
@@ -27,6 +32,10 @@ pub(super) struct Restarts {
     /// The same two as anybody says them.
     unwell: Vec<Seen>,
     downed: Vec<Seen>,
+    /// Ended for giving no sign in time, and by what is said of it.
+    silenced: Vec<(Option<Cause>, Evidence)>,
+    /// Texts in which somebody is asked whether it lives.
+    asked: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -57,11 +66,38 @@ impl Restarts {
     }
 
     pub(super) fn unwell(&mut self, evidence: &Evidence) {
-        note(&mut self.unwell, evidence);
+        note_each(&mut self.unwell, evidence);
     }
 
     pub(super) fn downed(&mut self, evidence: &Evidence) {
-        note(&mut self.downed, evidence);
+        note_each(&mut self.downed, evidence);
+    }
+
+    pub(super) fn silenced(&mut self, text: &str, evidence: &Evidence) {
+        if self.silenced.len() < PODS {
+            self.silenced.push((ended_by(text), evidence.clone()));
+        }
+    }
+
+    pub(super) fn asks_life(&mut self, source: &str) {
+        if self.asked.len() < PODS && !self.asked.contains(source) {
+            self.asked.insert(source.to_owned());
+        }
+    }
+
+    /// Somebody who loads was ended for its silence: by whoever asks whether it lives, if nobody else is
+    /// told.
+    fn ended_silent(&self, sources: &BTreeSet<String>) -> Option<(Cause, &Evidence)> {
+        let mut silenced = self.silenced.iter();
+        let (cause, ended) = silenced.find(|(_, ended)| sources.contains(&ended.source))?;
+        let other = match self.asked.contains(&ended.source) {
+            true => Cause::LivenessKills,
+            false => Cause::WorkerTimeout,
+        };
+        let is_ended = !NO_LONGER.iter().any(|word| ended.text.contains(word));
+        cause
+            .or_else(|| is_ended.then_some(other))
+            .map(|cause| (cause, ended))
     }
 
     /// Somebody was found unwell in one of these texts, and ended right behind that.
@@ -70,8 +106,10 @@ impl Restarts {
         unwell.find_map(|failed| {
             let mut ended = self.downed.iter();
             let ended = ended.find(|ended| {
-                let behind = ended.evidence.line.checked_sub(failed.evidence.line);
-                failed.is_of_one_with(ended) && behind.is_some_and(|lines| lines <= CLOSE)
+                // Consoles show what is newest first.
+                let (one, other) = (failed.evidence.line, ended.evidence.line);
+                let is_close = one + CLOSE >= other && other + ABOVE >= one;
+                failed.is_of_one_with(ended) && is_close
             })?;
             let loads = sources.contains(&failed.evidence.source);
             loads.then_some([&failed.evidence, &ended.evidence])
@@ -117,6 +155,20 @@ impl Restarts {
     }
 }
 
+/// Who ends it, by whom and what a line names.
+fn ended_by(text: &str) -> Option<Cause> {
+    static WORDS: List = List::new(&[ASKED_FOR_LIFE, OF_MANAGERS, ON_PLATFORM, START_LIMIT]);
+    let mut is_told = [false; 4];
+    WORDS.all(text).for_each(|found| is_told[found.list] = true);
+    match is_told {
+        [.., true] => Some(Cause::ProbeWindow),
+        [true, ..] => Some(Cause::LivenessKills),
+        [_, true, ..] => Some(Cause::WorkerTimeout),
+        [_, _, true, _] => Some(Cause::ProbeWindow),
+        _ => None,
+    }
+}
+
 impl Seen {
     fn is_of_one_with(&self, other: &Seen) -> bool {
         self.may_be_one_with(other) && self.evidence.source == other.evidence.source
@@ -137,6 +189,15 @@ fn note(seen: &mut Vec<Seen>, evidence: &Evidence) {
             pod,
             evidence: evidence.clone(),
         });
+    }
+}
+
+/// Whoever watches may find it well again, and unwell once more.
+fn note_each(seen: &mut Vec<Seen>, evidence: &Evidence) {
+    if seen.len() < PODS {
+        let pod = evidence.pod.clone().or_else(|| pod(&evidence.text));
+        let evidence = evidence.clone();
+        seen.push(Seen { pod, evidence });
     }
 }
 
@@ -168,8 +229,13 @@ impl Diagnosis {
             let seen = self.restarts.ended_unwell(&self.refusals.loads)?;
             Some((Cause::LivenessKills, seen))
         });
+        let ended = ended.map(|(cause, seen)| (cause, seen.map(Clone::clone).to_vec()));
+        let ended = ended.or_else(|| {
+            let (cause, seen) = self.restarts.ended_silent(&self.refusals.loads)?;
+            Some((cause, vec![seen.clone()]))
+        });
         let Some((cause, seen)) = ended else { return };
-        for evidence in seen.map(Clone::clone) {
+        for evidence in seen {
             self.see(cause, CONFIDENCE, evidence, None, None);
         }
     }

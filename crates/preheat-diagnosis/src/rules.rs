@@ -6,6 +6,23 @@
 //! Phrases are normalised text ([`super::line::text::normal`]) and begin where a word begins; they may end
 //! inside one, so `compil` is compiles, compiled and compilation.
 
+/// A long list of words, as one text.
+macro_rules! list {
+    ($text:literal) => {{
+        const WORDS: [&str; $crate::rules::listing($text)] = $crate::rules::listed($text);
+        &WORDS
+    }};
+}
+
+/// Several lists as one.
+macro_rules! both {
+    ($($list:expr),+ $(,)?) => {{
+        const LISTS: &[&[&str]] = &[$($list),+];
+        const WORDS: [&str; $crate::rules::lengths(LISTS)] = $crate::rules::joined(LISTS);
+        &WORDS
+    }};
+}
+
 mod downloads;
 mod failures;
 mod figures;
@@ -22,6 +39,7 @@ mod runs;
 pub(crate) mod subjects;
 mod warmups;
 mod words;
+pub(crate) use words::endings;
 
 use super::cause::Cause;
 
@@ -178,6 +196,20 @@ pub enum Mark {
     SparesDevice,
     /// A server counts what it serves at the moment.
     Traffic,
+    /// A share of something: worth a closer look.
+    Percent,
+    /// Somebody is refused, at a port if at all: worth a closer look.
+    MayRefuse,
+    /// Something is wrong with what is to be served.
+    Faulty,
+    /// Whoever was to serve goes.
+    Leaves,
+    /// Somebody hears nothing, and ends whom it waits for: worth a closer look.
+    Impatient,
+    /// The same, so far as figures tell how long it waited.
+    Silenced,
+    /// Somebody is asked for a sign of life.
+    AsksLife,
 }
 
 /// A word of the one list near a word of the other, in any order.
@@ -232,6 +264,43 @@ const fn joined<const N: usize>(lists: &[&[&'static str]]) -> [&'static str; N] 
     all
 }
 
+/// How many words a text lists.
+const fn listing(text: &str) -> usize {
+    let (mut count, mut at) = (1, 0);
+    while at < text.len() {
+        count += (text.as_bytes()[at] == b'|') as usize;
+        at += 1;
+    }
+    count
+}
+
+/// Its words, which bars part.
+const fn listed<const N: usize>(text: &'static str) -> [&'static str; N] {
+    let mut all = [""; N];
+    let (mut rest, mut at, mut word) = (text, 0, 0);
+    while at < rest.len() {
+        if rest.as_bytes()[at] == b'|' {
+            let (before, behind) = rest.split_at(at);
+            all[word] = before;
+            (rest, at, word) = (behind.split_at(1).1, 0, word + 1);
+        } else {
+            at += 1;
+        }
+    }
+    all[word] = rest;
+    assert!(!rest.is_empty(), "a bar stands at the end");
+    all
+}
+
+/// How many words several lists have.
+const fn lengths(lists: &[&[&'static str]]) -> usize {
+    let (mut count, mut list) = (0, 0);
+    while list < lists.len() {
+        (count, list) = (count + lists[list].len(), list + 1);
+    }
+    count
+}
+
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [
@@ -262,6 +331,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         plain::processes::RULES,
         plain::resources::RULES,
         plain::warmups::RULES,
+        plain::unfit::RULES,
     ]
     .into_iter()
     .flatten()

@@ -40,6 +40,7 @@ impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         self.named(stream, line);
         self.tried(stream, line);
+        self.unfit(stream, line);
         if line.has(Mark::Processors) {
             self.threads.take(line.text, &line.evidence);
         }
@@ -346,12 +347,16 @@ impl Diagnosis {
                 Mark::Stopped => self.restarts.stopped(&line.evidence),
                 Mark::Unwell => self.restarts.unwell(&line.evidence),
                 Mark::Downed => self.restarts.downed(&line.evidence),
+                Mark::Silenced => self.restarts.silenced(line.text, &line.evidence),
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());
                 }
                 Mark::Disk => self.reads.watched(),
                 Mark::Moved => self.reads.moved(&line.evidence),
                 Mark::Complete | Mark::Ready => {
+                    // The row of one pod says nothing of the door of another.
+                    let gate = is_row_of_a_pod(&line.evidence.text);
+                    let gate = gate.then(|| std::mem::take(&mut stream.gate));
                     if mark == Mark::Ready {
                         self.claims_ready(stream, &line.evidence);
                     }
@@ -368,6 +373,9 @@ impl Diagnosis {
                     self.latency.begins();
                     if let Some(ms) = told.or(seen) {
                         self.start_took(ms, line.evidence.clone());
+                    }
+                    if let Some(gate) = gate {
+                        stream.gate = gate;
                     }
                 }
                 _ => {}
@@ -394,6 +402,15 @@ fn is_left_out(text: &str) -> bool {
     ];
     static LIST: List = List::new(&[&LEFT_OUT]);
     LIST.is_in(text)
+}
+
+/// `embed-7c9d8f6b5-x2x4z   1/1   Running   0   12d`
+fn is_row_of_a_pod(text: &str) -> bool {
+    let both = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|word| word.split_once('/'));
+    both.is_some_and(|(one, all)| one.parse::<u8>().is_ok() && all.parse::<u8>().is_ok())
 }
 
 /// Something is loaded of which nobody knows what it is: several workers that say the same of it load a

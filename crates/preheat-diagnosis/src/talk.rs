@@ -276,7 +276,7 @@ fn is_setting(line: &str) -> bool {
 }
 
 /// Words and their marks, and no figures.
-fn is_prose(line: &str) -> bool {
+pub(super) fn is_prose(line: &str) -> bool {
     let of_words =
         |c: char| c.is_alphabetic() || matches!(c, ' ' | ',' | '.' | '\'' | '-' | '"' | '`');
     line.trim().split(' ').count() >= 5

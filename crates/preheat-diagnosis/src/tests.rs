@@ -9,6 +9,7 @@ mod others;
 mod phrases;
 mod processes;
 mod requests;
+mod rising;
 mod streams;
 mod told;
 mod tries;

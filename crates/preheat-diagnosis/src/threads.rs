@@ -7,7 +7,7 @@ use super::line::text::digits;
 use super::{Diagnosis, Evidence};
 
 /// Words of threads that compute. Others wait most of the time.
-const COMPUTING: [&str; 24] = [
+const COMPUTING: [&str; 27] = [
     "openmp",
     "numba",
     "intra",
@@ -32,10 +32,13 @@ const COMPUTING: [&str; 24] = [
     "cores",
     "starts ",
     "pool of",
+    "math",
+    "each core",
+    "every core",
 ];
 
 /// What a runtime calls the processors that it sees, or the threads that it makes of them.
-const COUNTED: [&str; 12] = [
+const COUNTED: [&str; 18] = [
     "gomaxprocs",
     "availableprocessors",
     "nproc",
@@ -48,10 +51,16 @@ const COUNTED: [&str; 12] = [
     "native pool",
     "threads:",
     "threads=",
+    "mkl picked",
+    "openmp picked",
+    "global pool",
+    "pool size",
+    "pool=",
+    "= all",
 ];
 
 /// Words of a limit that somebody else sets.
-const LIMITING: [&str; 20] = [
+const LIMITING: [&str; 25] = [
     "fight for",
     "compete for",
     "squeezed",
@@ -72,6 +81,11 @@ const LIMITING: [&str; 20] = [
     "limit=",
     "docker cpus",
     " cpus=",
+    "cfs",
+    "allowed",
+    "allotted",
+    "granted",
+    "entitled to",
 ];
 
 static COMPUTES: List = List::new(&[&COMPUTING]);
@@ -115,9 +129,13 @@ impl Threads {
         let limits = IS_LIMIT.is_in(text) && (text.contains("cpu") || text.contains("core"));
         let limited = limits
             .then(|| of_cgroup(text).or_else(|| limit(text)))
-            .flatten();
-        let is_of_threads = text.contains("thread") && (COMPUTES.is_in(text) || limited.is_some());
-        let by_thread = || beside(text, "thread", limited);
+            .flatten()
+            .or_else(|| of_run(text));
+        let of_pool = ["thread", "lanes"]
+            .into_iter()
+            .find(|word| text.contains(word));
+        let is_of_threads = COMPUTES.is_in(text) || limited.is_some();
+        let by_thread = || beside(text, of_pool?, limited);
         let told = counted(text, limited).or_else(|| by_thread().filter(|_| is_of_threads));
         let told = told.filter(|threads| *threads <= MOST);
         note(&mut self.most, told, evidence, f64::max);
@@ -150,6 +168,14 @@ fn of_cgroup(text: &str) -> Option<f64> {
         .filter_map(|word| word.parse::<f64>().ok());
     let (quota, period) = (numbers.next()?, numbers.next()?);
     (period >= 1e3).then_some(quota / period)
+}
+
+/// `docker run -m 4g --cpus 3 acme/ranker`
+fn of_run(text: &str) -> Option<f64> {
+    const RUNNERS: [&str; 3] = ["docker", "podman", "nerdctl"];
+    let (before, behind) = text.split_once(" cpus ")?;
+    let is_run = before.contains(" run") && RUNNERS.iter().any(|runner| before.contains(runner));
+    limit_behind(behind).filter(|_| is_run)
 }
 
 /// `cpu limit 2`, `cpu limit: 500m`, `quota allows 2 cpus`, `(quota 1.5)`, `cgroup of 8 cpus`.
@@ -202,7 +228,7 @@ fn counted(text: &str, limit: Option<f64>) -> Option<f64> {
         let (_, number) = numbers.iter().find(near)?;
         Some(*number as f64)
     });
-    told.filter(|number| Some(*number) != limit)
+    told.filter(|number| *number > 0.0 && Some(*number) != limit)
         .reduce(f64::max)
 }
 

@@ -4,6 +4,7 @@
 mod asked;
 mod failures;
 mod firsts;
+mod kin;
 mod loads;
 mod processes;
 mod traces;
@@ -12,10 +13,12 @@ mod work;
 use super::Evidence;
 use super::gate::Gate;
 use super::rules::Part;
+use super::unfit::Unfit;
 
 use failures::Failures;
 use firsts::Firsts;
 pub(super) use firsts::{kind, named_kind};
+use kin::Kin;
 use loads::Loads;
 use processes::Processes;
 pub(super) use traces::Traced;
@@ -86,6 +89,7 @@ pub(super) struct Stream {
     /// When the process began, as far as lines tell.
     began: Option<f64>,
     processes: Processes,
+    pub(super) kin: Kin,
     pub(super) ready: Option<Evidence>,
     /// When it was, as far as lines tell.
     ready_at: Option<f64>,
@@ -111,6 +115,7 @@ pub(super) struct Stream {
     pub(super) loads: Loads,
     pub(super) failures: Failures,
     pub(super) gate: Gate,
+    pub(super) unfit: Unfit,
     compiled: Vec<(String, String)>,
     /// What would be downloaded was found to be there.
     is_cached: bool,
@@ -182,7 +187,8 @@ impl Stream {
     /// Which process writes a line, if it begins with the bare number of one that was told of.
     pub(super) fn process_of(&self, text: &str) -> Option<u64> {
         let first = text.split(' ').next()?.parse().ok();
-        first.filter(|number| self.processes.is_numbered(*number))
+        let numbered = first.filter(|number| self.processes.is_numbered(*number));
+        numbered.or_else(|| self.kin.number(text))
     }
 
     /// Its start is over, or its port open, so that somebody may ask.

@@ -45,6 +45,7 @@ fn what_servers_say_is_understood() {
         "fates",
         "failing",
         "kept",
+        "rising",
     ] {
         judge(file);
     }
@@ -58,6 +59,7 @@ fn what_other_programs_say_yields_nothing() {
     judge("others");
     judge("near");
     judge("unkept");
+    judge("bystanders");
 }
 
 fn judge(file: &str) {

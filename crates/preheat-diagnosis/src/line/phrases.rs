@@ -50,6 +50,7 @@ impl Hit {
                     | Mark::Traffic
                     | Mark::Uptime
                     | Mark::SparesDevice
+                    | Mark::AsksLife
             )
         )
     }
@@ -66,6 +67,9 @@ impl Hit {
                     | Mark::Setting
                     | Mark::Needs
                     | Mark::MayWait
+                    | Mark::Impatient
+                    | Mark::Percent
+                    | Mark::MayRefuse
             )
         )
     }
@@ -185,7 +189,7 @@ impl Places {
 struct Marked([u64; MARKED]);
 
 /// There is room for so many words, sixty-four times.
-const MARKED: usize = 96;
+const MARKED: usize = 128;
 
 impl Marked {
     fn none() -> Self {

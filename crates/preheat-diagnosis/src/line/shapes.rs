@@ -51,7 +51,8 @@ fn is_called(text: &str) -> bool {
 }
 
 /// What is done to a port, or with one, by whoever waits there for others.
-pub(crate) const OPENS: [&str; 17] = [
+pub(crate) const OPENS: [&str; 18] = [
+    "opening",
     "listening",
     "listen",
     "bound",

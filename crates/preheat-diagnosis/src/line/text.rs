@@ -64,7 +64,23 @@ pub(crate) fn normal(text: &str) -> String {
     if out.contains(" the ") {
         out = out.replace(" the ", " ");
     }
+    if out.contains("....") {
+        out = led(&out);
+    }
     apart(out)
+}
+
+/// `device ......... cpu` is `device: cpu`.
+fn led(text: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let is_leader = word.len() >= 4 && word.bytes().all(|byte| byte == b'.');
+        match words.last_mut() {
+            Some(last) if is_leader && !last.is_empty() => last.push(':'),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words.join(" ")
 }
 
 /// `WhisperTokenizerFast` is a tokenizer, as all classes are whose names end so.

@@ -140,10 +140,14 @@ fn is_graded(text: &str, level: &str) -> bool {
     graded.starts_with(' ') || (digits == 4 && graded[4..].starts_with(' '))
 }
 
+/// No line of so few bytes says more.
+const SHORT: usize = 12;
+
 /// Whether a shell says that what it ran was killed: `Killed`, `run.sh: line 3: 7 Killed python app.py`.
 pub(crate) fn says_killed(text: &str) -> bool {
     let is_shells = text.contains(": line ") && text.contains(" killed ");
-    text == "killed" || is_shells
+    let is_all = text.len() <= SHORT && text.ends_with(" killed");
+    text == "killed" || is_all || is_shells
 }
 
 /// Whether a line is the progress bar of bytes that come in, and not all at once:
@@ -274,9 +278,9 @@ pub(crate) fn is_on_its_way(text: &str) -> bool {
 }
 
 /// What stands in front of such a number.
-const BEFORE: [&str; 23] = [
-    "[asgi ", "[wsgi ", "[web ", "[app ", "[srv ", "proc ", "child#", "[", "pid=", "pid: ", "pid:",
-    "pid ", "pid\": ", "worker ", "worker#", "process ", "child ", "[w", "] w ", "child(",
+const BEFORE: [&str; 24] = [
+    "[asgi ", "[wsgi ", "[web ", "[app ", "[srv ", "proc ", "child#", "[", "[w ", "pid=", "pid: ",
+    "pid:", "pid ", "pid\": ", "worker ", "worker#", "process ", "child ", "[w", "] w ", "child(",
     "worker(", "process(", "pid(",
 ];
 
@@ -328,7 +332,7 @@ fn lone_letter(text: &str) -> Option<u64> {
     let letter = bytes.next().filter(u8::is_ascii_lowercase)?;
     let is_alone = bytes
         .next()
-        .is_some_and(|next| matches!(next, b']' | b':' | b'|' | b')'));
+        .is_some_and(|next| matches!(next, b']' | b':' | b'|' | b')' | b'[' | b' '));
     is_alone.then(|| u64::from(letter))
 }
 
@@ -360,7 +364,12 @@ fn leading(text: &str) -> Option<u64> {
     const NAMES: [&str; 6] = ["p", "w", "pid", "worker", "proc", "child"];
     let first = text.split([' ', ':', '|', ']', ')']).next()?;
     let name = first.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = first[name.len()..].parse().ok()?;
+    // `W-9000-bert loaded …`
+    let behind = || text.strip_prefix("w ").map(|rest| digits(rest).0);
+    let number = first[name.len()..]
+        .parse()
+        .ok()
+        .or_else(|| behind()?.parse().ok())?;
     NAMES.contains(&name).then_some(number)
 }
 

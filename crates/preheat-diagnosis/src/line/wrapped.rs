@@ -19,6 +19,7 @@ pub(crate) struct Unwrapped<'a> {
 
 /// Takes off what collectors and loggers put in front of what a program says.
 pub(crate) fn unwrap(text: &str) -> Unwrapped<'_> {
+    let text = behind_priority(text);
     let (mut name, mut at, mut said) = (String::new(), None, Cow::Borrowed(text));
     for round in 0..MOST {
         let is_first = round == 0;
@@ -96,6 +97,7 @@ pub(crate) fn behind_time(text: &str) -> Option<(&str, &str)> {
     labelled(text)
         .or_else(|| task(text))
         .or_else(|| journal(text))
+        .or_else(|| syslog(text))
         .or_else(|| runtime(text).map(|rest| ("", rest)))
 }
 
@@ -145,6 +147,24 @@ fn journal(text: &str) -> Option<(&str, &str)> {
     let is_numbered = unnumbered.len() < behind.len();
     let said = unnumbered.strip_prefix("]: ").filter(|_| is_numbered)?;
     (is_name(unit) && !said.is_empty()).then(|| (unit, &rest[unit.len()..]))
+}
+
+/// `<14>1 2025-01-28T22:10:02Z …`: the priority of a message, and the version of its form.
+fn behind_priority(text: &str) -> &str {
+    let number = text.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    let rest = number.filter(|(number, _)| number.parse::<u8>().is_ok());
+    rest.map_or(text, |(_, rest)| rest.strip_prefix("1 ").unwrap_or(rest))
+}
+
+/// `host app 12 - - text`, behind the time of such a message.
+fn syslog(text: &str) -> Option<(&str, &str)> {
+    let (host, rest) = text.split_once(' ')?;
+    let (app, rest) = rest.split_once(' ')?;
+    let (process, rest) = rest.split_once(' ')?;
+    let (_, rest) = rest.split_once(' ')?;
+    let said = rest.strip_prefix("- ")?;
+    let is_number = process == "-" || process.bytes().all(|b| b.is_ascii_digit());
+    (is_number && is_name(host) && is_name(app)).then_some((app, said))
 }
 
 /// `name-7c9d8f6b5-x2x4z container text`
@@ -197,6 +217,7 @@ mod tests {
             ("box asr[2201]: x y", "asr", "[2201]: x y"),
             ("a-b-5d9f8c7b6-h2l4z a x y", "a-b-5d9f8c7b6-h2l4z", "x y"),
             ("stderr F x y", "", "x y"),
+            ("ner-0 ner 12 - - w1: x y", "ner", "w1: x y"),
         ] {
             assert_eq!(stream(line), Some((name, rest)), "{line}");
         }
@@ -216,6 +237,11 @@ mod tests {
     fn a_line_within_a_line_is_what_the_program_said() {
         for (line, name, said) in [
             ("2026-11-27T20:00:00.1Z stdout F [boot] x", "", "[boot] x"),
+            (
+                "<14>1 2025-01-28T22:10:02Z ner-0 ner 12 - - w1: x",
+                "ner",
+                "w1: x",
+            ),
             (
                 "Nov 27 17:00:02 box asr[7]: 2026-11-27 17:00:02 INFO x",
                 "asr",

@@ -9,6 +9,9 @@ use crate::{Diagnosis, Evidence};
 /// Within so many lines, a model that does not load is what follows from another cause.
 const NEARBY_LINES: u64 = 20;
 
+/// And within so few what dies at once.
+const NEXT_LINES: u64 = 6;
+
 /// What fails, and why it does where a line says more than that. Memory comes first, as what it
 /// explains explains nothing else then.
 const EXPLAINED: &[(Cause, &[Cause])] = &[
@@ -61,9 +64,9 @@ impl Diagnosis {
                 })
                 .collect();
             self.drop_evidence(*failure, |failure| {
-                reasons
-                    .iter()
-                    .any(|(cause, reason)| is_near(reason, failure) && explains(*cause, failure))
+                reasons.iter().any(|(cause, reason)| {
+                    is_near(*cause, reason, failure) && explains(*cause, failure)
+                })
             });
         }
     }
@@ -124,6 +127,11 @@ fn explains(cause: Cause, failure: &Evidence) -> bool {
     cause != Cause::DeviceFallback || !OF_FILES.iter().any(|word| failure.text.contains(word))
 }
 
-fn is_near(one: &Evidence, other: &Evidence) -> bool {
-    one.source == other.source && one.line.abs_diff(other.line) <= NEARBY_LINES
+/// A child that was forked too late dies with the first thing that it tries.
+fn is_near(cause: Cause, one: &Evidence, other: &Evidence) -> bool {
+    let lines = match cause {
+        Cause::ForkAfterCuda => NEXT_LINES,
+        _ => NEARBY_LINES,
+    };
+    one.source == other.source && one.line.abs_diff(other.line) <= lines
 }

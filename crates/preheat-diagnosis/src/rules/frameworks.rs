@@ -434,4 +434,25 @@ pub(super) const RULES: &[Rule] = &[
         example: "WARN intra-op pool has 64 threads, cpu limit is 2",
         counter: "INFO 2 threads, from the CPU limit",
     },
+    // Who sized the pool, and what the container may use.
+    Rule {
+        means: Meaning::Names(Cause::CpuLimit),
+        confidence: 0.8,
+        says: list!("threads|thread|pool|lanes|intra op|omp|openblas|mkl|workers"),
+        pairs: &[],
+        except: list!("0 throttled|not sized|thread pool of http|connection pool|instead of"),
+        beside: Beside::All(&[
+            list!(
+                "one per core|one per cpu|one per hardware|per logical core|nproc|hardware concurrency|cpu count()|available parallelism|availableprocessors|physical cores|logical cpus|visible cores|of this box|of box|by host|by machine|by node|from host|from machine|of host|of machine|of node|host's|\
+     machine's|node's|for whole machine|whole host|proc/cpuinfo|numcpu|cpu count|every core|\
+     all cores|periods throttled|of periods|throttled"
+            ),
+            list!(
+                "quota|cgroup|cpu limit|cpus=|cpu.max|container|pod |throttl|limited to|\
+                 may use only|allowed"
+            ),
+        ]),
+        example: "container has 2 cpus by quota, but the ort pool was sized by the host (64)",
+        counter: "container has 2 cpus by quota, the ort pool was sized by it (2)",
+    },
 ];

@@ -99,6 +99,18 @@ pub(super) const RULES: &[Rule] = &[
         example: "PRIME_REQUESTS=0",
         counter: "REQUESTS=0",
     },
+    Rule {
+        means: Meaning::Marks(Mark::Percent),
+        confidence: 1.0,
+        says: &["%"],
+        pairs: &[],
+        except: list!(
+            "cpu|disk|error|usage|used|util|battery|fail|ok|memory|full|free|request|rate|traffic"
+        ),
+        beside: Beside::Anything,
+        example: "501: 31%",
+        counter: "501: 31",
+    },
 ];
 
 /// What came before what.

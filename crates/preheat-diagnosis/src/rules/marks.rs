@@ -120,6 +120,7 @@ pub(super) const RULES: &[Rule] = &[
             "on 0.0.0.0:",
             "on [::]:",
             "accepting on",
+            "accept loop",
         ],
         pairs: &[],
         except: &[
@@ -291,6 +292,9 @@ pub(super) const RULES: &[Rule] = &[
             "engine ready",
             "backend ready",
             "getting ready",
+            "did not signal",
+            "did not send",
+            "never ",
             "almost ready",
             "nearly ready",
             "not serving",

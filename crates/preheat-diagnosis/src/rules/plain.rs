@@ -14,4 +14,5 @@ pub(super) mod readiness;
 pub(super) mod requests;
 pub(super) mod resources;
 pub(super) mod signs;
+pub(super) mod unfit;
 pub(super) mod warmups;

@@ -10,7 +10,7 @@ use crate::line::{Parsed, amount};
 use crate::lives::ends_a_long_life;
 use crate::memory::is_of_service;
 use crate::placement::image;
-use crate::rules::{Mark, Meaning};
+use crate::rules::{CONSEQUENCE, Mark, Meaning};
 use crate::subject::is_of_another;
 use crate::timeline::Stream;
 
@@ -68,7 +68,7 @@ impl Diagnosis {
                         || line.text.contains("tactic")
                 }
                 Cause::DeviceFallback if self.devices.is_spared(&line.evidence.source) => true,
-                Cause::DeviceFallback if is_mere(line) => {
+                Cause::DeviceFallback if hit.confidence <= CONSEQUENCE || is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true
                 }

@@ -1,13 +1,14 @@
 //! A server tries itself out before anybody else may: that it does, that an answer is not what it should
 //! be, and that the door stays shut. [`crate::gate`] puts them together.
 
+use super::super::words::otherwise;
 use super::super::{Beside, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Checks),
         confidence: 1.0,
-        says: TRIES,
+        says: both!(TRIES, otherwise::TRIES),
         pairs: &[],
         except: NO_TRIES,
         beside: Beside::Anything,
@@ -28,10 +29,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Deviates),
         confidence: 1.0,
-        says: IS_NOT,
+        says: both!(IS_NOT, otherwise::IS_NOT),
         pairs: &[],
         except: NO_TRIES,
-        beside: Beside::All(&[SHOULD_BE]),
+        beside: Beside::All(&[both!(SHOULD_BE, otherwise::SHOULD_BE)]),
         example: "sentence 4: expected class \"refund\", model says \"praise\"",
         counter: "sentence 4: class \"refund\", as expected",
     },
@@ -424,7 +425,6 @@ const SHUT: &[&str] = &[
     "door closed",
     "readiness off",
     "readiness: off",
-    "parked",
     "> abort",
     "exits 1",
     "not adding",
@@ -468,7 +468,7 @@ const SHUT: &[&str] = &[
 ];
 
 /// Others than the model may be why.
-const OTHERS_KEEP_IT: &[&str] = &[
+pub(super) const OTHERS_KEEP_IT: &[&str] = &[
     "503 until",
     "503 while",
     "503 (warming",

@@ -1,7 +1,8 @@
 //! The device that is computed on, and that it is another one than was asked for: in plain words.
 
 use super::super::super::cause::Cause;
-use super::super::{Beside, Mark, Meaning, Rule};
+use super::super::words::otherwise;
+use super::super::{Beside, CONSEQUENCE, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
@@ -32,7 +33,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "memory limit",
             "kv cache",
         ],
-        beside: Beside::All(&[ACCELERATORS, ON_PROCESSOR]),
+        beside: Beside::All(&[ACCELERATORS, both!(ON_PROCESSOR, otherwise::ON_PROCESSOR)]),
         example: "ort: requested providers [CUDA, CPU], session uses [CPU]",
         counter: "device: cuda:0, as requested; 4 CPU threads",
     },
@@ -40,7 +41,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::DeviceFallback),
         confidence: 0.75,
-        says: ON_PROCESSOR,
+        says: both!(ON_PROCESSOR, otherwise::ON_PROCESSOR),
         pairs: &[],
         except: &[
             "offload",
@@ -52,15 +53,37 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "graph",
             "cpus: ",
             "nodes are available",
+            "node types",
+            "resource request",
             "no gpu on this",
             "kernel for",
             "tokenizer",
             "on cuda",
             "using cuda",
         ],
-        beside: Beside::All(&[IS_ABSENT, DEVICE_NAMES]),
+        beside: Beside::All(&[
+            both!(IS_ABSENT, otherwise::IS_ABSENT),
+            both!(DEVICE_NAMES, otherwise::DEVICE_NAMES),
+        ]),
         example: "DEVICE=gpu but /dev/nvidia0 is not there -> cpu",
         counter: "no GPU on this box, as planned; int8 model on CPU",
+    },
+    // What is used is the processor: it matters where somebody counts on a device.
+    Rule {
+        means: Meaning::Names(Cause::DeviceFallback),
+        confidence: CONSEQUENCE,
+        says: list!(
+            "using : cpu|host processor|library=cpu|actual : cpu|actual device: cpu|effective device: cpu|\
+             selected device: cpu|inference device: cpu|model device: cpu|\
+             compute device: cpu|got : cpu|runs on : cpu|unable to load cuda driver|\
+             no cuda driver|no nvidia driver|nvidia smi: command not found|\
+             nvidia smi: not found|nvidia smi not found"
+        ),
+        pairs: &[],
+        except: &["as requested", "as configured", "exporter", "tokenizer"],
+        beside: Beside::Anything,
+        example: "level=INFO msg=\"inference compute\" id=0 library=cpu",
+        counter: "level=INFO msg=\"inference compute\" id=0 library=cuda",
     },
     // Somebody counts on one.
     Rule {
@@ -108,6 +131,22 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "requested gpu",
             "needs gpu",
             "on gpu before",
+            "accel: cuda",
+            "accelerator = rocm",
+            "accelerator = cuda",
+            "accelerator = gpu",
+            "wanted : cuda",
+            "wanted : gpu",
+            "wanted: cuda",
+            "wanted: gpu",
+            "device : cuda",
+            "device : gpu",
+            "accel = \"cuda",
+            "accel=cuda",
+            "accelerator: cuda",
+            "accelerator=cuda",
+            "backend: cuda",
+            "backend=cuda",
         ],
         pairs: &[],
         except: &[
@@ -173,6 +212,12 @@ const ASKED_DEVICE: &[&str] = &[
     "gpus all",
     "gpu layers",
     "gpu layers=",
+    "wish",
+    "want",
+    "asks",
+    "target device",
+    "preferred",
+    "desired",
 ];
 
 const ACCELERATORS: &[&str] = &[

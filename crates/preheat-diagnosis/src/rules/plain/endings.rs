@@ -5,6 +5,7 @@ use super::super::words::endings::{
     ASKED_FOR_LIFE, BROUGHT_DOWN, CHILDREN, GIVEN_UP, LOADS, ON_PLATFORM, PATIENCE, PATIENTLY,
     PUT_DOWN, RAN_OUT, START_LIMIT, STARTS, UNANSWERED, UNWELL,
 };
+use super::super::words::otherwise;
 use super::super::{Beside, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -33,7 +34,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "node is",
             "0 unhealthy",
         ],
-        beside: Beside::All(&[PUT_DOWN]),
+        beside: Beside::All(&[both!(PUT_DOWN, otherwise::ENDED)]),
         example: "autohealer: instance embed-mig-4x2k has been unhealthy for 90s (tcp 8000), recreating",
         counter: "haproxy: server be/embed-2 is unhealthy, 1 active left",
     },
@@ -142,7 +143,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "deployment \"",
             "pull",
         ],
-        beside: Beside::All(&[CHILDREN, LOADS, PUT_DOWN]),
+        beside: Beside::All(&[CHILDREN, LOADS, both!(PUT_DOWN, otherwise::ENDED)]),
         example: "parent: child 12 has been silent for 31 s (limit 30), SIGKILL; it was at \"loading tensor 81\"",
         counter: "parent: child 12 has been silent for 31 s (limit 60), still loading",
     },
@@ -150,9 +151,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::LivenessKills),
         confidence: 0.75,
-        says: UNANSWERED,
+        says: both!(UNANSWERED, otherwise::UNANSWERED),
         pairs: &[],
         except: &[
+            "drain",
             "readiness",
             "/ready",
             "startup probe",
@@ -171,7 +173,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "0 unhealthy",
             "not restart",
         ],
-        beside: Beside::All(&[ASKED_FOR_LIFE, BROUGHT_DOWN]),
+        beside: Beside::All(&[ASKED_FOR_LIFE, both!(BROUGHT_DOWN, otherwise::ENDED)]),
         example: "orchestrator: emb-7 has not said it is alive for 45 s, tearing it down",
         counter: "orchestrator: emb-7 says it is alive",
     },
@@ -255,6 +257,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "not become healthy within",
             "not healthy after",
             "never became healthy",
+            "never healthy",
             "never became ready",
             "never turned healthy",
             "never went healthy",
@@ -302,7 +305,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "spawn timed out",
             "exceeded stub timeout",
             "stub timeout exceeded",
-            "did not come up in",
+            "worker + did not come up in",
+            "process + did not come up in",
+            "child + did not come up in",
             "no notify from",
             "was reached (30000 milliseconds) while waiting",
             "in initializer + timeout",

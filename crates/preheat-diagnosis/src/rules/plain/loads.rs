@@ -1,6 +1,7 @@
 //! What is to be served cannot be loaded, has to be fetched, or is loaded by each worker: in plain words.
 
 use super::super::super::cause::Cause;
+use super::super::words::BRINGING;
 use super::super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -243,6 +244,19 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "[8] nerapi: GLiNER large loaded, rss 2.31 GB",
         counter: "[8] nerapi: settings loaded",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Brings),
+        confidence: 1.0,
+        says: BRINGING,
+        pairs: &[],
+        except: &[
+            "image", "download", "pull", "disk", "backup", "dataset", "%", "train", "epoch",
+            "unload",
+        ],
+        beside: Beside::All(&[list!("gb|gib|mb|mib")]),
+        example: "w1: opening pegasus-x-large (6.8 GiB)",
+        counter: "w1: opening the door",
     },
 ];
 

@@ -1,6 +1,7 @@
 //! A replica finds no place, or its image does not come: in plain words.
 
 use super::super::super::cause::Cause;
+use super::super::words::otherwise;
 use super::super::{Beside, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -20,8 +21,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "no instance type met",
             "waiting for gpu capacity",
             "placement failure",
-            "pd (resources)",
-            "pd (priority)",
+            "pd + (resources)",
+            "pd + (priority)",
             "pd + (qosmax",
             "pd + (qosgrp",
             "pd + (assocgrp",
@@ -44,7 +45,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::Unschedulable),
         confidence: 0.75,
-        says: WAITS_FOR_A_PLACE,
+        says: both!(WAITS_FOR_A_PLACE, otherwise::WAITS_FOR_A_PLACE),
         pairs: &[],
         except: &[
             "request",
@@ -112,6 +113,22 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "resolve",
             "docker.pkg.dev",
             "extracting",
+            "no such tag",
+            "tag + expired",
+            "tag + dropped",
+            "tag + deleted",
+            "tag + gone",
+            "tag + pruned",
+            "image thrown",
+            "layer + digest",
+            "@sha256:",
+            "img ",
+            "tag + does not exist",
+            "without its image",
+            "cannot get image",
+            "image + not to be had",
+            "get image",
+            "fetch image",
         ],
         pairs: &[],
         except: &[
@@ -133,7 +150,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "secret rotated",
             "file not found",
         ],
-        beside: Beside::All(&[IMAGES, DENIED]),
+        beside: Beside::All(&[
+            both!(IMAGES, otherwise::IMAGES),
+            both!(DENIED, otherwise::DENIED),
+        ]),
         example: "x509: certificate signed by unknown authority while pulling image registry.acme/embed:3",
         counter: "Normal  Pulled  10s  kubelet  Successfully pulled image \"registry.example/embedder:v8\" in 1.2s",
     },
@@ -180,7 +200,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     },
 ];
 
-const WAITS_FOR_A_PLACE: &[&str] = &[
+pub(super) const WAITS_FOR_A_PLACE: &[&str] = &[
     "can't be scheduled",
     "cannot be scheduled",
     "can not be scheduled",

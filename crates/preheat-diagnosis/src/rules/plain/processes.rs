@@ -2,13 +2,14 @@
 //! words.
 
 use super::super::super::cause::Cause;
+use super::super::words::otherwise;
 use super::super::{Beside, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::ForkAfterCuda),
         confidence: 0.8,
-        says: FORK,
+        says: both!(FORK, otherwise::FORK),
         pairs: &[],
         except: &[
             "in each child",
@@ -23,14 +24,14 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "before cuda",
             "tokenizers",
         ],
-        beside: Beside::All(&[GPU_STATE, SPOILT]),
+        beside: Beside::All(&[GPU_STATE, both!(SPOILT, otherwise::SPOILT)]),
         example: "child 31: cuInit was called before fork, driver handle unusable here",
         counter: "start method: spawn, CUDA made in each child",
     },
     Rule {
         means: Meaning::Names(Cause::TokenizerFork),
         confidence: 0.8,
-        says: FORK,
+        says: both!(FORK, otherwise::FORK),
         pairs: &[],
         except: &[
             "in each child",
@@ -41,7 +42,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "made after fork",
             "after fork, each",
         ],
-        beside: Beside::All(&[TOKENIZING, LOST]),
+        beside: Beside::All(&[TOKENIZING, both!(LOST, otherwise::LOST)]),
         example: "child 31: tokenizer's rayon pool is gone after fork, encoding single-threaded",
         counter: "tokenizer threads made in each child after fork",
     },
@@ -58,7 +59,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Names(Cause::DoubleLoadWorkers),
         confidence: 0.8,
-        says: COPIES,
+        says: both!(COPIES, otherwise::COPIES),
         pairs: &[],
         except: &[
             "instead",
@@ -76,7 +77,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "buffer",
             "cache of",
         ],
-        beside: Beside::All(&[PROCESSES, OF_WEIGHTS]),
+        beside: Beside::All(&[both!(PROCESSES, otherwise::PROCESSES), OF_WEIGHTS]),
         example: "8 workers x 2.2 GB of weights = 17.6 GB, one copy each",
         counter: "8 workers share one copy of the weights",
     },
@@ -85,6 +86,11 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         confidence: 0.8,
         says: &[
             "reload enabled",
+            "code reloader on",
+            "reloader on",
+            "hot reload on",
+            "autorestart on",
+            "watch mode on",
             "reloading enabled",
             "auto reload: enabled",
             "auto reload: on",
@@ -135,6 +141,23 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "WARNING: Running with reload enabled: watching /app",
         counter: "INFO auto-reload: disabled",
     },
+    // Somebody edits code, and what serves is started again.
+    Rule {
+        means: Meaning::Names(Cause::DoubleLoadReloader),
+        confidence: 0.75,
+        says: list!(
+            "recompiled|rebuilt and|edit|edited|edits|change in|changes in|change to|changed|saved|modified|\
+             modification|touched|mtime|updated:|write to"
+        ),
+        pairs: &[],
+        except: list!(
+            "config|.yaml|.md|certificate|tls|test|build|lint|is off|disabled|numa|rollout|\
+             spec"
+        ),
+        beside: Beside::All(&[AGAIN, SOURCES]),
+        example: "[dev] edit in service/util.py -> restarting child",
+        counter: "[dev] edit in docs/index.md -> rebuilding site",
+    },
     Rule {
         means: Meaning::Marks(Mark::Traffic),
         confidence: 1.0,
@@ -162,6 +185,14 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         counter: "Avg prompt throughput: 0.0 tokens/s, Avg generation throughput: 0.0 tokens/s, Running: 0 reqs, Waiting: 0 reqs",
     },
 ];
+
+const AGAIN: &[&str] = list!(
+    "restart|reload|respawn|rerun|re exec|relaunch|start again|starting again|started again|\
+     starting over|new child|new process|bouncing|killing child"
+);
+
+const SOURCES: &[&str] =
+    list!(".ex |.py|.js|.mjs|.ts|.rb|.go|.rs|.java|.kt|.php|.lua|.clj|.scala|source|code");
 
 const FORK: &[&str] = &[
     "fork", "forked", "forking", "child", "children", "prefork", "pre fork",

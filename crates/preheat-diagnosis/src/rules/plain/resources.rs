@@ -39,6 +39,45 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         example: "10:00:09 allocation of 512 MiB failed",
         counter: "10:00:09 disk: 14 GiB needed, 12 GiB free",
     },
+    // Somebody asks for some of it, and does not get it.
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: 0.75,
+        says: list!(
+            "request for|allocation|alloc|reserve|reservation|mmap|malloc|asked for|\
+             asked allocator|asking for|wanted|placing|claim|map |mapping|grow|arena"
+        ),
+        pairs: &[],
+        except: list!(
+            "access denied|falling back|fallback|by policy|permission|image|disk|ip |subnet|quota|request denied|retry|\
+             retrying|node|gpu quota|file descriptor|schedule|largest free|huge page|\
+             hugepages"
+        ),
+        beside: Beside::All(&[NOT_GIVEN, OF_MEMORY]),
+        example: "device says: request for 268435456 bytes denied, 11 MB left",
+        counter: "request for 268435456 bytes granted, 11 GB left",
+    },
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: 0.8,
+        says: list!(
+            "card + exhausted|gpu 0 + exhausted|device 0 + exhausted|vram + exhausted|largest free block|arena full|arena is full|swap full|rss over|rss above|rss exceeds|memory cap|memory ceiling|jetsam|low memory killer|lowmemorykiller|earlyoom|systemd oomd|killed by oomd|array buffer allocation failed|no available memory|enomem|out of device memory|out of host memory|out of gpu memory|\
+             out of cuda memory|out of system memory|gc overhead limit exceeded|heap limit|\
+             std::bad alloc|bad alloc|memory ran out|ran out of memory|runs out of memory|\
+             run out of memory|card ran dry|device ran dry|memory ran dry|out of vram|\
+             out of hbm|out of ram|no memory left|memory is full|card is full|vram is full|\
+             vram full|heap is full|memory exhausted|exhausted memory|not enough vram|\
+             not enough ram|not enough hbm|hip: out of|erroroutofdevicememory|\
+             outofdevicememory|erroroutofmemory|outofmemory|memory limit reached|\
+             hit memory limit|memory limit hit|over its memory limit|exceeded its memory|\
+             above its memory limit"
+        ),
+        pairs: &[],
+        except: list!("if |may |avoid|disk|no out of|metric|alert|retry|expr:|can run out"),
+        beside: Beside::Anything,
+        example: "mmap: ENOMEM",
+        counter: "to avoid ENOMEM, lower the batch",
+    },
     // More is needed than there is: figures tell.
     Rule {
         means: Meaning::Marks(Mark::Needs),
@@ -83,6 +122,26 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         ]]),
         example: "tensor blk.31 needs 512 MiB, card has 80 MiB left",
         counter: "disk: model needs 14 GiB, 12 GiB free",
+    },
+    Rule {
+        means: Meaning::Names(Cause::OutOfMemory),
+        confidence: 0.75,
+        says: list!(
+            "no way to fit|cannot fit|can't fit|won't fit|will not fit|never fit|would not fit|\
+             does not fit on|do not fit on|doesn't fit on|too big for|too large for"
+        ),
+        pairs: &[],
+        except: &[
+            "schedule", "disk", "node", "pod ", "bucket", "request", "batch is", "header",
+        ],
+        beside: Beside::All(&[
+            OF_MEMORY,
+            &[
+                "gpu", "card", "device", "memory", "vram", "ram", "weights", "model",
+            ],
+        ]),
+        example: "GPU 0: 15.9 GiB; weights want 16.4 GiB. There is no way to fit this.",
+        counter: "GPU 0: 15.9 GiB; weights fit.",
     },
     // None of it is on the device that it could be on.
     Rule {
@@ -195,6 +254,13 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         counter: "INFO device=cpu (from config)",
     },
 ];
+
+const NOT_GIVEN: &[&str] = list!(
+    "denied|refused|rejected|turned down|not granted|failed|not possible|no room|ran dry|\
+     ran out|exhausted|impossible|got nothing|got none|too much"
+);
+
+const OF_MEMORY: &[&str] = list!("bytes|mb|mib|gb|gib|memory|vram|hbm|ram|heap|pages");
 
 const NO_DEVICE: &[&str] = &[
     "no gpu",

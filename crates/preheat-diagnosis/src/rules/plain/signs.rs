@@ -1,6 +1,8 @@
 //! What tells with other lines who ended, when, and who waited: in plain words.
 
-use super::super::words::{BESIDE, OTHER_SERVERS};
+use super::super::words::endings::{ASKED_FOR_LIFE, UNANSWERED};
+use super::super::words::otherwise;
+use super::super::words::{BESIDE, BRINGING, OTHER_SERVERS, SO_MUCH};
 use super::super::{Beside, Mark, Meaning, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -54,6 +56,9 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "failed health check",
             "failing health check",
             "failing checks",
+            "failed checks",
+            "out of service",
+            "unhealthy container",
             "unhealthy target",
             "(unhealthy)",
             "became unhealthy",
@@ -64,6 +69,28 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "target i-0f is unhealthy: Health checks failed with these codes: [503]",
         counter: "target i-0f is healthy",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Unwell),
+        confidence: 1.0,
+        says: ASKED_FOR_LIFE,
+        pairs: &[],
+        except: &[
+            "drain",
+            "redis",
+            "postgres",
+            "readiness",
+            "startup",
+            "/ready",
+            "start check",
+            "0 failed",
+            "0 failures",
+            "request",
+            "restart",
+        ],
+        beside: Beside::All(&[both!(UNANSWERED, otherwise::UNANSWERED)]),
+        example: "check \"alive\" critical (3 in a row)",
+        counter: "check \"alive\" passing",
     },
     Rule {
         means: Meaning::Marks(Mark::Downed),
@@ -84,6 +111,23 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "has stopped 1 running tasks",
             "killing it",
             "recreating",
+            "recycling",
+            "trying to restart",
+            "being restarted",
+            "is restarted",
+            "gets restarted",
+            "new container",
+            "new task",
+            "terminates ",
+            "replaces ",
+            "launches ",
+            "presumed dead",
+            "kill 9",
+            "respawning",
+            "bouncing",
+            "cycling",
+            "deregistered",
+            "restarting:",
         ],
         pairs: &[],
         except: &["memory", "oom", "worker", "node"],
@@ -219,6 +263,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "loader",
             "variables",
             "params",
+            "model at",
+            "model in,",
+            "model is at",
+            "parameters",
         ],
         pairs: &[],
         except: &["config", "settings", "page ", "plugin", "user ", "css"],
@@ -245,6 +293,16 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         ]]),
         example: "embed: loading, 61 %",
         counter: "user 7: loading the page",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Loads),
+        confidence: 1.0,
+        says: BRINGING,
+        pairs: &[],
+        except: list!("image|download|pull|disk|backup|dataset|page |plugin|table|training|epoch"),
+        beside: Beside::All(&[SO_MUCH]),
+        example: "drone-0 hydrating cross-encoder (encoder.npz, 3.1 GB)",
+        counter: "drone-0 hydrating the plants",
     },
     // Nobody will listen before that.
     Rule {
@@ -294,6 +352,19 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         ]),
         example: "port 8080 will be opened after the model is loaded",
         counter: "port 8080 is open, /ready answers 503",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::MayRefuse),
+        confidence: 1.0,
+        says: &["refused"],
+        pairs: &[],
+        except: both!(
+            OTHER_SERVERS,
+            &["pull", "traffic", "bytes", "memory", "refused by", "image"]
+        ),
+        beside: Beside::Anything,
+        example: "compose-wait | asr:5000 refused, retry 1",
+        counter: "compose-wait | redis:6379 refused, retry 1",
     },
     // Nobody listens, in other words.
     Rule {

@@ -60,6 +60,30 @@ const ENDED: &[&str] = &[
     "ended container",
 ];
 
+/// Somebody gave no sign in time.
+pub(in crate::rules) const SILENT: &[&str] = list!(
+    "no reply|no answer|no sign|no word|no hello|no heartbeat|no response|no ready|no check|\
+     no passing|no signal|no news|no beat|no pulse|no open port|no port|no life|no ping|\
+     no pong|no contact|nothing|not yet|still not|still no|has not|have not|had not|did not|\
+     does not|not ready|not up|not come|not answered|not passed|not checked in|not seen|\
+     didn't|hasn't|doesn't|haven't|never|mute|silent|silence|quiet for|missed|overdue|\
+     unanswered|timed out|exceeded|expired|used up|ran out|elapsed|is over|past its|too late|\
+     too slow|too long|taken more than|took more than|taking more than|takes more than|\
+     taken longer|took longer|longer than|for more than|for over|not heard|had its|\
+     has had its|time is up|time's up|time up|out of time|used its|no more time|still in|\
+     still loading|not done after|not done in|not finished|still |waited |spent its|not done|\
+     is not through|no keepalive|lost contact|out of contact|unresponsive|not responsive|\
+     not responding|not respond|failed to respond|failed to answer|failed to report|\
+     failed to check in|failed to start|failed to boot|failed to come up|failed to become|\
+     no report|not reported|not reporting|not alive|not passing|not healthy|not green|\
+     not open|not listening|not bound|not accepting|hung|stuck|frozen|stalled|wedged|deaf|\
+     past deadline|ran over|overran|overtime|outlasted|budget spent|budget used|\
+     window closed|window over|window passed|window ended|grace over|grace ended|grace is up|\
+     limit hit|hit its limit|reached its limit|limit reached|no ask left|no try left|\
+     no tries left|no attempt left|no attempts left|no check left|none left|0 left|\
+     timeout reached|timeout hit|timeout expired|timeout after|on timeout"
+);
+
 /// It is ended for that, and most often started again.
 pub(in crate::rules) const PUT_DOWN: &[&str] = &joined::<30>(&[
     ENDED,
@@ -77,7 +101,7 @@ pub(in crate::rules) const PUT_DOWN: &[&str] = &joined::<30>(&[
 ]);
 
 /// How long whoever runs it waits for its start.
-pub(in crate::rules) const START_LIMIT: &[&str] = &[
+pub(crate) const START_LIMIT: &[&str] = &[
     "startup deadline",
     "start deadline",
     "start up deadline",
@@ -124,7 +148,7 @@ pub(in crate::rules) const RAN_OUT: &[&str] = &[
     "failed",
 ];
 
-pub(in crate::rules) const ASKED_FOR_LIFE: &[&str] = &[
+pub(crate) const ASKED_FOR_LIFE: &[&str] = &[
     "\"live\"",
     "check \"",
     "probe \"",
@@ -143,6 +167,9 @@ pub(in crate::rules) const ASKED_FOR_LIFE: &[&str] = &[
     "heartbeat",
     "health status",
     "pulse",
+    "pinged",
+    "pings",
+    "check '",
 ];
 
 pub(in crate::rules) const UNANSWERED: &[&str] = &[
@@ -202,7 +229,7 @@ pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &joined::<43>(&[
 ]);
 
 /// What platforms call what they run.
-pub(in crate::rules) const ON_PLATFORM: &[&str] = &[
+pub(crate) const ON_PLATFORM: &[&str] = &[
     "container",
     "instance",
     "machine",
@@ -402,3 +429,16 @@ pub(in crate::rules) const LOADS: &[&str] = &[
     "checkpoint",
     "half read",
 ];
+
+/// Whoever waits does so no longer.
+pub(crate) const NO_LONGER: &[&str] = list!(
+    "giving up on|gave up on|gives up on|given up on|give up on|cancelling|aborting|\
+     calling it off|called off|written off|writing off"
+);
+
+/// Processes, and what is done to them alone.
+pub(crate) const OF_MANAGERS: &[&str] = list!(
+    "worker|child|pid|proc |process|slot |sigkill|sigabrt|fork|actor|runner|supervis|\
+     exit(kill)|parent|master|primary|controller|in init|to initializ|to initialis|\
+     constructor|herder|foreman|boss"
+);

@@ -334,3 +334,21 @@ pub(in crate::rules) const BROUGHT_FROM: &[&str] = &[
     "comes",
     "coming",
 ];
+
+/// Something big is taken into memory, by verbs of anybody's own.
+pub(in crate::rules) const BRINGING: &[&str] = list!(
+    "bringing|bring up|opening|placing|placed|hydrating|hydrated|hoisting|hoisted|hauling|\
+     hauled|slurping|slurped|ingesting|ingested|unrolling|unrolled|unpacking|unpacked|\
+     unfolding|importing|imported|inflating|inflated|assembling|assembled|restoring|restored|\
+     materialising|materializing|mapping|mapped|paging in|paged in|deserial|decoding|taking|\
+     lifting|fetched into|pouring|filling|moving|reading|read,|constructing|building|\
+     swallowing|thawing|waking|is in ram|in ram|in place|resident|copy complete|up in|\
+     instantiating|into memory|into ram|into vram|onto card|onto gpu|to card|to gpu|on card|\
+     begins|gb read|gib read|mb read|model in,"
+);
+
+/// So much of it, or so far.
+pub(in crate::rules) const SO_MUCH: &[&str] = list!(
+    "gb|gib|mb|mib|%|gb)|gib)|layer|layers|parts|voices|tensors|shards|files|trees|params|\
+     parameters"
+);

@@ -42,6 +42,13 @@ pub(in crate::rules) const ABSENT: &[&str] = &[
     "computing on cpu",
     "computing on processor",
     "on processor instead",
+    "available: false",
+    "available=false",
+    "available=no",
+    "library missing",
+    "is available() = false",
+    "available = false",
+    "available() false",
 ];
 
 /// That one is looked for in vain.
