@@ -6,7 +6,7 @@ use super::rules::Part;
 use super::timeline::named_kind;
 
 /// Shorter parts are no start's.
-const SHORTEST_MS: f64 = 300.0;
+pub(super) const SHORTEST_MS: f64 = 300.0;
 
 /// Of the whole, so that it is what made the request slow.
 const SHARE: f64 = 0.3;
@@ -69,7 +69,7 @@ pub(super) fn taken_apart(text: &str, amounts: &[Amount]) -> Option<(Part, f64)>
 }
 
 /// Which part of a start is made, as the name of a figure says.
-fn made(name: &str) -> Option<Part> {
+pub(super) fn made(name: &str) -> Option<Part> {
     let name = name.trim();
     let padded = [" ", name].concat();
     let part = named_kind(&padded).filter(|_| name.len() <= LONGEST)?;

@@ -1,7 +1,7 @@
 //! Tables of requests with a column that tells whether their shape had been run before anybody asked.
 
 /// Names of such a column: the shape was warm where it says yes.
-const COVERED: [&str; 7] = [
+const COVERED: [&str; 18] = [
     "warmed",
     "prewarmed",
     "covered",
@@ -9,6 +9,17 @@ const COVERED: [&str; 7] = [
     "in warm up",
     "in plan",
     "precompiled",
+    "warm list",
+    "warm up plan",
+    "warmup plan",
+    "rehearsed",
+    "slot warm",
+    "bucket warm",
+    "shape warm",
+    "was warm",
+    "existed",
+    "seen before",
+    "practised",
 ];
 
 /// Longer lines are no heads.

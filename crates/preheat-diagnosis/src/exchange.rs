@@ -3,10 +3,14 @@
 
 use super::access::{is_probe, status};
 use super::line::Parsed;
+mod for_one;
+
 use super::line::amount::Amount;
 use super::line::list::{List, begins};
 use super::line::shapes::tells_shape;
 use super::rules::Mark;
+
+pub(super) use for_one::is_for_one;
 
 /// What a line tells of one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +22,7 @@ pub(super) enum Exchange {
 }
 
 /// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
-const NAMED: [&str; 40] = [
+const NAMED: [&str; 48] = [
     "ask#",
     "call#",
     "job#",
@@ -58,6 +62,14 @@ const NAMED: [&str; 40] = [
     "trace=",
     "query ",
     "seq=",
+    "rpc#",
+    "infer ",
+    "visitor ",
+    "user ",
+    "customer ",
+    "guest ",
+    "r=",
+    "q=",
     "#",
 ];
 
@@ -151,6 +163,7 @@ pub(super) fn may_tell(text: &str) -> bool {
             || is_served(text)
             || is_bare(text)
             || is_sized(text)
+            || is_numbered(text)
     };
     let is_told = || {
         ANSWERS.is_in(text) || says_ok(text) || is_served(text) || goes(text) || has_latency(text)
@@ -194,7 +207,10 @@ fn is_bare(text: &str) -> bool {
 /// `> /blur`, `--> POST /caption`: an arrow that leads in.
 fn is_inbound(text: &str) -> bool {
     let said = text.trim_start_matches(['[', ']', ' ']);
-    said.starts_with("> /") || said.starts_with(">> /") || text.contains(" > /")
+    (said.starts_with("> ") && is_named(said))
+        || said.starts_with("> /")
+        || said.starts_with(">> /")
+        || text.contains(" > /")
 }
 
 /// `req 1 out 5.4 s`: an answer goes out, and nothing runs out.
@@ -213,8 +229,9 @@ fn goes(text: &str) -> bool {
 
 /// `request a1 in`, `req 7 begin`: hardly more than a name and that it came.
 fn comes(text: &str) -> bool {
-    const CAME: [&str; 9] = [
+    const CAME: [&str; 10] = [
         "in", "begin", "begins", "start", "started", "enter", "entered", "received", "arrived",
+        "came",
     ];
     // Fields that follow are the request's.
     let said = text.split('=').next().unwrap_or_default();
@@ -232,6 +249,7 @@ fn comes(text: &str) -> bool {
         "rid",
         "rpc",
         "ask",
+        "predict",
         "letter",
         "mail",
         "message",
@@ -240,7 +258,27 @@ fn comes(text: &str) -> bool {
         "question",
         "utterance",
     ]]);
-    has_come && (1..=5).contains(&words.count()) && REQUESTS.stands_in(text) && is_named(text)
+    let is_short = (1..=5).contains(&words.count());
+    has_come && is_short && ((REQUESTS.stands_in(text) && is_named(text)) || is_numbered(text))
+}
+
+/// `cloth 1 arrived`: whatever is called by a number, and is no part of a server.
+fn is_numbered(text: &str) -> bool {
+    const PARTS: [&str; 16] = [
+        "worker", "replica", "node", "shard", "pod", "gpu", "rank", "thread", "process", "step",
+        "stage", "phase", "batch", "part", "chunk", "signal",
+    ];
+    let mut words = text.rsplit(' ');
+    let has_come = words
+        .next()
+        .is_some_and(|last| matches!(last, "arrived" | "came"));
+    let number = words.next().unwrap_or_default();
+    let noun = words.next().unwrap_or_default();
+    has_come
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && noun.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && !PARTS.contains(&noun)
 }
 
 /// `size=224 batch=1 http=200 0.021s`: a client writes down what it asked with, and what came of it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 mod compared;
+mod headed;
 mod lists;
 mod pairs;
 pub(crate) mod points;
@@ -14,8 +15,11 @@ mod timed;
 
 use super::Evidence;
 use super::line::amount::Amount;
+use super::line::text::normal;
+use super::rules::Part;
 
 pub(crate) use compared::{Compared, compared, says_fresh};
+use headed::Head;
 use lists::listed;
 pub(crate) use lists::may_list;
 use pairs::Pairs;
@@ -70,6 +74,8 @@ pub(super) struct Latency {
     client: Option<u32>,
     /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
+    /// Numbers are expected from somebody.
+    head: Option<Head>,
     pairs: Pairs,
     reports: Reports,
     /// What the first requests took, of a sentence that has told no more yet.
@@ -87,6 +93,8 @@ pub(super) struct Latency {
 /// A first request that was slow.
 #[derive(Debug)]
 pub(super) struct Slow {
+    /// Of a percentile of many.
+    pub(super) is_of_many: bool,
     pub(super) cost_ms: f64,
     pub(super) confidence: f64,
     pub(super) evidence: Evidence,
@@ -140,12 +148,16 @@ impl Latency {
     pub(super) fn expects_a_row(&self) -> bool {
         self.table.is_some_and(|table| table.stream == self.stream)
             || self.client == Some(self.stream)
+            || self.head.is_some_and(|head| head.stream == self.stream)
     }
 
     /// `curl -w "%{time_total}"`, or the head of a table: what follows are times of requests, one a line.
     pub(super) fn asks(&mut self, shown: &str) {
         if times_a_loop(shown) {
             self.client = Some(self.stream);
+        }
+        if shown.ends_with(':') {
+            self.head = Head::of(&normal(shown), self.stream);
         }
         if Table::may_be(shown)
             && let Some(table) = Table::of(shown, self.stream)
@@ -183,6 +195,13 @@ impl Latency {
         if self.client == Some(self.stream) {
             self.printed(text, evidence);
         }
+        if let Some(head) = self.head.filter(|head| head.stream == self.stream) {
+            let times = head.times(text);
+            for ms in &times {
+                self.request("\u{8}", *ms, evidence, Sure::Asked);
+            }
+            self.head = self.head.filter(|_| !times.is_empty());
+        }
         let Some(table) = self.table.filter(|table| table.stream == self.stream) else {
             return;
         };
@@ -198,6 +217,12 @@ impl Latency {
     pub(super) fn length(&self, row: &str) -> Option<u64> {
         let table = self.table.filter(|table| table.stream == self.stream)?;
         table.length(row)
+    }
+
+    /// Parts of a start that a row's request did, where its table has columns of them.
+    pub(super) fn parts(&self, row: &str) -> Vec<(Part, f64)> {
+        let table = self.table.filter(|table| table.stream == self.stream);
+        table.map(|table| table.parts(row)).unwrap_or_default()
     }
 
     /// Whether a request came whose answer is waited for.
@@ -385,6 +410,7 @@ impl Latency {
                 && figure.ms - steady >= slack
             {
                 all.push(Slow {
+                    is_of_many: confidence != FIRST,
                     cost_ms: figure.ms - steady,
                     confidence,
                     evidence: figure.evidence.clone(),
@@ -396,6 +422,7 @@ impl Latency {
         judge(self.high.as_ref(), 2.0, 50.0, 0.85);
         if let Some((first, steady, evidence)) = self.reports.slow() {
             all.push(Slow {
+                is_of_many: true,
                 cost_ms: first - steady,
                 confidence: 0.75,
                 evidence: evidence.clone(),
@@ -407,6 +434,7 @@ impl Latency {
             .values()
             .filter_map(|series| series.slow(is_explained));
         all.extend(slow.map(|(first, steady)| Slow {
+            is_of_many: false,
             cost_ms: first.ms - steady,
             confidence: 0.75,
             evidence: first.evidence.clone(),

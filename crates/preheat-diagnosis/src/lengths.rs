@@ -64,7 +64,7 @@ const OUTSIDE: [&str; 18] = [
 ];
 
 /// Words for a size beside those that are known as marks.
-const SIZES: [&str; 16] = [
+const SIZES: [&str; 19] = [
     "n=",
     "l=",
     "t=",
@@ -81,6 +81,9 @@ const SIZES: [&str; 16] = [
     "pages",
     "frames",
     "seq ",
+    "width",
+    "widths",
+    "w=",
 ];
 
 /// What a number counts. One says nothing of another.
@@ -235,7 +238,7 @@ fn near(told: &Told<'_>) -> Vec<(Kind, u64)> {
     let mut found = shapes(told.text);
     static LIST: List = List::new(&[&SIZES]);
     let others = LIST.places(told.text);
-    for (start, end) in told.words.iter().copied().chain(others) {
+    for (start, end) in told.words.iter().copied().chain(others.iter().copied()) {
         let after = told
             .numbers
             .iter()
@@ -253,9 +256,28 @@ fn near(told: &Told<'_>) -> Vec<(Kind, u64)> {
         let kind = if is_batch { Kind::Batch } else { Kind::Length };
         found.extend(after.chain(before).map(|(_, n)| (kind, *n)));
     }
+    if told.is_warm && (!told.words.is_empty() || !others.is_empty()) {
+        let is_batch = told
+            .words
+            .iter()
+            .any(|(start, _)| told.text[*start..].starts_with("batch"));
+        let kind = if is_batch { Kind::Batch } else { Kind::Length };
+        found.extend(listed(told).map(|n| (kind, n)));
+    }
     // Smaller ones count shapes.
     found.retain(|(kind, n)| *kind == Kind::Batch || *n >= SHORTEST);
     found
+}
+
+/// `batch sizes run once each: 1 2 4 8`: nothing but numbers behind a sign.
+fn listed<'a>(told: &'a Told<'_>) -> impl Iterator<Item = u64> + 'a {
+    let at = told.text.rfind([':', '=']).unwrap_or(told.text.len());
+    let is_list = !told.text[at..].contains(|c: char| c.is_ascii_alphabetic());
+    let numbers = told
+        .numbers
+        .iter()
+        .filter(move |(place, _)| is_list && *place > at);
+    numbers.map(|(_, n)| *n)
 }
 
 /// `1x3x512x512`, `(1,3,640,640)`, `[1, 1024]`: the longest side of each.

@@ -228,8 +228,11 @@ impl Diagnosis {
         }
         stream.kin.announce(&plain.text);
         let traced = stream.traced(&plain.text);
+        let skips = Meaning::Names(Cause::WarmupSkipped);
+        let is_left_out = plain.hits.iter().any(|hit| hit.means == skips);
         for hit in &plain.hits {
             match hit.means {
+                Meaning::Marks(Mark::Checks) if is_left_out => {}
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
@@ -271,7 +274,15 @@ impl Diagnosis {
                 && (may_bear_a_time(&plain.text) || self.latency.waits() || may_list(&plain.text))
         };
         if traced != Traced::Code && (is_row || is_raised || may_matter() || may_time()) {
-            let amounts = amount::amounts(&plain.text);
+            let mut amounts = amount::amounts(&plain.text);
+            if plain
+                .hits
+                .iter()
+                .any(|hit| hit.means == Meaning::Marks(Mark::Spelled))
+            {
+                amounts.extend(amount::in_words(&plain.text));
+                amounts.sort_by_key(|amount| amount.start);
+            }
             let has_times = !amounts.is_empty();
             let is_told = is_row || is_raised || plain.matters(has_times);
             let is_close = is_told || has_times || self.latency.waits() || may_list(&plain.text);

@@ -265,9 +265,10 @@ fn look_closer(hits: &mut Vec<Hit>, text: &str) {
         return;
     }
     let is_told = || {
-        [" 200", "=200", " /"]
-            .iter()
-            .any(|sign| text.contains(sign))
+        text.contains('#')
+            || [" 200", "=200", " /"]
+                .iter()
+                .any(|sign| text.contains(sign))
     };
     if (asked || is_told()) && may_tell(text) {
         hits.push(Hit::mark(Mark::Exchange));
@@ -307,8 +308,10 @@ fn are_of_another(has_download: bool, has_tokenizer: bool, text: &str) -> bool {
         let mut words = THEMSELVES.iter();
         words.any(|word| text.match_indices(word).any(|(at, _)| is_itself(at)))
     };
-    let are_absent =
-        || text.contains("not loaded") && !text.contains("loading") && !text.contains("reading");
+    let are_absent = || {
+        text.contains("not loaded") && !text.contains("loading") && !text.contains("reading")
+            || text.contains("still on host")
+    };
     has_download || are_absent() || (has_tokenizer && !are_named())
 }
 
@@ -445,6 +448,7 @@ impl Parsed<'_> {
             .max_by_key(|(at, _)| *at);
         // "… (warm-up covered 128 only)" says nothing of when this ran.
         let aside = |at: usize| self.text[at..].starts_with("warm");
+        let is_of_next = |at: usize| at > hit.end && self.text[hit.end..at].contains(". ");
         // What is warm or ready by then was done before.
         let is_over = |at: usize| {
             let over = [Mark::Warm, Mark::Ready].map(Meaning::Marks);
@@ -454,7 +458,7 @@ impl Parsed<'_> {
                 .filter(|over| over.at > hit.at && over.at < at);
             between.any(|hit| over.contains(&hit.means))
         };
-        let behind = words().filter(|(at, _)| !aside(*at) && !is_over(*at));
+        let behind = words().filter(|(at, _)| !aside(*at) && !is_over(*at) && !is_of_next(*at));
         before
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)

@@ -2,7 +2,7 @@
 //! request waited for it.
 
 use super::cause::Cause;
-use super::exchange::{exchanged, names_a_request};
+use super::exchange::{exchanged, is_for_one, names_a_request};
 use super::latency::{Sure, is_of_others, sure};
 use super::line::Parsed;
 use super::line::list::List;
@@ -42,7 +42,11 @@ impl Diagnosis {
             let is_timed = line.cost(hit).is_some();
             let is_gone_for = || line.has(Mark::Absent) && line.text.contains('(');
             let moves = || part == Part::Download && line.text.contains('%');
-            let is_work = is_timed || line.has(Mark::Action) || is_gone_for() || moves();
+            let is_work = is_timed
+                || line.has(Mark::Action)
+                || is_for_one(line.text)
+                || is_gone_for()
+                || moves();
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
             // What is compiled once more is a cause of its own.
             let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
@@ -67,6 +71,13 @@ impl Diagnosis {
 
     fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
         let told_ms = line.cost(hit);
+        // What a compiler brings along is its own.
+        if part == Part::Context && told_ms.is_none() && stream.begun(Part::Kernels).is_some() {
+            return;
+        }
+        if is_for_one(line.text) {
+            stream.is_open();
+        }
         let same = without_numbers(line.text);
         let telling = match telling(line.text) {
             Telling::Neither if is_unfinished(line.text) => Telling::Beginning,
@@ -74,7 +85,7 @@ impl Diagnosis {
         };
         let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
         let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
-        let asked = || is_asked.then_some(Place::AtRequest);
+        let asked = || (is_asked || is_for_one(line.text)).then_some(Place::AtRequest);
         let traced = || self.traced_place(line.text);
         // A row for a request tells what that request did.
         let is_row = self.latency.expects_a_row() && line.text.contains(['|', ',']);
@@ -119,7 +130,7 @@ impl Diagnosis {
             return;
         };
         if part == Part::Kernels && place != Place::AtStart {
-            let is_explicit = told.is_some();
+            let is_explicit = line.place(hit).is_some();
             if self.is_for_shape(stream, line, same, telling, is_explicit) {
                 return;
             }

@@ -79,10 +79,10 @@ impl Diagnosis {
         self.miss_devices();
         self.refused_while_loading();
         self.uncovered();
+        self.outnumbered();
         self.slow_requests();
         self.drop_primed();
         self.ready_unwarmed();
-        self.outnumbered();
         self.cold_cache();
         self.containers();
         self.ended_by_its_probe();

@@ -210,6 +210,10 @@ pub enum Mark {
     Silenced,
     /// Somebody is asked for a sign of life.
     AsksLife,
+    /// A duration in words.
+    Spelled,
+    /// Nothing was made for a shape: a gap where others were warmed.
+    Unmet,
 }
 
 /// A word of the one list near a word of the other, in any order.

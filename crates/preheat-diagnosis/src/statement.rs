@@ -8,13 +8,14 @@ use named::SLOW_PULL_MS;
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
 use super::exchange::{Exchange, exchanged};
-use super::latency::{Sure, compared, sure, timed, waited_ms};
+use super::latency::{compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::list::List;
+use super::line::shapes::tells_shape;
 use super::line::wording::{ended, is_shard, process, telling, warns, without_numbers};
 use super::line::{Parsed, amount};
 use super::rules::{Mark, Meaning, Part};
-use super::timeline::{Place, Stream};
+use super::timeline::{Place, Stream, Work};
 use super::traced::lines::Spans;
 use super::{Diagnosis, Evidence};
 
@@ -62,7 +63,7 @@ impl Diagnosis {
             return;
         }
         self.obtains(stream, line);
-        stream.is_warmed |= line.has(Mark::Warm)
+        stream.is_warmed |= (line.has(Mark::Warm) || line.has(Mark::Exercised))
             && !line.has(Mark::AtRequest)
             && !line.names(Cause::WarmupSkipped)
             && !is_left_out(line.text)
@@ -82,8 +83,18 @@ impl Diagnosis {
                 Some(Place::Open | Place::AtRequest)
             )
             // Without a warm-up nothing follows from a length.
-            || (self.lengths.is_warmed() && line.is_timed && is_of_a_request(line));
+            || (self.lengths.is_warmed() && is_sized(line));
         self.lengths(line, at_request);
+        let is_gap = line.has(Mark::Unmet) && (self.lengths.is_warmed() || stream.is_warmed);
+        if is_gap && !line.names(Cause::UncoveredLength) {
+            self.see(
+                Cause::UncoveredLength,
+                0.75,
+                line.evidence.clone(),
+                None,
+                None,
+            );
+        }
         self.latencies(line);
         self.answered_for_state(stream, line);
         let exchanged = exchanged(line);
@@ -100,7 +111,9 @@ impl Diagnosis {
                 self.is_waited_for |= stream.came_early(line.at, ends);
                 stream.answers(line.at, took);
             }
-            None if stream.may_serve() && is_a_call(line) => {
+            None if (stream.may_serve() && is_a_call(line))
+                || (stream.is_warmed && is_sized(line)) =>
+            {
                 self.is_waited_for |= stream.came_early(line.at, ends);
                 stream.calls(line.at, ends);
             }
@@ -165,6 +178,13 @@ impl Diagnosis {
 
     fn latencies(&mut self, line: &Parsed<'_>) {
         if self.latency.expects_a_row() {
+            for (part, ms) in self.latency.parts(&line.evidence.text) {
+                let told_ms = Some(ms);
+                self.settle(Work {
+                    told_ms,
+                    ..Work::new(part, Place::AtRequest, line)
+                });
+            }
             self.latency.row(line.text, &line.evidence);
             if let Some(length) = self.latency.length(&line.evidence.text) {
                 self.lengths.asked(length, &line.evidence);
@@ -192,7 +212,8 @@ impl Diagnosis {
             }
         }
         // Whoever says what made requests slow compares other things than first ones.
-        if line.names(Cause::CpuLimit) {
+        let of_others = [Cause::CpuLimit, Cause::UncoveredLength, Cause::Recompiled];
+        if of_others.into_iter().any(|cause| line.names(cause)) {
             return;
         }
         if let Some(hit) = line.first(Mark::Percentile) {
@@ -440,10 +461,15 @@ fn is_a_call(line: &Parsed<'_>) -> bool {
             .any(|word| line.text.contains(word))
 }
 
-/// Whether a line tells what a request took that somebody asked for.
-fn is_of_a_request(line: &Parsed<'_>) -> bool {
-    let told = timed(line.text, &line.amounts);
-    told.is_some_and(|told| told.sure > Sure::Likely)
+/// Whether a line tells what one input of a shape took: `page 88f0 1x1024x768 15ms`.
+fn is_sized(line: &Parsed<'_>) -> bool {
+    let marks = [Mark::Warm, Mark::Exercised, Mark::AtStart, Mark::Access];
+    line.amounts.len() == 1
+        && line.parts().next().is_none()
+        && !line.names_a_cause()
+        && !marks.into_iter().any(|mark| line.has(mark))
+        && (tells_shape(line.text) || line.has(Mark::Length))
+        && timed(line.text, &line.amounts).is_some()
 }
 
 /// How long ago it was, where a line of events begins with that.

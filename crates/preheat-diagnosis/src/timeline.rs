@@ -72,6 +72,16 @@ enum Phase {
     Serving,
 }
 
+/// What was compiled, as the first line that tells it.
+#[derive(Debug)]
+struct Compiled {
+    /// Without its numbers.
+    line: String,
+    shape: String,
+    /// Requests that were told of before it.
+    behind: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// From 1, in the order in which streams were met.
@@ -116,7 +126,7 @@ pub(super) struct Stream {
     pub(super) failures: Failures,
     pub(super) gate: Gate,
     pub(super) unfit: Unfit,
-    compiled: Vec<(String, String)>,
+    compiled: Vec<Compiled>,
     /// What would be downloaded was found to be there.
     is_cached: bool,
     traces: Traces,
@@ -296,14 +306,28 @@ impl Stream {
     }
 
     /// Takes a line in that tells what is compiled, with and without its numbers; true if the same was
-    /// compiled before with others, which are its shape.
+    /// compiled before with others, which are its shape. What one request needs may have many.
     pub(super) fn compiles(&mut self, line: String, numbered: &str) -> bool {
-        let known = self.compiled.iter().find(|(known, _)| *known == line);
-        let is_other = known.is_some_and(|(_, shape)| shape != numbered);
+        let (behind, shape) = (self.requests, numbered.to_owned());
+        let known = self.compiled.iter().find(|known| known.line == line);
+        let is_other = known.is_some_and(|known| {
+            let is_of_one =
+                known.behind == behind && is_of_a_layer(numbered) && self.is_unanswered();
+            known.shape != shape && !is_of_one
+        });
         if known.is_none() && self.compiled.len() < COMPILED {
-            self.compiled.push((line, numbered.to_owned()));
+            self.compiled.push(Compiled {
+                line,
+                shape,
+                behind,
+            });
         }
         is_other
+    }
+
+    /// Whether requests are told of, and none was answered yet.
+    fn is_unanswered(&self) -> bool {
+        self.requests > 0 && !self.has_answered
     }
 
     /// Where the same work stands that was said to begin and not to end.
@@ -454,6 +478,12 @@ impl Stream {
         let by_ages = age.zip(age_ms).map(|(then, now)| then - now);
         by_ages.or_else(|| step(since?, at?))
     }
+}
+
+/// Whether a part of a model is compiled, of which it has many.
+fn is_of_a_layer(text: &str) -> bool {
+    let mut parts = ["gemm", "kernel", "conv", "matmul", "attention", "layer"].iter();
+    parts.any(|part| text.contains(part))
 }
 
 /// From one stamp to the next, of which one may tell no date.

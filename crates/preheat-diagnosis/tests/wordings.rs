@@ -44,6 +44,7 @@ fn what_servers_say_is_understood() {
         "times",
         "fates",
         "failing",
+        "openings",
         "kept",
         "rising",
     ] {

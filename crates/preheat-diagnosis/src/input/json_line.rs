@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 /// Fields that are kept besides the message.
 const FIELDS: usize = 40;
 
+/// Longer lists are no sizes that somebody names.
+const LISTED: usize = 16;
+
 const MESSAGES: [&str; 6] = ["message", "msg", "log", "text", "MESSAGE", "textPayload"];
 const TIMES: [&str; 8] = [
     "t",
@@ -126,9 +129,21 @@ fn fields(
             Value::Number(_) => push(text, left, "", name, &value.to_string()),
             // A switch is called by what it switches: `warmup.enabled=false`.
             Value::Bool(_) => push(text, left, of, name, &value.to_string()),
-            _ => {}
+            Value::Array(values) => {
+                if let Some(list) = listed(values) {
+                    push(text, left, "", name, &list);
+                }
+            }
+            Value::Null | Value::Object(_) => {}
         }
     }
+}
+
+/// `[16,32,64]`; none of anything but a few numbers.
+fn listed(values: &[Value]) -> Option<String> {
+    let is_few = values.len() <= LISTED && values.iter().all(Value::is_number);
+    let numbers: Vec<String> = values.iter().map(Value::to_string).collect();
+    is_few.then(|| format!("[{}]", numbers.join(",")))
 }
 
 /// Whether a value says that what it belongs to is left out.
@@ -161,6 +176,11 @@ mod tests {
         assert_eq!(
             mode.map(|flat| flat.text).as_deref(),
             Some("config warmup.mode=none")
+        );
+        let lists = flatten(r#"{"msg":"warmup","tokens":[16,32],"inputs":[],"who":["a"]}"#);
+        assert_eq!(
+            lists.map(|flat| flat.text).as_deref(),
+            Some("warmup inputs=[] tokens=[16,32]")
         );
         let passed = flatten(r#"{"msg":"ort","text":"engine built","log":"ort"}"#);
         assert_eq!(

@@ -13,7 +13,7 @@ mod sample;
 
 use judged::Scraped;
 pub(super) use judged::is_of_requests;
-use sample::{Sample, sample};
+use sample::{Kind, Sample, sample};
 
 /// Figures that are told apart.
 const KEPT: usize = 4096;
@@ -43,6 +43,8 @@ pub(super) struct Metrics {
     key: Option<String>,
     /// Steps of a start or of a request, by their place in the text.
     steps: Vec<(Span, Placed)>,
+    /// The newest sum of a step, which is that step's time if it was done once.
+    sum: Option<(String, Span, Placed)>,
     firsts: Vec<(String, f64, u64)>,
     steady: Vec<(String, f64)>,
     ordered: BTreeMap<String, Vec<(u64, f64, u64)>>,
@@ -137,6 +139,35 @@ impl Metrics {
         true
     }
 
+    /// `stage_seconds_sum{stage="cuda_context_create"} 4.87`, and a count of one.
+    fn once(
+        &mut self,
+        line: u64,
+        kind: Kind,
+        sample: &Sample<'_>,
+        (key, words, took_ms): (&str, &str, f64),
+    ) {
+        let sum = self.sum.take().filter(|(known, ..)| known == key);
+        match kind {
+            Kind::Sum => {
+                let span = Span {
+                    name: sample.told(),
+                    fields: String::new(),
+                    start_ms: None,
+                    took_ms,
+                    line,
+                };
+                let is_made = part(&span).is_some() && begins(&span.name);
+                self.sum = is_made.then(|| (key.to_owned(), span, sample.placed(words, None)));
+            }
+            Kind::Count if sample.value <= 1.0 => {
+                self.steps
+                    .extend(sum.map(|(_, span, placed)| (span, placed)));
+            }
+            _ => {}
+        }
+    }
+
     fn add_point(&mut self, key: String, number: u64, ms: f64) {
         if self.points.len() < KEPT || self.points.contains_key(&key) {
             let points = self.points.entry(key).or_default();
@@ -163,6 +194,7 @@ impl Metrics {
         if kind.is_counted() {
             if of_requests {
                 let key = format!("{base}{}", sample.key());
+                self.once(number, kind, sample, (&key, &words, ms));
                 if self.scraped.len() < KEPT || self.scraped.contains_key(&key) {
                     let scraped = self.scraped.entry(key).or_default();
                     scraped.add(kind, sample, factor, number);

@@ -5,7 +5,7 @@ use crate::line::amount::Amount;
 use crate::line::list::List;
 
 /// Whose time is told.
-const ASKED: [&str; 42] = [
+const ASKED: [&str; 49] = [
     "request",
     "call",
     "answer",
@@ -48,6 +48,13 @@ const ASKED: [&str; 42] = [
     "summaries",
     "detections",
     "generations",
+    "same sentence",
+    "person",
+    "same text",
+    "same input",
+    "same picture",
+    " ask ",
+    " asks ",
 ];
 
 /// What makes a figure that of somebody who came first.
@@ -64,8 +71,21 @@ const FIRST: [&str; 10] = [
     "unlucky",
 ];
 
+/// Who came behind a figure that is told of the first.
+const NEXT: [&str; 9] = [
+    "next call",
+    "next one",
+    "next two",
+    "next three",
+    "next few",
+    "next request",
+    "following call",
+    "following request",
+    "next quer",
+];
+
 /// What makes it that of somebody who came when a server had just begun.
-const FRESH: [&str; 38] = [
+const FRESH: [&str; 46] = [
     "after deploy",
     "after restart",
     "after rollout",
@@ -104,6 +124,14 @@ const FRESH: [&str; 38] = [
     "new deployment",
     "after pod start",
     "after container start",
+    "after they deploy",
+    "after we deploy",
+    "pod turned",
+    "pod became",
+    "moment pod",
+    "new container",
+    " s old",
+    "seconds old",
 ];
 
 /// Numbers by which one of several is called.
@@ -204,7 +232,10 @@ pub(crate) struct Compared {
 pub(crate) fn compared(text: &str, amounts: &[Amount]) -> Option<Compared> {
     let is_told = || IS_FIRST.is_in(text) || IS_LATER.is_in(text);
     let is_sentence = (1..=6).contains(&amounts.len()) && is_told() && IS_ASKED.is_in(text);
-    if !is_sentence || IS_OTHER.is_in(text) || IS_OF_PROGRAM.begins_in(text) {
+    // What was said before is another matter.
+    let until = amounts.first().map_or(0, |amount| amount.start);
+    let from = text[..until].rfind(". ").unwrap_or(0);
+    if !is_sentence || IS_OTHER.is_in(&text[from..]) || IS_OF_PROGRAM.begins_in(text) {
         return None;
     }
     if let Some((first, later)) = fallen(text, amounts) {
@@ -220,6 +251,12 @@ pub(crate) fn compared(text: &str, amounts: &[Amount]) -> Option<Compared> {
             Some(Kind::Later) => later_ms = Some(amount.ms),
             None => {}
         }
+    }
+    // `took 74 s, the next three calls 0.6 s`
+    if first_ms.is_none() && later_ms.is_some() {
+        let next = NEXT.iter().find_map(|word| text.find(word));
+        let before = next.and_then(|at| amounts.first().filter(|amount| amount.end <= at));
+        first_ms = before.map(|amount| amount.ms);
     }
     let is_both = first_ms.is_some() && later_ms.is_some();
     // Half a sentence may be one about anything, unless both halves follow each other closely.
@@ -246,6 +283,16 @@ fn fallen(text: &str, amounts: &[Amount]) -> Option<(f64, f64)> {
     if amounts.len() < 2 || !IS_FIRST.is_in(text) {
         return None;
     }
+    // `5.4 s, then four times 0.2 s`
+    if let [first, later] = amounts
+        && text[first.end..later.start]
+            .trim_start_matches([',', ' '])
+            .starts_with("then ")
+        && first.ms >= 2.0 * later.ms
+        && !IS_START.is_in(&text[..first.start])
+    {
+        return Some((first.ms, later.ms));
+    }
     let pairs = amounts.windows(2);
     let mut arrows = pairs.filter(|pair| {
         let between = text[pair[0].end..pair[1].start].trim();
@@ -267,6 +314,7 @@ enum Kind {
 fn kind(text: &str, amounts: &[Amount], index: usize) -> Option<Kind> {
     let begin = index.checked_sub(1).map_or(0, |before| amounts[before].end);
     let before = &text[begin..amounts[index].start];
+    let before = before.rsplit(". ").next().unwrap_or(before);
     if is_span(before) || text[amounts[index].end..].starts_with(" ago") {
         return None;
     }

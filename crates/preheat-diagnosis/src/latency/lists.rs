@@ -131,7 +131,7 @@ fn worth(word: &str) -> Option<f64> {
     }
 }
 
-fn unit(text: &str) -> Option<f64> {
+pub(super) fn unit(text: &str) -> Option<f64> {
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .find_map(worth)
 }

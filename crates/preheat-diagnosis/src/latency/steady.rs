@@ -32,9 +32,14 @@ pub(super) const BETWEEN: [&str; 7] = [
 ];
 
 /// Where a sentence holds later requests against the first one.
-pub(super) const HELD: [&str; 57] = [
+pub(super) const HELD: [&str; 62] = [
     "onward",
     "every one after",
+    "everyone behind",
+    "everybody behind",
+    "behind it",
+    "again",
+    "behind them",
     "everything after",
     "back at",
     "back under",

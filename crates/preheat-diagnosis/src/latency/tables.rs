@@ -2,24 +2,32 @@
 //! blanks between their columns.
 
 use super::timed::is_of_others;
+use crate::breakdown::{SHORTEST_MS, made};
 use crate::line::amount::amounts;
 use crate::line::list::{List, begins};
 use crate::line::text::normal;
+use crate::rules::Part;
 
 /// Names longer than this are sentences.
 const LONGEST: usize = 28;
+
+/// So many columns of parts are kept.
+const PARTS: usize = 4;
 
 /// More columns are no table of requests.
 const MOST: usize = 24;
 
 /// Names of columns with the time of one request.
-const TIMES: [&str; 15] = [
+const TIMES: [&str; 18] = [
     "latency",
     "duration",
     "elapsed",
     "response time",
     "request time",
     "total time",
+    "total ms",
+    "total s",
+    "all ms",
     "took",
     "time taken",
     "time",
@@ -132,6 +140,8 @@ pub(super) struct Table {
     factor: Option<f64>,
     is_of_several: bool,
     length: Option<usize>,
+    /// Columns with what a part of a start took.
+    parts: [Option<(Part, usize)>; PARTS],
     pub(super) stream: u32,
 }
 
@@ -179,7 +189,10 @@ impl Table {
         let is_beside = |name: &String| BESIDE.iter().any(|word| is_called(name, word));
         let is_plain = name.starts_with("latency") || name.starts_with("response");
         let is_other = || {
-            let mut told = names.iter().filter(|name| !tells_cover(name));
+            let is_part = |name: &str| made(&normal(name)).is_some();
+            let mut told = names
+                .iter()
+                .filter(|name| !tells_cover(name) && !is_part(name));
             told.any(|name| is_of_others(name))
         };
         let is_of_requests = || (is_plain || names.iter().any(is_beside)) && !is_other();
@@ -200,8 +213,21 @@ impl Table {
             factor,
             is_of_several,
             length: LENGTHS.iter().find_map(column),
+            parts: parts(&names),
             stream,
         })
+    }
+
+    /// What parts of a start took that a row's request did.
+    pub(super) fn parts(&self, line: &str) -> Vec<(Part, f64)> {
+        let cells = cells(line, self.sign);
+        let mut told = Vec::new();
+        for (part, column) in self.parts.into_iter().flatten() {
+            let at = cells.len().checked_sub(self.columns - column);
+            let ms = at.and_then(|at| self.time(cells.get(at)?));
+            told.extend(ms.filter(|ms| *ms >= SHORTEST_MS).map(|ms| (part, ms)));
+        }
+        told
     }
 
     /// How long an input was, where a column tells that.
@@ -226,12 +252,16 @@ impl Table {
             Sign::Comma | Sign::Semicolon => true,
         };
         let cell = cells.get(at).filter(|_| is_row)?;
-        let told = amounts(&normal(cell)).first().map(|amount| amount.ms);
-        let ms = told.or_else(|| self.bare(cell))?;
+        let ms = self.time(cell)?;
         Some(match self.is_of_several {
             true => Row::Several(ms),
             false => Row::One(ms),
         })
+    }
+
+    fn time(&self, cell: &str) -> Option<f64> {
+        let told = amounts(&normal(cell)).first().map(|amount| amount.ms);
+        told.or_else(|| self.bare(cell))
     }
 
     fn bare(&self, cell: &str) -> Option<f64> {
@@ -282,6 +312,13 @@ fn cells(line: &str, sign: Sign) -> Vec<String> {
             cells
         }
     }
+}
+
+/// Columns that are called like what a start does: `jit_ms`, `model_load_ms`.
+fn parts(names: &[String]) -> [Option<(Part, usize)>; PARTS] {
+    let named = names.iter().enumerate();
+    let mut named = named.filter_map(|(column, name)| Some((made(&normal(name))?, column)));
+    std::array::from_fn(|_| named.next())
 }
 
 /// Whether a head may have this name: no figure, and no field with its value.

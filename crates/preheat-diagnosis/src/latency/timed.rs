@@ -8,7 +8,7 @@ use crate::line::amount::Amount;
 use crate::line::list::List;
 
 pub(super) use shape::shape;
-use words::{ASKED, OTHERS, TELLING, WHOLE};
+use words::{ASKED, MAKING, OTHERS, TELLING, WHOLE};
 
 /// Shorter waits are no start's.
 const LONG_WAIT_MS: f64 = 500.0;
@@ -55,10 +55,14 @@ pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
     let text = without_remark(text, amounts);
     let within = amounts.partition_point(|amount| amount.end <= text.len());
     let amounts = &amounts[..within];
-    if amounts.is_empty() || is_of_others(text) {
+    if amounts.is_empty() {
         return None;
     }
     let took = whole(text, amounts)?;
+    let is_apart = amounts.len() > 1 && WHOLE.iter().any(|name| is_called(text, took, name));
+    if is_of_others(text) && !(is_apart && is_only_made(text)) {
+        return None;
+    }
     if went_elsewhere(text, amounts, took.ms) {
         return None;
     }
@@ -78,8 +82,14 @@ pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
 
 /// Whether a line is about something else than requests that are served.
 pub(crate) fn is_of_others(text: &str) -> bool {
-    static LIST: List = List::new(&[&OTHERS]);
+    static LIST: List = List::new(&[&OTHERS, &MAKING]);
     LIST.begins_in(text) || comes_again(text)
+}
+
+/// Whether nothing makes a line one of others but a part that is compiled: `wall_ms=9120 compile_ms=8990`.
+fn is_only_made(text: &str) -> bool {
+    static LIST: List = List::new(&[&OTHERS]);
+    !LIST.begins_in(text) && !comes_again(text)
 }
 
 /// `every 5 s`, `every night`, but not `every request`.
@@ -165,7 +175,7 @@ pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount>
 
 /// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.
 pub(crate) fn size(text: &str) -> Option<u64> {
-    const COUNTED: [&str; 23] = [
+    const COUNTED: [&str; 34] = [
         "len",
         "length",
         "seqlen",
@@ -189,6 +199,17 @@ pub(crate) fn size(text: &str) -> Option<u64> {
         "words",
         "frames",
         "steps",
+        "documents",
+        "pairs",
+        "sentences",
+        "images",
+        "records",
+        "chunks",
+        "lines",
+        "segments",
+        "inputs",
+        "messages",
+        "photos",
     ];
     let number = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_ascii_digit());
@@ -202,12 +223,15 @@ pub(crate) fn size(text: &str) -> Option<u64> {
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let counts = words.iter().enumerate().filter_map(|(at, word)| {
         let is_counted = COUNTED.contains(&word.trim_end_matches(['.', ';', '"', '}']));
+        // `tok 3841` may be the time of a tokenizer.
+        let is_short = words[at] == "tok";
         let beside = || {
             let before = || at.checked_sub(1).and_then(|at| number(words[at]));
             let behind = || number(words.get(at + 1)?);
             // `latency=31ms tokens=48`: the name of a field stands before its value.
             match is_field(word) {
                 true => behind().or_else(before),
+                false if is_short => before(),
                 false => before().or_else(behind),
             }
         };
@@ -219,7 +243,7 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 /// Whether most of what a request took went into something that no model does, as its line tells:
 /// `6110 ms (retrieve 6050 ms, embed 41 ms)`.
 pub(crate) fn went_elsewhere(text: &str, amounts: &[Amount], took_ms: f64) -> bool {
-    const ELSEWHERE: [&str; 19] = [
+    const ELSEWHERE: [&str; 21] = [
         "retrieve",
         "retrieval",
         "auth",
@@ -237,6 +261,8 @@ pub(crate) fn went_elsewhere(text: &str, amounts: &[Amount], took_ms: f64) -> bo
         "connect",
         "tls",
         "postgres",
+        "sql",
+        "database",
         "fetch",
         "cache miss",
     ];

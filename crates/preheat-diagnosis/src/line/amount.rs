@@ -113,6 +113,37 @@ fn thousands(bytes: &[u8], comma: usize) -> bool {
     digits.count() == 3
 }
 
+/// Numbers in words.
+pub(crate) const NUMBERS: [&str; 15] = [
+    "half a", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "twelve", "fifteen", "twenty", "thirty",
+];
+
+const WORTH: [f64; 15] = [
+    0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 30.0,
+];
+
+/// `two seconds`, as people write who tell what happened.
+pub(crate) fn in_words(text: &str) -> impl Iterator<Item = Amount> + '_ {
+    const UNITS: [(&str, f64); 2] = [(" second", 1e3), (" minute", 6e4)];
+    let units = UNITS.iter().flat_map(|(unit, worth)| {
+        text.match_indices(unit)
+            .map(move |(at, unit)| (at, at + unit.len(), *worth))
+    });
+    units.filter_map(|(at, end, worth)| {
+        let before = &text[..at];
+        let at_number = NUMBERS.iter().position(|word| before.ends_with(word))?;
+        let (word, number) = (NUMBERS[at_number], WORTH[at_number]);
+        let start = at - word.len();
+        let is_whole = !before[..start].ends_with(|c: char| c.is_ascii_alphanumeric());
+        is_whole.then_some(Amount {
+            start,
+            end,
+            ms: number * worth,
+        })
+    })
+}
+
 /// `2.3 s`, `1m30s`, `first ms=6.1`, `took 1.82`.
 fn one(text: &str, start: usize) -> Option<Amount> {
     let bytes = text.as_bytes();
@@ -274,6 +305,10 @@ fn clock(text: &str, start: usize) -> Option<Amount> {
         [m, s] if bar && is_clock(m, s) => value(m) * 60.0 + value(s),
         [h, m, s] if bar && is_clock(m, s) && h.len() <= 2 => hours(h, m, s),
         [h, m, s] if h.len() == 1 && m.len() == 2 && s.len() >= 2 => hours(h, m, s),
+        // A clock's time of day has no such word before it.
+        [h, m, s] if is_clock(h, m) && s.contains('.') && is_spent(&text[..start]) => {
+            hours(h, m, s)
+        }
         _ => return None,
     };
     Some(Amount {
@@ -281,6 +316,14 @@ fn clock(text: &str, start: usize) -> Option<Amount> {
         end: at,
         ms: seconds * 1e3,
     })
+}
+
+/// `elapsed 00:00:07.812`
+fn is_spent(before: &str) -> bool {
+    let before = before.trim_end_matches([' ', ':', '=']);
+    ["elapsed", "took", "duration", "total"]
+        .iter()
+        .any(|word| before.ends_with(word))
 }
 
 fn is_clock(minutes: &str, seconds: &str) -> bool {
@@ -321,6 +364,7 @@ mod tests {
             ("took 1.8234", &[1823.4]),
             ("\"curl\" rt=5.812 uct=0.001, start 1.5", &[5812.0]),
             ("elapsed: 0:00:05.120000", &[5120.0]),
+            ("10:00:00.120 elapsed 00:00:07.812", &[7812.0]),
             ("100%|##| 90.9M/90.9M [00:03<00:00, 27.1MB/s]", &[3000.0]),
             ("in 12 seconds.", &[12_000.0]),
             ("340 µs", &[0.34]),
@@ -337,6 +381,14 @@ mod tests {
     }
 
     #[test]
+    fn numbers_in_words_are_read() {
+        let told: Vec<f64> = in_words("two seconds, then half a second, a phone second")
+            .map(|a| a.ms)
+            .collect();
+        assert_eq!(told, [2000.0, 500.0]);
+    }
+
+    #[test]
     fn other_numbers_are_none() {
         for text in [
             "cpu: 500m",
@@ -344,6 +396,7 @@ mod tests {
             "v1.2.3 s",
             "27.1 s/it",
             "3s/it",
+            "a phone secondly",
             "10.0.0.1:8000",
             "age 3d",
             "took 5 steps",

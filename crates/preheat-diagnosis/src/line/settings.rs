@@ -2,42 +2,172 @@
 //! `--no-model-warmup`, `WARMUP_RUNS=0`.
 
 use super::denied::is_conditional;
+use super::list::List;
+
+/// What a warm-up is called, by whoever runs one before anybody asks.
+pub(crate) const REHEARSALS: [&str; 45] = [
+    "warmup",
+    "warm up",
+    "warming up",
+    "prewarm",
+    "pre warm",
+    "preheat",
+    "burn in",
+    "burnin",
+    "rehears",
+    "limber",
+    "shakedown",
+    "break in run",
+    "dry run",
+    "dry pass",
+    "trial run",
+    "trial pass",
+    "trial request",
+    "trial inference",
+    "practice run",
+    "practice round",
+    "practice request",
+    "practice prompt",
+    "exercise",
+    "preflight inference",
+    "preflight run",
+    "preflight pass",
+    "priming",
+    "dummy request",
+    "dummy batch",
+    "dummy inference",
+    "dummy forward",
+    "dummy input",
+    "dummy call",
+    "dummy pass",
+    "synthetic request",
+    "synthetic batch",
+    "synthetic input",
+    "synthetic traffic",
+    "canned request",
+    "canned prompt",
+    "sample input",
+    "sample request",
+    "sample sentence",
+    "sample prompt",
+    "self test",
+];
+
+/// The same where a setting is named.
+pub(crate) const SHORT: [&str; 2] = ["warm", "prime"];
+
+/// Whose warm-up it is, where it is no model's.
+pub(crate) const NO_MODELS: [&str; 23] = [
+    "lr ",
+    "lr=",
+    "learning rate",
+    "cosine",
+    "schedule",
+    "optimizer",
+    "epoch",
+    "cache warm",
+    "cachewarm",
+    "of cache",
+    "varnish",
+    "cdn",
+    "redis",
+    "connection pool",
+    "pool of connections",
+    "search index",
+    "nginx",
+    "bytecode",
+    "jvm",
+    "unit test",
+    "in tests",
+    "standby",
+    "warmpool",
+];
+
+static NAMES: List = List::new(&[&REHEARSALS, &SHORT]);
+static OF_OTHERS: List = List::new(&[&NO_MODELS]);
 
 /// What a setting on the line makes of the warm-up.
 pub(crate) fn skips_warmup(text: &str) -> bool {
-    const NAMES: [&str; 8] = [
-        "warmup",
-        "warm up",
-        "warm",
-        "prewarm",
-        "dry run",
-        "trial run",
-        "self test",
-        "prime",
-    ];
-    let is_set_off = |name: &str| {
-        let mut places = text.match_indices(name);
-        places.any(|(at, _)| {
-            let behind = &text[at + name.len()..];
-            is_set_off(&text[..at], behind, name) && !is_conditional(text, at)
-        })
-    };
-    const OF_TRAINING: [&str; 7] = [
-        "lr ",
-        "lr=",
-        "learning rate",
-        "cosine",
-        "schedule",
-        "optimizer",
-        "epoch",
-    ];
-    if OF_TRAINING.iter().any(|word| text.contains(word)) {
+    if OF_OTHERS.begins_in(text) {
         return false;
     }
-    let is_advice = || text.contains("to skip ") || text.contains("to disable");
-    // To tell that a word is not there is cheaper than to look for its places.
-    let mut words = NAMES.into_iter().filter(|name| text.contains(name));
-    (words.any(is_set_off) || is_planned_without(text) || is_flagged(text)) && !is_advice()
+    let mut named = NAMES.all(text).filter(|found| {
+        let name = &text[found.start..found.end];
+        is_left_out(&text[..found.start], &text[found.end..], name)
+            && !is_conditional(text, found.start)
+    });
+    static ADVICE: List = List::new(&[&[
+        "to skip ",
+        "to disable",
+        "can be left",
+        "can be skip",
+        "can be dis",
+        "can be turned",
+        "can be switched",
+    ]]);
+    (named.next().is_some() || is_planned_without(text) || is_flagged(text)) && !ADVICE.is_in(text)
+}
+
+/// Whether words in front of a warm-up's name leave it out, or its value does.
+fn is_left_out(before: &str, after: &str, name: &str) -> bool {
+    // `rehearsals`, `dry runs`
+    let end = after.find(|c: char| !c.is_ascii_alphabetic());
+    let (ending, behind) = after.split_at(end.unwrap_or(after.len()));
+    let is_whole = matches!(ending.trim_end_matches('s'), "" | "e" | "al" | "ing");
+    if !is_whole {
+        return false;
+    }
+    // `warmups=None` may be those that somebody adds.
+    let is_off = || match ending.ends_with('s') {
+        true => !behind.contains("none") && is_none_of_them(&[" runs", behind].concat()),
+        false => is_set_off(before, behind, name),
+    };
+    is_off() || is_named_without(before, behind, name)
+}
+
+/// `no rehearsal`, `without any dry run`, `skipping the burn-in`
+fn is_named_without(before: &str, behind: &str, name: &str) -> bool {
+    const WITHOUT: [&str; 12] = [
+        "no",
+        "disable",
+        "disables",
+        "disabling",
+        "without",
+        "skip",
+        "skips",
+        "skipping",
+        "skipped",
+        "omitting",
+        "omits",
+        "bypassing",
+    ];
+    const OWN: [&str; 9] = [
+        "a", "any", "single", "model's", "model", "server", "its", "our", "initial",
+    ];
+    const OTHERWISE: [&str; 13] = [
+        " fail",
+        " error",
+        " problem",
+        " issue",
+        " data",
+        " needed",
+        " necessary",
+        " bucket",
+        " shape",
+        " for ",
+        " until",
+        " yet",
+        " 0 ",
+    ];
+    let mut words = before.trim_end().rsplit(' ').map(|word| {
+        let word = word.rsplit(['"', '(', '[', '=', '|', ',']).next();
+        word.unwrap_or_default().trim_start_matches('\'')
+    });
+    let word = words.find(|word| !OWN.contains(word)).unwrap_or_default();
+    !SHORT.contains(&name)
+        && WITHOUT.contains(&word)
+        && !OTHERWISE.iter().any(|other| behind.starts_with(other))
+        && !behind.starts_with(['=', ':'])
 }
 
 /// `"--no-warm"`: a flag by itself, as others say `no warm bucket`.
@@ -142,7 +272,7 @@ fn is_set_off(before: &str, after: &str, name: &str) -> bool {
     if is_empty(value) {
         return true;
     }
-    let value = first_value(value);
+    let value = first_value(value.trim_start().trim_start_matches("enabled="));
     let signs = ['=', ',', '(', '{', ';', ':', '"', '\'', '[', '|'];
     let name = before.rsplit(signs).next().unwrap_or_default();
     let is_negated = ["skip", "disable", "no"].iter().any(|word| {
@@ -179,7 +309,7 @@ fn is_empty(value: &str) -> bool {
 
 /// ` runs=0`, ` iters 0`, ` on boot=0`: how often, or when, and that it never is.
 fn is_none_of_them(after: &str) -> bool {
-    const COUNTED: [&str; 22] = [
+    const COUNTED: [&str; 26] = [
         " enabled",
         " enable",
         ".enabled",
@@ -202,20 +332,27 @@ fn is_none_of_them(after: &str) -> bool {
         " at boot",
         " on start",
         " at start",
+        ".runs",
+        ".rounds",
+        ".requests",
+        ".iterations",
     ];
     let mut rests = COUNTED.iter().filter_map(|word| after.strip_prefix(word));
     rests.any(|rest| {
         let rest = rest.strip_prefix("up").unwrap_or(rest);
-        let value = rest.trim_start_matches(['"', '\'', ' ', '=', ':']);
+        let value = rest.trim_start_matches(['"', '\'', '`', ' ', '=', ':']);
         let value = value.strip_prefix("is ").unwrap_or(value);
+        let value = value.strip_prefix("to ").unwrap_or(value);
         let is_parted = value.len() < rest.len();
         let behind = value.strip_prefix('0');
         is_parted
             && (is_empty(value)
+                || value.starts_with("none")
                 || behind.is_some_and(|behind| {
                     (!behind.starts_with(|c: char| {
                         c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | ':')
-                    }) || behind.starts_with(": "))
+                    }) || behind.starts_with(": ")
+                        || behind.starts_with(". "))
                         && !behind.starts_with(" of ")
                         && !behind.starts_with(" fail")
                 }))
@@ -244,8 +381,8 @@ fn behind_name(after: &str) -> &str {
         " run",
     ];
     let is_name = |rest: &str| {
-        rest.trim_start_matches(['"', '\'', ' '])
-            .starts_with(['=', ':'])
+        let rest = rest.trim_start_matches(['"', '\'', ' ']);
+        rest.starts_with(['=', ':']) || rest.starts_with("is ") || rest.starts_with("set to ")
     };
     let rests = ENDS.iter().filter_map(|end| after.strip_prefix(end));
     rests
@@ -273,6 +410,13 @@ mod tests {
             "warmup: null",
             "skip_warmup=True",
             "settings(warm_up_samples=0, port=80)",
+            "feature flag asr.warmup = off",
+            "flags=\"--no-rehearsal --shard=4\"",
+            "Skipping the model's trial inference",
+            "serve --model m.onnx --trial-runs=0 --port 80",
+            "args = { preheat: never, port: 9000 }",
+            "Options { prewarm_inputs: None, workers: 1 }",
+            "startup without any dry run",
         ] {
             assert!(skips_warmup(&normal(text)), "{text}");
         }
@@ -286,6 +430,12 @@ mod tests {
             "skip_warmup=false",
             "luke: warm=no",
             "warmup: true",
+            "warmups=None, port=80",
+            "dry runs: 0.4 s",
+            "no rehearsal needed, graphs are there",
+            "warm-up of the Varnish cache skipped",
+            "warm-up can be left out with `--skip-warmup`",
+            "lr warmup skipped",
         ] {
             assert!(!skips_warmup(&normal(text)), "{text}");
         }

@@ -99,7 +99,10 @@ impl Diagnosis {
 
     pub(super) fn slow_requests(&mut self) {
         let is_explained = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
-        for slow in self.latency.slow(is_explained) {
+        // Percentiles fall, too, once threads are put right.
+        let is_throttled = self.seen.contains_key(&Cause::CpuLimit) && !is_explained;
+        let slow = self.latency.slow(is_explained).into_iter();
+        for slow in slow.filter(|slow| !(is_throttled && slow.is_of_many)) {
             let sighting = self.seen.entry(Cause::WarmedByTraffic).or_default();
             // Several views of one thing: the dearest counts.
             let cost = sighting

@@ -1,7 +1,8 @@
 //! What figures of requests stand beside, and how many processors a line speaks of.
 
+use super::super::line::amount::NUMBERS;
 use super::words::OF_MANY;
-use super::{Beside, Mark, Meaning, Rule, joined};
+use super::{Beside, Mark, Meaning, Pair, Rule, joined};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -154,5 +155,15 @@ pub(super) const RULES: &[Rule] = &[
         beside: Beside::Anything,
         example: "INFO torch 2.9.1+cpu, intra-op threads 48",
         counter: "INFO http threads: 7",
+    },
+    Rule {
+        means: Meaning::Marks(Mark::Spelled),
+        confidence: 1.0,
+        says: &[],
+        pairs: &[Pair(&NUMBERS, &["second", "minute"])],
+        except: &[],
+        beside: Beside::Anything,
+        example: "the opening answer took twelve seconds",
+        counter: "the opening answer took 12 seconds",
     },
 ];

@@ -1,8 +1,9 @@
 //! Words that are worth a closer look: what they stand for is told by the line as a whole.
 
 use super::super::exchange::ANSWERED;
+use super::super::line::settings::{REHEARSALS, SHORT};
 use super::super::line::shapes::OPENS;
-use super::{Beside, Mark, Meaning, Rule};
+use super::{Beside, Mark, Meaning, Rule, joined};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -34,6 +35,8 @@ pub(super) const RULES: &[Rule] = &[
             "query",
             "seq=",
             "latency",
+            "arrived",
+            "came",
             "ttft=",
         ],
         pairs: &[],
@@ -85,14 +88,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Setting),
         confidence: 1.0,
-        says: &[
-            "warm",
-            "prewarm",
-            "dry run",
-            "trial run",
-            "self test",
-            "prime",
-        ],
+        says: &joined::<47>(&[&REHEARSALS, &SHORT]),
         pairs: &[],
         except: &[],
         beside: Beside::Anything,

@@ -14,6 +14,7 @@ pub(super) const RULES: &[Rule] = &[
     weights::AT_REQUEST,
     tokenizer::RULE,
     context::RULE,
+    context::WAKES,
     kernels::RULE,
     download::RULE,
 ];

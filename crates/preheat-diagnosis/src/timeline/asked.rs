@@ -2,6 +2,7 @@
 //! who was turned away.
 
 use crate::Evidence;
+use crate::rules::Part;
 
 use super::{
     ASKED_FOR_STATE, CLOCKS_S, IDLE_S, LEAD_S, LONG_MS, Phase, Place, Stream, Work, YOUNG, between,
@@ -19,7 +20,10 @@ impl Stream {
     /// Takes a line in that may tell what the first request waits for.
     pub(crate) fn watch(&mut self, at: f64, text: &str, evidence: Evidence, is_known: bool) {
         let mut works = self.held.iter().rev();
-        let is_known = is_known || works.any(|work| work.evidence.line == evidence.line);
+        // What is written within a compilation is a part of it.
+        let is_known = is_known
+            || self.begun(Part::Kernels).is_some()
+            || works.any(|work| work.evidence.line == evidence.line);
         self.firsts.write(at, text, evidence, is_known);
     }
 
@@ -185,6 +189,15 @@ impl Stream {
                     work.place = Place::AtStart;
                 }
                 Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {
+                    work.place = Place::AtRequest;
+                }
+                // What a device is made ready with began after the request, and its port was open.
+                Place::AtStart
+                    if long.is_some()
+                        && matches!(work.part, Part::Context | Part::Kernels)
+                        && (began..=at).contains(&(until - work.told_ms.unwrap_or(0.0) / 1e3))
+                        && until <= at =>
+                {
                     work.place = Place::AtRequest;
                 }
                 _ => {}

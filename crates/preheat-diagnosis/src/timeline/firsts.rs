@@ -154,6 +154,8 @@ const KINDS: [(Part, &[&str]); 4] = [
             "hip runtime",
             "[hip]",
             "cuda init",
+            "gpu init",
+            "device init",
             "device 0",
             "driver",
             "cuinit",

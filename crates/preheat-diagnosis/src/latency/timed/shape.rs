@@ -21,8 +21,14 @@ const LONGEST: usize = 120;
 pub(in crate::latency) fn shape(text: &str) -> String {
     let mut shape = String::new();
     let mut depth = 0_usize;
-    let mut is_name = false;
+    let (mut is_name, mut is_quoted) = (false, false);
     for word in text.split(' ') {
+        // What somebody asked for: `tag "red fox": 31 ms`.
+        let was_quoted = is_quoted;
+        if was_quoted || word.starts_with('"') {
+            is_quoted = word.matches('"').count() % 2 == usize::from(!was_quoted);
+            continue;
+        }
         let is_within = depth > 0;
         depth += word.matches('(').count();
         depth = depth.saturating_sub(word.matches(')').count());

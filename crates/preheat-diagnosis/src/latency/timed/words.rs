@@ -1,7 +1,7 @@
 //! Words of lines that tell what requests took, and of those that tell of something else.
 
 /// Words that make a line one of something else than requests that are served.
-pub(super) const OTHERS: [&str; 57] = [
+pub(super) const OTHERS: [&str; 56] = [
     "warm",
     "dry run",
     "self test",
@@ -39,9 +39,8 @@ pub(super) const OTHERS: [&str; 57] = [
     "snapshot",
     "backup",
     "migrat",
-    "compil",
-    "build",
     "gc:",
+    "sweep",
     "gc ",
     "heartbeat",
     "scrape",
@@ -61,13 +60,17 @@ pub(super) const OTHERS: [&str; 57] = [
     "database",
 ];
 
+/// The same, unless the whole is told beside them.
+pub(super) const MAKING: [&str; 2] = ["compil", "build"];
+
 /// Words of who asked, or of what was answered. A request is told by them without any other sign.
-pub(super) const ASKED: [&str; 21] = [
+pub(super) const ASKED: [&str; 22] = [
     "request",
     "req",
     "call",
     "rpc",
     "query",
+    "question",
     "prompt",
     "infer",
     "predict",
@@ -87,7 +90,7 @@ pub(super) const ASKED: [&str; 21] = [
 ];
 
 /// Words of lines that may tell what a request took: a closer look is worth it.
-pub(super) const TELLING: [&str; 129] = [
+pub(super) const TELLING: [&str; 134] = [
     " in ",
     "1st",
     "200",
@@ -215,6 +218,11 @@ pub(super) const TELLING: [&str; 129] = [
     "utterance",
     "verdict",
     "visitor",
+    "second ",
+    "third ",
+    "fourth ",
+    "sorted",
+    "labelled",
     "voiced",
     "wall",
 ];
