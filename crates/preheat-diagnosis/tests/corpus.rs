@@ -9,7 +9,8 @@
 //! writers are kept apart, and sealed. Of what five more writers wrote, a third is closed and the rest was
 //! learnt from once it had been met. Five more came after them: a third of theirs is locked away, the rest
 //! is varied and was learnt from. What three more wrote was scored, learnt from and added; what six more wrote is
-//! various, and was learnt from as well. Parts that nobody has looked at stand in `MEASURES`.
+//! various, and was learnt from as well. What two more wrote then is unread. Parts that nobody has looked at stand in
+//! `MEASURES`.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 26] = [
+const PARTS: [&str; 27] = [
     "seen",
     "held-out",
     "unseen",
@@ -50,10 +51,11 @@ const PARTS: [&str; 26] = [
     "locked",
     "added",
     "various",
+    "unread",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 5] = ["last", "apart", "sealed", "closed", "locked"];
+const MEASURES: [&str; 6] = ["last", "apart", "sealed", "closed", "locked", "unread"];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
@@ -62,6 +64,7 @@ const APART: f64 = 0.9;
 const SEALED: f64 = 0.86;
 const CLOSED: f64 = 0.84;
 const LOCKED: f64 = 0.9;
+const UNREAD: f64 = 0.78;
 
 struct Counted {
     right: usize,
@@ -108,6 +111,16 @@ fn what_was_closed_is_understood_as_well_as_it_was() {
 #[test]
 fn what_was_locked_away_is_understood_as_well_as_it_was() {
     judge("locked", LOCKED);
+}
+
+#[test]
+fn what_nobody_has_read_is_understood_as_well_as_it_was() {
+    judge("unread", UNREAD);
+}
+
+#[test]
+fn various_texts_are_understood() {
+    judge("various", WANTED);
 }
 
 #[test]
