@@ -96,6 +96,17 @@ fn whoever_can_take_requests_claims_readiness() {
     }
 }
 
+/// What was warmed is warm; a length that was not is its own cause.
+#[test]
+fn a_length_that_comes_later_makes_no_claim_early() {
+    let log = "INFO warm-up done: lengths 32 64 128\nINFO ready to serve\n\
+        INFO POST /embed 200 12 ms len=100\nINFO POST /embed 200 12 ms len=96\n\
+        WARN length 512 was not warmed, compiling for new shape\nINFO POST /embed 200 2900 ms len=512\n";
+    let found = ids(log);
+    assert!(found.contains(&"length-not-warmed"), "{found:?}");
+    assert!(!found.contains(&"readiness-too-early"), "{found:?}");
+}
+
 /// The start is what a request waits for that is kept until there is a replica.
 #[test]
 fn who_is_held_until_there_is_a_replica_pays_for_the_start() {
