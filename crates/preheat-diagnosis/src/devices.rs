@@ -3,6 +3,7 @@
 
 use super::cause::Cause;
 use super::line::Parsed;
+use super::line::list::List;
 use super::line::wording::{tells_an_error, warns};
 use super::{Diagnosis, Evidence};
 
@@ -99,10 +100,8 @@ pub(super) fn is_wanted(text: &str) -> bool {
         "cpu only service",
         "cpu only build",
     ];
-    let begins = |at: usize| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
-    WANTED
-        .iter()
-        .any(|word| text.match_indices(word).any(|(at, _)| begins(at)))
+    static LIST: List = List::new(&[&WANTED]);
+    LIST.begins_in(text)
 }
 
 impl Diagnosis {

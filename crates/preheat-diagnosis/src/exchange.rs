@@ -158,19 +158,14 @@ pub(super) fn may_tell(text: &str) -> bool {
     // Most lines have none of it, and to tell that is cheaper than to look for a path or a name.
     let has_digits = || text.bytes().any(|byte| byte.is_ascii_digit());
     let is_asked = || {
-        asked_path(text).is_some()
-            || is_named(text)
-            || is_served(text)
-            || is_bare(text)
-            || is_sized(text)
-            || is_numbered(text)
+        is_named(text) || is_served(text) || is_bare(text) || is_sized(text) || is_numbered(text)
     };
     let is_told = || {
         ANSWERS.is_in(text) || says_ok(text) || is_served(text) || goes(text) || has_latency(text)
     };
     has_digits()
-        && is_asked()
-        && (is_told() || status(text).is_some() || asked_path(text).is_some() || comes(text))
+        && (asked_path(text).is_some()
+            || (is_asked() && (is_told() || status(text).is_some() || comes(text))))
         && !OTHER_WORDS.is_in(text)
 }
 

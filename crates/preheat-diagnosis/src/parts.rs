@@ -44,9 +44,9 @@ impl Diagnosis {
             let moves = || part == Part::Download && line.text.contains('%');
             let is_work = is_timed
                 || line.has(Mark::Action)
-                || is_for_one(line.text)
                 || is_gone_for()
-                || moves();
+                || moves()
+                || is_for_one(line.text);
             let is_explicit = line.place(hit) == Some(Place::AtRequest);
             // What is compiled once more is a cause of its own.
             let is_again = part == Part::Kernels && line.names(Cause::Recompiled);
@@ -75,7 +75,8 @@ impl Diagnosis {
         if part == Part::Context && told_ms.is_none() && stream.begun(Part::Kernels).is_some() {
             return;
         }
-        if is_for_one(line.text) {
+        let is_for_one = is_for_one(line.text);
+        if is_for_one {
             stream.is_open();
         }
         let same = without_numbers(line.text);
@@ -84,8 +85,8 @@ impl Diagnosis {
             telling => telling,
         };
         let asks = |request: &Hit| is_one_sentence(line.text, request.at, hit.at);
-        let is_asked = line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
-        let asked = || (is_asked || is_for_one(line.text)).then_some(Place::AtRequest);
+        let is_asked = || line.first(Mark::Request).is_some_and(asks) || exchanged(line).is_some();
+        let asked = || (is_for_one || is_asked()).then_some(Place::AtRequest);
         let traced = || self.traced_place(line.text);
         // A row for a request tells what that request did.
         let is_row = self.latency.expects_a_row() && line.text.contains(['|', ',']);
@@ -93,15 +94,15 @@ impl Diagnosis {
         let is_sought = || line.has(Mark::Obtains) && names_a_request(line.text);
         let sought = || is_sought().then_some(Place::AtRequest);
         let again = || line.has(Mark::Restarted).then_some(Place::AtStart);
-        let told = line
-            .place(hit)
+        let explicit = line.place(hit);
+        let told = explicit
             .or_else(again)
             .or_else(asked)
             .or_else(traced)
             .or_else(row)
             .or_else(sought);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
-        let begun = line.place(hit).or_else(|| stream.begun(part)).or(told);
+        let begun = explicit.or_else(|| stream.begun(part)).or(told);
         let is_open = is_missed(line.text) || stream.is_open_end(part);
         let is_missing = line.has(Mark::Absent) || stream.is_sought(part);
         let is_absent = is_missing && !matches!(part, Part::Kernels | Part::Download);
@@ -130,7 +131,7 @@ impl Diagnosis {
             return;
         };
         if part == Part::Kernels && place != Place::AtStart {
-            let is_explicit = line.place(hit).is_some();
+            let is_explicit = explicit.is_some();
             if self.is_for_shape(stream, line, same, telling, is_explicit) {
                 return;
             }
@@ -147,8 +148,7 @@ impl Diagnosis {
             told_ms,
             is_absent,
             // What began at start may have gone on for a request all the same.
-            is_placed: told
-                .is_some_and(|place| place == Place::AtRequest || line.place(hit).is_some()),
+            is_placed: told.is_some_and(|place| place == Place::AtRequest || explicit.is_some()),
             ..Work::new(part, place, line)
         };
         if let Some(settled) = stream.work(work, line.at, telling) {

@@ -44,9 +44,9 @@ impl Unfit {
 
 impl Diagnosis {
     pub(super) fn unfit(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        let is_explained = line.names_a_cause() && !line.names(Cause::LoadFailure);
-        let is_told = line.text.contains([':', '=', '|']) || !is_prose(&line.evidence.text);
-        if stream.is_started() || is_explained || line.has(Mark::Another) || !is_told {
+        let is_explained = || line.names_a_cause() && !line.names(Cause::LoadFailure);
+        let is_told = || line.text.contains([':', '=', '|']) || !is_prose(&line.evidence.text);
+        if stream.is_started() || is_explained() || line.has(Mark::Another) || !is_told() {
             return;
         }
         let wrong = stream.unfit.take(line);

@@ -47,12 +47,17 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
 /// like this.
 pub(crate) fn normal(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
+    let mut has_leader = false;
     for byte in text.bytes() {
         match byte {
             b'_' | b'-' | b' ' | b'\t' => {
                 if out.last() != Some(&b' ') {
                     out.push(b' ');
                 }
+            }
+            b'.' => {
+                has_leader |= out.ends_with(b"...");
+                out.push(byte);
             }
             byte => out.push(byte.to_ascii_lowercase()),
         }
@@ -64,7 +69,7 @@ pub(crate) fn normal(text: &str) -> String {
     if out.contains(" the ") {
         out = out.replace(" the ", " ");
     }
-    if out.contains("....") {
+    if has_leader {
         out = led(&out);
     }
     apart(out)
