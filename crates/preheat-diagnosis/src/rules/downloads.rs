@@ -71,7 +71,6 @@ pub(super) const RULES: &[Rule] = &[
             "oras pull",
             "rclone copy",
             "rclone sync",
-            "rclone copyto",
             "s5cmd cp",
             "azcopy copy",
             "filtering content + mib/s",
@@ -136,7 +135,6 @@ pub(super) const RULES: &[Rule] = &[
         ],
         beside: Beside::Words(&[
             "model",
-            "models",
             "weights",
             "checkpoint",
             ".onnx",

@@ -76,7 +76,6 @@ pub(super) const RULES: &[Rule] = &[
             "out of memory:",
             "out of memory, ",
             ": out of memory",
-            "outofmemoryerror",
             "outofmemory",
             "(oom)",
             "cgroup limit + hit",

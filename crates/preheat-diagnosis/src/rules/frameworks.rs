@@ -254,7 +254,6 @@ pub(super) const RULES: &[Rule] = &[
             "metric",
             "dcgm",
             "collector",
-            "context",
         ],
         beside: Beside::Anything,
         example: "level=INFO source=gpu.go:377 msg=\"no compatible GPUs were discovered\"",

@@ -166,9 +166,7 @@ pub(super) const RULES: &[Rule] = &[
         confidence: 0.95,
         says: &[
             "oomkilled",
-            "oom killed",
             "oomkilling",
-            "oom killer",
             "oom kill",
             "oom encountered",
             "systemoom",

@@ -17,7 +17,6 @@ pub(super) const RULES: &[Rule] = &[
             "to load quantized checkpoints",
             "error loading model",
             "failed to load model",
-            "failed to load model",
             "model load failed",
             "model loading failed",
             "failed to load '",
@@ -340,7 +339,6 @@ pub(super) const RULES: &[Rule] = &[
             "adapter",
             "lora",
             "request",
-            "requests",
             "prompt",
             "client",
             "payload",
@@ -411,7 +409,6 @@ pub(super) const RULES: &[Rule] = &[
         ],
         beside: Beside::Words(&[
             "model",
-            "models",
             "weights",
             "checkpoint",
             "hub",

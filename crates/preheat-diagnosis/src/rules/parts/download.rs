@@ -65,7 +65,6 @@ pub(super) const RULE: Rule = Rule {
         "without downloading",
         "off disk",
         "from disk",
-        "from local disk",
         "resum",
         "404",
         "retry",
@@ -85,8 +84,6 @@ pub(super) const RULE: Rule = Rule {
         "dump",
         "report",
         "artifact(s)",
-        "off disk",
-        "from disk",
         "from local",
         "from ssd",
         "into memory",
@@ -101,7 +98,6 @@ pub(super) const RULE: Rule = Rule {
 /// Weights and what goes with them, where they come from elsewhere.
 const FETCHED: &[&str] = &[
     "model",
-    "models",
     "weights",
     "checkpoint",
     "snapshot",

@@ -63,7 +63,6 @@ pub(super) const RULE: Rule = Rule {
         "from pretrained in ",
         "inferencesession(",
         "joblib.load(",
-        "load model(",
     ],
     pairs: &[Pair(LOADED, LOADING), Pair(MADE, MAKING)],
     except: &[

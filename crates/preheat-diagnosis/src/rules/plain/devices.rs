@@ -196,9 +196,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
 
 const ASKED_DEVICE: &[&str] = &[
     "requested",
-    "wanted",
     "asked for",
-    "asks for",
     "was asked",
     "configured",
     "config.device=",
@@ -211,7 +209,6 @@ const ASKED_DEVICE: &[&str] = &[
     "device \"cuda",
     "gpus all",
     "gpu layers",
-    "gpu layers=",
     "wish",
     "want",
     "asks",
@@ -221,15 +218,14 @@ const ASKED_DEVICE: &[&str] = &[
 ];
 
 const ACCELERATORS: &[&str] = &[
-    "cuda", "gpu", "gpus", "rocm", "hip", "mps", "metal", "tensorrt", "neuron", "tpu", "npu",
-    "xpu", "hpu", "vulkan", "directml", "nvidia",
+    "cuda", "gpu", "rocm", "hip", "mps", "metal", "tensorrt", "neuron", "tpu", "npu", "xpu", "hpu",
+    "vulkan", "directml", "nvidia",
 ];
 
 const DEVICE_NAMES: &[&str] = &[
     "ngl",
     "cuda",
     "gpu",
-    "gpus",
     "/dev/nvidia",
     "nvidia smi",
     "nvidia driver",
@@ -299,7 +295,6 @@ const ON_PROCESSOR: &[&str] = &[
 
 const IS_ABSENT: &[&str] = &[
     "no effect",
-    "no devices",
     "has none",
     "does not support",
     "not support",
@@ -322,7 +317,6 @@ const IS_ABSENT: &[&str] = &[
     "not loaded",
     "out of reach",
     "unreachable",
-    "not supported by",
     "has no cuda",
     "without cuda",
     "without gpu",

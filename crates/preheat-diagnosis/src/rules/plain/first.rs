@@ -48,7 +48,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "warm up request",
             "warmup request",
             "keep alive= 1",
-            "keep alive\": 1",
             "keep alive\":",
         ],
         pairs: &[],
@@ -183,7 +182,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         ],
         beside: Beside::Words(&[
             "shape",
-            "shapes",
             "length",
             "len=",
             "bs=",
@@ -203,7 +201,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "(1,",
             "[1,",
             "bucket",
-            "buckets",
             "profile",
             "dims",
         ]),

@@ -10,7 +10,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         says: &[
             "pulled image",
             "downloaded newer image",
-            "image pulled",
             "pull complete + image",
             "pull finished + image",
             "pull done + image",
@@ -46,8 +45,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "successfully pulled",
             "already present",
             "already on",
-            "pre pulled",
-            "prepulled",
             "pre pull",
             "prepull",
             "beforehand",

@@ -49,7 +49,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         pairs: &[],
         except: &[
             "request",
-            "requests",
             "batch",
             "tokens",
             "kv cache",
@@ -107,7 +106,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         confidence: 0.8,
         says: &[
             "pull",
-            "pulled",
             "registry",
             "manifest",
             "resolve",
@@ -135,7 +133,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "admission webhook",
             "successfully",
             "model",
-            "models",
             "weights",
             "hugging",
             "hub ",

@@ -22,7 +22,6 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "tokenizer",
             "is not initialized",
             "before cuda",
-            "tokenizers",
         ],
         beside: Beside::All(&[GPU_STATE, both!(SPOILT, otherwise::SPOILT)]),
         example: "child 31: cuInit was called before fork, driver handle unusable here",
@@ -194,9 +193,7 @@ const AGAIN: &[&str] = list!(
 const SOURCES: &[&str] =
     list!(".ex |.py|.js|.mjs|.ts|.rb|.go|.rs|.java|.kt|.php|.lua|.clj|.scala|source|code");
 
-const FORK: &[&str] = &[
-    "fork", "forked", "forking", "child", "children", "prefork", "pre fork",
-];
+const FORK: &[&str] = &["fork", "child", "prefork", "pre fork"];
 
 const GPU_STATE: &[&str] = &[
     "cuda",
@@ -243,7 +240,6 @@ const SPOILT: &[&str] = &[
 
 const TOKENIZING: &[&str] = &[
     "tokenizer",
-    "tokenizers",
     "tokeniser",
     "bpe",
     "rayon",
@@ -260,7 +256,6 @@ const LOST: &[&str] = &[
     "not survive",
     "hang",
     "deadlock",
-    "single threaded",
     "single thread",
     "switched off",
     "disabling",
@@ -303,7 +298,6 @@ const COPIES: &[&str] = &[
     "once per process",
     "once for each",
     "per worker",
-    "each loads",
     "each load",
     "every one of",
     "each holds",

@@ -223,7 +223,6 @@ const KEPT: &[&str] = &[
 const PASSING_ON: &[&str] = &[
     "forward",
     "proxy",
-    "proxying",
     "interceptor",
     "activator",
     "gateway",

@@ -153,7 +153,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &["running for)", "process running for", "jvm running for"],
-        beside: Beside::All(&[&["day", "days", "week", "weeks", "month", "months", "hours"]]),
+        beside: Beside::All(&[&["day", "week", "month", "hours"]]),
         example: "# the server has been up for four days when this happened",
         counter: "# the server has been up for four seconds when this happened",
     },

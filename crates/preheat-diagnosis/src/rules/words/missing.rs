@@ -251,7 +251,6 @@ pub(in crate::rules) const UNFINISHED: &[&str] = &[
 
 pub(in crate::rules) const SERVED: &[&str] = &[
     "model",
-    "models",
     "weights",
     "checkpoint",
     "encoder",
@@ -370,7 +369,6 @@ pub(in crate::rules) const MADE: &[&str] = &[
     "building one",
     "instantiat",
     "specialised",
-    "specialising",
     "fresh graph",
     "fresh engine",
     "fresh plan",

@@ -138,8 +138,6 @@ pub(in crate::rules) const LATE: &[&str] = &[
 /// And that it is ended for that.
 pub(in crate::rules) const ENDED: &[&str] = &[
     "kill",
-    "killing",
-    "killed",
     "stopping it",
     "restarting",
     "terminate",
