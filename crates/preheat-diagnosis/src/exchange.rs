@@ -21,8 +21,33 @@ pub(super) enum Exchange {
     Ends(Option<f64>),
 }
 
-/// Words behind which a request has its name: `req 7`, `rid=17`, `#1`.
-const NAMED: [&str; 48] = [
+/// Words behind which a request has its name, whoever tells of it: `req 7`, `rid=17`.
+const CALLED: [&str; 21] = [
+    "utterance ",
+    "req ",
+    "req=",
+    "req:",
+    "req#",
+    "request ",
+    "request=",
+    "request #",
+    "rid ",
+    "rid=",
+    "reqid=",
+    "id=",
+    "call ",
+    "call #",
+    "caller ",
+    "job ",
+    "job=",
+    "query ",
+    "rpc#",
+    "r=",
+    "q=",
+];
+
+/// Others that do not tell for whom something is done: `ask 3`, `#1`.
+const NAMED: [&str; 27] = [
     "ask#",
     "call#",
     "job#",
@@ -35,41 +60,20 @@ const NAMED: [&str; 48] = [
     "msg ",
     "ticket ",
     "question ",
-    "utterance ",
-    "req ",
-    "req=",
-    "req:",
-    "req#",
-    "request ",
     "request,",
     "response,",
     "response ",
-    "request=",
-    "request #",
-    "rid ",
-    "rid=",
-    "reqid=",
-    "id=",
-    "call ",
     "call=",
-    "call #",
-    "caller ",
     "caller=",
-    "job ",
-    "job=",
     "client ",
     "trace ",
     "trace=",
-    "query ",
     "seq=",
-    "rpc#",
     "infer ",
     "visitor ",
     "user ",
     "customer ",
     "guest ",
-    "r=",
-    "q=",
     "#",
 ];
 
@@ -116,7 +120,7 @@ const OTHERS: [&str; 16] = [
 ];
 
 /// Both in one pass, as many lines are looked at.
-static NAME_WORDS: List = List::new(&[&NAMED]);
+static NAME_WORDS: List = List::new(&[&CALLED, &NAMED]);
 static OTHER_WORDS: List = List::new(&[&OTHERS]);
 
 /// Folders that no server is asked for.

@@ -1,42 +1,14 @@
 //! For whom something is done, where a line calls one request by its name: `job 1: no tokenizer yet`.
 
-use super::OTHER_WORDS;
+use super::{CALLED, OTHER_WORDS};
 use crate::line::list::List;
 
-/// Those of them, and others, that stand before what is done for the request alone.
-const FOR_ONE: [&str; 27] = [
-    "req ",
-    "req=",
-    "req:",
-    "req#",
-    "request ",
-    "request=",
-    "request #",
-    "request id=",
-    "rid ",
-    "rid=",
-    "reqid=",
-    "rpc#",
-    "r=",
-    "q=",
-    "q ",
-    "id=",
-    "caller ",
-    "call ",
-    "call #",
-    "query ",
-    "job ",
-    "job=",
-    "picture ",
-    "photo ",
-    "page ",
-    "clip ",
-    "utterance ",
-];
+/// Words that only ever stand before what is done for one request.
+const FOR_ONE: [&str; 6] = ["request id=", "q ", "picture ", "photo ", "page ", "clip "];
 
 /// `job 1: no tokenizer yet`: what is done is done for a request that is called by its name.
 pub(crate) fn is_for_one(text: &str) -> bool {
-    static WORDS: List = List::new(&[&FOR_ONE]);
+    static WORDS: List = List::new(&[&CALLED, &FOR_ONE]);
     let is_called = |end: usize| {
         let name = text[end..]
             .split(|c: char| !c.is_ascii_alphanumeric())

@@ -1,7 +1,7 @@
 //! What is to be served cannot be loaded, has to be fetched, or is loaded by each worker: in plain words.
 
 use super::super::super::cause::Cause;
-use super::super::words::BRINGING;
+use super::super::words::{BRINGING, GIVING_UP};
 use super::super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -354,33 +354,17 @@ const UNFIT: &[&str] = &[
 ];
 
 /// Whoever says so does not go on.
-const GIVES_UP: &[&str] = &[
-    "fatal",
-    "critical",
-    "giving up",
-    "gave up",
-    "given up",
-    "abort",
-    "refusing",
-    "refuse",
-    "exit",
-    "not starting",
-    "not going live",
-    "cannot start",
-    "cannot continue",
-    "stopping",
-    "terminating",
-    "quitting",
-    "not opening",
-    "stays closed",
-    "stay closed",
-    "keeping port closed",
-    "will not serve",
-    "not serving",
-    "panic",
-    "error",
-    "failed",
-];
+const GIVES_UP: &[&str] = both!(
+    GIVING_UP,
+    &[
+        "given up",
+        "refuse",
+        "cannot continue",
+        "quitting",
+        "keeping port closed",
+        "panic"
+    ]
+);
 
 const EACH_WORKER: &[&str] = &[
     "each worker",

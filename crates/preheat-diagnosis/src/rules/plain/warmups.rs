@@ -1,7 +1,7 @@
 //! A warm-up that fails, is left out, or does not cover what is asked for: in plain words.
 
 use super::super::super::cause::Cause;
-use super::super::words::{NEW_SHAPE, NONE_FAILED};
+use super::super::words::{GIVING_UP, NEW_SHAPE, NONE_FAILED};
 use super::super::{Beside, Meaning, Pair, Rule, joined};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
@@ -129,28 +129,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
 ];
 
 /// The same of somebody who compares answers.
-const NOT_LIVE: &[&str] = &[
-    "fatal",
-    "critical",
-    "giving up",
-    "gave up",
-    "abort",
-    "refusing",
-    "exit",
-    "not starting",
-    "not going live",
-    "cannot start",
-    "stopping",
-    "terminating",
-    "not opening",
-    "stays closed",
-    "stay closed",
-    "will not serve",
-    "not serving",
-    "error",
-    "failed",
-    "mismatch",
-];
+const NOT_LIVE: &[&str] = both!(GIVING_UP, &["mismatch"]);
 
 /// What is run before the first request, to see whether all is well.
 const CHECKS: &[&str] = &[

@@ -352,3 +352,26 @@ pub(in crate::rules) const SO_MUCH: &[&str] = list!(
     "gb|gib|mb|mib|%|gb)|gib)|layer|layers|parts|voices|tensors|shards|files|trees|params|\
      parameters"
 );
+
+/// Said by whoever does not go on.
+pub(in crate::rules) const GIVING_UP: &[&str] = &[
+    "fatal",
+    "critical",
+    "giving up",
+    "gave up",
+    "abort",
+    "refusing",
+    "exit",
+    "not starting",
+    "not going live",
+    "cannot start",
+    "stopping",
+    "terminating",
+    "not opening",
+    "stays closed",
+    "stay closed",
+    "will not serve",
+    "not serving",
+    "error",
+    "failed",
+];
