@@ -196,11 +196,10 @@ pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
 
 /// `< 200 5.3 s`, `81af 200 12.3 s`: hardly more than a status and a time.
 fn is_bare(text: &str) -> bool {
-    let words = text.split_whitespace().count();
-    (2..=5).contains(&words)
-        && status(text) == Some(200)
+    text.ends_with(['s', ')'])
         && (text.contains(" 200 ") || text.contains(" 200,"))
-        && text.ends_with(['s', ')'])
+        && (2..=5).contains(&text.split_whitespace().count())
+        && status(text) == Some(200)
 }
 
 /// `> /blur`, `--> POST /caption`: an arrow that leads in.

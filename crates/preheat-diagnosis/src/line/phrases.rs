@@ -135,6 +135,8 @@ struct Places {
     all: Vec<Place>,
     /// Most that rules ask for are not.
     there: Marked,
+    /// Lists of which one is there.
+    lists: [u64; LISTED],
 }
 
 impl Places {
@@ -158,9 +160,8 @@ impl Places {
         self.there.has(word)
     }
 
-    /// Few are there, and lists are long: whoever asks looks for those that are there in the list.
-    fn has_any(&self, list: &Marked) -> bool {
-        self.all.iter().any(|place| list.has(place.word))
+    fn has_any(&self, list: usize) -> bool {
+        self.lists[list / 64] >> (list % 64) & 1 == 1
     }
 
     fn count(&self, word: usize) -> usize {
@@ -191,6 +192,9 @@ struct Marked([u64; MARKED]);
 /// There is room for so many words, sixty-four times.
 const MARKED: usize = 128;
 
+/// And for so many lists.
+const LISTED: usize = 16;
+
 impl Marked {
     fn none() -> Self {
         Marked([0; MARKED])
@@ -211,9 +215,9 @@ impl Marked {
     }
 }
 
-/// The words of all phrases, each once.
+/// The words of all phrases, each once, and the lists that ask whether one of theirs is there.
 #[derive(Default)]
-struct Words(Vec<&'static str>);
+struct Words(Vec<&'static str>, Vec<Vec<usize>>);
 
 impl Words {
     fn id(&mut self, word: &'static str) -> usize {
@@ -231,6 +235,25 @@ impl Words {
     fn ids(&mut self, words: &[&'static str]) -> Vec<usize> {
         words.iter().map(|word| self.id(word)).collect()
     }
+
+    /// The number of a list, which is the same for the same words.
+    fn list(&mut self, words: &[&'static str]) -> usize {
+        let ids = self.ids(words);
+        let known = self.1.iter().position(|known| *known == ids);
+        known.unwrap_or_else(|| {
+            self.1.push(ids);
+            self.1.len() - 1
+        })
+    }
+
+    /// Which lists each word is of.
+    fn lists(&self) -> Vec<Vec<usize>> {
+        let mut lists = vec![Vec::new(); self.0.len()];
+        for (list, words) in self.1.iter().enumerate() {
+            words.iter().for_each(|word| lists[*word].push(list));
+        }
+        lists
+    }
 }
 
 /// Where something begins and ends.
@@ -239,12 +262,12 @@ type Span = (usize, usize);
 struct Compiled {
     means: Meaning,
     confidence: f64,
-    /// Which words are of either list, by their number.
-    pairs: Vec<[Marked; 2]>,
+    /// Which words are of either list, by their number, and the second list.
+    pairs: Vec<([Marked; 2], usize)>,
     except: Vec<Vec<usize>>,
     asks_for_an_error: bool,
-    /// One of each must be there, if there are any.
-    beside: Vec<Marked>,
+    /// Lists of which one word must be there.
+    beside: Vec<usize>,
 }
 
 impl Compiled {
@@ -260,11 +283,8 @@ impl Compiled {
                 .collect(),
             asks_for_an_error: matches!(rule.beside, Beside::Error),
             beside: match rule.beside {
-                Beside::Words(beside) => vec![Marked::of(&words.ids(beside))],
-                Beside::All(lists) => lists
-                    .iter()
-                    .map(|list| Marked::of(&words.ids(list)))
-                    .collect(),
+                Beside::Words(beside) => vec![words.list(beside)],
+                Beside::All(lists) => lists.iter().map(|list| words.list(list)).collect(),
                 Beside::Anything | Beside::Error => Vec::new(),
             },
         }
@@ -272,7 +292,7 @@ impl Compiled {
 
     /// Whether nothing on the line speaks against it.
     fn stands(&self, places: &Places, text: &str) -> bool {
-        self.beside.iter().all(|list| places.has_any(list))
+        self.beside.iter().all(|list| places.has_any(*list))
             && !self.except.iter().any(|phrase| places.has_all(phrase))
             && (!self.asks_for_an_error || tells_an_error(text))
     }
@@ -281,8 +301,11 @@ impl Compiled {
 /// What a word may begin: phrases of rules, and pairs.
 #[derive(Default, Clone)]
 struct Begins {
+    /// Rules that say no more than the word.
+    alone: Vec<usize>,
     phrases: Vec<(usize, Vec<usize>)>,
     pairs: Vec<(usize, usize)>,
+    lists: Vec<usize>,
 }
 
 pub(crate) struct Phrases {
@@ -310,30 +333,41 @@ impl Phrases {
         let said: Vec<Vec<Vec<usize>>> = rules::all()
             .map(|rule| rule.says.iter().map(|phrase| words.split(phrase)).collect())
             .collect();
-        let paired: Vec<Vec<[Vec<usize>; 2]>> = rules::all()
+        let paired: Vec<Vec<([Vec<usize>; 2], usize)>> = rules::all()
             .map(|rule| {
                 let lists = rule.pairs.iter();
                 lists
-                    .map(|Pair(one, other)| [words.ids(one), words.ids(other)])
+                    .map(|Pair(one, other)| ([words.ids(one), words.ids(other)], words.list(other)))
                     .collect()
             })
             .collect();
         let count = words.0.len();
         assert!(count <= MARKED * 64, "{count} words, and room for fewer");
+        assert!(
+            words.1.len() <= LISTED * 64,
+            "there is room for fewer lists"
+        );
         let mut begins = vec![Begins::default(); count];
+        for (begins, lists) in begins.iter_mut().zip(words.lists()) {
+            begins.lists = lists;
+        }
         for (rule, phrases) in said.into_iter().enumerate() {
             for phrase in phrases {
-                begins[phrase[0]].phrases.push((rule, phrase));
+                let begins = &mut begins[phrase[0]];
+                match phrase.len() {
+                    1 => begins.alone.push(rule),
+                    _ => begins.phrases.push((rule, phrase)),
+                }
             }
         }
         for (rule, pairs) in paired.into_iter().enumerate() {
-            for (index, pair) in pairs.iter().enumerate() {
+            for (index, (pair, other)) in pairs.iter().enumerate() {
                 for word in &pair[0] {
                     begins[*word].pairs.push((rule, index));
                 }
                 rules[rule]
                     .pairs
-                    .push(pair.each_ref().map(|list| Marked::of(list)));
+                    .push((pair.each_ref().map(|list| Marked::of(list)), *other));
             }
         }
         let names = words.0.iter().enumerate();
@@ -362,6 +396,7 @@ impl Phrases {
         let mut places = Places {
             all: Vec::new(),
             there: Marked::none(),
+            lists: [0; LISTED],
         };
         let mut found_words: Vec<usize> = Vec::new();
         for found in self.words.find_overlapping_iter(text) {
@@ -371,7 +406,12 @@ impl Phrases {
                 continue;
             }
             match places.count(word) {
-                0 => found_words.push(word),
+                0 => {
+                    found_words.push(word);
+                    for list in &self.begins[word].lists {
+                        places.lists[list / 64] |= 1 << (list % 64);
+                    }
+                }
                 REPEATED.. => continue,
                 _ => {}
             }
@@ -408,12 +448,20 @@ impl Phrases {
     fn said(&self, words: &[usize], places: &Places) -> Vec<(usize, Span)> {
         let phrases = words.iter().flat_map(|word| &self.begins[*word].phrases);
         let held = phrases.filter(|(_, phrase)| places.has_all(phrase));
+        let alone = words.iter().flat_map(|word| {
+            let first = places.first(*word).map(|place| (place.start, place.end));
+            let rules = self.begins[*word].alone.iter();
+            first
+                .into_iter()
+                .flat_map(move |first| rules.clone().map(move |rule| (*rule, first)))
+        });
         let mut said: Vec<(usize, Span)> = held
             .filter_map(|(rule, phrase)| {
                 let words = phrase.iter().filter_map(|word| places.first(*word));
                 let first = words.map(|place| (place.start, place.end)).min()?;
                 Some((*rule, first))
             })
+            .chain(alone)
             .collect();
         first_of_each(&mut said);
         said
@@ -428,10 +476,8 @@ impl Phrases {
         text: &str,
     ) -> Vec<(usize, Span)> {
         let pairs = words.iter().flat_map(|word| &self.begins[*word].pairs);
-        let may_hold = |(rule, pair): &(usize, usize)| {
-            let [_, other] = &self.rules[*rule].pairs[*pair];
-            places.has_any(other)
-        };
+        let may_hold =
+            |(rule, pair): &(usize, usize)| places.has_any(self.rules[*rule].pairs[*pair].1);
         let mut pairs: Vec<(usize, usize)> = pairs.copied().filter(may_hold).collect();
         pairs.sort_unstable();
         pairs.dedup();
@@ -440,7 +486,7 @@ impl Phrases {
             .into_iter()
             .filter(|(rule, _)| !is_said(*rule))
             .filter_map(|(rule, pair)| {
-                Some((rule, places.pair(&self.rules[rule].pairs[pair], text)?))
+                Some((rule, places.pair(&self.rules[rule].pairs[pair].0, text)?))
             })
             .collect();
         first_of_each(&mut paired);

@@ -142,7 +142,10 @@ fn task(text: &str) -> Option<(&str, &str)> {
 /// `host unit[7]: text`, of which the number stays.
 fn journal(text: &str) -> Option<(&str, &str)> {
     let (host, rest) = text.split_once(' ')?;
-    let (unit, behind) = rest.split_once('[').filter(|_| is_name(host))?;
+    // No name has a blank within.
+    let first = rest.split(' ').next().filter(|_| is_name(host))?;
+    let (unit, behind) = rest.split_at_checked(first.find('[')?)?;
+    let behind = &behind[1..];
     let unnumbered = behind.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_numbered = unnumbered.len() < behind.len();
     let said = unnumbered.strip_prefix("]: ").filter(|_| is_numbered)?;
@@ -161,10 +164,10 @@ fn syslog(text: &str) -> Option<(&str, &str)> {
     let (host, rest) = text.split_once(' ')?;
     let (app, rest) = rest.split_once(' ')?;
     let (process, rest) = rest.split_once(' ')?;
-    let (_, rest) = rest.split_once(' ')?;
-    let said = rest.strip_prefix("- ")?;
     let is_number = process == "-" || process.bytes().all(|b| b.is_ascii_digit());
-    (is_number && is_name(host) && is_name(app)).then_some((app, said))
+    let (_, rest) = rest.split_once(' ').filter(|_| is_number)?;
+    let said = rest.strip_prefix("- ")?;
+    (is_name(host) && is_name(app)).then_some((app, said))
 }
 
 /// `name-7c9d8f6b5-x2x4z container text`
