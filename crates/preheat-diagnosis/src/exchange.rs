@@ -1,10 +1,10 @@
 //! Requests that are told in no server's own format: what was asked for, by which name, and how it was
 //! answered, wherever on the line that stands.
 
-use super::access::{is_probe, status};
-use super::line::Parsed;
 mod for_one;
 
+use super::access::{is_probe, status};
+use super::line::Parsed;
 use super::line::amount::Amount;
 use super::line::list::{List, begins};
 use super::line::shapes::tells_shape;

@@ -1,5 +1,6 @@
 //! Which rules hold for a line: all phrases of all rules are looked for in one pass.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
@@ -217,14 +218,17 @@ impl Marked {
 
 /// The words of all phrases, each once, and the lists that ask whether one of theirs is there.
 #[derive(Default)]
-struct Words(Vec<&'static str>, Vec<Vec<usize>>);
+struct Words {
+    all: Vec<&'static str>,
+    ids: HashMap<&'static str, usize>,
+    lists: Vec<Vec<usize>>,
+}
 
 impl Words {
     fn id(&mut self, word: &'static str) -> usize {
-        let known = self.0.iter().position(|known| *known == word);
-        known.unwrap_or_else(|| {
-            self.0.push(word);
-            self.0.len() - 1
+        *self.ids.entry(word).or_insert_with(|| {
+            self.all.push(word);
+            self.all.len() - 1
         })
     }
 
@@ -239,17 +243,17 @@ impl Words {
     /// The number of a list, which is the same for the same words.
     fn list(&mut self, words: &[&'static str]) -> usize {
         let ids = self.ids(words);
-        let known = self.1.iter().position(|known| *known == ids);
+        let known = self.lists.iter().position(|known| *known == ids);
         known.unwrap_or_else(|| {
-            self.1.push(ids);
-            self.1.len() - 1
+            self.lists.push(ids);
+            self.lists.len() - 1
         })
     }
 
     /// Which lists each word is of.
-    fn lists(&self) -> Vec<Vec<usize>> {
-        let mut lists = vec![Vec::new(); self.0.len()];
-        for (list, words) in self.1.iter().enumerate() {
+    fn of_words(&self) -> Vec<Vec<usize>> {
+        let mut lists = vec![Vec::new(); self.all.len()];
+        for (list, words) in self.lists.iter().enumerate() {
             words.iter().for_each(|word| lists[*word].push(list));
         }
         lists
@@ -341,14 +345,14 @@ impl Phrases {
                     .collect()
             })
             .collect();
-        let count = words.0.len();
+        let count = words.all.len();
         assert!(count <= MARKED * 64, "{count} words, and room for fewer");
         assert!(
-            words.1.len() <= LISTED * 64,
+            words.lists.len() <= LISTED * 64,
             "there is room for fewer lists"
         );
         let mut begins = vec![Begins::default(); count];
-        for (begins, lists) in begins.iter_mut().zip(words.lists()) {
+        for (begins, lists) in begins.iter_mut().zip(words.of_words()) {
             begins.lists = lists;
         }
         for (rule, phrases) in said.into_iter().enumerate() {
@@ -370,12 +374,12 @@ impl Phrases {
                     .push((pair.each_ref().map(|list| Marked::of(list)), *other));
             }
         }
-        let names = words.0.iter().enumerate();
+        let names = words.all.iter().enumerate();
         let names = names.filter(|(_, word)| OF_NAMES.contains(word));
         let of_names = Marked::of(&names.map(|(word, _)| word).collect::<Vec<_>>());
         let words = AhoCorasick::builder()
             .dense_depth(4)
-            .build(words.0)
+            .build(words.all)
             .expect("some thousand short words make an automaton");
         Phrases {
             words,

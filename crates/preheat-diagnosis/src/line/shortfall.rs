@@ -51,31 +51,29 @@ pub(crate) fn is_short(text: &str) -> bool {
 /// Whether a line tells so: `19/20 right`, `2 of 12 differ`.
 fn falls_short(text: &str) -> bool {
     // Most blanks stand behind no digit.
-    let is_counted = |at: usize| at > 0 && text.as_bytes()[at - 1].is_ascii_digit();
-    let signs = text.match_indices(['/', ' ']);
-    let shares = signs
-        .filter(|(at, _)| is_counted(*at))
-        .filter_map(|(at, sign)| {
-            let behind = match sign {
-                "/" => &text[at + 1..],
-                _ => text[at..].strip_prefix(" of ")?,
-            };
-            let before = &text[..at];
-            let from = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-            let end = behind.len()
-                - behind
-                    .trim_start_matches(|c: char| c.is_ascii_digit())
-                    .len();
-            let part: u64 = before[from..].parse().ok()?;
-            let all: u64 = behind[..end].parse().ok()?;
-            let is_whole =
-                |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | ':'));
-            let is_alone = before[..from].ends_with(is_whole) || from == 0;
-            let rest = &behind[end..];
-            let is_share =
-                is_alone && all <= 1_000_000 && (rest.is_empty() || rest.starts_with(is_whole));
-            is_share.then_some((part, all, &rest[..rest.floor_char_boundary(NEAR)]))
-        });
+    let bytes = text.as_bytes();
+    let is_sign =
+        |at: &usize| matches!(bytes[*at], b'/' | b' ') && *at > 0 && bytes[at - 1].is_ascii_digit();
+    let shares = (0..bytes.len()).filter(is_sign).filter_map(|at| {
+        let behind = match bytes[at] {
+            b'/' => &text[at + 1..],
+            _ => text[at..].strip_prefix(" of ")?,
+        };
+        let before = &text[..at];
+        let from = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let end = behind.len()
+            - behind
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .len();
+        let part: u64 = before[from..].parse().ok()?;
+        let all: u64 = behind[..end].parse().ok()?;
+        let is_whole = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | ':'));
+        let is_alone = before[..from].ends_with(is_whole) || from == 0;
+        let rest = &behind[end..];
+        let is_share =
+            is_alone && all <= 1_000_000 && (rest.is_empty() || rest.starts_with(is_whole));
+        is_share.then_some((part, all, &rest[..rest.floor_char_boundary(NEAR)]))
+    });
     shares.into_iter().any(|(part, all, rest)| {
         let are_wrong = part > 0 && part <= all && ARE_WRONG.begins_in(rest);
         are_wrong || (part < all && ARE_RIGHT.begins_in(rest) && !ARE_WRONG.begins_in(rest))

@@ -267,7 +267,8 @@ pub(crate) fn is_unfinished(text: &str) -> bool {
 pub(crate) fn is_on_its_way(text: &str) -> bool {
     const COUNTED: [&str; 6] = ["part ", "shard ", "file ", "layer ", "chunk ", "piece "];
     // Most lines have neither, and to tell that is cheaper than to look for six words.
-    if !text.contains('/') && !text.contains(" of ") {
+    let is_share = |two: &[u8]| two[0].is_ascii_digit() && two[1] == b'/';
+    if !text.as_bytes().windows(2).any(is_share) && !text.contains(" of ") {
         return false;
     }
     let behind = COUNTED.iter().find_map(|word| text.split_once(word));

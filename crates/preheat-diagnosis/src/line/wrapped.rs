@@ -161,6 +161,10 @@ fn behind_priority(text: &str) -> &str {
 
 /// `host app 12 - - text`, behind the time of such a message.
 fn syslog(text: &str) -> Option<(&str, &str)> {
+    // Hardly any line has such a blank, and to tell that is cheaper than to take it apart.
+    if !text.contains(" - ") {
+        return None;
+    }
     let (host, rest) = text.split_once(' ')?;
     let (app, rest) = rest.split_once(' ')?;
     let (process, rest) = rest.split_once(' ')?;
