@@ -103,18 +103,18 @@ impl Diagnosis {
             .or_else(sought);
         let by_time = stream.precedes(line.at).then_some(Place::AtStart);
         let begun = explicit.or_else(|| stream.begun(part)).or(told);
-        let is_open = is_missed(line.text) || stream.is_open_end(part);
+        let is_open = || is_missed(line.text) || stream.is_open_end(part);
         let is_missing = line.has(Mark::Absent) || stream.is_sought(part);
         let is_absent = is_missing && !matches!(part, Part::Kernels | Part::Download);
-        let lazily = match is_absent {
+        let lazily = || match is_absent {
             true if stream.is_started() => Some(Place::AtRequest),
             true => Some(Place::Open),
-            false => is_open.then_some(Place::Open),
+            false => is_open().then_some(Place::Open),
         };
         let place = begun.or(by_time);
         let place = place.or_else(|| match stream.place(part, &same) {
-            Some(Place::AtStart | Place::Open) if is_absent => lazily,
-            Some(Place::AtStart) => lazily.or(Some(Place::AtStart)),
+            Some(Place::AtStart | Place::Open) if is_absent => lazily(),
+            Some(Place::AtStart) => lazily().or(Some(Place::AtStart)),
             place => place,
         });
         let is_counted = part == Part::Weights && !is_unfinished(line.text);
