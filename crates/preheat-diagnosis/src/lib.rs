@@ -193,7 +193,7 @@ impl Diagnosis {
     /// Takes a line of a log, of events or of a description in.
     pub fn line(&mut self, line: &Line<'_>) {
         let Some(mut plain) = Plain::of(line.text) else {
-            self.talk.take(line.source, line.text, false);
+            self.talk.take(line, false);
             if is_build_step(line.text.trim_start()) {
                 self.subjects.builds(line.source, line.number);
             }
@@ -220,7 +220,7 @@ impl Diagnosis {
         (self.stream, self.latency.stream) = (stream.number, stream.number);
         stream.tick(at);
         if stream.is_young() {
-            self.talk.take(line.source, line.text, at.is_some());
+            self.talk.take(line, at.is_some());
         }
         if stream.is_young() {
             self.subjects

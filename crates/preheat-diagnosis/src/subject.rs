@@ -78,16 +78,19 @@ impl Subject {
         if self.has_models && self.lines >= ENOUGH {
             return;
         }
-        let mut is_of_others = false;
+        let (mut is_of_others, mut has_models, mut has_known) = (false, false, false);
         for (class, word) in words(text) {
             match class {
-                Class::Model => self.has_models = true,
+                Class::Model if MODELS[word] == "model" => has_models = true,
+                Class::Model => has_known = true,
                 Class::Other => is_of_others = true,
                 Class::Training => self.trains |= 1 << (word % 64),
                 Class::Build => self.builds |= 1 << (word % 64),
                 Class::Sign | Class::Purpose => self.has_signs = true,
             }
         }
+        // Others call their tables models, too.
+        self.has_models |= has_known || has_models && !is_of_others;
         self.lines = self.lines.saturating_add(1);
         self.of_others += u32::from(is_of_others);
     }
@@ -265,6 +268,20 @@ fn befalls(cause: Cause) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_of_others_are_no_models() {
+        for (line, want) in [
+            ("loading models: tenants, invoices (sqlalchemy)", false),
+            ("shop.settings loaded, 41 models registered", false),
+            ("loading model e5", true),
+            ("embeddings of the model in postgres", true),
+        ] {
+            let mut subject = Subject::default();
+            subject.take(line);
+            assert_eq!(subject.has_models, want, "{line}");
+        }
+    }
 
     #[test]
     fn a_line_tells_whose_it_is() {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::cause::Cause;
-use super::{Diagnosis, Evidence};
+use super::{Diagnosis, Evidence, Line};
 
 /// Texts that are told apart.
 const TEXTS: usize = 64;
@@ -23,6 +23,12 @@ const LONG: u32 = 40;
 const DOCUMENT: u32 = 80;
 const HEADINGS: u32 = 3;
 
+/// Sentences that are kept of a text.
+const SENTENCES: usize = 4_096;
+
+/// Languages of what is shown to be run, and has not run.
+const CODE: [&str; 8] = ["py", "rust", "go", "js", "ts", "java", "c", "toml"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Talk,
@@ -38,6 +44,71 @@ struct Text {
     log: u32,
     prose: u32,
     headings: u32,
+    writing: Writing,
+}
+
+/// A book, a report or a remark under a title speaks of what happens, and tells of no day on which it did.
+#[derive(Debug, Default)]
+struct Writing {
+    /// Its first line is a heading, with room below it.
+    title: Option<bool>,
+    tells_when: bool,
+    /// Within what is quoted, whether it is code.
+    is_code: Option<bool>,
+    /// The lines of its sentences.
+    sentences: Vec<u64>,
+}
+
+impl Writing {
+    fn take(&mut self, line: &str, number: u64) {
+        let text = line.trim();
+        match self.title {
+            None if !text.is_empty() => self.title = Some(is_title(line) && number == 1),
+            Some(true) if number == 2 => self.title = Some(text.is_empty()),
+            _ => {}
+        }
+        if self.title != Some(true) || self.sentences.len() >= SENTENCES {
+            return;
+        }
+        if let Some(language) = text.strip_prefix("```") {
+            let is_code = CODE.iter().any(|code| language.starts_with(code));
+            self.is_code = self.is_code.is_none().then_some(is_code);
+        } else if self.is_code.is_none() {
+            self.tells_when |= has_time_of_day(text);
+        }
+        let is_said = self.is_code.unwrap_or_else(|| is_said(line));
+        self.sentences.extend(is_said.then_some(number));
+    }
+
+    fn is_said(&self, number: u64) -> bool {
+        !self.tells_when && self.sentences.binary_search(&number).is_ok()
+    }
+}
+
+/// `# 7. Compiled artefacts`, and not `# Incident 4471` or `# PM-218`, which befell somebody.
+fn is_title(line: &str) -> bool {
+    let text = line.trim_start_matches('#').trim_start();
+    let text = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    is_heading(line) && !text.contains(|c: char| c.is_ascii_digit())
+}
+
+/// `09:31`
+fn has_time_of_day(text: &str) -> bool {
+    let is_time = |four: &[u8]| four.iter().all(u8::is_ascii_digit);
+    text.as_bytes()
+        .windows(5)
+        .any(|w| w[2] == b':' && is_time(&w[..2]) && is_time(&w[3..]))
+}
+
+/// Four words one after another, or a link, and no quotation.
+fn is_said(line: &str) -> bool {
+    let is_word = |word: &&str| {
+        let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '`');
+        !word.is_empty() && word.chars().all(|c| c.is_alphabetic() || "'-".contains(c))
+    };
+    let words: Vec<bool> = line.split(' ').map(|word| is_word(&word)).collect();
+    let is_quoted = line.starts_with("    ") || line.starts_with(['\t', '>']) || has_level(line);
+    !is_quoted && (words.windows(4).any(|four| four.iter().all(|w| *w)) || line.contains("]("))
 }
 
 impl Text {
@@ -58,12 +129,13 @@ pub(super) struct Talk {
 
 impl Talk {
     /// Takes a line in, and whether it bears a stamp.
-    pub(super) fn take(&mut self, source: &str, line: &str, is_stamped: bool) {
-        if let Some(text) = self.texts.get_mut(source) {
-            text.take(line, is_stamped);
-        } else if self.texts.len() < TEXTS {
-            let text = self.texts.entry(source.to_owned()).or_default();
-            text.take(line, is_stamped);
+    pub(super) fn take(&mut self, line: &Line<'_>, is_stamped: bool) {
+        if !self.texts.contains_key(line.source) && self.texts.len() < TEXTS {
+            self.texts.insert(line.source.to_owned(), Text::default());
+        }
+        if let Some(text) = self.texts.get_mut(line.source) {
+            text.writing.take(line.text, line.number);
+            text.take(line.text, is_stamped);
         }
     }
 }
@@ -297,11 +369,13 @@ impl Diagnosis {
         let talk = std::mem::take(&mut self.talk);
         let is_talk = |evidence: &Evidence| {
             let text = talk.texts.get(&evidence.source);
-            text.is_some_and(Text::is_talk)
+            text.is_some_and(|text| text.is_talk() || text.writing.is_said(evidence.line))
         };
         for &cause in Cause::ALL {
             self.drop_evidence(cause, is_talk);
         }
+        self.at_start
+            .retain(|_, told| told.evidence.is_empty() || !told.evidence.iter().all(is_talk));
     }
 }
 
@@ -346,5 +420,44 @@ mod tests {
             assert_ne!(form(line, false), Form::Talk, "{line}");
         }
         assert_eq!(form("- loading the model", true), Form::Log);
+    }
+
+    #[test]
+    fn a_book_speaks_and_what_it_quotes_tells() {
+        let sentence = "The model is loaded by the first request, and its warm-up failed before.";
+        let said = |title: &str, line: &str| {
+            let mut writing = Writing::default();
+            for (number, line) in (1..).zip([title, "", line, "", "The end."]) {
+                writing.take(line, number);
+            }
+            writing.is_said(3)
+        };
+        for (title, line, want) in [
+            ("# Start-up", sentence, true),
+            ("# 7. Compiled artefacts", sentence, true),
+            ("# Start-up", "| 13 | a case of the warm-up failed |", true),
+            ("# Start-up", "- [Errors](errors.md)", true),
+            ("# Incident 4471", sentence, false),
+            ("loading the model", sentence, false),
+            (
+                "# Start-up",
+                "- 09:31 the warm-up of the replica failed",
+                false,
+            ),
+            ("# Start-up", "| 1 | 6240 ms |", false),
+            ("# Start-up", "ERROR the warm-up of the model failed", false),
+            ("# Start-up", "`warm-up of the model failed, exit 1`", false),
+        ] {
+            assert_eq!(said(title, line), want, "{title}: {line}");
+        }
+        let quoted = |fence: &str| {
+            let mut writing = Writing::default();
+            for (number, line) in (1..).zip(["# A page", "", fence, sentence, "```", sentence]) {
+                writing.take(line, number);
+            }
+            [4, 6].map(|number| writing.is_said(number))
+        };
+        assert_eq!(quoted("```text"), [false, true]);
+        assert_eq!(quoted("```python"), [true, true]);
     }
 }
