@@ -66,7 +66,7 @@ pub(super) fn is_mere(line: &Parsed<'_>) -> bool {
 
 /// Whether somebody wants it so.
 pub(super) fn is_wanted(text: &str) -> bool {
-    const WANTED: [&str; 32] = [
+    const WANTED: [&str; 34] = [
         "as requested",
         "as configured",
         "as planned",
@@ -78,7 +78,9 @@ pub(super) fn is_wanted(text: &str) -> bool {
         "deliberately",
         "not requested",
         "nobody asked",
-        "(from config)",
+        "(from config",
+        "(config",
+        "(by config",
         "by config",
         "configured so",
         "set in config",

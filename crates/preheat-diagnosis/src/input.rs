@@ -67,10 +67,13 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
     }
     let (mut metrics, mut journal) = (Metrics::default(), None::<Journal>);
     lines::each(head.chain(input), |number, text| {
-        // What a manifest's author remarks is not what happened.
-        if is_manifest && text.trim_start().starts_with('#') {
-            return;
-        }
+        // What a manifest's author remarks is not what happened, but for what he quotes.
+        let remark = text.trim_start().strip_prefix('#').filter(|_| is_manifest);
+        let text = match remark.map(quoted) {
+            Some(None) => return,
+            Some(Some(quoted)) => quoted,
+            None => text,
+        };
         if pods.is_of_another(number) {
             return;
         }
@@ -102,4 +105,17 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
     })?;
     metrics.finish(source, diagnosis);
     Ok(())
+}
+
+/// `#   14:02:11 reading from disk`, `#   Warning  Unhealthy  …`: a line of a log or an event in a remark.
+fn quoted(remark: &str) -> Option<&str> {
+    let said = remark.strip_prefix("  ")?.trim_start();
+    let is_time = || {
+        let time = said.as_bytes().get(..6);
+        time.is_some_and(|t| t[2] == b':' && t[5] == b':' && t[..2].iter().all(u8::is_ascii_digit))
+    };
+    let is_event = ["Normal ", "Warning "]
+        .iter()
+        .any(|kind| said.starts_with(kind));
+    (is_event || is_time()).then_some(said)
 }

@@ -134,7 +134,8 @@ const NEAR: usize = 48;
 fn near_cache(text: &str, at: usize) -> bool {
     let from = text.floor_char_boundary(at.saturating_sub(NEAR));
     let until = text.ceil_char_boundary((at + NEAR).min(text.len()));
-    is_of_cache(&text[from..until])
+    let near = &text[from..until];
+    OF_SYSTEM.is_in(near) || IN_MEMORY.is_in(near)
 }
 
 fn number_before(text: &str, at: usize) -> Option<f64> {
@@ -174,6 +175,7 @@ mod tests {
             "fincore model.gguf: 0.4/13.2 GiB resident",
             "weights: cached by the system 2%",
             "pgmajfault of replica 1: 88412",
+            "vmtouch /m/codellama-34b.Q4_K_M.gguf: Resident Pages: 1203/4933841  4M/18G  0.0244%",
         ] {
             assert!(tells_cold(&normal(text)), "{text}");
         }

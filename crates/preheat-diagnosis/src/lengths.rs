@@ -64,7 +64,8 @@ const OUTSIDE: [&str; 18] = [
 ];
 
 /// Words for a size beside those that are known as marks.
-const SIZES: [&str; 19] = [
+const SIZES: [&str; 20] = [
+    "len=",
     "n=",
     "l=",
     "t=",
@@ -153,7 +154,9 @@ impl Lengths {
             self.warmed.extend(near.into_iter().take(room));
             return false;
         }
-        for (kind, length) in near {
+        // Whoever cuts it to what was warmed runs nothing longer.
+        let is_cut = !near.is_empty() && told.text.contains("truncated to");
+        for (kind, length) in near.into_iter().filter(|_| !is_cut) {
             self.ask(kind, length, evidence, cost_ms);
         }
         self.is_warmed() && OUTSIDE.iter().any(|word| told.text.contains(word))

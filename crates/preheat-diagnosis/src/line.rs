@@ -91,11 +91,17 @@ impl<'a> Plain<'a> {
     }
 }
 
+/// Commands that show what is there.
+const LOOKS: [&str; 4] = ["$ kubectl ", "$ journalctl ", "$ docker logs ", "$ grep "];
+
 /// Every rule that holds for a line, and what only a line as a whole tells.
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
     hits.retain(|hit| hit.means != Meaning::Names(Cause::DeviceFallback) || !is_wanted(text));
+    // Who looks at a pod tells nothing of it.
+    let is_look = LOOKS.iter().any(|look| text.starts_with(look));
+    hits.retain(|hit| !hit.names_a_cause() || !is_look);
     // Somebody finds that what he needs is not there yet, and goes for it.
     let is_gone_for = || {
         let mut gone_for = ["opening ", "loading ", "reading ", "fetching ", "building "].iter();
@@ -332,12 +338,15 @@ fn is_of_weights(text: &str) -> bool {
 
 /// What those who place and watch containers write: they load, compile and fetch nothing of a model.
 fn is_of_cluster(text: &str) -> bool {
-    const WATCHERS: [&str; 5] = [
+    const WATCHERS: [&str; 8] = [
         "kubelet",
         "default scheduler",
         "replicaset controller",
         "deployment controller",
         "cluster autoscaler",
+        "synced progressing",
+        "synced degraded",
+        "synced healthy",
     ];
     WATCHERS.iter().any(|watcher| text.contains(watcher))
 }

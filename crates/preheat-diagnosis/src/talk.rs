@@ -102,13 +102,19 @@ fn has_time_of_day(text: &str) -> bool {
 
 /// Four words one after another, or a link, and no quotation.
 fn is_said(line: &str) -> bool {
-    let is_word = |word: &&str| {
-        let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '`');
+    let is_word = |word: &str| {
+        let word = word.trim_matches(|c: char| c.is_ascii_punctuation());
         !word.is_empty() && word.chars().all(|c| c.is_alphabetic() || "'-".contains(c))
     };
-    let words: Vec<bool> = line.split(' ').map(|word| is_word(&word)).collect();
+    let is_sentence = |part: &str| {
+        let mut row = 0;
+        part.split(' ').any(|word| {
+            row = if is_word(word) { row + 1 } else { 0 };
+            row == 4
+        })
+    };
     let is_quoted = line.starts_with("    ") || line.starts_with(['\t', '>']) || has_level(line);
-    !is_quoted && (words.windows(4).any(|four| four.iter().all(|w| *w)) || line.contains("]("))
+    !is_quoted && (line.split('`').step_by(2).any(is_sentence) || line.contains("]("))
 }
 
 impl Text {

@@ -64,7 +64,13 @@ pub(super) fn startup_window(container: &Container, start_s: Option<f64>) -> Opt
 pub(super) fn ready_too_early(container: &Container, _: Option<f64>) -> Option<Seen> {
     let Some(readiness) = &container.readiness else {
         let text = "no readiness probe, so it counts as ready as soon as it runs".to_owned();
-        let is_taken = container.is_served && !container.is_down;
+        // It does not count as ready before its startup probe has passed.
+        let asks = |path: &str| !is_liveness(path, &container.image);
+        let is_gated = container
+            .startup
+            .as_ref()
+            .is_some_and(|startup| matches!(&startup.kind, ProbeKind::Http(path) if asks(path)));
+        let is_taken = container.is_served && !container.is_down && !is_gated;
         return is_taken.then_some((container.line, text, 0.8));
     };
     let (what, confidence) = match &readiness.kind {

@@ -49,7 +49,7 @@ fn first_word(value: &str) -> &str {
     &value[..end.unwrap_or(value.len())]
 }
 
-/// `emb-0   1/1   Running   0   41s`, `Ready   True`, `target 10.0.1.5:8000 is healthy`: what those say who send
+/// `emb-0   1/1   Running   0   41s`, `target 10.0.1.5:8000 is healthy`: what those say who send
 /// requests there.
 fn takes_traffic(text: &str) -> bool {
     const BEHIND: [&str; 7] = [
@@ -74,17 +74,13 @@ fn takes_traffic(text: &str) -> bool {
             ready == all && ready != "0" && ready.bytes().all(|b| b.is_ascii_digit())
         })
     };
-    let is_condition = || {
-        let words = text.split_whitespace();
-        words.eq(["ready", "true"])
-    };
     let is_sent_to = || {
         BEHIND.iter().any(|who| text.contains(who))
             && !["unhealthy", "no healthy", "not healthy", "0 healthy"]
                 .iter()
                 .any(|not| text.contains(not))
     };
-    is_row() || is_condition() || (text.contains("healthy") && is_sent_to())
+    is_row() || (text.contains("healthy") && is_sent_to())
 }
 
 /// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
@@ -304,7 +300,6 @@ mod tests {
     fn a_claim_is_made_in_many_forms() {
         for text in [
             "emb-0        1/1     Running   0          41s",
-            "Ready             True",
             "target 10.0.1.5:8000 is healthy (2 of 2 checks)",
         ] {
             assert!(says_ready(&normal(text)), "{text}");
@@ -312,6 +307,8 @@ mod tests {
         for text in [
             "emb-0        0/1     Running   0          41s",
             "Ready             False",
+            // What holds at the end, where somebody asks how a pod is.
+            "Ready             True",
             "target 10.0.1.5:8000 is unhealthy",
             "step 3/3 running on gpu",
         ] {

@@ -5,7 +5,7 @@ use super::denied::is_conditional;
 use super::list::List;
 
 /// What a warm-up is called, by whoever runs one before anybody asks.
-pub(crate) const REHEARSALS: [&str; 45] = [
+pub(crate) const REHEARSALS: [&str; 48] = [
     "warmup",
     "warm up",
     "warming up",
@@ -20,6 +20,9 @@ pub(crate) const REHEARSALS: [&str; 45] = [
     "break in run",
     "dry run",
     "dry pass",
+    "dry image",
+    "dry batch",
+    "dry forward",
     "trial run",
     "trial pass",
     "trial request",
@@ -118,6 +121,10 @@ fn is_left_out(before: &str, after: &str, name: &str) -> bool {
         return false;
     }
     // `warmups=None` may be those that somebody adds.
+    // `{name: SKIP_WARMUP, value: "false"}`
+    let value = behind.trim_start_matches('"').strip_prefix(", ");
+    let value = value.and_then(|said| said.trim_start_matches('"').strip_prefix("value"));
+    let behind = value.map_or(behind, |value| value.trim_start_matches('"'));
     let is_off = || match ending.ends_with('s') {
         true => !behind.contains("none") && is_none_of_them(&[" runs", behind].concat()),
         false => is_set_off(before, behind, name),

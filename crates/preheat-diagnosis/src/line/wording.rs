@@ -423,7 +423,8 @@ fn setting(text: &str, names: &[&str]) -> Option<f64> {
     names.iter().find_map(|name| {
         let value = text.split_once(name)?.1.trim_start_matches(['"', ' ']);
         let value = value
-            .strip_prefix(['=', ':'])?
+            .strip_prefix(['=', ':'])
+            .or(name.ends_with(' ').then_some(value))?
             .trim_start_matches(['"', ' ']);
         let end = value.find(|c: char| !c.is_ascii_digit() && c != '.');
         value[..end.unwrap_or(value.len())].parse().ok()
@@ -432,9 +433,9 @@ fn setting(text: &str, names: &[&str]) -> Option<f64> {
 
 /// Whether threads are told that do not outnumber the processors told beside them.
 pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
-    if let Some((threads, processors)) = setting(text, &["threads"]).zip(setting(
+    if let Some((threads, processors)) = setting(text, &["threads", "intra op"]).zip(setting(
         text,
-        &["quota", "limit", "cgroup cpus", "cpus", "cores"],
+        &["quota", "limit", "cgroup cpus", "cpus", "cores", "quota "],
     )) {
         return threads <= processors.ceil();
     }

@@ -50,7 +50,26 @@ fn every_check_of_containers_finds_its_cause_and_nothing_else() {
     assert_eq!(found(|_| {}, Some(59e3)), []);
     assert_eq!(found(|_| {}, Some(61e3)), [Cause::ProbeWindow]);
     assert_eq!(found(|c| c.startup = None, None), [Cause::LivenessKills]);
-    assert_eq!(found(|c| c.readiness = None, None), [Cause::ReadyTooEarly]);
+    // Its startup probe asks whether it is ready, and holds it back until then.
+    assert_eq!(found(|c| c.readiness = None, None), []);
+    let ungated = |startup: Option<ProbeKind>| {
+        move |c: &mut Container| {
+            c.readiness = None;
+            c.liveness = None;
+            c.startup = c
+                .startup
+                .take()
+                .zip(startup)
+                .map(|(probe, kind)| Probe { kind, ..probe });
+        }
+    };
+    for startup in [
+        None,
+        Some(ProbeKind::Tcp),
+        Some(ProbeKind::Http("/livez".into())),
+    ] {
+        assert_eq!(found(ungated(startup), None), [Cause::ReadyTooEarly]);
+    }
     let command = |words: &'static str| {
         move |c: &mut Container| c.command = words.split(' ').map(str::to_owned).collect()
     };

@@ -119,6 +119,10 @@ const FETCHED: &[&str] = &[
 ];
 
 const FETCHING: &[&str] = &[
+    "begins to fetch",
+    "starts to fetch",
+    "begins to download",
+    "starts to download",
     "downloading",
     "downloaded",
     "download ",

@@ -9,6 +9,8 @@ pub(super) const RULE: Rule = Rule {
         "weights",
         "weight load",
         "weight read",
+        "into host memory",
+        "setup(): + cuda:",
         "model init,",
         "model init took",
         "model init:",

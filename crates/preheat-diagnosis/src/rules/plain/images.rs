@@ -185,6 +185,7 @@ const REGISTRIES: &[&str] = &[
     "amazonaws.com/",
     "registry.",
     "registry/",
+    " reg.",
     ".azurecr.io",
     ".amazonaws.com",
     "hub.",

@@ -87,6 +87,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "prediction",
             "provider",
             "input",
+            "no error",
+            "successfully",
         ],
         beside: Beside::Words(GIVES_UP),
         example: "level=fatal msg=\"weights version 3 needs runtime >= 2.4, this is 2.1\"",

@@ -111,7 +111,8 @@ pub(in crate::rules) const LOST: &[&str] = list!(
      does not return|doesn't return|not return|waiting for threads|waits for threads|\
      not available in|none in child|no threads in|threads gone|pool gone|mutex held|\
      never wakes|wakes nobody|does not wake|blocked forever|waiting forever|died with|\
-     did not come with|not copied"
+     did not come with|not copied|threads had started|threads were started|pool had started|\
+     had been used|is off in"
 );
 
 /// Each has one.
