@@ -5,7 +5,7 @@ use super::denied::is_conditional;
 use super::list::List;
 
 /// What a warm-up is called, by whoever runs one before anybody asks.
-pub(crate) const REHEARSALS: [&str; 48] = [
+pub(crate) const REHEARSALS: [&str; 45] = [
     "warmup",
     "warm up",
     "warming up",
@@ -20,9 +20,6 @@ pub(crate) const REHEARSALS: [&str; 48] = [
     "break in run",
     "dry run",
     "dry pass",
-    "dry image",
-    "dry batch",
-    "dry forward",
     "trial run",
     "trial pass",
     "trial request",

@@ -86,7 +86,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Setting),
         confidence: 1.0,
-        says: &joined::<50>(&[&REHEARSALS, &SHORT]),
+        says: &joined::<47>(&[&REHEARSALS, &SHORT]),
         pairs: &[],
         except: &[],
         beside: Beside::Anything,

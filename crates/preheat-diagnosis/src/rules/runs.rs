@@ -180,7 +180,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Exercised),
         confidence: 1.0,
-        says: &joined::<70>(&[
+        says: &joined::<67>(&[
             &REHEARSALS,
             &[
                 "primed",

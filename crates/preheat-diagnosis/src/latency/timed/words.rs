@@ -3,7 +3,7 @@
 /// Words that make a line one of something else than requests that are served.
 pub(super) const OTHERS: [&str; 56] = [
     "warm",
-    "dry run",
+    "dry ",
     "self test",
     "selftest",
     "smoke",
