@@ -52,6 +52,8 @@ struct Text {
 struct Writing {
     /// Its first line is a heading, with room below it.
     title: Option<bool>,
+    /// Its first line has no number, and is a title if it is underlined.
+    may_be: bool,
     tells_when: bool,
     /// Within what is quoted, whether it is code.
     is_code: Option<bool>,
@@ -63,8 +65,17 @@ impl Writing {
     fn take(&mut self, line: &str, number: u64) {
         let text = line.trim();
         match self.title {
-            None if !text.is_empty() => self.title = Some(is_title(line) && number == 1),
-            Some(true) if number == 2 => self.title = Some(text.is_empty()),
+            None if !text.is_empty() => {
+                self.may_be = number == 1 && names_no_number(text);
+                self.title = Some(self.may_be && is_heading(line));
+            }
+            Some(is_heading) if number == 2 => {
+                self.title = Some(if is_heading {
+                    text.is_empty()
+                } else {
+                    self.may_be && is_rule(text)
+                });
+            }
             _ => {}
         }
         if self.title != Some(true) || self.sentences.len() >= SENTENCES {
@@ -86,10 +97,18 @@ impl Writing {
 }
 
 /// `# 7. Compiled artefacts`, and not `# Incident 4471` or `# PM-218`, which befell somebody.
-fn is_title(line: &str) -> bool {
+fn names_no_number(line: &str) -> bool {
     let text = line.trim_start_matches('#').trim_start();
     let text = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    is_heading(line) && !text.contains(|c: char| c.is_ascii_digit())
+    !text.contains(|c: char| c.is_ascii_digit())
+}
+
+/// `=====`, below a title
+fn is_rule(text: &str) -> bool {
+    text.len() >= 3
+        && ['=', '-', '*', '~']
+            .iter()
+            .any(|mark| text.chars().all(|c| c == *mark))
 }
 
 /// `09:31`

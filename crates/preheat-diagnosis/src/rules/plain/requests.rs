@@ -287,10 +287,11 @@ const TURNED_DOWN: &[&str] = &joined::<34>(&[
 ]);
 
 /// The same, and what else requests are kept for.
-const NOT_HELD: &[&str] = &joined::<60>(&[
+const NOT_HELD: &[&str] = &joined::<61>(&[
     UNHELD,
     &[
         "batch",
+        "checks",
         "rate ",
         "quota",
         "limit",

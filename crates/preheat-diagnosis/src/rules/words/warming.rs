@@ -141,7 +141,7 @@ pub(in crate::rules) const WARMED: &[&str] = &[
     "run at boot",
     "warm list",
     "warm set",
-    "preheat",
+    "preheated",
 ];
 
 /// The same of what is made for a shape, which only counts where something was warmed.
