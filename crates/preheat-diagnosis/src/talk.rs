@@ -50,10 +50,9 @@ struct Text {
 /// A book, a report or a remark under a title speaks of what happens, and tells of no day on which it did.
 #[derive(Debug, Default)]
 struct Writing {
-    /// Its first line is a heading, with room below it.
-    title: Option<bool>,
-    /// Its first line has no number, and is a title if it is underlined.
-    may_be: bool,
+    /// Its first line is a heading with room below it, or underlined.
+    is_titled: bool,
+    may_be_titled: bool,
     tells_when: bool,
     /// Within what is quoted, whether it is code.
     is_code: Option<bool>,
@@ -64,21 +63,15 @@ struct Writing {
 impl Writing {
     fn take(&mut self, line: &str, number: u64) {
         let text = line.trim();
-        match self.title {
-            None if !text.is_empty() => {
-                self.may_be = number == 1 && names_no_number(text);
-                self.title = Some(self.may_be && is_heading(line));
+        match number {
+            1 if names_no_number(text) => {
+                self.is_titled = is_heading(line);
+                self.may_be_titled = !self.is_titled;
             }
-            Some(is_heading) if number == 2 => {
-                self.title = Some(if is_heading {
-                    text.is_empty()
-                } else {
-                    self.may_be && is_rule(text)
-                });
-            }
+            2 if !text.is_empty() => self.is_titled = self.may_be_titled && is_rule(text),
             _ => {}
         }
-        if self.title != Some(true) || self.sentences.len() >= SENTENCES {
+        if !self.is_titled || self.sentences.len() >= SENTENCES {
             return;
         }
         if let Some(language) = text.strip_prefix("```") {
@@ -105,10 +98,7 @@ fn names_no_number(line: &str) -> bool {
 
 /// `=====`, below a title
 fn is_rule(text: &str) -> bool {
-    text.len() >= 3
-        && ['=', '-', '*', '~']
-            .iter()
-            .any(|mark| text.chars().all(|c| c == *mark))
+    text.len() >= 3 && text.trim_start_matches(['=', '-', '*', '~']).is_empty()
 }
 
 /// `09:31`
@@ -482,6 +472,14 @@ mod tests {
             }
             [4, 6].map(|number| writing.is_said(number))
         };
+        let under = |line: &str| {
+            let mut writing = Writing::default();
+            for (number, line) in (1..).zip(["A page", line, sentence]) {
+                writing.take(line, number);
+            }
+            writing.is_said(3)
+        };
+        assert_eq!(["======", "serving"].map(under), [true, false]);
         assert_eq!(quoted("```text"), [false, true]);
         assert_eq!(quoted("```python"), [true, true]);
     }
