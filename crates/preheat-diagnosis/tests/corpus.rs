@@ -9,7 +9,8 @@
 //! writers are kept apart, and sealed. Of what five more writers wrote, a third is closed and the rest was
 //! learnt from once it had been met. Five more came after them: a third of theirs is locked away, the rest
 //! is varied and was learnt from. What three more wrote was scored, learnt from and added; what six more wrote is
-//! various, and was learnt from as well. What two more wrote then is unread. Parts that nobody has looked at stand in
+//! various, and was learnt from as well. What two more wrote then is unread; what the last two
+//! wrote is natural, and was learnt from. Parts that nobody has looked at stand in
 //! `MEASURES`.
 
 #![expect(
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 27] = [
+const PARTS: [&str; 28] = [
     "seen",
     "held-out",
     "unseen",
@@ -52,6 +53,7 @@ const PARTS: [&str; 27] = [
     "added",
     "various",
     "unread",
+    "natural",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
@@ -121,6 +123,11 @@ fn what_nobody_has_read_is_understood_as_well_as_it_was() {
 #[test]
 fn various_texts_are_understood() {
     judge("various", WANTED);
+}
+
+#[test]
+fn natural_texts_are_understood() {
+    judge("natural", WANTED);
 }
 
 #[test]
