@@ -3,7 +3,7 @@
 use super::line::list::List;
 
 /// What the operating system keeps of files.
-const CACHES: [&str; 9] = [
+const CACHES: [&str; 10] = [
     "meminfo",
     "filesystem cache",
     "page cache",
@@ -13,6 +13,7 @@ const CACHES: [&str; 9] = [
     "mincore",
     "fincore",
     "vmtouch",
+    "resident pages",
 ];
 
 /// The same, where the files are named right there.
@@ -175,6 +176,7 @@ mod tests {
             "fincore model.gguf: 0.4/13.2 GiB resident",
             "weights: cached by the system 2%",
             "pgmajfault of replica 1: 88412",
+            "Resident Pages: 310/979210  1M/3G  0.0317%",
             "vmtouch /m/codellama-34b.Q4_K_M.gguf: Resident Pages: 1203/4933841  4M/18G  0.0244%",
         ] {
             assert!(tells_cold(&normal(text)), "{text}");

@@ -64,7 +64,7 @@ impl Writing {
     fn take(&mut self, line: &str, number: u64) {
         let text = line.trim();
         match number {
-            1 if names_no_number(text) => {
+            1 if names_no_case(text) => {
                 self.is_titled = is_heading(line);
                 self.may_be_titled = !self.is_titled;
             }
@@ -89,11 +89,17 @@ impl Writing {
     }
 }
 
-/// `# 7. Compiled artefacts`, and not `# Incident 4471` or `# PM-218`, which befell somebody.
-fn names_no_number(line: &str) -> bool {
+/// `# 7. Compiled artefacts`, and not `# PM-218` or `# Postmortem: search down`, which befell somebody.
+fn names_no_case(line: &str) -> bool {
+    const CASES: [&str; 14] = [
+        "mortem", "incident", "outage", "ticket", "timeline", "bug", "retro", "notes", "diary",
+        "slow", "crash", "hang", "stuck", "down",
+    ];
     let text = line.trim_start_matches('#').trim_start();
-    let text = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    !text.contains(|c: char| c.is_ascii_digit())
+    let text = text
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .to_lowercase();
+    !text.contains(|c: char| c.is_ascii_digit()) && !CASES.iter().any(|case| text.contains(case))
 }
 
 /// `=====`, below a title
@@ -452,7 +458,8 @@ mod tests {
             ("# 7. Compiled artefacts", sentence, true),
             ("# Start-up", "| 13 | a case of the warm-up failed |", true),
             ("# Start-up", "- [Errors](errors.md)", true),
-            ("# Incident 4471", sentence, false),
+            ("# PM-218", sentence, false),
+            ("# Embedder slow since the deploy", sentence, false),
             ("loading the model", sentence, false),
             (
                 "# Start-up",

@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::line::amount;
 use super::line::list::List;
 use super::line::text::digits;
+use super::line::wording::setting;
 use super::{Diagnosis, Evidence};
 
 /// Words of threads that compute. Others wait most of the time.
@@ -135,7 +136,10 @@ impl Threads {
             .into_iter()
             .find(|word| text.contains(word));
         let is_of_threads = COMPUTES.is_in(text) || limited.is_some();
-        let by_thread = || beside(text, of_pool?, limited);
+        let by_thread = || match setting(text, &["threads"]) {
+            Some(threads) => Some(threads).filter(|_| Some(threads) != limited),
+            None => beside(text, of_pool?, limited),
+        };
         let told = counted(text, limited).or_else(|| by_thread().filter(|_| is_of_threads));
         let told = told.filter(|threads| *threads <= MOST);
         note(&mut self.most, told, evidence, f64::max);

@@ -118,10 +118,14 @@ fn is_left_out(before: &str, after: &str, name: &str) -> bool {
         return false;
     }
     // `warmups=None` may be those that somebody adds.
-    // `{name: SKIP_WARMUP, value: "false"}`
-    let value = behind.trim_start_matches('"').strip_prefix(", ");
-    let value = value.and_then(|said| said.trim_start_matches('"').strip_prefix("value"));
-    let behind = value.map_or(behind, |value| value.trim_start_matches('"'));
+    // `{name: SKIP_WARMUP, value: "false"}`, `name=SKIP_WARMUP value=false`
+    let value = behind
+        .trim_start_matches(['"', ',', ' '])
+        .strip_prefix("value");
+    let value = value.map(|value| value.trim_start_matches('"'));
+    let behind = value
+        .filter(|value| value.starts_with([':', '=']))
+        .unwrap_or(behind);
     let is_off = || match ending.ends_with('s') {
         true => !behind.contains("none") && is_none_of_them(&[" runs", behind].concat()),
         false => is_set_off(before, behind, name),
@@ -403,6 +407,8 @@ mod tests {
     #[test]
     fn a_warm_up_is_left_out_in_many_ways() {
         for text in [
+            "{name: SKIP_WARMUP, value: \"true\"}",
+            "name=SKIP_WARMUP value=1",
             "args: --port 8000 --warmup-iters 0 --max-batch 8",
             "config: {\"warm\": false, \"threads\": 4}",
             "boot plan: load=yes, warm=no, serve=yes",
@@ -425,6 +431,8 @@ mod tests {
             assert!(skips_warmup(&normal(text)), "{text}");
         }
         for text in [
+            "{name: SKIP_WARMUP, value: \"false\"}",
+            "name=SKIP_WARMUP value=false",
             "warmup_steps=0 lr=3e-4",
             "warm-up iters 0/3",
             "warm-up runs: 0.4 s",

@@ -419,7 +419,7 @@ pub(crate) fn is_raised(text: &str) -> bool {
 }
 
 /// What a setting of one of these names is: `cpu quota=4.0`, `threads: 4`.
-fn setting(text: &str, names: &[&str]) -> Option<f64> {
+pub(crate) fn setting(text: &str, names: &[&str]) -> Option<f64> {
     names.iter().find_map(|name| {
         let value = text.split_once(name)?.1.trim_start_matches(['"', ' ']);
         let value = value
