@@ -191,6 +191,7 @@ pub(crate) const TRAINING: &[&str] = &[
     "examples/s",
     "dataloader",
     "job finished",
+    "exit 0",
     "loss 0",
     "loss 1",
     "loss 2",
