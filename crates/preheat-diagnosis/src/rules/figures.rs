@@ -2,7 +2,7 @@
 
 use super::super::line::amount::NUMBERS;
 use super::words::OF_MANY;
-use super::{Beside, Mark, Meaning, Pair, Rule, joined};
+use super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -83,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
             "responded in",
         ],
         pairs: &[],
-        except: &joined::<10>(&[OF_MANY, &["request timeout"]]),
+        except: both!(OF_MANY, &["request timeout"]),
         beside: Beside::Anything,
         example: "INFO request 1 took 5234 ms",
         counter: "INFO request timeout set to 30 s",

@@ -3,7 +3,7 @@
 use super::super::exchange::ANSWERED;
 use super::super::line::settings::{REHEARSALS, SHORT};
 use super::super::line::shapes::OPENS;
-use super::{Beside, Mark, Meaning, Rule, joined};
+use super::{Beside, Mark, Meaning, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -86,7 +86,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Setting),
         confidence: 1.0,
-        says: &joined::<47>(&[&REHEARSALS, &SHORT]),
+        says: both!(&REHEARSALS, &SHORT),
         pairs: &[],
         except: &[],
         beside: Beside::Anything,

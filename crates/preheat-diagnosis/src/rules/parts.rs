@@ -9,6 +9,16 @@ mod weights;
 
 use super::Rule;
 
+/// What failed was not done.
+const FAILS: &[&str] = &[
+    "fail",
+    "error",
+    "exception",
+    "traceback",
+    "could not",
+    "cannot",
+];
+
 pub(super) const RULES: &[Rule] = &[
     weights::RULE,
     weights::AT_REQUEST,

@@ -2,7 +2,7 @@
 
 use super::super::line::settings::REHEARSALS;
 use super::words::{OF_MANY, PREPARED};
-use super::{Beside, Mark, Meaning, Pair, Rule, joined};
+use super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -113,7 +113,7 @@ pub(super) const RULES: &[Rule] = &[
             "real 1m",
         ],
         pairs: &[],
-        except: &joined::<21>(&[
+        except: both!(
             OF_MANY,
             &[
                 "warm",
@@ -129,7 +129,7 @@ pub(super) const RULES: &[Rule] = &[
                 "error",
                 "failed",
             ],
-        ]),
+        ),
         beside: Beside::Anything,
         example: "call 1: 3120.4 ms",
         counter: "INFO warm-up call 1: 3120.4 ms",
@@ -180,7 +180,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         means: Meaning::Marks(Mark::Exercised),
         confidence: 1.0,
-        says: &joined::<67>(&[
+        says: both!(
             &REHEARSALS,
             &[
                 "primed",
@@ -206,7 +206,7 @@ pub(super) const RULES: &[Rule] = &[
                 "buckets=",
                 "warmed",
             ],
-        ]),
+        ),
         pairs: &[Pair(
             PREPARED,
             &[

@@ -2,8 +2,10 @@
 
 use super::super::cause::Cause;
 use super::super::line::settings::{NO_MODELS, REHEARSALS};
-use super::words::{BEYOND, BROKEN, LEFT_OUT, NONE_FAILED, NOT, PREPARED, SHAPED, WARMED, WARMUP};
-use super::{Beside, Mark, Meaning, Pair, Rule, joined};
+use super::words::{
+    BEYOND, BROKEN, LEFT_OUT, NO_ERROR, NONE_FAILED, NOT, PREPARED, SHAPED, WARMED, WARMUP,
+};
+use super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -23,22 +25,17 @@ pub(super) const RULES: &[Rule] = &[
             "warm up error",
         ],
         pairs: &[Pair(WARMUP, BROKEN)],
-        except: &joined::<18>(&[
+        except: both!(
             NONE_FAILED,
+            NO_ERROR,
             &[
-                "no fail",
-                "without error",
-                "0 error",
-                "no error",
-                "retry",
-                "on error",
                 "error rate",
                 "is through",
                 "is over",
                 "errors end",
                 "errors stop",
             ],
-        ]),
+        ),
         beside: Beside::Anything,
         example: "ERROR preheat::lifecycle: warming failed: case short: 384 numbers expected, 768 came out",
         counter: "INFO warm-up done, 0 failed",
@@ -70,24 +67,19 @@ pub(super) const RULES: &[Rule] = &[
             "warm up + returned 5",
         ],
         pairs: &[],
-        except: &joined::<20>(&[
+        except: both!(
             NONE_FAILED,
+            NO_ERROR,
             &[
                 "failed=0",
                 "failed: 0",
                 "failed 0",
-                "no fail",
-                "without error",
-                "0 error",
-                "no error",
-                "retry",
-                "on error",
                 "skip",
                 "not warm",
                 "out of memory",
                 "request failed",
             ],
-        ]),
+        ),
         beside: Beside::Error,
         example: "E tfs: Loading servable: {name: a version: 1} failed: Data loss: corrupted record. Please verify your warmup data",
         counter: "ERROR request failed: the shape was not warmed up",
@@ -101,7 +93,7 @@ pub(super) const RULES: &[Rule] = &[
             Pair(&REHEARSALS, LEFT_OUT),
             Pair(&["without having", "without being", "without ever"], WARMED),
         ],
-        except: &joined::<45>(&[
+        except: both!(
             &NO_MODELS,
             &[
                 "false",
@@ -127,7 +119,7 @@ pub(super) const RULES: &[Rule] = &[
                 "length",
                 "smoke",
             ],
-        ]),
+        ),
         beside: Beside::Anything,
         example: "INFO warm-up of the model has been turned off by its configuration",
         counter: "INFO warm-up can be disabled with --no-warmup",

@@ -1,7 +1,8 @@
 //! A device gets ready.
 
 use super::super::words::{WAKEABLE, WOKEN};
-use super::super::{Beside, Meaning, Pair, Part, Rule, joined};
+use super::super::{Beside, Meaning, Pair, Part, Rule};
+use super::FAILS;
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Context),
@@ -55,7 +56,7 @@ pub(super) const RULE: Rule = Rule {
         "hipinit",
     ],
     pairs: &[Pair(&["primary context"], WOKEN)],
-    except: &joined::<17>(&[
+    except: both!(
         NOT_DONE,
         &[
             "no cuda capable",
@@ -65,7 +66,7 @@ pub(super) const RULE: Rule = Rule {
             "cuda version",
             "cuda graph",
         ],
-    ]),
+    ),
     beside: Beside::Anything,
     example: "INFO cuda: context init took 2.3 s (cuda context)",
     counter: "RuntimeError: Cannot re-initialize CUDA in forked subprocess",
@@ -101,7 +102,7 @@ pub(super) const WAKES: Rule = Rule {
             ],
         ),
     ],
-    except: &joined::<34>(&[
+    except: both!(
         NOT_DONE,
         &[
             "tls",
@@ -128,23 +129,20 @@ pub(super) const WAKES: Rule = Rule {
             "audio device",
             "no device",
         ],
-    ]),
-    beside: Beside::Words(&joined::<14>(&[WAKEABLE, &["driver", "level zero"]])),
+    ),
+    beside: Beside::Words(both!(WAKEABLE, &["driver", "level zero"])),
     example: "gpu0: no context yet, making one",
     counter: "INFO llama_context: context size 4096 on the device",
 };
 
 /// Nothing is made ready by whoever cannot.
-const NOT_DONE: &[&str] = &[
-    "fork",
-    "fail",
-    "error",
-    "exception",
-    "traceback",
-    "could not",
-    "cannot",
-    "not available",
-    "unable",
-    "xla service",
-    "not compiled with",
-];
+const NOT_DONE: &[&str] = both!(
+    FAILS,
+    &[
+        "fork",
+        "not available",
+        "unable",
+        "xla service",
+        "not compiled with",
+    ]
+);

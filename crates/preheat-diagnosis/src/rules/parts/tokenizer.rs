@@ -1,6 +1,7 @@
 //! A tokenizer is loaded, or used.
 
 use super::super::{Beside, Meaning, Part, Rule};
+use super::FAILS;
 
 pub(super) const RULE: Rule = Rule {
     means: Meaning::Does(Part::Tokenizer),
@@ -37,24 +38,21 @@ pub(super) const RULE: Rule = Rule {
         "converting slow",
     ],
     pairs: &[],
-    except: &[
-        "parallelism",
-        "special tokens",
-        "fork",
-        "longer than",
-        "fail",
-        "error",
-        "exception",
-        "traceback",
-        "could not",
-        "cannot",
-        "no such",
-        "tokenizer mode",
-        "skip",
-        "tokenizer.json:",
-        "tokenizer config",
-        "download",
-    ],
+    except: both!(
+        FAILS,
+        &[
+            "parallelism",
+            "special tokens",
+            "fork",
+            "longer than",
+            "no such",
+            "tokenizer mode",
+            "skip",
+            "tokenizer.json:",
+            "tokenizer config",
+            "download",
+        ]
+    ),
     beside: Beside::Anything,
     example: "INFO tokenizer init 0.7s",
     counter: "huggingface/tokenizers: The current process just got forked, after parallelism has already been used.",

@@ -1,7 +1,7 @@
 //! What requests meet before the server is there, and what they take: in plain words.
 
 use super::super::super::line::absent::{FIRST, REPLICAS};
-use super::super::{Beside, Mark, Meaning, Pair, Rule, joined};
+use super::super::{Beside, Mark, Meaning, Pair, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     // The first ones against those after them.
@@ -169,7 +169,7 @@ const ASKED: &[&str] = &[
     "waking one",
 ];
 
-const WAITED: &[&str] = &joined::<40>(&[
+const WAITED: &[&str] = both!(
     KEPT,
     &[
         "queued",
@@ -200,7 +200,7 @@ const WAITED: &[&str] = &joined::<40>(&[
         "comes in",
         "shows up",
     ],
-]);
+);
 
 /// Kept, and not merely behind others.
 const KEPT: &[&str] = &[
@@ -271,7 +271,7 @@ const UNHELD: &[&str] = &[
     "kafka",
 ];
 
-const TURNED_DOWN: &[&str] = &joined::<34>(&[
+const TURNED_DOWN: &[&str] = both!(
     UNHELD,
     &[
         "fail",
@@ -284,10 +284,10 @@ const TURNED_DOWN: &[&str] = &joined::<34>(&[
         "served",
         "steady",
     ],
-]);
+);
 
 /// The same, and what else requests are kept for.
-const NOT_HELD: &[&str] = &joined::<61>(&[
+const NOT_HELD: &[&str] = both!(
     UNHELD,
     &[
         "batch",
@@ -327,10 +327,10 @@ const NOT_HELD: &[&str] = &joined::<61>(&[
         "full",
         "in flight",
     ],
-]);
+);
 
 /// Words of who serves, or of how many do.
-const WHO_SERVES: &[&str] = &joined::<39>(&[&REPLICAS, &FIRST]);
+const WHO_SERVES: &[&str] = both!(&REPLICAS, &FIRST);
 
 const NO_REPLICA: &[&str] = &[
     "until revision",

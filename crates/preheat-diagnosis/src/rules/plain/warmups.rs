@@ -2,7 +2,7 @@
 
 use super::super::super::cause::Cause;
 use super::super::words::{GIVING_UP, NEW_SHAPE, NONE_FAILED};
-use super::super::{Beside, Meaning, Pair, Rule, joined};
+use super::super::{Beside, Meaning, Pair, Rule};
 
 pub(in crate::rules) const RULES: &[Rule] = &[
     Rule {
@@ -15,7 +15,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "warm + aborting",
         ],
         pairs: &[Pair(CHECKS, FAILS)],
-        except: &joined::<22>(&[
+        except: both!(
             NONE_FAILED,
             &[
                 "get request",
@@ -34,7 +34,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 "user",
                 "load test",
             ],
-        ]),
+        ),
         beside: Beside::Words(NOT_LIVE),
         example: "ERROR prewarm: canned prompt 3 gave NaN, aborting the start",
         counter: "INFO canned prompt 3 gave 384 numbers",

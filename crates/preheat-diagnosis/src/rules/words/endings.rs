@@ -1,7 +1,5 @@
 //! Who waits for what starts, for how long, and how it ends.
 
-use super::super::joined;
-
 /// Somebody asks whether it lives and has no good answer.
 pub(in crate::rules) const UNWELL: &[&str] = &[
     "unhealthy",
@@ -85,7 +83,7 @@ pub(in crate::rules) const SILENT: &[&str] = list!(
 );
 
 /// It is ended for that, and most often started again.
-pub(in crate::rules) const PUT_DOWN: &[&str] = &joined::<30>(&[
+pub(in crate::rules) const PUT_DOWN: &[&str] = both!(
     ENDED,
     &[
         "sigabrt",
@@ -98,7 +96,7 @@ pub(in crate::rules) const PUT_DOWN: &[&str] = &joined::<30>(&[
         "reloading app",
         "bounced",
     ],
-]);
+);
 
 /// How long whoever runs it waits for its start.
 pub(crate) const START_LIMIT: &[&str] = &[
@@ -198,7 +196,7 @@ pub(in crate::rules) const UNANSWERED: &[&str] = &[
     "livenessfailed",
 ];
 
-pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &joined::<43>(&[
+pub(in crate::rules) const BROUGHT_DOWN: &[&str] = both!(
     ENDED,
     &[
         "deregister",
@@ -224,7 +222,7 @@ pub(in crate::rules) const BROUGHT_DOWN: &[&str] = &joined::<43>(&[
         "is stopped",
         "was stopped",
     ],
-]);
+);
 
 /// What platforms call what they run.
 pub(crate) const ON_PLATFORM: &[&str] = &[

@@ -23,6 +23,16 @@ pub(in crate::rules) const NONE_FAILED: &[&str] = &[
     "(0 failed",
 ];
 
+/// Nothing went wrong, or not for good.
+pub(in crate::rules) const NO_ERROR: &[&str] = &[
+    "no fail",
+    "without error",
+    "0 error",
+    "no error",
+    "retry",
+    "on error",
+];
+
 /// That somebody left it out.
 pub(in crate::rules) const LEFT_OUT: &[&str] = &[
     "disabled",
