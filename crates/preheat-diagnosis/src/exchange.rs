@@ -275,6 +275,7 @@ fn is_numbered(text: &str) -> bool {
     has_come
         && !number.is_empty()
         && number.bytes().all(|byte| byte.is_ascii_digit())
+        && !noun.is_empty()
         && noun.bytes().all(|byte| byte.is_ascii_alphabetic())
         && !PARTS.contains(&noun)
 }

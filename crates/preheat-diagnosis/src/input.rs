@@ -77,10 +77,12 @@ pub fn read(source: &str, mut input: impl Read, diagnosis: &mut Diagnosis) -> io
         if pods.is_of_another(number) {
             return;
         }
-        let of_row = journal.as_ref().and_then(|journal| journal.row(text));
-        if let Some(head) = Journal::of(text) {
-            journal = Some(head);
-        }
+        let head = Journal::of(text);
+        let of_row = journal.as_ref().filter(|_| head.is_none());
+        let of_row = of_row.and_then(|journal| journal.row(text));
+        // Remarks stand between rows; anything else ends a table.
+        let goes_on = of_row.is_some() || text.trim_start().starts_with('#');
+        journal = head.or(journal.take().filter(|_| goes_on));
         if let Some((text, at)) = of_row {
             diagnosis.line(&Line {
                 source,

@@ -74,7 +74,8 @@ impl Told {
 
 impl Lives {
     pub(super) fn long(&mut self, source: &str, pod: Option<&str>) {
-        if self.long.len() < KEPT {
+        let known = |(of, who): &(String, Option<String>)| of == source && who.as_deref() == pod;
+        if self.long.len() < KEPT && !self.long.iter().any(known) {
             self.long.push((source.to_owned(), pod.map(str::to_owned)));
         }
     }

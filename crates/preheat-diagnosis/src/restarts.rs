@@ -89,15 +89,17 @@ impl Restarts {
     /// told.
     fn ended_silent(&self, sources: &BTreeSet<String>) -> Option<(Cause, &Evidence)> {
         let mut silenced = self.silenced.iter();
-        let (cause, ended) = silenced.find(|(_, ended)| sources.contains(&ended.source))?;
-        let other = match self.asked.contains(&ended.source) {
-            true => Cause::LivenessKills,
-            false => Cause::WorkerTimeout,
-        };
-        let is_ended = !NO_LONGER.iter().any(|word| ended.text.contains(word));
-        cause
-            .or_else(|| is_ended.then_some(other))
-            .map(|cause| (cause, ended))
+        silenced.find_map(|(cause, ended)| {
+            let other = match self.asked.contains(&ended.source) {
+                true => Cause::LivenessKills,
+                false => Cause::WorkerTimeout,
+            };
+            let is_ended = !NO_LONGER.iter().any(|word| ended.text.contains(word));
+            let cause = cause.or_else(|| is_ended.then_some(other));
+            cause
+                .filter(|_| sources.contains(&ended.source))
+                .map(|cause| (cause, ended))
+        })
     }
 
     /// Somebody was found unwell in one of these texts, and ended right behind that.
@@ -194,11 +196,13 @@ fn note(seen: &mut Vec<Seen>, evidence: &Evidence) {
 
 /// Whoever watches may find it well again, and unwell once more.
 fn note_each(seen: &mut Vec<Seen>, evidence: &Evidence) {
-    if seen.len() < PODS {
-        let pod = evidence.pod.clone().or_else(|| pod(&evidence.text));
-        let evidence = evidence.clone();
-        seen.push(Seen { pod, evidence });
+    // The oldest goes, as what follows is near the newest.
+    if seen.len() >= PODS {
+        seen.remove(0);
     }
+    let pod = evidence.pod.clone().or_else(|| pod(&evidence.text));
+    let evidence = evidence.clone();
+    seen.push(Seen { pod, evidence });
 }
 
 /// Its name, as `pod/NAME` in a column or as `in pod NAME_NAMESPACE(ID)` in a sentence.

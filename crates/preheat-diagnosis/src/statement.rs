@@ -407,22 +407,31 @@ impl Diagnosis {
 
 /// Whether a warm-up is told of only to say that there is none: then no shape was run.
 fn is_left_out(text: &str) -> bool {
-    const LEFT_OUT: [&str; 12] = [
-        "=off",
-        " off",
-        "=false",
-        "=0",
+    const LEFT_OUT: [&str; 8] = [
         "skip",
         "disable",
         "no warm",
         "no rehears",
         "not running",
-        "without",
+        "without warm",
         "nothing",
         "never",
     ];
     static LIST: List = List::new(&[&LEFT_OUT]);
-    LIST.is_in(text)
+    LIST.is_in(text) || is_switched_off(text)
+}
+
+/// `warmup=off`, `warm-up: 0`; not `errors=0` nor `took=0.42s`.
+fn is_switched_off(text: &str) -> bool {
+    ["=off", " off", "=false", "=0"].iter().any(|value| {
+        text.match_indices(value).any(|(at, _)| {
+            let named = text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+            let rest = &text[at + value.len()..];
+            let ends = !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.');
+            let name = text[..at].rsplit(' ').next().unwrap_or_default();
+            named && ends && (*value != "=0" || name.contains("warm"))
+        })
+    })
 }
 
 /// `embed-7c9d8f6b5-x2x4z   1/1   Running   0   12d`

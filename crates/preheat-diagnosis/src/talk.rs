@@ -27,7 +27,22 @@ const HEADINGS: u32 = 3;
 const SENTENCES: usize = 4_096;
 
 /// Languages of what is shown to be run, and has not run.
-const CODE: [&str; 8] = ["py", "rust", "go", "js", "ts", "java", "c", "toml"];
+const CODE: [&str; 14] = [
+    "py",
+    "python",
+    "rust",
+    "rs",
+    "go",
+    "js",
+    "javascript",
+    "ts",
+    "typescript",
+    "java",
+    "c",
+    "cpp",
+    "cs",
+    "toml",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -75,7 +90,8 @@ impl Writing {
             return;
         }
         if let Some(language) = text.strip_prefix("```") {
-            let is_code = CODE.iter().any(|code| language.starts_with(code));
+            let name = language.split(|c: char| !c.is_ascii_alphanumeric()).next();
+            let is_code = name.is_some_and(|name| CODE.contains(&name));
             self.is_code = self.is_code.is_none().then_some(is_code);
         } else if self.is_code.is_none() {
             self.tells_when |= has_time_of_day(text);

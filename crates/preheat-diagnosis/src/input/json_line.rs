@@ -130,7 +130,9 @@ fn fields(
             // A switch is called by what it switches: `warmup.enabled=false`.
             Value::Bool(_) => push(text, left, of, name, &value.to_string()),
             Value::Array(values) => {
-                if let Some(list) = listed(values) {
+                // `"errors":[]` is none.
+                let is_none = values.is_empty() && FAULTS.iter().any(|fault| name.contains(fault));
+                if let Some(list) = listed(values).filter(|_| !is_none) {
                     push(text, left, "", name, &list);
                 }
             }
@@ -145,6 +147,9 @@ fn listed(values: &[Value]) -> Option<String> {
     let numbers: Vec<String> = values.iter().map(Value::to_string).collect();
     is_few.then(|| format!("[{}]", numbers.join(",")))
 }
+
+/// Lists of what went wrong.
+const FAULTS: [&str; 4] = ["err", "fail", "mismatch", "diff"];
 
 /// Whether a value says that what it belongs to is left out.
 fn is_off(value: &str) -> bool {
@@ -181,6 +186,11 @@ mod tests {
         assert_eq!(
             lists.map(|flat| flat.text).as_deref(),
             Some("warmup inputs=[] tokens=[16,32]")
+        );
+        let clean = flatten(r#"{"msg":"self-check done","errors":[]}"#);
+        assert_eq!(
+            clean.map(|flat| flat.text).as_deref(),
+            Some("self-check done")
         );
         let passed = flatten(r#"{"msg":"ort","text":"engine built","log":"ort"}"#);
         assert_eq!(

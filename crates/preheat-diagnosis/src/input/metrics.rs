@@ -160,9 +160,14 @@ impl Metrics {
                 let is_made = part(&span).is_some() && begins(&span.name);
                 self.sum = is_made.then(|| (key.to_owned(), span, sample.placed(words, None)));
             }
-            Kind::Count if sample.value <= 1.0 => {
-                self.steps
-                    .extend(sum.map(|(_, span, placed)| (span, placed)));
+            Kind::Count if sample.value == 1.0 && self.steps.len() < KEPT => {
+                let step = sum.map(|(_, span, placed)| (span, placed));
+                // A scrape that comes again tells of the same step.
+                let is_new = |(span, _): &(Span, _)| {
+                    let mut known = self.steps.iter();
+                    span.took_ms > 0.0 && !known.any(|(step, _)| step.name == span.name)
+                };
+                self.steps.extend(step.filter(is_new));
             }
             _ => {}
         }

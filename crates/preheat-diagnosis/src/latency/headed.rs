@@ -24,7 +24,10 @@ impl Head {
     pub(super) fn times(&self, text: &str) -> Vec<f64> {
         let signs = [' ', ',', ';', '[', ']', '|', ':', '\t'];
         let words = text.split(signs).filter(|word| !word.is_empty());
-        let number = |word: &str| word.trim_start_matches('#').parse::<f64>().ok();
+        let number = |word: &str| {
+            let number = word.trim_start_matches('#').parse::<f64>().ok();
+            number.filter(|number| number.is_finite() && *number >= 0.0)
+        };
         let numbers: Option<Vec<f64>> = words.map(number).collect();
         let numbers = numbers.unwrap_or_default();
         let from = usize::from(numbers.len() == 2);

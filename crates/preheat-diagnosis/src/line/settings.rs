@@ -117,7 +117,6 @@ fn is_left_out(before: &str, after: &str, name: &str) -> bool {
     if !is_whole {
         return false;
     }
-    // `warmups=None` may be those that somebody adds.
     // `{name: SKIP_WARMUP, value: "false"}`, `name=SKIP_WARMUP value=false`
     let value = behind
         .trim_start_matches(['"', ',', ' '])

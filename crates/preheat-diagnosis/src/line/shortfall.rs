@@ -1,5 +1,6 @@
 //! Answers that were counted, and that not all of them were right.
 
+use super::amount::amounts;
 use super::list::List;
 
 /// So close to a count stands what is counted.
@@ -127,10 +128,10 @@ static LESS_IS_BETTER: List = List::new(&[&[
 /// Whether a figure on a line is not what it must be: `took 41 s, ceiling 10 s`, `cosine 0.91, need 0.99`.
 fn misses_its_bound(text: &str) -> bool {
     BOUNDS.all(text).any(|bound| {
-        let wanted = first_number(&text[bound.end..]);
-        let told = last_number(&text[..bound.start]);
-        wanted
-            .zip(told)
+        let (before, behind) = (&text[..bound.start], &text[bound.end..]);
+        let numbers = || first_number(behind).zip(last_number(before));
+        durations(before, behind)
+            .or_else(numbers)
             .is_some_and(|(wanted, told)| match bound.list {
                 0 if MORE_IS_BETTER.is_in(text) => told < wanted,
                 0 if LESS_IS_BETTER.is_in(text) => told > wanted,
@@ -143,6 +144,15 @@ fn misses_its_bound(text: &str) -> bool {
 
 fn is_part(c: char) -> bool {
     c.is_ascii_digit() || c == '.'
+}
+
+/// The wanted one and the told one in milliseconds, where both are durations: their units may differ.
+fn durations(before: &str, behind: &str) -> Option<(f64, f64)> {
+    let told = amounts(before).pop()?;
+    let wanted = *amounts(behind).first()?;
+    let is_right_behind = behind.find(|c: char| c.is_ascii_alphanumeric()) == Some(wanted.start);
+    let is_close = before.len() - told.end <= 2 * NEAR;
+    (is_right_behind && is_close).then_some((wanted.ms, told.ms))
 }
 
 /// The one right behind a word, so that no other word stands between.
@@ -192,6 +202,8 @@ mod tests {
         for (line, misses) in [
             ("question 1 took 41 s, ceiling 10 s", true),
             ("question 1 took 4 s, ceiling 10 s", false),
+            ("question 1 took 812 ms, ceiling 10 s", false),
+            ("question 1 took 41 s, ceiling 900 ms", true),
             ("worst cosine 0.91, need 0.99", true),
             ("worst cosine 0.995, need 0.99", false),
             ("embedding has norm 0.00, want 1.00 + 0.01", true),

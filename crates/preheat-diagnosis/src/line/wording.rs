@@ -431,12 +431,23 @@ pub(crate) fn setting(text: &str, names: &[&str]) -> Option<f64> {
     })
 }
 
+/// Whether a limit is one of memory, of thousandths or of microseconds.
+fn has_unit(text: &str) -> bool {
+    ["quota", "limit"].iter().any(|name| {
+        let behind = text.split_once(name).map_or("", |(_, behind)| behind);
+        let value = behind.trim_start_matches(['"', ' ', '=', ':']);
+        let rest = value.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let digits = value.len() - rest.len();
+        digits > 3 || (digits > 0 && rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+    })
+}
+
 /// Whether threads are told that do not outnumber the processors told beside them.
 pub(crate) fn fits(text: &str, numbers: &[(usize, u64)]) -> bool {
-    if let Some((threads, processors)) = setting(text, &["threads", "intra op"]).zip(setting(
-        text,
-        &["quota", "limit", "cgroup cpus", "cpus", "cores", "quota "],
-    )) {
+    let limit = setting(text, &["quota", "limit", "quota "]).filter(|_| !has_unit(text));
+    let counted = || setting(text, &["cgroup cpus", "cpus", "cores"]);
+    let processors = limit.or_else(|| counted().filter(|_| !text.contains("host")));
+    if let Some((threads, processors)) = setting(text, &["threads", "intra op"]).zip(processors) {
         return threads <= processors.ceil();
     }
     let beside = |words: &[&str], is_behind: bool| {

@@ -47,10 +47,12 @@ fn threads_that_fit_are_none_too_many() {
         "cpu_quota=4 host_cpus=64 threads=4\n",
         "threads pool=4 why=cgroup quota\n",
     ]);
-    assert_eq!(
-        ids("cpu_quota=4 host_cpus=64 threads=64\n"),
-        ["cpu-limit-ignored"]
-    );
+    for told in [
+        "cpu_quota=4 host_cpus=64 threads=64\n",
+        "threads=16 mem_limit=32Gi cpus=2\n",
+    ] {
+        assert_eq!(ids(told), ["cpu-limit-ignored"], "{told}");
+    }
 }
 
 #[test]

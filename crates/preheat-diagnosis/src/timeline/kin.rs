@@ -9,6 +9,12 @@ const KINDS: usize = 16;
 /// Somebody runs no more of one kind.
 const MOST: u32 = 64;
 
+/// What is counted and runs nothing.
+const THINGS: [&str; 18] = [
+    "file", "part", "chunk", "layer", "net", "model", "shape", "bucket", "request", "second",
+    "minute", "token", "case", "row", "check", "test", "step", "round",
+];
+
 #[derive(Debug, Default)]
 pub(crate) struct Kin {
     lines: u32,
@@ -36,6 +42,7 @@ impl Kin {
             let kind = kind.strip_suffix('s').filter(|kind| kind.len() >= 3);
             if let Some(kind) = kind.filter(|_| self.kinds.len() < KINDS)
                 && kind.bytes().all(|byte| byte.is_ascii_lowercase())
+                && !THINGS.contains(&kind)
                 && !self.kinds.iter().any(|known| known == kind)
             {
                 self.kinds.push(kind.to_owned());
@@ -46,15 +53,12 @@ impl Kin {
     /// The number of the one that writes a line: `drone 0 born`, `minion(81) hi`.
     pub(crate) fn number(&self, text: &str) -> Option<u64> {
         let text = text.trim_start_matches('[');
-        let kind = self
-            .kinds
-            .iter()
-            .find_map(|kind| text.strip_prefix(kind.as_str()))?;
-        let digits = kind.trim_start_matches([' ', '#', '(', '[', ':', '.']);
-        let end = digits
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(digits.len());
-        digits[..end].parse().ok()
+        self.kinds.iter().find_map(|kind| {
+            let behind = text.strip_prefix(kind.as_str())?;
+            let digits = behind.trim_start_matches([' ', '#', '(', '[', ':', '.']);
+            let end = digits.find(|c: char| !c.is_ascii_digit());
+            digits[..end.unwrap_or(digits.len())].parse().ok()
+        })
     }
 }
 
