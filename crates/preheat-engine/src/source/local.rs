@@ -136,12 +136,23 @@ fn digest_of(path: &Path, baked: Option<&Baked>) -> Result<String, FetchError> {
 /// The directory of the model at this path, and the files there that belong to it.
 fn find(path: &Path) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
     match fs::metadata(path) {
-        Ok(facts) if facts.is_dir() => Ok((path.to_owned(), inside(path)?)),
+        Ok(facts) if facts.is_dir() => folder(path),
         Ok(_) => alone(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FetchError::NotFound {
             what: path.display().to_string(),
         }),
         Err(error) => Err(FetchError::io("read", path, error)),
+    }
+}
+
+/// A model's own directory; or the folder in it with its ONNX files, whose tokenizer is around it.
+fn folder(dir: &Path) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
+    let found = inside(dir)?;
+    let is_part = root_of(dir) != dir && !dir.join(files::TOKENIZER).is_file();
+    let mut names = found.iter().map(|(name, _)| name);
+    match names.find(|name| is_part && name.ends_with(".onnx")) {
+        Some(onnx) => alone(&dir.join(onnx)),
+        None => Ok((dir.to_owned(), found)),
     }
 }
 

@@ -183,6 +183,24 @@ async fn what_no_model_needs_is_not_looked_at() {
 }
 
 /// In place, with everything that belongs to them and nothing that does not.
+/// The folder alone is the same model as its file.
+#[tokio::test]
+async fn a_folder_of_onnx_files_has_the_tokenizer_around_it() {
+    let (cache, dir) = (tempdir().unwrap(), tempdir().unwrap());
+    let files: model::Files = vec![
+        ("tokenizer.json", b"{}".to_vec()),
+        ("onnx/model.onnx", b"a".to_vec()),
+    ];
+    model::write_to(dir.path(), &files);
+    for path in ["onnx", "onnx/model.onnx"] {
+        let source = dir.path().join(path);
+        let options = FetchOptions::new(cache.path());
+        let fetched = get(source.to_str().unwrap(), &options).await.unwrap();
+        assert_holds(&fetched, &files);
+        assert_eq!(fetched.dir, dir.path());
+    }
+}
+
 #[tokio::test]
 async fn weights_in_parts_and_an_onnx_file_in_its_folder_are_models_too() {
     let parts = json!({ "weight_map": {
