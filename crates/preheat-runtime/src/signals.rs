@@ -160,9 +160,19 @@ fn follow_hangups(mut hangup: Signal, tasks: &Tasks, shutdown: Shutdown) {
     });
 }
 
-/// Nobody can open the terminal of a session that has lost it.
+/// Nobody can open the terminal of a session that has lost it. What else keeps it from being opened, as no
+/// descriptors that are left, says nothing.
 fn has_terminal() -> bool {
-    std::fs::File::open("/dev/tty").is_ok()
+    let gone = [libc::ENXIO, libc::ENODEV, libc::ENOENT];
+    let opened = std::fs::File::open("/dev/tty");
+    opened.map_or_else(
+        |error| {
+            error
+                .raw_os_error()
+                .is_some_and(|code| !gone.contains(&code))
+        },
+        |_| true,
+    )
 }
 
 /// As `nohup` has it. Elsewhere than on Linux nobody knows.
