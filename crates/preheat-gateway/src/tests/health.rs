@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::play::{Gateway, Play};
 use super::{MILLI, SECOND};
@@ -111,10 +111,13 @@ async fn who_watches_its_health_is_told_at_once_and_there_are_not_too_many() {
     assert_eq!(status, 1);
     assert!(told <= ready + 2 * MILLI, "{:?}", told - ready);
     drop(watching);
-    // Places are free again.
-    while health(&gateway, "Watch", "model", 1).await != [1] {
-        sleep(MILLI).await;
-    }
+    let freed = async {
+        while health(&gateway, "Watch", "model", 1).await != [1] {
+            sleep(MILLI).await;
+        }
+    };
+    let freed = timeout(60 * SECOND, freed).await;
+    freed.expect("places are free again");
 }
 
 /// The loop lets a replica in and says so a moment later; whoever was answered meanwhile is not told that

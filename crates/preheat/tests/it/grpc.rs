@@ -117,10 +117,13 @@ async fn not_too_many_watch_its_health() {
     let mut line = Connection::open(replica.grpc).await.unwrap();
     assert!(is_refused(&line.watch().await));
     drop(watching);
-    // Places are free again.
-    while is_refused(&line.watch().await) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let freed = async {
+        while is_refused(&line.watch().await) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let freed = tokio::time::timeout(Duration::from_secs(60), freed).await;
+    freed.expect("places are free again");
 }
 
 #[tokio::test]
