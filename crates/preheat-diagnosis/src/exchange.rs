@@ -2,6 +2,7 @@
 //! answered, wherever on the line that stands.
 
 mod for_one;
+mod words;
 
 use super::access::{is_probe, status};
 use super::line::Parsed;
@@ -11,6 +12,8 @@ use super::line::shapes::tells_shape;
 use super::rules::Mark;
 
 pub(super) use for_one::is_for_one;
+pub(super) use words::ANSWERED;
+use words::{ANSWERS, CALLED, FOLDERS, NAME_WORDS, OTHER_WORDS};
 
 /// What a line tells of one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,142 +23,6 @@ pub(super) enum Exchange {
     /// It was answered, and took so long.
     Ends(Option<f64>),
 }
-
-/// Words behind which a request has its name, whoever tells of it: `req 7`, `rid=17`.
-const CALLED: [&str; 21] = [
-    "utterance ",
-    "req ",
-    "req=",
-    "req:",
-    "req#",
-    "request ",
-    "request=",
-    "request #",
-    "rid ",
-    "rid=",
-    "reqid=",
-    "id=",
-    "call ",
-    "call #",
-    "caller ",
-    "job ",
-    "job=",
-    "query ",
-    "rpc#",
-    "r=",
-    "q=",
-];
-
-/// Others that do not tell for whom something is done: `ask 3`, `#1`.
-const NAMED: [&str; 27] = [
-    "ask#",
-    "call#",
-    "job#",
-    "ask ",
-    "ask=",
-    "ask id=",
-    "letter ",
-    "mail ",
-    "message ",
-    "msg ",
-    "ticket ",
-    "question ",
-    "request,",
-    "response,",
-    "response ",
-    "call=",
-    "caller=",
-    "client ",
-    "trace ",
-    "trace=",
-    "seq=",
-    "infer ",
-    "visitor ",
-    "user ",
-    "customer ",
-    "guest ",
-    "#",
-];
-
-/// That somebody was answered.
-pub(super) const ANSWERED: [&str; 13] = [
-    "served",
-    "answered",
-    "answer sent",
-    "replied",
-    "reply sent",
-    "responded",
-    "response sent",
-    "sent back",
-    "finished",
-    "succeeded",
-    "completed",
-    "returned",
-    "done",
-];
-
-/// The same, beside a name alone.
-const OVER: [&str; 2] = ["end", "total"];
-
-static ANSWERS: List = List::new(&[&ANSWERED, &OVER]);
-
-/// What is run before anybody asks, and what nobody asks a model for.
-const OTHERS: [&str; 16] = [
-    "warm",
-    "dry run",
-    "self test",
-    "selftest",
-    "smoke",
-    "probe",
-    "health",
-    " metrics ",
-    "epoch",
-    "step",
-    "train",
-    "download",
-    "upload",
-    "build",
-    "connected to",
-    "retry",
-];
-
-/// Both in one pass, as many lines are looked at.
-static NAME_WORDS: List = List::new(&[&CALLED, &NAMED]);
-static OTHER_WORDS: List = List::new(&[&OTHERS]);
-
-/// Folders that no server is asked for.
-const FOLDERS: [&str; 30] = [
-    "models",
-    "model",
-    "data",
-    "opt",
-    "srv",
-    "usr",
-    "var",
-    "tmp",
-    "home",
-    "mnt",
-    "root",
-    "etc",
-    "dev",
-    "proc",
-    "run",
-    "lib",
-    "bin",
-    "app",
-    "cache",
-    "weights",
-    "ckpt",
-    "ckpts",
-    "checkpoints",
-    "checkpoint",
-    "workspace",
-    "scratch",
-    "m",
-    "w",
-    "media",
-    "repo",
-];
 
 /// Whether a line may tell of a request, whatever the figures on it.
 pub(super) fn may_tell(text: &str) -> bool {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::shape::ShapeBucket;
-use crate::warmup::OutputFacts;
+use crate::warmup::{CaseReport, OutputFacts};
 
 const NOW: Moment = Moment::START;
 

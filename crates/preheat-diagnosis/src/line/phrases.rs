@@ -1,5 +1,7 @@
 //! Which rules hold for a line: all phrases of all rules are looked for in one pass.
 
+mod places;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -9,6 +11,7 @@ use crate::cause::Cause;
 use crate::rules::{self, AND, Beside, Mark, Meaning, Pair, Part, Rule};
 
 use super::wording::tells_an_error;
+use places::{LISTED, MARKED, Marked, Place, Places, Span};
 
 /// A rule that holds for a line, and the place of its first word.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,124 +100,8 @@ impl Hit {
     }
 }
 
-/// Between the words of a pair lie at most so many bytes.
-const NEAR: usize = 32;
-
-/// Or one name of at most so many: a path, an address.
-const NAME: usize = 200;
-
 /// Places of one word that are kept of a line.
 const REPEATED: usize = 4;
-
-/// So many words of a line are known, most often.
-const USUAL: usize = 16;
-
-/// Where a word stands.
-#[derive(Clone, Copy)]
-struct Place {
-    word: usize,
-    start: usize,
-    end: usize,
-    /// A folder or a service is called so, which says nothing of what is done.
-    in_path: bool,
-}
-
-impl Place {
-    fn is_near(&self, other: &Place, text: &str) -> bool {
-        let between = |first: &Place, second: &Place| text.get(first.end..second.start);
-        let between = between(self, other).or_else(|| between(other, self));
-        between.is_some_and(|between| {
-            let is_one_name = between.len() <= NAME && between.trim().split(' ').count() == 1;
-            between.len() <= NEAR || is_one_name
-        })
-    }
-}
-
-/// The words of a line that rules know: a handful, so they are looked through one by one, once it is
-/// known that a word is among them. Most words that rules ask for are not.
-struct Places {
-    all: Vec<Place>,
-    /// Most that rules ask for are not.
-    there: Marked,
-    /// Lists of which one is there.
-    lists: [u64; LISTED],
-}
-
-impl Places {
-    fn add(&mut self, place: Place) {
-        if self.all.is_empty() {
-            self.all.reserve(USUAL);
-        }
-        self.there.mark(place.word);
-        self.all.push(place);
-    }
-
-    fn first(&self, word: usize) -> Option<&Place> {
-        self.all.iter().find(|place| place.word == word)
-    }
-
-    fn has_all(&self, phrase: &[usize]) -> bool {
-        phrase.iter().all(|word| self.has(*word))
-    }
-
-    fn has(&self, word: usize) -> bool {
-        self.there.has(word)
-    }
-
-    fn has_any(&self, list: usize) -> bool {
-        self.lists[list / 64] >> (list % 64) & 1 == 1
-    }
-
-    fn count(&self, word: usize) -> usize {
-        match self.has(word) {
-            true => self.all.iter().filter(|place| place.word == word).count(),
-            false => 0,
-        }
-    }
-
-    fn spoken<'a>(&'a self, words: &'a Marked) -> impl Iterator<Item = &'a Place> {
-        let all = self.all.iter();
-        all.filter(|place| words.has(place.word) && !place.in_path)
-    }
-
-    fn pair(&self, [one, other]: &[Marked; 2], text: &str) -> Option<Span> {
-        self.spoken(one).find_map(|first| {
-            let second = self
-                .spoken(other)
-                .find(|second| first.is_near(second, text))?;
-            Some((first.start.min(second.start), first.end.max(second.end)))
-        })
-    }
-}
-
-/// Some of all words, one bit for each.
-struct Marked([u64; MARKED]);
-
-/// There is room for so many words, sixty-four times.
-const MARKED: usize = 128;
-
-/// And for so many lists.
-const LISTED: usize = 16;
-
-impl Marked {
-    fn none() -> Self {
-        Marked([0; MARKED])
-    }
-
-    fn of(words: &[usize]) -> Self {
-        let mut marked = Marked::none();
-        words.iter().for_each(|word| marked.mark(*word));
-        marked
-    }
-
-    fn mark(&mut self, word: usize) {
-        self.0[word / 64] |= 1 << (word % 64);
-    }
-
-    fn has(&self, word: usize) -> bool {
-        self.0[word / 64] >> (word % 64) & 1 == 1
-    }
-}
 
 /// The words of all phrases, each once, and the lists that ask whether one of theirs is there.
 #[derive(Default)]
@@ -259,9 +146,6 @@ impl Words {
         lists
     }
 }
-
-/// Where something begins and ends.
-type Span = (usize, usize);
 
 struct Compiled {
     means: Meaning,
