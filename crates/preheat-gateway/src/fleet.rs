@@ -220,6 +220,7 @@ impl Fleet {
         tasks: Tasks,
         shutdown: Shutdown,
     ) {
+        self.keep_to_one_address(self.clock.now());
         let token = tasks.token().clone();
         let service = Arc::clone(&self.service);
         loop {

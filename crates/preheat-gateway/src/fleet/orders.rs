@@ -1,9 +1,9 @@
 //! What operators ask for.
 
 use preheat_api::service::ScaleRequest;
-use preheat_core::Because;
 use preheat_core::pool::{PoolPolicy, PoolSize};
 use preheat_core::rollout::RolloutEvent;
+use preheat_core::{Because, Moment};
 
 use super::Fleet;
 use crate::blueprint::Blueprint;
@@ -32,6 +32,32 @@ impl Fleet {
         sides.chain([&self.blueprint]).find_map(Blueprint::address)
     }
 
+    /// Servers that would all start at one address are one, whatever the bounds are: they may be another
+    /// configuration's than what serves.
+    pub(super) fn keep_to_one_address(&mut self, now: Moment) {
+        let max = self.settings.scale.max;
+        let Some(url) = self.address().filter(|_| max > 1) else {
+            return;
+        };
+        let because = Because::new("all would start at one address")
+            .text("address", url)
+            .count("max", max);
+        let scale = &mut self.settings.scale;
+        (scale.min, scale.max) = (scale.min.min(1), 1);
+        self.follow_bounds();
+        self.note("scale", None, &because, now);
+    }
+
+    /// Has the policies follow the bounds that are set.
+    pub(super) fn follow_bounds(&mut self) {
+        self.scaler.set_policy(self.settings.scale);
+        self.pool.set_policy(PoolPolicy {
+            size: self.settings.spares,
+            burst: None,
+            max_replicas: self.settings.scale.max,
+        });
+    }
+
     pub(super) fn rescale(&mut self, wish: &ScaleRequest) -> Result<(), String> {
         let scale = self.settings.scale;
         let (min, max) = (wish.min.unwrap_or(scale.min), wish.max.unwrap_or(scale.max));
@@ -50,12 +76,7 @@ impl Fleet {
         if let Some(spares) = wish.spares {
             self.settings.spares = PoolSize::Fixed(spares);
         }
-        self.scaler.set_policy(self.settings.scale);
-        self.pool.set_policy(PoolPolicy {
-            size: self.settings.spares,
-            burst: None,
-            max_replicas: max,
-        });
+        self.follow_bounds();
         let because = Because::new("asked for")
             .count("min", min)
             .count("max", max);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use preheat_api::state::{BoundsState, RolloutState, ServiceState};
-use preheat_core::pool::{PoolPolicy, PoolSize};
+use preheat_core::pool::PoolSize;
 use preheat_core::rollout::{Rollout, RolloutPolicy, RolloutStage};
 use preheat_core::{Because, Moment, Revision};
 
@@ -98,13 +98,8 @@ impl Fleet {
             (scale.min, scale.max) = (state.min, state.max);
             self.settings.spares = state.fixed_spares.map_or(PoolSize::Auto, PoolSize::Fixed);
         }
-        self.scaler.set_policy(self.settings.scale);
+        self.follow_bounds();
         self.scaler.promoted_to(state.wanted);
-        self.pool.set_policy(PoolPolicy {
-            size: self.settings.spares,
-            burst: None,
-            max_replicas: self.settings.scale.max,
-        });
         self.pool.held(state.wanted + state.spares);
         let resumed = state
             .rollout

@@ -149,3 +149,17 @@ async fn more_are_not_asked_for_where_all_would_start_at_one_address() {
         }
     }
 }
+
+/// Whatever bounds a configuration or a gateway before this one has left beside it.
+#[tokio::test(start_paused = true)]
+async fn one_address_has_one_server() {
+    let play = Play {
+        url: "http://127.0.0.1:9",
+        ..Play::default()
+    };
+    let gateway = play.gateway(|settings, _| {
+        (settings.scale.min, settings.scale.max) = (2, 3);
+    });
+    gateway.until(|report| report.status == "ready").await;
+    assert_eq!(gateway.report().max, 1);
+}
