@@ -121,3 +121,42 @@ fn quoted(remark: &str) -> Option<&str> {
         .any(|kind| said.starts_with(kind));
     (is_event || is_time()).then_some(said)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(text: &str) -> crate::Report {
+        let mut diagnosis = Diagnosis::new();
+        assert!(read("given.txt", text.as_bytes(), &mut diagnosis).is_ok());
+        diagnosis.report()
+    }
+
+    #[test]
+    fn a_table_of_events_ends_with_its_rows() {
+        let table = "t,who,event,ms\n0.1,llm,params read,1800\n# a remark\n";
+        let row = "0.3,llm,CUDA out of memory,12\n";
+        for (between, shown) in [
+            ("", "llm CUDA out of memory 12 ms"),
+            ("INFO begins\n", row.trim_end()),
+        ] {
+            let report = report(&format!("{table}{between}{row}"));
+            assert_eq!(report.findings.len(), 1, "{between}");
+            assert_eq!(report.findings[0].evidence[0].text, shown);
+        }
+    }
+
+    #[test]
+    fn a_scrape_that_comes_again_tells_of_the_same_step() {
+        let scrape = "request_stage_seconds_sum{stage=\"cuda_context_create\"} 4.87\n\
+                      request_stage_seconds_count{stage=\"cuda_context_create\"} 1\n";
+        let cost = |text: &str| {
+            report(text)
+                .findings
+                .first()
+                .and_then(|found| found.cost_ms)
+        };
+        assert_eq!(cost(scrape), Some(4870.0));
+        assert_eq!(cost(&scrape.repeat(3)), Some(4870.0));
+    }
+}

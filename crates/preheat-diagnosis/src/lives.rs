@@ -318,6 +318,17 @@ impl Statuses {
 mod tests {
     use super::*;
 
+    /// One whose age is told again and again leaves room for others.
+    #[test]
+    fn who_lived_long_is_remembered_once() {
+        let mut lives = Lives::default();
+        for _ in 0..=KEPT {
+            lives.long("pods.txt", Some("vllm-0"));
+        }
+        lives.long("pods.txt", Some("vllm-1"));
+        assert_eq!(lives.long.len(), 2);
+    }
+
     #[test]
     fn a_row_of_pods_tells_how_long_each_life_was() {
         for (row, told) in [

@@ -244,3 +244,26 @@ impl Diagnosis {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pod that fails its checks all night does not hide who is ended in the morning.
+    #[test]
+    fn the_newest_checks_are_remembered() {
+        let mut seen = Vec::new();
+        for number in 1..=PODS as u64 + 1 {
+            let evidence = Evidence {
+                source: "events".into(),
+                pod: None,
+                line: number,
+                text: "Unhealthy pod/llm-0 Liveness probe failed".into(),
+            };
+            note_each(&mut seen, &evidence);
+        }
+        let lines = seen.iter().map(|seen| seen.evidence.line);
+        assert!(lines.eq(2..=PODS as u64 + 1));
+        assert!(seen.iter().all(|seen| seen.pod.as_deref() == Some("llm-0")));
+    }
+}

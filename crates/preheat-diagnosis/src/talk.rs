@@ -399,7 +399,11 @@ mod tests {
             writing.is_said(3)
         };
         assert_eq!(["======", "serving"].map(under), [true, false]);
-        assert_eq!(quoted("```text"), [false, true]);
-        assert_eq!(quoted("```python"), [true, true]);
+        for shown in ["```", "```text", "```console"] {
+            assert_eq!(quoted(shown), [false, true], "{shown}");
+        }
+        for code in ["```python", "```c", "```rs title=main"] {
+            assert_eq!(quoted(code), [true, true], "{code}");
+        }
     }
 }

@@ -70,7 +70,7 @@ mod tests {
     fn one_of_several_is_known_by_their_name() {
         let mut kin = Kin::default();
         assert_eq!(kin.number("drone 0 born"), None);
-        kin.announce("queen hive v3, 2 drones, patience=30s, 3 as, 1 cooks, 900 rows, 4 é");
+        kin.announce("4 layers, 2 requests, queen hive v3, 2 drones, patience=30s, 3 as, 1 cooks, 900 rows, 4 é");
         for (line, number) in [
             ("drone 0 born", Some(0)),
             ("[drone#12] born", Some(12)),
