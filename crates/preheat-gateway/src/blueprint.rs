@@ -9,7 +9,7 @@ use preheat_api::service::RolloutRequest;
 use preheat_core::Revision;
 use serde_json::Value;
 
-use crate::settings::{fixed_address, one_model};
+use crate::settings::{fixed_address, one_address, one_model};
 
 /// Keys that name what is run, loaded as code or called. Whoever may change them may run anything.
 const CODE: [&str; 6] = [
@@ -85,11 +85,8 @@ impl Blueprint {
             ));
         }
         let next = Blueprint::new(config);
-        if let Some(url) = self.no_room_for(&next, max) {
-            return Err(format!(
-                "each replica would start its server at {url}, and a rollout needs both revisions at once: \
-                 write {{port}} into model.http.command and leave model.http.url out"
-            ));
+        if let Some(problem) = self.no_room_for(&next, max) {
+            return Err(problem);
         }
         if next.revision == self.revision {
             return Err(format!(
@@ -130,12 +127,20 @@ impl Blueprint {
         Ok(one_model(&config, &model, name))
     }
 
-    /// The one address at which several servers would be started: those of the next revision too, now or
-    /// when the bounds are the configuration's again.
-    fn no_room_for<'a>(&self, next: &'a Self, max: usize) -> Option<&'a str> {
+    /// Why the next revision's servers cannot be started at its one address: there are those of this one, or
+    /// there may be several of its own, now or when the bounds are the configuration's again.
+    fn no_room_for(&self, next: &Self, max: usize) -> Option<String> {
         let url = next.address()?;
-        let several = max.max(self.config.fleet.max) > 1;
-        (several || self.address() == Some(url)).then_some(url)
+        let max = max.max(self.config.fleet.max);
+        let several = match (self.address() == Some(url), max > 1) {
+            (false, false) => return None,
+            (true, false) => "a rollout needs both revisions at once".to_owned(),
+            (false, true) => format!("there may be {max}"),
+            (true, true) => {
+                format!("there may be {max} and a rollout needs both revisions at once")
+            }
+        };
+        Some(one_address(url, &several))
     }
 
     fn runs_other_code(&self, other: &Config) -> Option<&'static str> {
@@ -267,14 +272,16 @@ mod tests {
             one_model(&config, &model, "m")
         };
         let (a, b) = ("http://127.0.0.1:8", "http://127.0.0.1:9");
-        for (blue, max, green, goes) in [
-            (at(a, 1), 1, at(a, 1), false),
-            (at(a, 1), 1, at(b, 1), true),
-            (at(a, 1), 1, at("", 1), true),
-            (at("", 6), 6, at(a, 1), false),
+        let (both, several) = ("both revisions at once", "there may be");
+        for (blue, max, green, reasons) in [
+            (at(a, 1), 1, at(a, 1), &[both][..]),
+            (at(a, 1), 1, at(b, 1), &[]),
+            (at(a, 1), 1, at("", 1), &[]),
+            (at("", 6), 6, at(a, 1), &[several]),
             // More were asked for since; or fewer, until the gateway is started again.
-            (at("", 1), 3, at(a, 1), false),
-            (at("", 6), 1, at(a, 1), false),
+            (at("", 1), 3, at(a, 1), &[several]),
+            (at("", 6), 1, at(a, 1), &[several]),
+            (at(a, 6), 1, at(a, 1), &[several, both]),
         ] {
             let mut green = green;
             green.warmup.rounds = 7;
@@ -283,9 +290,12 @@ mod tests {
                 ..RolloutRequest::default()
             };
             let next = Blueprint::new(blue).successor(&wish, true, max);
-            assert_eq!(next.is_ok(), goes, "{next:?}");
+            assert_eq!(next.is_ok(), reasons.is_empty(), "{next:?}");
             if let Err(said) = next {
                 assert!(said.contains("write {port}"), "{said}");
+                let told = [several, both].map(|reason| said.contains(reason));
+                let wanted = [several, both].map(|reason| reasons.contains(&reason));
+                assert_eq!(told, wanted, "{said}");
             }
         }
     }

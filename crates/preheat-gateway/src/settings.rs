@@ -237,6 +237,14 @@ pub fn fixed_address(model: &Model) -> Option<&str> {
     Some(model.http.url.as_str()).filter(|url| starts && !url.is_empty())
 }
 
+/// Why several servers cannot all be started at this address, and what to do.
+pub fn one_address(url: &str, several: &str) -> String {
+    format!(
+        "each replica would start its server at {url}, and {several}: write {{port}} into \
+         model.http.command and leave model.http.url out"
+    )
+}
+
 fn fleet_settings(config: &Config) -> FleetSettings {
     let fleet = &config.fleet;
     FleetSettings {

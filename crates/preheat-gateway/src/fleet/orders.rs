@@ -8,6 +8,7 @@ use preheat_core::{Because, Moment};
 use super::Fleet;
 use crate::blueprint::Blueprint;
 use crate::service::{Command, Order};
+use crate::settings::one_address;
 
 impl Fleet {
     pub(super) fn on_command(&mut self, command: Command) {
@@ -67,10 +68,8 @@ impl Fleet {
             ));
         }
         if let Some(url) = self.address().filter(|_| max > 1) {
-            return Err(format!(
-                "each of {max} replicas would start its server at {url}: write {{port}} into \
-                 model.http.command and leave model.http.url out, or stay with a max of 1"
-            ));
+            let several = format!("there may be {max}");
+            return Err(one_address(url, &several) + ", or stay with a max of 1");
         }
         (self.settings.scale.min, self.settings.scale.max) = (min, max);
         if let Some(spares) = wish.spares {
