@@ -132,24 +132,21 @@ pub fn install(tasks: &Tasks, shutdown: &Shutdown) -> io::Result<()> {
 
 fn follow_hangups(mut hangup: Signal, tasks: &Tasks, shutdown: Shutdown) {
     let token = tasks.token().clone();
-    let mut terminal = has_terminal();
+    let mut terminal = Terminal::new(has_terminal);
     let following = async move {
         loop {
-            let hung_up = match terminal {
+            let hung_up = match terminal.may_go() {
                 true => timeout(PERIOD, hangup.recv()).await,
                 false => Ok(hangup.recv().await),
             };
-            let here = terminal && has_terminal();
             match hung_up {
                 Ok(Some(())) => {
                     tracing::info!(event = "signal", signal = "SIGHUP", "signal received");
-                    shutdown.hang_up(terminal && !here);
+                    shutdown.hang_up(terminal.has_gone());
                 }
                 Ok(None) => return,
-                // It has outlived its terminal, if that went: whoever sends SIGHUP from now on means another thing.
-                Err(_) => {}
+                Err(_) => terminal.look(),
             }
-            terminal = here;
         }
     };
     tasks.spawn("hangups", async move {
@@ -158,6 +155,42 @@ fn follow_hangups(mut hangup: Signal, tasks: &Tasks, shutdown: Shutdown) {
             () = token.cancelled() => {}
         }
     });
+}
+
+/// What is known of the terminal, from a look now and then and at each hangup. Whoever has outlived it is
+/// sent SIGHUP for another reason.
+struct Terminal<L> {
+    is_there: L,
+    /// Looks in a row that missed it. At the first its hangup may still be on its way.
+    missed: u8,
+}
+
+impl<L: Fn() -> bool> Terminal<L> {
+    fn new(is_there: L) -> Self {
+        let missed = if is_there() { 0 } else { 2 };
+        Terminal { is_there, missed }
+    }
+
+    fn may_go(&self) -> bool {
+        self.missed < 2
+    }
+
+    fn look(&mut self) {
+        if self.may_go() {
+            self.missed = if (self.is_there)() {
+                0
+            } else {
+                self.missed + 1
+            };
+        }
+    }
+
+    /// Whether this hangup is because of it.
+    fn has_gone(&mut self) -> bool {
+        let gone = self.may_go() && !(self.is_there)();
+        self.missed = if gone { 2 } else { self.missed };
+        gone
+    }
 }
 
 /// Nobody can open the terminal of a session that has lost it. What else keeps it from being opened, as no
@@ -186,6 +219,8 @@ fn hangup_is_ignored() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -215,6 +250,32 @@ mod tests {
         let _hangups = alone.hangups();
         alone.hang_up(true);
         assert_eq!(alone.urgency(), Urgency::Drain);
+    }
+
+    #[test]
+    fn a_terminal_has_gone_with_its_hangup_or_at_the_second_look() {
+        let there = Cell::new(true);
+        let mut terminal = Terminal::new(|| there.get());
+        assert!(!terminal.has_gone());
+        there.set(false);
+        // The hangup comes a moment after the look.
+        terminal.look();
+        assert!(terminal.has_gone());
+        assert!(!terminal.has_gone());
+        assert!(!terminal.may_go());
+        there.set(true);
+        let mut outlived = Terminal::new(|| there.get());
+        there.set(false);
+        outlived.look();
+        there.set(true);
+        outlived.look();
+        there.set(false);
+        outlived.look();
+        assert!(outlived.may_go());
+        outlived.look();
+        assert!(!outlived.may_go());
+        assert!(!outlived.has_gone());
+        assert!(!Terminal::new(|| false).has_gone());
     }
 
     #[test]
