@@ -28,6 +28,9 @@ const TOLERANCE: f64 = 0.3;
 /// A model whose name nobody tells.
 const NAMELESS: &str = "model";
 
+/// How long somebody may think about what the model is called where the plan says so.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Between two tries to reach a server that is starting.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -305,14 +308,21 @@ impl Probe<'_> {
         if let Some(model) = &self.model {
             return Ok(model.clone());
         }
-        let told = timeout_at(self.deadline, told(&self.client)).await;
-        match told.map_err(|_| Problem::TimeIsUp)? {
+        let named = &self.plan.model;
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        let until = named
+            .as_ref()
+            .map_or(self.deadline, |_| self.deadline.min(patience));
+        let Ok(told) = timeout_at(until, told(&self.client)).await else {
+            return named.clone().ok_or(Problem::TimeIsUp);
+        };
+        match told {
             Ok(told) => {
-                let model = self.plan.model.clone().unwrap_or(told);
+                let model = named.clone().unwrap_or(told);
                 Ok(self.model.insert(model).clone())
             }
             // It may still answer what the plan asks.
-            Err(problem) => self.plan.model.clone().ok_or(Problem::NotYet(problem)),
+            Err(problem) => named.clone().ok_or(Problem::NotYet(problem)),
         }
     }
 

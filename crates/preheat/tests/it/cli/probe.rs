@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -82,6 +83,9 @@ fn starting_behind_a_port(models: &'static str) -> String {
     format!("http://{address}/v1/embeddings")
 }
 
+/// Of a server that never tells its models: longer than anybody waits for it.
+const SILENT: &str = "silent";
+
 fn answer(connection: &TcpStream, models: &'static str) -> bool {
     let (mut reader, mut length, mut first) = (BufReader::new(connection), 0, String::new());
     reader.read_line(&mut first).unwrap();
@@ -103,6 +107,10 @@ fn answer(connection: &TcpStream, models: &'static str) -> bool {
         "" => return false,
         first if first.starts_with("GET /v1/models ") => match models {
             "" => return false,
+            SILENT => {
+                std::thread::sleep(Duration::from_secs(3));
+                return false;
+            }
             models => (models, r#"{"data":[{"id":"my-model"}]}"#),
         },
         _ if body.contains(r#""model":"my-model""#) => {
@@ -142,12 +150,12 @@ fn a_gate_waits_for_a_server_that_starts_and_asks_it_for_its_models_name() {
     assert_eq!(both.code, 2, "{both:?}");
 }
 
-/// Some servers break or refuse what nobody asked for.
+/// Some servers break, refuse or never answer what nobody asked for.
 #[test]
 fn a_plan_that_names_the_model_needs_nobody_who_tells() {
     let shell = Shell::new();
     shell.write("p.toml", "model = \"my-model\"\nmax_ratio = 1000\n");
-    for models in ["", "503 Service Unavailable"] {
+    for models in ["", SILENT, "503 Service Unavailable"] {
         let address = starting_behind_a_port(models);
         let timed = ["probe", &address, "--timeout", "30s"];
         let called = shell.call([&timed[..], &["--plan", "p.toml"]].concat());
