@@ -165,7 +165,7 @@ fn alone(file: &Path) -> Result<(PathBuf, Vec<(String, Stamp)>), FetchError> {
     let name = dir.and_then(|dir| file.strip_prefix(dir).ok()?.to_str());
     match (dir, name) {
         (Some(dir), Some(name)) => {
-            let found = chosen(dir, |names| match names.contains(&name) {
+            let found = chosen(dir, Some(name), |names| match names.contains(&name) {
                 true => Ok(files::of_onnx(name, names)),
                 false => Err(FetchError::NotAModel { place, missing }),
             })?;
@@ -188,7 +188,7 @@ fn root_of(folder: &Path) -> &Path {
 /// The files of the model in a directory: those of the usual names, or its only ONNX file.
 fn inside(dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
     let place = dir.display().to_string();
-    chosen(dir, |names| {
+    chosen(dir, None, |names| {
         files::select(&place, names).or_else(|error| {
             let beside = names.iter().copied().filter(|name| !name.contains('/'));
             let file = match files::onnx(&place, &beside.collect::<Vec<_>>(), None)? {
@@ -200,13 +200,17 @@ fn inside(dir: &Path) -> Result<Vec<(String, Stamp)>, FetchError> {
     })
 }
 
-/// The files of a directory that are chosen among those that may belong to a model.
+/// The files of a directory that are chosen among those that may belong to a model, and the one that is
+/// asked for by name: it is looked at however many there are.
 fn chosen(
     dir: &Path,
+    named: Option<&str>,
     choose: impl FnOnce(&[&str]) -> Result<Vec<String>, FetchError>,
 ) -> Result<Vec<(String, Stamp)>, FetchError> {
     let mut there = Vec::new();
-    for name in candidates(dir)? {
+    let mut names = candidates(dir)?;
+    names.extend(named.map(str::to_owned));
+    for name in names {
         let stamp = Stamp::of(&dir.join(&name)).transpose();
         there.extend(stamp.map(|stamp| (name, stamp)));
     }
