@@ -1,5 +1,7 @@
 //! The product's promise: the first request after ready costs what the thousandth costs.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::json;
 
@@ -13,10 +15,16 @@ use super::{Table, ms};
 const FIRST: usize = 20;
 const STEADY: usize = 100;
 
+/// Requests of a server that has served for long, each asked as the first one was: on a connection of its
+/// own, by a client that has just waited.
+const ALIKE: usize = 10;
+const WAIT: Duration = Duration::from_millis(2);
+
 /// One fresh start: latencies in order.
 struct Start {
     first: Vec<f64>,
     steady: Vec<f64>,
+    alike: Vec<f64>,
 }
 
 pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
@@ -29,7 +37,7 @@ pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
         rows.push(row(&shape, &starts));
         let raw = starts
             .iter()
-            .map(|s| json!({"first_ms": s.first, "steady_ms": s.steady}));
+            .map(|s| json!({"first_ms": s.first, "steady_ms": s.steady, "alike_ms": s.alike}));
         samples.insert(shape.name.to_owned(), raw.collect());
     }
     Ok(Table {
@@ -37,14 +45,19 @@ pub(super) fn run(setup: &Setup, starts: usize) -> Result<Table> {
         about: format!(
             "{starts} fresh starts for each shape; on one new connection {FIRST} requests right \
              after ready, then {STEADY} steady ones. Ratios are medians over the starts, the \
-             worst start in brackets. The last column is what any {FIRST} steady requests in a \
-             row show: how much the machine itself disturbs."
+             worst start in brackets. The first is held against the median of the steady ones, \
+             which follow one another, and against that of {ALIKE} later requests that were asked \
+             as it was: each on a connection of its own, {} ms after the one before. The last \
+             column is what any {FIRST} steady requests in a row show: how much the machine \
+             itself disturbs.",
+            WAIT.as_millis()
         ),
         columns: &[
             "shape",
             "first ms",
             "steady median ms",
             "first ÷ median",
+            "first ÷ one asked alike later",
             "worst of 20 ÷ p95",
             "worst of 20 later ÷ p95",
         ],
@@ -59,15 +72,22 @@ fn measure(setup: &Setup, shape: &Shape) -> Result<Start> {
     let mut times = |count: usize| -> Result<Vec<f64>> {
         (0..count).map(|_| client.time(&shape.request)).collect()
     };
+    let (first, steady) = (times(FIRST)?, times(STEADY)?);
+    let alike = || {
+        std::thread::sleep(WAIT);
+        Client::connect(server.http)?.time(&shape.request)
+    };
     Ok(Start {
-        first: times(FIRST)?,
-        steady: times(STEADY)?,
+        first,
+        steady,
+        alike: (0..ALIKE).map(|_| alike()).collect::<Result<_>>()?,
     })
 }
 
 fn row(shape: &Shape, starts: &[Start]) -> Vec<String> {
     let each = |figure: fn(&Start) -> f64| starts.iter().map(figure).collect::<Vec<_>>();
     let first_ratios = each(|start| start.first[0] / median(&start.steady));
+    let alike_ratios = each(|start| start.first[0] / median(&start.alike));
     let worst_ratios = each(|start| worst(&start.first) / percentile(&start.steady, 0.95));
     let later = |start: &Start| {
         let p95 = percentile(&start.steady, 0.95);
@@ -81,6 +101,7 @@ fn row(shape: &Shape, starts: &[Start]) -> Vec<String> {
         ms(median(&each(|start| start.first[0]))),
         ms(median(&each(|start| median(&start.steady)))),
         ratio(&first_ratios),
+        ratio(&alike_ratios),
         ratio(&worst_ratios),
         ratio(&later_ratios),
     ]
