@@ -17,21 +17,23 @@ impl Cause {
                 "Also checks by other names that are run before readiness: self-tests, dry runs, known answers."
             }
             Cause::WorkerTimeout => {
-                "Whatever manages processes: gunicorn's time-out, uWSGI's harakiri, TorchServe's worker that does not respond in time, systemd's `TimeoutStartSec`."
+                "Whatever manages processes: gunicorn's time-out, uWSGI's harakiri, TorchServe's worker that does not respond in time, systemd's `TimeoutStartSec`, a server's own limit for its start (hypercorn, sanic), a supervisor of one's own."
             }
             Cause::LivenessKills => {
-                "Also where somebody else restarts or replaces what is unhealthy: health checks of ECS and of load balancers, autoheal for Docker."
+                "Also where somebody else restarts or replaces what is unhealthy: health checks of ECS and of load balancers, autoheal for Docker, monit, a watchdog of one's own."
             }
             Cause::ProbeWindow => {
-                "Also start limits of platforms that ask a port. The deadline of a whole rollout (`ProgressDeadlineExceeded`) names no reason and does not count by itself."
+                "Also start limits of platforms that ask a port, and a deployment that asks for readiness for a while and gives up. The deadline of a whole rollout (`ProgressDeadlineExceeded`) names no reason and does not count by itself."
             }
             Cause::ConnectionRefused => {
-                "Stands beside the probe that ends the container where both are told: one says who waits in vain, the other who ends it. A proxy that tells of the refusal counts; a probe that times out is refused by nobody."
+                "Stands beside the probe that ends the container where both are told: one says who waits in vain, the other who ends it. A proxy that tells of the refusal counts; a probe that times out is refused by nobody, and who has ended for good no longer loads."
             }
             Cause::Unschedulable => "A scale-up that was triggered and brought a node is none.",
-            Cause::DeviceFallback => "A device that nobody asked for is not missed.",
+            Cause::DeviceFallback => {
+                "Also where the start fails for want of it. A device that nobody asked for is not missed."
+            }
             Cause::ReadyTooEarly => {
-                "A claim is a message that says ready or serving, or a readiness probe that was answered 200; an open port (`listening on`, `running on`) is none, nor is a framework's own start that is over (`Application startup complete`), nor a part that is ready. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there. A claim after a warm-up is not made early by a length or shape that comes later and was not warmed."
+                "A claim is a message that says ready or serving (`celery@host ready.`, `Application 'embed' is ready`), or a probe for readiness or health that was answered 200; an open port (`listening on`, `running on`) is none, nor is a framework's own start that is over (`Application startup complete`), nor a part that is ready. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there. A claim after a warm-up is not made early by a length or shape that comes later and was not warmed."
             }
             Cause::WarmupSkipped => {
                 "In a manifest alone, too. Lines that a shape was not warmed follow from it and are no finding of their own."
