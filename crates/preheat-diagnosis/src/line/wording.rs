@@ -175,7 +175,8 @@ pub(crate) fn is_of_tools(text: &str) -> bool {
     is_build_step(text) || is_of_cargo(text) || is_test() || counts_none(text)
 }
 
-/// Whether a line is one of an image's build: `#6 4.011 …`, `Step 5/9 : RUN …`, `=> [ 6/9] RUN …`.
+/// Whether a line is one of an image's build: `#6 4.011 …`, `Step 5/9 : RUN …`, `=> [ 6/9] RUN …`,
+/// `[build 4/6] RUN …`.
 pub(crate) fn is_build_step(text: &str) -> bool {
     let step = text.strip_prefix('#').unwrap_or_default();
     let rest = step.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -189,7 +190,16 @@ pub(crate) fn is_build_step(text: &str) -> bool {
     let is_named = ["Step ", "=> [", "INFO[", "STEP "]
         .iter()
         .any(|head| text.starts_with(head));
-    is_numbered || (is_named && is_run())
+    // Without the number that BuildKit puts before it.
+    let is_bare = || {
+        let of = text.strip_prefix('[').and_then(|text| text.split_once("] "));
+        of.is_some_and(|(step, said)| {
+            step.ends_with(|c: char| c.is_ascii_digit())
+                && step.contains('/')
+                && ["RUN ", "COPY "].iter().any(|word| said.starts_with(word))
+        })
+    };
+    is_numbered || (is_named && is_run()) || is_bare()
 }
 
 /// `oom_kills_total 0`: a counter that has counted nothing.

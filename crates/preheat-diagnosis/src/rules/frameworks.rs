@@ -34,6 +34,7 @@ pub(super) const RULES: &[Rule] = &[
             "worker + not respond + kill",
             "killing worker + timeout",
             "start operation timed out",
+            "failed to come online in allowed time",
             "failed to start within",
             "did not become ready within",
             "failed to become ready within",

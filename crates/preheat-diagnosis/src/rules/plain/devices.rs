@@ -13,6 +13,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "not compiled with gpu offload",
             "compiled without gpu offload",
             "built without gpu offload",
+            "invalid or unsupported gpu id",
         ],
         pairs: &[],
         except: &[],
