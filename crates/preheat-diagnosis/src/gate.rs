@@ -60,7 +60,12 @@ const LEAVING: [&str; 6] = [
 ];
 
 /// What ends a start for a reason of its own.
-const OTHERWISE: [Cause; 2] = [Cause::AddressInUse, Cause::OutOfMemory];
+const OTHERWISE: [Cause; 4] = [
+    Cause::AddressInUse,
+    Cause::OutOfMemory,
+    Cause::ProbeWindow,
+    Cause::WorkerTimeout,
+];
 
 /// Whether a line counts what went wrong, and nothing did.
 pub(super) fn is_well(text: &str) -> bool {
@@ -254,7 +259,8 @@ impl Diagnosis {
             return;
         }
         // Whatever the try said, this is why it does not open.
-        let ends_otherwise = || OTHERWISE.iter().any(|cause| line.names(*cause));
+        let ends_otherwise =
+            || line.has(Mark::Silenced) || OTHERWISE.iter().any(|cause| line.names(*cause));
         if (!is_shut && is_ready(line.text)) || (gate.failed.is_none() && ends_otherwise()) {
             gate.opens();
             return;

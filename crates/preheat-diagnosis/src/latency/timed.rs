@@ -307,7 +307,7 @@ pub(crate) fn waited_ms(text: &str, amounts: &[Amount]) -> f64 {
         "job",
         "task",
         "message",
-        "msg",
+        "msg ",
         "ticket",
         "user",
         "customer",

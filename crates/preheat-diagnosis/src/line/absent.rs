@@ -58,8 +58,8 @@ const NONE: [&str; 6] = [
 /// The same of several.
 const COUNTED: [&str; 2] = ["0", "zero"];
 
-/// Some are there already.
-const OTHER: [&str; 5] = ["other", "more", "further", "longer", "another"];
+/// Some are there already, or these are only spare ones.
+const OTHER: [&str; 6] = ["other", "more", "further", "longer", "another", "backup"];
 
 /// One comes where there was none.
 pub(crate) const FIRST: [&str; 16] = [
@@ -177,6 +177,7 @@ mod tests {
             "server: 0 requests pending",
             "rank 0 process 12 got request 7",
             "worker=0 request=7",
+            "1 active and 0 backup servers online. 0 total in queue.",
         ] {
             assert!(!lacks_replicas(&normal(text)), "{text}");
         }
