@@ -65,7 +65,7 @@ impl Diagnosis {
                 .collect();
             self.drop_evidence(*failure, |failure| {
                 reasons.iter().any(|(cause, reason)| {
-                    is_near(*cause, reason, failure) && explains(*cause, failure)
+                    is_near(*cause, reason, failure) && explains(*cause, reason, failure)
                 })
             });
         }
@@ -109,7 +109,7 @@ impl Diagnosis {
 
 /// A server goes on without the device that it was to use: what is wrong with the model's own files is
 /// another matter.
-fn explains(cause: Cause, failure: &Evidence) -> bool {
+fn explains(cause: Cause, reason: &Evidence, failure: &Evidence) -> bool {
     const OF_FILES: [&str; 12] = [
         "architecture",
         "corrupt",
@@ -124,12 +124,16 @@ fn explains(cause: Cause, failure: &Evidence) -> bool {
         "missing",
         "mismatch",
     ];
-    cause != Cause::DeviceFallback || !OF_FILES.iter().any(|word| failure.text.contains(word))
+    cause != Cause::DeviceFallback
+        || reason == failure
+        || !OF_FILES.iter().any(|word| failure.text.contains(word))
 }
 
 /// A child that was forked too late dies with the first thing that it tries.
 fn is_near(cause: Cause, one: &Evidence, other: &Evidence) -> bool {
     let lines = match cause {
+        // A sum, below tables of what was loaded, and no failure of its own.
+        _ if other.text.contains("failed to load all models") => u64::MAX,
         Cause::ForkAfterCuda => NEXT_LINES,
         _ => NEARBY_LINES,
     };

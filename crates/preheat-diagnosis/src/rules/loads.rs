@@ -20,6 +20,7 @@ pub(super) const RULES: &[Rule] = &[
             "model load failed",
             "model loading failed",
             "failed to load '",
+            "failed to load all models",
             "failed to load weights",
             "loading failed",
             "load model from + failed",
@@ -277,7 +278,6 @@ pub(super) const RULES: &[Rule] = &[
         confidence: CONSEQUENCE,
         says: &[
             "application startup failed",
-            "failed to load all models",
             "worker failed to boot",
             "engine core initialization failed",
             "enginecore failed to start",
