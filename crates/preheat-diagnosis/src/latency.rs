@@ -72,6 +72,8 @@ pub(super) struct Latency {
     newest: Option<f64>,
     /// A client was told to print what each of its requests takes: who.
     client: Option<u32>,
+    /// The longest of these, as a client told it.
+    pub(super) printed_ms: f64,
     /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
     /// Numbers are expected from somebody.
@@ -168,25 +170,27 @@ impl Latency {
 
     /// A line of little but figures, one of which is the seconds that a request took.
     fn printed(&mut self, text: &str, evidence: &Evidence) {
-        let words: Vec<&str> = text.split([' ', '=', ':']).collect();
+        let words = text.split([' ', '=', ':']);
+        let words: Vec<&str> = words.map(|w| w.strip_suffix('s').unwrap_or(w)).collect();
         let is_alone = words.len() == 1;
         let is_seconds = |word: &&str| {
             let fraction = word.split_once('.').map(|(_, fraction)| fraction);
             let least = if is_alone { 1 } else { 3 };
             fraction.is_some_and(|f| f.len() >= least && f.bytes().all(|b| b.is_ascii_digit()))
         };
-        let words: Vec<&str> = match is_alone {
-            true => vec![text.strip_suffix('s').unwrap_or(text)],
-            false => words,
-        };
         let total = words.iter().position(|word| *word == "total");
         let mut behind = words.iter().skip(total.unwrap_or(words.len()));
         let told = behind.find(|word| is_seconds(word));
         let told = told.or_else(|| words.iter().rev().find(|word| is_seconds(word)));
         let seconds = told.and_then(|told| told.parse::<f64>().ok());
+        let has_letters = text.contains(|c: char| c.is_ascii_alphabetic());
         match seconds.filter(|_| words.len() <= PRINTED) {
-            Some(seconds) => self.request("\u{2}", seconds * 1e3, evidence, Sure::Measured),
-            None => self.client = None,
+            Some(seconds) => {
+                self.printed_ms = self.printed_ms.max(seconds * 1e3);
+                self.request("\u{2}", seconds * 1e3, evidence, Sure::Measured);
+            }
+            // Who asks for the time of day as well is told that first.
+            None => self.client = self.client.filter(|_| !has_letters),
         }
     }
 

@@ -236,6 +236,9 @@ impl Diagnosis {
                 Meaning::Marks(Mark::Checks) => stream.gate.tries(line.number),
                 Meaning::Marks(Mark::MayCheck) => stream.gate.may_try(line.number),
                 Meaning::Marks(Mark::Loads) => self.refusals.loads(line.source),
+                Meaning::Marks(Mark::Started | Mark::Booted | Mark::Restarted) => {
+                    self.refusals.begins(line.source);
+                }
                 Meaning::Marks(Mark::AskedDevice) => self.devices.asked(line.source),
                 Meaning::Marks(Mark::SparesDevice) if !plain.names(Cause::DeviceFallback) => {
                     self.devices.spared(line.source);

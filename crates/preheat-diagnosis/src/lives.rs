@@ -216,7 +216,7 @@ pub(super) fn may_be_row(text: &str) -> bool {
 }
 
 /// `9d`, `52m`, `3h12m`: in seconds.
-fn age_s(text: &str) -> Option<f64> {
+pub(super) fn age_s(text: &str) -> Option<f64> {
     let mut rest = text.trim_end_matches(',');
     let mut all = 0.0;
     while !rest.is_empty() {

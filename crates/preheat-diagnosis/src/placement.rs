@@ -2,10 +2,17 @@
 //! want of nodes.
 
 use super::cause::Cause;
+use super::lives::age_s;
 use super::{Diagnosis, Evidence};
 
 /// Replicas and scale-ups that are kept.
 const KEPT: usize = 64;
+
+/// A request that takes longer may have waited until there was a replica, in ms.
+const ASKED_MS: f64 = 5_000.0;
+
+/// So long after its answer somebody looks at what has happened.
+const SINCE_MS: f64 = 30_000.0;
 
 #[derive(Debug, Default)]
 pub(super) struct Placement {
@@ -85,6 +92,16 @@ pub(super) fn image(text: &str) -> Option<&str> {
 }
 
 impl Diagnosis {
+    /// A replica got a place: while a client waited for its answer, if it is no older than that.
+    pub(super) fn placed(&mut self, evidence: &Evidence) {
+        self.placement.placed(evidence);
+        let asked_ms = self.latency.printed_ms;
+        let age = evidence.text.split_whitespace().take(4).find_map(age_s);
+        if asked_ms >= ASKED_MS && age.is_some_and(|s| s * 1e3 <= asked_ms + SINCE_MS) {
+            self.waited = self.waited.max(asked_ms);
+        }
+    }
+
     /// One that is pulled at last was late, and is there.
     pub(super) fn drop_the_pulled(&mut self) {
         let Some(seen) = self.seen.get(&Cause::ImagePull) else {

@@ -51,6 +51,8 @@ pub(super) struct Refusals {
     late: Vec<Evidence>,
     /// Texts that tell of a load.
     pub(super) loads: BTreeSet<String>,
+    /// Of these, the ones in which it failed, and nothing is loaded since.
+    ended: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,9 @@ struct Refusal {
 
 impl Refusals {
     pub(super) fn refused(&mut self, text: &str, evidence: &Evidence) {
-        if self.all.len() < PORTS {
+        // Nobody will listen any more.
+        let is_ended = self.ended.contains(&evidence.source);
+        if self.all.len() < PORTS && !is_ended {
             self.all.push(Refusal {
                 ports: ports(text).take(PORTS).collect(),
                 is_asked: ASKING.iter().any(|word| text.contains(word)),
@@ -80,8 +84,21 @@ impl Refusals {
 
     /// Something is loaded in this text.
     pub(super) fn loads(&mut self, source: &str) {
+        self.begins(source);
         if self.loads.len() < PORTS && !self.loads.contains(source) {
             self.loads.insert(source.to_owned());
+        }
+    }
+
+    /// Somebody starts, and may listen again.
+    pub(super) fn begins(&mut self, source: &str) {
+        self.ended.remove(source);
+    }
+
+    /// What is loaded in this text fails.
+    pub(super) fn ends(&mut self, source: &str) {
+        if self.loads.contains(source) && !self.ended.contains(source) {
+            self.ended.insert(source.to_owned());
         }
     }
 

@@ -46,6 +46,9 @@ impl Diagnosis {
             self.threads.take(line.text, &line.evidence);
         }
         let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
+        if line.names(Cause::LoadFailure) || line.names(Cause::OutOfMemory) {
+            self.refusals.ends(&line.evidence.source);
+        }
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
             if stream.may_serve() {
@@ -363,7 +366,7 @@ impl Diagnosis {
                     stream.listening(without_numbers(line.text));
                 }
                 Mark::ScaledUp => self.placement.scaled_up(&line.evidence),
-                Mark::Placed => self.placement.placed(&line.evidence),
+                Mark::Placed => self.placed(&line.evidence),
                 Mark::Unalive => self.restarts.unalive(&line.evidence),
                 Mark::Stopped => self.restarts.stopped(&line.evidence),
                 Mark::Unwell => self.restarts.unwell(&line.evidence),
