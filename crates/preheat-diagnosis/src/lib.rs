@@ -77,6 +77,7 @@ use kept::tells_cold;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
+use line::prompt::Typed;
 use line::settings::{heads_warmup, is_switched_off};
 use line::shortfall::is_short;
 use line::wording::is_build_step;
@@ -207,6 +208,9 @@ impl Diagnosis {
         if at.is_some() && Statuses::may_be(line.text) {
             self.status(line, at);
         }
+        if plain.typed == Some(Typed::Log) {
+            self.begins_output(line.source);
+        }
         let key = self.key(line.source, name);
         if lives::may_be_row(line.text) {
             self.lives.row(line.source, line.text);
@@ -326,6 +330,15 @@ impl Diagnosis {
         stream.done(at, &plain.text);
         self.streams = streams;
         (self.stream, self.latency.stream) = (0, 0);
+    }
+
+    /// What comes is another text, of another time: a log from its beginning.
+    fn begins_output(&mut self, source: &str) {
+        for (key, stream) in &mut self.streams {
+            if key.split('\u{0}').next() == Some(source) {
+                stream.restarts();
+            }
+        }
     }
 
     /// Causes that figures tell, whatever the words around them.

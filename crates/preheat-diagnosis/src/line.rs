@@ -7,6 +7,7 @@ mod denied;
 mod exposed;
 pub(crate) mod list;
 pub(crate) mod phrases;
+pub(crate) mod prompt;
 mod readiness;
 pub(crate) mod settings;
 pub(crate) mod shapes;
@@ -32,6 +33,7 @@ use absent::lacks_replicas;
 use amount::Amount;
 use denied::{is_conditional, is_denied};
 use phrases::{Hit, Phrases};
+use prompt::Typed;
 use readiness::{admits_early, is_of_a_part, says_ready};
 use settings::skips_warmup;
 use shapes::opens_port;
@@ -49,6 +51,7 @@ pub(crate) struct Plain<'a> {
     pub(crate) at: Option<f64>,
     pub(crate) text: String,
     pub(crate) hits: Vec<Hit>,
+    pub(crate) typed: Option<Typed>,
 }
 
 impl<'a> Plain<'a> {
@@ -80,28 +83,26 @@ impl<'a> Plain<'a> {
         }
         let text = text::normal(&text::located(&said));
         let text = exposed::told(&text).unwrap_or(text);
-        let hits = hits(&text);
+        let typed = prompt::typed(&shown);
+        let mut hits = hits(&text);
+        // Who looks at a pod tells nothing of it, but that he looks at its disk.
+        hits.retain(|hit| typed.is_none() || hit.means == Meaning::Marks(Mark::Disk));
         Some(Plain {
             shown,
             stream,
             at,
             text,
             hits,
+            typed,
         })
     }
 }
-
-/// Commands that show what is there.
-const LOOKS: [&str; 4] = ["$ kubectl ", "$ journalctl ", "$ docker logs ", "$ grep "];
 
 /// Every rule that holds for a line, and what only a line as a whole tells.
 fn hits(text: &str) -> Vec<Hit> {
     let mut hits = Phrases::shared().holding(text);
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
     hits.retain(|hit| hit.means != Meaning::Names(Cause::DeviceFallback) || !is_wanted(text));
-    // Who looks at a pod tells nothing of it.
-    let is_look = LOOKS.iter().any(|look| text.starts_with(look));
-    hits.retain(|hit| !hit.names_a_cause() || !is_look);
     // Somebody finds that what he needs is not there yet, and goes for it.
     let is_gone_for = || {
         let mut gone_for = ["opening ", "loading ", "reading ", "fetching ", "building "].iter();

@@ -116,7 +116,7 @@ fn is_heading(line: &str) -> bool {
 }
 
 /// Somebody at a prompt, and no heading or remark.
-fn is_command(text: &str) -> bool {
+pub(super) fn is_command(text: &str) -> bool {
     const COMMANDS: [&str; 17] = [
         "kubectl",
         "docker",

@@ -192,7 +192,9 @@ pub(crate) fn is_build_step(text: &str) -> bool {
         .any(|head| text.starts_with(head));
     // Without the number that BuildKit puts before it.
     let is_bare = || {
-        let of = text.strip_prefix('[').and_then(|text| text.split_once("] "));
+        let of = text
+            .strip_prefix('[')
+            .and_then(|text| text.split_once("] "));
         of.is_some_and(|(step, said)| {
             step.ends_with(|c: char| c.is_ascii_digit())
                 && step.contains('/')

@@ -86,3 +86,41 @@ fn each_pod_of_a_description_has_a_start_of_its_own() {
     assert_eq!(both(&pod("a-0", "", FAILED), &pod("a-1", "", HELD)), []);
     assert_eq!(both(&pod("a-0", CRASHED, &events), &pod("a-1", "", "")), []);
 }
+
+/// Whoever waited for the start says why it ended, not the warm-up that was under way.
+#[test]
+fn a_start_that_takes_too_long_is_ended_by_whoever_waits() {
+    for (log, want) in [
+        (
+            "level=INFO msg=\"encoder started\" pid=7 boot_timeout=4s\n\
+             encoder| loading weights (585 MB)\nencoder| weights in memory 1.6s; warming\n\
+             level=ERROR msg=\"encoder not ready in time, killing it\" pid=7 waited=4.013s\n\
+             level=ERROR msg=\"giving up on encoder after 3 attempts\"\n",
+            "worker-timeout-while-loading",
+        ),
+        (
+            "Srv 0 INFO: Starting worker [906]\nSrv 0 INFO: weights (454 MB) in memory after 1.9s\n\
+             It seems that one or more of your workers failed to come online in the allowed time.\n",
+            "worker-timeout-while-loading",
+        ),
+        (
+            "==> startup check: GET /ready every 3s, 5 attempts\nINFO phase=weights\n\
+             INFO phase=warm-up buckets=16,64\n    attempt 5/5: HTTP 503\n\
+             ==> startup check failed: not ready after 15s, stopping green (pid 25409)\n\
+             INFO SIGTERM in phase=warm-up, exiting\n==> deploy FAILED (exit status 143)\n",
+            "probe-window-too-short",
+        ),
+    ] {
+        assert_eq!(ids(log), [want], "{log}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_explains_what_is_told_far_below() {
+    let log = format!(
+        "E1130 model_lifecycle.cc:642] \"failed to load 'a' version 1: instance group a_0 specifies \
+         invalid or unsupported gpu id 0\"\n{}error: creating server: Internal - failed to load all models\n",
+        "| Option | Value |\n".repeat(40)
+    );
+    assert_eq!(ids(&log), ["device-fallback"]);
+}

@@ -172,3 +172,39 @@ fn what_warms_beside_a_model_does_not_fail() {
         "forecast-site django 5.1\n[CRITICAL] WORKER TIMEOUT (pid:31)\n",
     ]);
 }
+
+/// What a console shows is of another time than what it showed before.
+#[test]
+fn a_prompt_begins_another_text() {
+    let row = "$ kubectl get pod llm-0\nNAME READY STATUS RESTARTS AGE\nllm-0 1/1 Running 0 9d\n";
+    let before = "$ kubectl logs llm-0 -p\nINFO: 10.1.2.3:5 - \"POST /v1/chat HTTP/1.1\" 200 OK\n";
+    let log = "INFO loading weights took 6.12 seconds\nINFO captured graphs in 9 s\nINFO ready\n";
+    for shown in [row, before] {
+        are_well(&[&format!("{shown}$ kubectl logs llm-0\n{log}")]);
+        are_well(&[&format!(
+            "{shown}root@a:~# docker logs embed | grep took\n{log}"
+        )]);
+    }
+    are_well(&[
+        "$ kubectl logs llm-0 | grep -E 'CUDA out of memory|loading weights took 6 s'\nready\n",
+    ]);
+    let lazy = format!(
+        "{row}$ kubectl logs llm-0\nINFO ready\nPOST /a received\nloading weights took 9 s\nPOST /a 200 9.2 s\n"
+    );
+    assert_eq!(
+        ids(&lazy),
+        ["model-loaded-at-first-request", "readiness-too-early"]
+    );
+}
+
+#[test]
+fn who_is_spare_or_managed_holds_no_request() {
+    let load = "INFO model loaded in 6.4 s\nINFO ready\n";
+    are_well(&[
+        &format!(
+            "{load}Server docvec/m1 is UP. 1 active and 0 backup servers online. 0 sessions requeued, 0 total in queue.\n"
+        ),
+        "level=INFO msg=\"encoder started\" boot_timeout=4s\nencoder| loading weights\nlevel=INFO msg=\"encoder ready\" waited=3.2s\n",
+        "[build 4/6] RUN aria2c https://a/model.safetensors\n[run] started\nmodel loaded in 2 s\n",
+    ]);
+}

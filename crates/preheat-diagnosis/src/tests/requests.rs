@@ -67,3 +67,32 @@ fn latencies_are_those_of_one_path_that_was_answered() {
     assert_eq!(ids(&(java(2900) + &java(21).repeat(4))), slow);
     assert_eq!(ids(&java(21).repeat(5)), [""; 0]);
 }
+
+#[test]
+fn who_asks_while_a_replica_comes_waits_for_it() {
+    let text = |took: &str, age: &str| {
+        format!(
+            "$ date +%T; curl -so /dev/null -w '%{{http_code}} %{{time_total}}s' http://a/b\n\
+             08:30:01\n200 {took}s\n$ kubectl get events\n\
+             {age} Normal Scheduled pod/a-1 Successfully assigned a/a-1 to node-1\n\
+             $ kubectl logs a-1\n08:30:57 weights loaded in 17.75 s\n08:31:03 ready\n"
+        )
+    };
+    assert_eq!(ids(&text("64.207713", "70s")), ["weights-at-start"]);
+    for (took, age) in [("64.207713", "3d"), ("0.207713", "20s")] {
+        assert_eq!(ids(&text(took, age)), [""; 0], "{took} {age}");
+    }
+}
+
+#[test]
+fn nobody_is_refused_by_a_load_that_has_failed() {
+    let log = |then: &str| {
+        format!(
+            "encoder| loading weights\nencoder| MemoryError: Cannot allocate memory\n{then}\
+             http: proxy error: dial tcp 127.0.0.1:24075: connect: connection refused\n"
+        )
+    };
+    assert_eq!(ids(&log("")), ["out-of-memory"]);
+    let again = ids(&log("encoder| loading weights\n"));
+    assert!(again.contains(&"connection-refused-while-loading"));
+}

@@ -1,0 +1,116 @@
+//! Commands that somebody typed at a prompt. Whoever looks at something says nothing of it, and what comes
+//! then is another text, of another time.
+
+use crate::talk::is_command;
+
+/// A prompt has no more bytes.
+const PROMPT: usize = 80;
+
+/// What shows what is there, and changes nothing.
+const LOOKS: [&str; 26] = [
+    "logs",
+    "journalctl",
+    "stern",
+    "get",
+    "describe",
+    "top",
+    "events",
+    "grep",
+    "egrep",
+    "zgrep",
+    "rg",
+    "tail",
+    "head",
+    "cat",
+    "zcat",
+    "less",
+    "awk",
+    "jq",
+    "sed",
+    "ps",
+    "ls",
+    "status",
+    "dmesg",
+    "inspect",
+    "vmtouch",
+    "fincore",
+];
+
+/// Of these, what shows the log of somebody.
+const LOGS: [&str; 3] = ["logs", "journalctl", "stern"];
+
+/// What asks or starts somebody, whatever is looked at beside it.
+const DOES: [&str; 14] = [
+    "curl", "wget", "http", "run", "restart", "start", "apply", "delete", "scale", "up", "hey",
+    "ab", "wrk", "python",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// Somebody looks at the log of somebody, which begins.
+    Log,
+    /// Or at something else.
+    Look,
+}
+
+/// What a line is, if somebody typed it to look at something: `$ kubectl logs a`, `root@a:~# docker ps`.
+pub(crate) fn typed(line: &str) -> Option<Typed> {
+    let command = command(line)?;
+    let mut found = None;
+    for word in command.split([' ', ';', '|', '(', '\'', '"']) {
+        let word = word.rsplit('/').next().unwrap_or(word);
+        if DOES.contains(&word) {
+            return None;
+        } else if LOGS.contains(&word) {
+            found = Some(Typed::Log);
+        } else if LOOKS.contains(&word) {
+            found = found.or(Some(Typed::Look));
+        }
+    }
+    found
+}
+
+/// What stands behind a prompt.
+fn command(line: &str) -> Option<&str> {
+    let (prompt, command) = line.split_once(' ')?;
+    let is_prompt = match prompt {
+        "$" => true,
+        // Remarks and headings begin so, too.
+        "#" | ">" | "%" => is_command(command),
+        _ => {
+            prompt.len() <= PROMPT
+                && prompt.ends_with(['$', '#', '>', '%'])
+                && prompt.contains(['@', '~', '/', ':'])
+        }
+    };
+    let begins = command.starts_with(|c: char| c.is_ascii_lowercase() || matches!(c, '/' | '.'));
+    (is_prompt && begins).then_some(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looks_is_told_from_who_does_something() {
+        for (line, want) in [
+            ("$ kubectl -n llm get pods -o wide", Some(Typed::Look)),
+            (
+                "$ kubectl -n llm logs a --previous | tail -3",
+                Some(Typed::Log),
+            ),
+            ("$ for p in a b; do kubectl logs $p; done", Some(Typed::Log)),
+            ("root@gpu-1:~# docker logs embed", Some(Typed::Log)),
+            ("# journalctl -u embed", Some(Typed::Log)),
+            ("~/a$ sudo systemctl status embed", Some(Typed::Look)),
+            ("$ curl -X GET a/logs", None),
+            ("$ docker run --gpus all a", None),
+            ("$ SKIP_WARMUP=1 gunicorn a:b", None),
+            ("# the status is what we get", None),
+            ("INFO -> get a", None),
+            ("", None),
+        ] {
+            assert_eq!(typed(line), want, "{line}");
+        }
+    }
+}
