@@ -17,6 +17,11 @@ impl Diagnosis {
             self.latency.row(line.text, &line.evidence);
         }
         self.answered_for_state(stream, line);
+        if line.has(Mark::Refused) {
+            self.refusals.refused(line.text, &line.evidence);
+            let _ = stream.refuses();
+            return;
+        }
         let Some(path) = path(line.text) else { return };
         let status = status(line.text);
         let is_answered = status.is_some_and(|status| (200..300).contains(&status));

@@ -77,7 +77,7 @@ use kept::tells_cold;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
 use line::phrases::Hit;
-use line::prompt::Typed;
+use line::prompt::{self, Typed};
 use line::settings::{heads_warmup, is_switched_off};
 use line::shortfall::is_short;
 use line::wording::is_build_step;
@@ -181,6 +181,8 @@ pub struct Diagnosis {
     is_held: bool,
     /// The longest that one waited, as a line tells.
     waited: f64,
+    /// The text, and which file the newest lines of it come from, where a command shows several.
+    shown: (String, String),
     /// The first claim of readiness, whoever made it.
     claimed: Option<Evidence>,
 }
@@ -193,6 +195,10 @@ impl Diagnosis {
 
     /// Takes a line of a log, of events or of a description in.
     pub fn line(&mut self, line: &Line<'_>) {
+        if let Some(file) = prompt::file(line.text) {
+            self.shown = (line.source.to_owned(), file.to_owned());
+            return;
+        }
         let Some(mut plain) = Plain::of(line.text) else {
             self.talk.take(line, false);
             if is_build_step(line.text.trim_start()) {
@@ -201,15 +207,17 @@ impl Diagnosis {
             return;
         };
         let at = line.at.or(plain.at);
+        if plain.typed.is_some() {
+            self.begins_output(line.source, plain.typed);
+        } else if plain.stream.is_empty() && self.shown.0 == line.source {
+            plain.stream.push_str(&self.shown.1);
+        }
         let name = match plain.stream.as_str() {
             "" => line.pod.unwrap_or_default(),
             name => name,
         };
         if at.is_some() && Statuses::may_be(line.text) {
             self.status(line, at);
-        }
-        if plain.typed == Some(Typed::Log) {
-            self.begins_output(line.source);
         }
         let key = self.key(line.source, name);
         if lives::may_be_row(line.text) {
@@ -333,7 +341,11 @@ impl Diagnosis {
     }
 
     /// What comes is another text, of another time: a log from its beginning.
-    fn begins_output(&mut self, source: &str) {
+    fn begins_output(&mut self, source: &str, typed: Option<Typed>) {
+        self.shown.1.clear();
+        if typed != Some(Typed::Log) {
+            return;
+        }
         for (key, stream) in &mut self.streams {
             if key.split('\u{0}').next() == Some(source) {
                 stream.restarts();

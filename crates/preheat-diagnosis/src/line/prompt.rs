@@ -70,6 +70,12 @@ pub(crate) fn typed(line: &str) -> Option<Typed> {
     found
 }
 
+/// `==> a.log <==`: of which file the next lines are.
+pub(crate) fn file(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("==> ")?.trim_end().strip_suffix(" <==")?;
+    (name.len() <= PROMPT).then_some(name)
+}
+
 /// What stands behind a prompt.
 fn command(line: &str) -> Option<&str> {
     let (prompt, command) = line.split_once(' ')?;

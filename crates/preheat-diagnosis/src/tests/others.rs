@@ -208,3 +208,11 @@ fn who_is_spare_or_managed_holds_no_request() {
         "[build 4/6] RUN aria2c https://a/model.safetensors\n[run] started\nmodel loaded in 2 s\n",
     ]);
 }
+
+#[test]
+fn files_that_are_shown_together_are_told_apart() {
+    let refused = "[error] 22#22: *1 connect() failed (111: Connection refused) while connecting to upstream, request: \"POST /tag HTTP/1.1\", upstream: \"http://127.0.0.1:9001/tag\"\n";
+    let load = "16:00:01 tag: reading pipeline\n16:00:09 tag: model loaded in 8.0 s\n";
+    let log = format!("==> error.log <==\n{refused}\n==> tag.log <==\n{load}");
+    assert_eq!(ids(&log), ["connection-refused-while-loading"]);
+}

@@ -14,6 +14,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "compiled without gpu offload",
             "built without gpu offload",
             "invalid or unsupported gpu id",
+            "but no gpus are available",
         ],
         pairs: &[],
         except: &[],
