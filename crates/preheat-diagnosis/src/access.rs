@@ -297,7 +297,14 @@ pub(super) fn status(text: &str) -> Option<u16> {
             return status;
         }
     }
-    None
+    // HAProxy tells it before the request, behind its times: `0/0/0/74/84 200 117`.
+    let words: Vec<&str> = text.split(' ').collect();
+    words.windows(2).find_map(|two| {
+        let is_figure = |c: char| c.is_ascii_digit() || c == '/';
+        let is_times = two[0].contains('/') && two[0].chars().all(is_figure);
+        let status = two[1].parse().ok();
+        status.filter(|status| is_times && STATUSES.contains(status))
+    })
 }
 
 /// Fields of structured logs that hold the path that was asked for.

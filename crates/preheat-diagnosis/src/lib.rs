@@ -343,7 +343,9 @@ impl Diagnosis {
     /// What comes is another text, of another time: a log from its beginning.
     fn begins_output(&mut self, source: &str, typed: Option<Typed>) {
         self.shown.1.clear();
-        if typed != Some(Typed::Log) {
+        // Somebody asked, and looks at what came of it.
+        let is_asked = self.latency.printed_ms > 0.0;
+        if !(typed == Some(Typed::Log) || (typed == Some(Typed::End) && !is_asked)) {
             return;
         }
         for (key, stream) in &mut self.streams {

@@ -49,6 +49,8 @@ const DOES: [&str; 14] = [
 pub(crate) enum Typed {
     /// Somebody looks at the log of somebody, which begins.
     Log,
+    /// The same, and perhaps only at its end.
+    End,
     /// Or at something else.
     Look,
 }
@@ -56,18 +58,21 @@ pub(crate) enum Typed {
 /// What a line is, if somebody typed it to look at something: `$ kubectl logs a`, `root@a:~# docker ps`.
 pub(crate) fn typed(line: &str) -> Option<Typed> {
     let command = command(line)?;
-    let mut found = None;
-    for word in command.split([' ', ';', '|', '(', '\'', '"']) {
+    let [mut is_log, mut is_look, mut is_end] = [false; 3];
+    for word in command.split([' ', ';', '|', '(', '\'', '"', '=']) {
         let word = word.rsplit('/').next().unwrap_or(word);
         if DOES.contains(&word) {
             return None;
-        } else if LOGS.contains(&word) {
-            found = Some(Typed::Log);
-        } else if LOOKS.contains(&word) {
-            found = found.or(Some(Typed::Look));
         }
+        is_log |= LOGS.contains(&word);
+        is_look |= LOOKS.contains(&word);
+        is_end |= ["tail", "--tail", "--since"].contains(&word);
     }
-    found
+    match (is_log, is_look) {
+        (true, _) if is_end => Some(Typed::End),
+        (true, _) => Some(Typed::Log),
+        _ => is_look.then_some(Typed::Look),
+    }
 }
 
 /// `==> a.log <==`: of which file the next lines are.
@@ -101,13 +106,11 @@ mod tests {
     fn who_looks_is_told_from_who_does_something() {
         for (line, want) in [
             ("$ kubectl -n llm get pods -o wide", Some(Typed::Look)),
-            (
-                "$ kubectl -n llm logs a --previous | tail -3",
-                Some(Typed::Log),
-            ),
+            ("$ kubectl -n llm logs a --previous", Some(Typed::Log)),
+            ("$ kubectl -n llm logs a --tail=3", Some(Typed::End)),
             ("$ for p in a b; do kubectl logs $p; done", Some(Typed::Log)),
             ("root@gpu-1:~# docker logs embed", Some(Typed::Log)),
-            ("# journalctl -u embed", Some(Typed::Log)),
+            ("# journalctl -u embed | tail -3", Some(Typed::End)),
             ("~/a$ sudo systemctl status embed", Some(Typed::Look)),
             ("$ curl -X GET a/logs", None),
             ("$ docker run --gpus all a", None),

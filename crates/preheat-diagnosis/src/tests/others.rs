@@ -216,3 +216,25 @@ fn files_that_are_shown_together_are_told_apart() {
     let log = format!("==> error.log <==\n{refused}\n==> tag.log <==\n{load}");
     assert_eq!(ids(&log), ["connection-refused-while-loading"]);
 }
+
+/// Who has asked looks at what came of it, which is no start.
+#[test]
+fn the_end_of_a_log_goes_on_from_what_was_asked() {
+    let log = "INFO model server ready\nINFO listening on 0.0.0.0:8000\n\
+               $ curl -so /dev/null -w '%{time_total}' a/infer\n5.912004\n";
+    let end = "INFO weights read in 5.7 s\nINFO POST /infer 200 5.9 s\n";
+    let lazy = ["model-loaded-at-first-request", "readiness-too-early"];
+    assert_eq!(ids(&format!("{log}$ docker logs a | tail -2\n{end}")), lazy);
+}
+
+#[test]
+fn whom_a_balancer_turns_away_is_served_by_nobody() {
+    let told = |server: &str, times: &str| {
+        format!(
+            "10.0.0.4:51010 [02/Mar/2026:17:00:01.020] fe rank/{server} {times} 217 - - ---- 1/1/0/0/0 0/0 \"POST /rank HTTP/1.1\"\n"
+        )
+    };
+    let load = "17:00:21 rank model loaded in 19.8 s\n";
+    let served = told("a", "0/0/0/31/31 200").replace("00:01", "00:30");
+    are_well(&[&(told("<NOSRV>", "0/-1/-1/-1/0 503") + load + &served)]);
+}
