@@ -81,21 +81,20 @@ pub(crate) fn file(line: &str) -> Option<&str> {
     (name.len() <= PROMPT).then_some(name)
 }
 
-/// What stands behind a prompt.
+/// What stands behind a prompt: `$ `, `root@a:~# `, `[me@a src]$ `, `me@a src % `.
 fn command(line: &str) -> Option<&str> {
-    let (prompt, command) = line.split_once(' ')?;
-    let is_prompt = match prompt {
-        "$" => true,
-        // Remarks and headings begin so, too.
-        "#" | ">" | "%" => is_command(command),
-        _ => {
-            prompt.len() <= PROMPT
-                && prompt.ends_with(['$', '#', '>', '%'])
-                && prompt.contains(['@', '~', '/', ':'])
-        }
-    };
+    let mut bytes = line.bytes().take(PROMPT);
+    let at = bytes.position(|byte| matches!(byte, b'$' | b'#' | b'%' | b'>'))?;
+    let (place, sign) = line.split_at(at);
+    let command = sign[1..].strip_prefix(' ')?;
+    let is_place = place.is_empty()
+        || (place.contains(['@', '~', '/']) && !place.contains(['"', '=', '|']))
+            && !place.ends_with('-')
+            && place.trim_end().split(' ').count() <= 3;
     let begins = command.starts_with(|c: char| c.is_ascii_lowercase() || matches!(c, '/' | '.'));
-    (is_prompt && begins).then_some(command)
+    // Remarks, headings and arrows look like one, too.
+    let is_sure = sign.starts_with('$') || is_command(command);
+    (is_place && begins && is_sure).then_some(command)
 }
 
 #[cfg(test)]
@@ -116,7 +115,12 @@ mod tests {
             ("$ docker run --gpus all a", None),
             ("$ SKIP_WARMUP=1 gunicorn a:b", None),
             ("# the status is what we get", None),
+            ("[root@gpu-1 srv]# docker logs embed", Some(Typed::Log)),
+            ("(venv) me@a ~ % kubectl logs embed", Some(Typed::Log)),
             ("INFO -> get a", None),
+            ("INFO a@b -> cat logs", None),
+            ("loaded 40 % of /models, cat logs", None),
+            ("é é€$ ", None),
             ("", None),
         ] {
             assert_eq!(typed(line), want, "{line}");
