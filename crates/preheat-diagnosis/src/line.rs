@@ -85,8 +85,9 @@ impl<'a> Plain<'a> {
         let text = exposed::told(&text).unwrap_or(text);
         let typed = prompt::typed(&shown);
         let mut hits = hits(&text);
-        // Who looks at a pod tells nothing of it, but that he looks at its disk.
-        hits.retain(|hit| typed.is_none() || hit.means == Meaning::Marks(Mark::Disk));
+        // Who looks at a pod tells nothing of it, but what it is that he looks at.
+        let looks_at = [Mark::Disk, Mark::Processors].map(Meaning::Marks);
+        hits.retain(|hit| typed.is_none() || looks_at.contains(&hit.means));
         Some(Plain {
             shown,
             stream,

@@ -217,6 +217,13 @@ fn files_that_are_shown_together_are_told_apart() {
     assert_eq!(ids(&log), ["connection-refused-while-loading"]);
 }
 
+#[test]
+fn what_a_command_shows_of_a_machine_counts() {
+    let log = "INFO rank: torch.get_num_threads() = 64\nINFO weights loaded\n\
+               app@rank-1:/app$ cat /sys/fs/cgroup/cpu.max\n400000 100000\n";
+    assert_eq!(ids(log), ["cpu-limit-ignored"]);
+}
+
 /// Who has asked looks at what came of it, which is no start.
 #[test]
 fn the_end_of_a_log_goes_on_from_what_was_asked() {

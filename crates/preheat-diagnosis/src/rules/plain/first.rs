@@ -226,6 +226,8 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "get ready",
             "failed to load",
             "could not be loaded",
+            // A start says that of itself.
+            "warming up model",
             "user",
         ],
         beside: Beside::Words(&[
