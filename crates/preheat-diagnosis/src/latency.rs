@@ -7,6 +7,7 @@ mod headed;
 mod lists;
 mod pairs;
 pub(crate) mod points;
+mod printed;
 mod reports;
 mod series;
 mod steady;
@@ -23,6 +24,7 @@ use headed::Head;
 use lists::listed;
 pub(crate) use lists::may_list;
 use pairs::Pairs;
+use printed::{printed_ms, times_a_loop};
 use reports::Reports;
 use series::Series;
 use steady::is_steady as says_steady;
@@ -35,9 +37,6 @@ pub(crate) use timed::{
 
 /// Paths that are told apart; what asks for more of them is not followed.
 const PATHS: usize = 32;
-
-/// More words are no figures that a client was told to print.
-const PRINTED: usize = 12;
 
 /// Lines that one sentence may be spread over, with others in between.
 const SENTENCES: u64 = 1;
@@ -170,27 +169,12 @@ impl Latency {
 
     /// A line of little but figures, one of which is the seconds that a request took.
     fn printed(&mut self, text: &str, evidence: &Evidence) {
-        let words = text.split([' ', '=', ':']);
-        let words: Vec<&str> = words.map(|w| w.strip_suffix('s').unwrap_or(w)).collect();
-        let is_alone = words.len() == 1;
-        let is_seconds = |word: &&str| {
-            let fraction = word.split_once('.').map(|(_, fraction)| fraction);
-            let least = if is_alone { 1 } else { 3 };
-            fraction.is_some_and(|f| f.len() >= least && f.bytes().all(|b| b.is_ascii_digit()))
-        };
-        let total = words.iter().position(|word| *word == "total");
-        let mut behind = words.iter().skip(total.unwrap_or(words.len()));
-        let told = behind.find(|word| is_seconds(word));
-        let told = told.or_else(|| words.iter().rev().find(|word| is_seconds(word)));
-        let seconds = told.and_then(|told| told.parse::<f64>().ok());
-        let has_letters = text.contains(|c: char| c.is_ascii_alphabetic());
-        match seconds.filter(|_| words.len() <= PRINTED) {
-            Some(seconds) => {
-                self.printed_ms = self.printed_ms.max(seconds * 1e3);
-                self.request("\u{2}", seconds * 1e3, evidence, Sure::Measured);
-            }
-            // Who asks for the time of day as well is told that first.
-            None => self.client = self.client.filter(|_| !has_letters),
+        if let Some(ms) = printed_ms(text) {
+            self.printed_ms = self.printed_ms.max(ms);
+            self.request("\u{2}", ms, evidence, Sure::Measured);
+        } else if text.contains(|c: char| c.is_ascii_alphabetic()) {
+            // Who asks for the time of day as well is told that in between.
+            self.client = None;
         }
     }
 
@@ -446,32 +430,6 @@ impl Latency {
         }));
         all
     }
-}
-
-/// Somebody has a client print what each of its requests takes: `curl -w "%{time_total}"`, a loop with a
-/// clock in it.
-fn times_a_loop(shown: &str) -> bool {
-    const LOOPS: [&str; 4] = ["for ", "while ", "seq ", "repeat "];
-    const CLOCKS: [&str; 6] = [
-        "time -f",
-        "time.time()",
-        "perf_counter",
-        "%e",
-        "monotonic()",
-        "date +%s",
-    ];
-    const ASKS: [&str; 7] = [
-        "curl",
-        "client",
-        "requests.",
-        "predict",
-        "infer",
-        "post(",
-        "embed",
-    ];
-    let has = |words: &[&str]| words.iter().any(|word| shown.contains(word));
-    (shown.contains('%') && shown.contains("%{time_"))
-        || (has(&LOOPS) && has(&CLOCKS) && has(&ASKS))
 }
 
 fn is_span(text: &str, amount: &Amount) -> bool {

@@ -40,9 +40,9 @@ const LOOKS: [&str; 26] = [
 const LOGS: [&str; 3] = ["logs", "journalctl", "stern"];
 
 /// What asks or starts somebody, whatever is looked at beside it.
-const DOES: [&str; 14] = [
+const DOES: [&str; 13] = [
     "curl", "wget", "http", "run", "restart", "start", "apply", "delete", "scale", "up", "hey",
-    "ab", "wrk", "python",
+    "ab", "python",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
