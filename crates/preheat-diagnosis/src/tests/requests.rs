@@ -96,3 +96,14 @@ fn nobody_is_refused_by_a_load_that_has_failed() {
     let again = ids(&log("encoder| loading weights\n"));
     assert!(again.contains(&"connection-refused-while-loading"));
 }
+
+#[test]
+fn a_request_for_which_an_instance_starts_waits_for_it() {
+    for told in [
+        "This request caused a new container instance to be started and may thus take longer.",
+        "Starting new instance. Reason: AUTOSCALING - Instance started due to increased traffic, no existing capacity",
+    ] {
+        let log = format!("10:00:02 {told}\n10:00:28 weights in memory (22.41 s)\n10:00:39 warm\n");
+        assert_eq!(ids(&log), ["weights-at-start"], "{told}");
+    }
+}

@@ -133,6 +133,13 @@ pub(in crate::rules) const LATE: &[&str] = &[
     "still not up",
     "still loading after",
     "did not finish",
+    "did not send ready",
+    "did not send 'ready",
+    "did not send \"ready",
+    "did not report ready",
+    "did not signal ready",
+    "never reported ready",
+    "not ready in time",
 ];
 
 /// And that it is ended for that.
