@@ -110,6 +110,12 @@ fn a_start_that_takes_too_long_is_ended_by_whoever_waits() {
              INFO SIGTERM in phase=warm-up, exiting\n==> deploy FAILED (exit status 143)\n",
             "probe-window-too-short",
         ),
+        (
+            "waiting for http://127.0.0.1:25031/ready ... 10/10 (503)\n\
+             rerank v12 not ready after 30s, removing container 9c1f2a, v11 keeps serving\n\
+             rerank: loading weights (2.2 GB)\nrerank: SIGTERM, bye\n",
+            "probe-window-too-short",
+        ),
     ] {
         assert_eq!(ids(log), [want], "{log}");
     }

@@ -215,6 +215,10 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "never went healthy",
             "failed to become healthy",
             "did not turn healthy",
+            "not ready after + container",
+            "not ready within + container",
+            "not ready after + deploy",
+            "not ready within + deploy",
         ],
         pairs: &[],
         except: &[
@@ -238,6 +242,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "gave up",
             "giving up",
             "cancel",
+            "remov",
         ]]),
         example: "deployment failed: health check /ready not passing within 300s, rolling back",
         counter: "health check /ready not passing within 300s counts as an incident",
