@@ -7,43 +7,14 @@ use crate::talk::is_command;
 const PROMPT: usize = 80;
 
 /// What shows what is there, and changes nothing.
-const LOOKS: [&str; 26] = [
-    "logs",
-    "journalctl",
-    "stern",
-    "get",
-    "describe",
-    "top",
-    "events",
-    "grep",
-    "egrep",
-    "zgrep",
-    "rg",
-    "tail",
-    "head",
-    "cat",
-    "zcat",
-    "less",
-    "awk",
-    "jq",
-    "sed",
-    "ps",
-    "ls",
-    "status",
-    "dmesg",
-    "inspect",
-    "vmtouch",
-    "fincore",
-];
+const LOOKS: &str = "logs journalctl stern get describe top events grep egrep zgrep rg tail head cat zcat less \
+    awk jq sed ps ls status dmesg inspect vmtouch fincore";
 
 /// Of these, what shows the log of somebody.
-const LOGS: [&str; 3] = ["logs", "journalctl", "stern"];
+const LOGS: &str = "logs journalctl stern";
 
 /// What asks or starts somebody, whatever is looked at beside it.
-const DOES: [&str; 13] = [
-    "curl", "wget", "http", "run", "restart", "start", "apply", "delete", "scale", "up", "hey",
-    "ab", "python",
-];
+const DOES: &str = "curl wget http run restart start apply delete scale up hey ab python";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Typed {
@@ -61,11 +32,12 @@ pub(crate) fn typed(line: &str) -> Option<Typed> {
     let [mut is_log, mut is_look, mut is_end] = [false; 3];
     for word in command.split([' ', ';', '|', '(', '\'', '"', '=']) {
         let word = word.rsplit('/').next().unwrap_or(word);
-        if DOES.contains(&word) {
+        let is_one = |words: &str| words.split(' ').any(|known| known == word);
+        if is_one(DOES) {
             return None;
         }
-        is_log |= LOGS.contains(&word);
-        is_look |= LOOKS.contains(&word);
+        is_log |= is_one(LOGS);
+        is_look |= is_one(LOOKS);
         is_end |= ["tail", "--tail", "--since"].contains(&word);
     }
     match (is_log, is_look) {
