@@ -213,9 +213,15 @@ impl Subjects {
 
     /// Whether nothing in a text of several lines speaks of a model, nor of what is done with one.
     fn knows_no_model(&self, source: &str) -> bool {
+        let mut all = self.0.values().filter(|subject| subject.source == source);
+        self.names_no_model(source) && all.all(|subject| !subject.has_signs)
+    }
+
+    /// Whether nothing in a text of several lines speaks of a model.
+    fn names_no_model(&self, source: &str) -> bool {
         let all = || self.0.values().filter(|subject| subject.source == source);
         let lines: u32 = all().map(|subject| subject.lines).sum();
-        lines > FEW && all().all(|subject| !subject.has_models && !subject.has_signs)
+        lines > FEW && all().all(|subject| !subject.has_models)
     }
 
     /// Whether a text as a whole is that of others.
@@ -239,6 +245,12 @@ impl Diagnosis {
         self.drop_evidence(Cause::DownloadAtStart, |seen| subjects.is_of_build(seen));
         for cause in [Cause::OutOfMemory, Cause::AddressInUse] {
             self.drop_evidence(cause, |seen| subjects.knows_no_model(&seen.source));
+        }
+        // Frameworks write of their reloader by themselves, whatever they serve.
+        if self.at_start.is_empty() {
+            self.drop_evidence(Cause::DoubleLoadReloader, |seen| {
+                subjects.names_no_model(&seen.source)
+            });
         }
         self.at_start
             .retain(|(_, stream), _| !subjects.is_another(*stream));

@@ -34,7 +34,7 @@ fn beginning_within(text: &str, within: usize) -> Option<(f64, usize, usize)> {
 
 fn is_start(bytes: &[u8], at: usize) -> bool {
     match at.checked_sub(1).map(|before| bytes[before]) {
-        None | Some(b'[' | b'(' | b' ' | b'"' | b'=' | b'\'' | b'+') => true,
+        None | Some(b'[' | b'(' | b' ' | b'"' | b'=' | b'\'' | b'+' | b'|') => true,
         // glog: I1127 03:26:16
         Some(b'I' | b'W' | b'E' | b'F' | b'T') => at == 1 || bytes[at - 2] == b' ',
         Some(_) => false,
@@ -133,6 +133,10 @@ fn glog(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
         return None;
     }
     let (seconds, end) = clock(bytes, start + 5)?;
+    // Before it knows its zone, absl writes the epoch: `I0000 00:00:1796082428.297965`.
+    if let (0, Some(epoch)) = (month, digits(bytes, start + 11, 10)) {
+        return Some(((days(1970, 1, 1) * 86_400 + epoch) as f64, start + 21));
+    }
     Some((days(2000, month, day) as f64 * 86_400.0 + seconds, end))
 }
 
@@ -225,6 +229,16 @@ mod tests {
                 "x - - [30/Nov/2026:23:59:58 +0000] \"GET / HTTP/1.1\" 200",
                 "x - - [01/Dec/2026:00:00:00 +0000] \"GET / HTTP/1.1\" 200",
                 2.0,
+            ),
+            (
+                "I0000 00:00:1796082428.297965    9194 port.cc:153] a",
+                "2026-11-30 23:47:10,024 b",
+                2.024,
+            ),
+            (
+                "Srv 0|2026-11-30 23:57:12 +0000 a",
+                "Srv 0 2026-11-30 23:57:15 +0000 b",
+                3.0,
             ),
             ("Nov 30 23:59:58 a", "Dec  1 00:00:00 b", 2.0),
         ] {

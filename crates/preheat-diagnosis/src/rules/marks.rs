@@ -429,6 +429,7 @@ pub(super) const RULES: &[Rule] = &[
             "worker exited",
             "terminated child process",
             "died, killed by signal",
+            "worker complete [",
         ],
         pairs: &[],
         except: &[],
