@@ -19,6 +19,11 @@ const LIKELY_RATIO: f64 = 5.0;
 /// The same where a line tells what the first request had to do.
 const EXPLAINED_RATIO: f64 = 2.0;
 
+/// And where it is so many times slower than many others, so much is enough.
+const SHARP_RATIO: f64 = 10.0;
+const SHARP_SLACK_MS: f64 = 40.0;
+const SHARP_COUNT: usize = 4;
+
 /// The same against one other request alone.
 const LONE_RATIO: f64 = 8.0;
 const LONE_SLACK_MS: f64 = 500.0;
@@ -120,7 +125,11 @@ impl Series {
             return Some(median);
         }
         if is_explained && settled.len() >= 2 {
-            return Some(quarter).filter(|steady| is_slow(*steady, EXPLAINED_RATIO, SLACK_MS));
+            let is_sharp = settled.len() >= SHARP_COUNT
+                && is_slow(median, SHARP_RATIO, SHARP_SLACK_MS)
+                && first >= SHARP_RATIO / 2.0 * most;
+            return Some(quarter)
+                .filter(|steady| is_sharp || is_slow(*steady, EXPLAINED_RATIO, SLACK_MS));
         }
         let is_lone = settled.len() == 1 && self.sure == Sure::Measured;
         Some(median).filter(|steady| is_lone && is_slow(*steady, LONE_RATIO, LONE_SLACK_MS))

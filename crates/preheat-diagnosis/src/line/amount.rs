@@ -44,6 +44,19 @@ pub(crate) fn amounts(text: &str) -> Vec<Amount> {
     found
 }
 
+/// What a line says beside them.
+pub(crate) fn without_amounts(text: &str, amounts: &[Amount]) -> String {
+    let ends = std::iter::once(0).chain(amounts.iter().map(|amount| amount.end));
+    let starts = amounts
+        .iter()
+        .map(|amount| amount.start)
+        .chain([text.len()]);
+    let between = ends
+        .zip(starts)
+        .filter_map(|(end, start)| text.get(end..start));
+    between.collect()
+}
+
 /// Thousands that stand behind a sign and apart from the three digits at `at`.
 fn thousands_before(text: &str, at: usize) -> Option<(usize, f64)> {
     let before = text[..at].strip_suffix(' ')?;
@@ -268,7 +281,8 @@ fn bare_seconds(before: &str, number: &str, after: &str) -> Option<f64> {
     if before.ends_with("duration") && number.len() >= 7 && !number.contains('.') && !goes_on {
         return Some(1e-6);
     }
-    let told = is_short || TOLD.iter().any(|word| before.ends_with(word));
+    let is_timed = (before == "t" || before.ends_with(" t")) && number.len() >= 5;
+    let told = is_short || is_timed || TOLD.iter().any(|word| before.ends_with(word));
     (told && number.contains('.') && !goes_on).then_some(1e3)
 }
 
@@ -362,6 +376,8 @@ mod tests {
                 &[6.194, 1800.0, 2000.0],
             ),
             ("took 1.8234", &[1823.4]),
+            ("predict 2 code=200 t=0.3326", &[332.6]),
+            ("at=0.3326 t=2 t=0.5", &[]),
             ("\"curl\" rt=5.812 uct=0.001, start 1.5", &[5812.0]),
             ("elapsed: 0:00:05.120000", &[5120.0]),
             ("10:00:00.120 elapsed 00:00:07.812", &[7812.0]),
