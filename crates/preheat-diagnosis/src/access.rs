@@ -1,6 +1,5 @@
 //! Lines about requests: those of access logs, and others that tell of one.
 
-use super::Diagnosis;
 use super::breakdown::taken_apart;
 use super::cause::Cause;
 use super::latency::{is_total, sure, went_elsewhere, whole};
@@ -9,6 +8,10 @@ use super::line::wording::without_numbers;
 use super::parts::lazily;
 use super::rules::Mark;
 use super::timeline::{LONG_MS, Stream};
+use super::{Diagnosis, Evidence};
+
+/// Paths of probes that are told apart.
+const PROBED: usize = 8;
 
 impl Diagnosis {
     /// A line of an access log: a request, a probe that was answered, what it took.
@@ -29,13 +32,10 @@ impl Diagnosis {
             stream.is_open();
         }
         if is_probe(path) {
-            let is_claim =
-                path.contains("ready") || path.contains("readiness") || line.has(Mark::Ready);
-            if status == Some(200) && is_claim {
-                self.claims_ready(stream, &line.evidence);
-                let _ = stream.complete(line.at);
-            } else if status == Some(503) && path.contains("ready") {
-                self.shut(stream, &line.evidence);
+            if status == Some(200) && line.has(Mark::Ready) {
+                self.passes(stream, &line.evidence, line.at);
+            } else {
+                self.probed(stream, path, status, &line.evidence, line.at);
             }
             return;
         }
@@ -61,6 +61,40 @@ impl Diagnosis {
                 self.served(stream, line, path, status);
             }
         }
+    }
+
+    /// Somebody who watches asks for a path, and is answered. A path that does not say so claims readiness
+    /// if it is what a readiness probe asks, as a manifest may tell further below.
+    pub(super) fn probed(
+        &mut self,
+        stream: &mut Stream,
+        path: &str,
+        status: Option<u16>,
+        evidence: &Evidence,
+        at: Option<f64>,
+    ) {
+        let is_of_readiness = path.contains("ready") || path.contains("readiness");
+        match status {
+            Some(200) if is_of_readiness => self.passes(stream, evidence, at),
+            Some(200) => {
+                let is_known = self.probed.iter().any(|(known, _)| known == path);
+                if self.probed.len() < PROBED && !is_known {
+                    self.probed.push((path.to_owned(), evidence.clone()));
+                }
+            }
+            Some(400..) if is_of_readiness => {
+                stream.is_not_ready();
+                if status == Some(503) {
+                    self.shut(stream, evidence);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn passes(&mut self, stream: &mut Stream, evidence: &Evidence, at: Option<f64>) {
+        self.claims_ready(stream, evidence);
+        let _ = stream.complete(at);
     }
 
     fn refused_meanwhile(&mut self, stream: &mut Stream) {
@@ -139,8 +173,7 @@ impl Diagnosis {
         };
         let status = status(line.text);
         if status == Some(200) && stream.answers_for_state(id) {
-            self.claims_ready(stream, &line.evidence);
-            let _ = stream.complete(line.at);
+            self.passes(stream, &line.evidence, line.at);
         } else if status.is_none() && path(line.text).is_some_and(|path| path.contains("ready")) {
             stream.asks_for_state(id);
         }

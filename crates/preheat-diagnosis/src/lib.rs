@@ -29,6 +29,7 @@ pub mod rules;
 
 mod access;
 mod breakdown;
+mod console;
 mod exchange;
 mod parts;
 mod statement;
@@ -71,6 +72,7 @@ pub use report::{Finding, FirstRequest, Plan, Report, Stage};
 pub use traced::{Span, Trace};
 
 use access::is_access;
+use console::Console;
 use covered::Covered;
 use devices::Devices;
 use kept::tells_cold;
@@ -152,6 +154,7 @@ pub struct Diagnosis {
     at_start: BTreeMap<(Part, u32), Sighting>,
     /// The stream that a line is being taken in from; 0 if it is none.
     stream: u32,
+    console: Console,
     latency: Latency,
     lengths: Lengths,
     covered: Covered,
@@ -185,6 +188,8 @@ pub struct Diagnosis {
     shown: (String, String),
     /// The first claim of readiness, whoever made it.
     claimed: Option<Evidence>,
+    /// Where each path of a probe was answered well for the first time.
+    probed: Vec<(String, Evidence)>,
 }
 
 impl Diagnosis {
@@ -276,6 +281,9 @@ impl Diagnosis {
         let is_brief = plain.text.len() <= BRIEF;
         if is_brief && stream.gate.may_be_trying(line.number) && is_short(&plain.text) {
             plain.hits.push(Hit::mark(Mark::Deviates));
+        }
+        if let Some((path, status)) = self.console.take(line.number, &plain.text) {
+            self.probed(stream, &path, Some(status), &evidence(line, &plain), at);
         }
         let is_row = self.latency.expects_a_row();
         let is_raised = traced == Traced::LoadRaised;

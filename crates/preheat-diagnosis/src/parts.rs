@@ -5,6 +5,7 @@ use super::cause::Cause;
 use super::exchange::{exchanged, is_for_one, names_a_request};
 use super::latency::{Sure, is_of_others, sure};
 use super::line::Parsed;
+use super::line::amount::without_amounts;
 use super::line::list::List;
 use super::line::phrases::Hit;
 use super::line::shapes::tells_shape;
@@ -125,6 +126,10 @@ impl Diagnosis {
             stream
                 .loads
                 .add_of(process, loaded, telling, line.at, &line.evidence);
+            if let Some((took, at)) = told_ms.zip(line.at).filter(|_| !is_shard(line.text)) {
+                let said = without_amounts(line.text, &line.amounts);
+                stream.loads.add_timed(said, at, took, &line.evidence);
+            }
         }
         let Some(place) = place else {
             self.weigh(part, told_ms, &line.evidence);

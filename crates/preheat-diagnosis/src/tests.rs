@@ -1,5 +1,6 @@
 //! What a log comes to, from its lines to its findings.
 
+mod claims;
 mod containers;
 mod events;
 mod failures;

@@ -104,6 +104,8 @@ pub(super) struct Stream {
     /// When it was, as far as lines tell.
     ready_at: Option<f64>,
     pub(super) ready_then_cold: bool,
+    /// A request waited for what the start had not loaded when it was claimed to be over.
+    pub(super) loads_behind_claim: bool,
     /// It told what it serves at the moment.
     pub(super) has_traffic: bool,
     requests: u64,
@@ -133,6 +135,8 @@ pub(super) struct Stream {
     is_listening: bool,
     /// A request was turned away before any was served: what is done meanwhile is the start's.
     is_refusing: bool,
+    /// Whoever asks whether it is ready was told that it is not: its start goes on.
+    is_shut: bool,
     /// Bars without stamps moved since the last line that had one.
     is_busy: bool,
     /// Some shapes were run before anybody asked for one.
@@ -177,7 +181,7 @@ impl Stream {
         let gap = self.last.map_or(0.0, |last| between(last, at));
         let may_be_over = self.is_listening || self.phase != Phase::Starting;
         let was_busy = std::mem::take(&mut self.is_busy);
-        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way && !self.is_refusing {
+        if gap >= IDLE_S && !was_busy && may_be_over && !self.is_under_way && !self.is_held_back() {
             self.is_asleep = true;
         }
         if let Some(since) = self.since.take()
@@ -203,7 +207,8 @@ impl Stream {
 
     /// Its start is over, or its port open, so that somebody may ask.
     pub(super) fn may_serve(&self) -> bool {
-        self.phase == Phase::Ready || (self.is_listening && self.phase == Phase::Starting)
+        let is_open = self.is_listening && self.phase == Phase::Starting;
+        !self.is_shut && (is_open || self.phase == Phase::Ready)
     }
 
     /// For how long requests have been answered, or it has been ready, in seconds.
@@ -294,6 +299,7 @@ impl Stream {
         match self.phase {
             Phase::Starting | Phase::Ready if self.is_asleep => Some(Place::AtRequest),
             Phase::Starting => Some(Place::AtStart),
+            Phase::Ready if self.is_shut => Some(Place::AtStart),
             Phase::Ready => Some(Place::Open),
             Phase::Serving if self.requests > YOUNG && part == Part::Weights => None,
             Phase::Serving => Some(Place::AtRequest),
@@ -458,25 +464,10 @@ impl Stream {
     pub(super) fn claims_ready(&mut self, evidence: &Evidence) {
         self.failures.overcome();
         self.gate.opens();
+        self.is_shut = false;
         self.loading = None;
         self.loads.forget_unstamped();
         self.ready.get_or_insert_with(|| evidence.clone());
-    }
-
-    /// An image is being pulled since then, or since so long.
-    pub(super) fn pulls(&mut self, at: Option<f64>, age_ms: Option<f64>) {
-        self.pulls = Some((at, age_ms));
-    }
-
-    pub(super) fn is_pulling(&self) -> bool {
-        self.pulls.is_some()
-    }
-
-    /// It was pulled: how long that took, where stamps or ages tell it.
-    pub(super) fn pulled(&mut self, at: Option<f64>, age_ms: Option<f64>) -> Option<f64> {
-        let (since, age) = self.pulls.take()?;
-        let by_ages = age.zip(age_ms).map(|(then, now)| then - now);
-        by_ages.or_else(|| step(since?, at?))
     }
 }
 

@@ -98,7 +98,9 @@ impl Place<'_> {
 fn documents(text: &str) -> Vec<(u64, String)> {
     let mut all = vec![(1, String::new())];
     for (number, line) in (1..).zip(text.lines()) {
-        if line.trim_end() == "---" || line.starts_with("--- ") {
+        // What a console shows ends where the next command is given.
+        let is_next = ["--- ", "$ "].iter().any(|begin| line.starts_with(begin));
+        if line.trim_end() == "---" || is_next {
             if all.len() == DOCUMENTS {
                 break;
             }

@@ -2,7 +2,18 @@
 
 /// Whether a line claims readiness, where no phrase tells it.
 pub(super) fn says_ready(text: &str) -> bool {
-    is_all_ready(text) || takes_traffic(text)
+    is_all_ready(without_fields(text)) || takes_traffic(text)
+}
+
+/// Without fields that follow what is said: `reviews@vm ready. logger=celery.apps.worker pid=7`.
+fn without_fields(text: &str) -> &str {
+    let mut said = text;
+    while let Some((before, last)) = said.rsplit_once(' ')
+        && last.contains('=')
+    {
+        said = before;
+    }
+    said
 }
 
 /// Whether what is called ready at a place is a part of a server, or is said not to be: `HuggingFaceTokenizer ready

@@ -7,7 +7,7 @@ use crate::rules::CONSEQUENCE;
 use crate::rules::Part;
 use crate::sighting::Sighting;
 use crate::timeline::Stream;
-use crate::{Diagnosis, Evidence};
+use crate::{Container, Diagnosis, Evidence, ProbeKind};
 
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
@@ -23,7 +23,8 @@ const EXPLAINING: [Cause; 5] = [
 
 impl Diagnosis {
     pub(super) fn too_early(&mut self, stream: &Stream) {
-        let Some(ready) = stream.ready.as_ref().filter(|_| stream.ready_then_cold) else {
+        let is_early = stream.ready_then_cold || stream.loads_behind_claim;
+        let Some(ready) = stream.ready.as_ref().filter(|_| is_early) else {
             return;
         };
         let lazily = [
@@ -32,7 +33,8 @@ impl Diagnosis {
             Cause::Kernels,
             Cause::LazyTokenizer,
         ];
-        if lazily.iter().any(|cause| self.seen.contains_key(cause)) {
+        let is_lazy = || lazily.iter().any(|cause| self.seen.contains_key(cause));
+        if stream.loads_behind_claim || is_lazy() {
             self.stream = stream.number;
             self.see(Cause::ReadyTooEarly, 0.85, ready.clone(), None, None);
             self.stream = 0;
@@ -41,7 +43,9 @@ impl Diagnosis {
 
     /// Readiness was claimed, and the first requests after that show that nothing was warm.
     pub(super) fn ready_unwarmed(&mut self) {
-        let Some(claim) = &self.claimed else { return };
+        let Some(claim) = &self.claimed.clone().or_else(|| self.passed_its_probe()) else {
+            return;
+        };
         // Whoever writes down later what was ready then may write it anywhere.
         let is_past = [" was ", " were ", " had "]
             .iter()
@@ -59,6 +63,23 @@ impl Diagnosis {
         if cold.any(|slow| slow.evidence.iter().any(is_behind)) {
             self.see(Cause::ReadyTooEarly, 0.7, claim.clone(), None, None);
         }
+    }
+
+    /// Where a path was answered well that a container's readiness probe asks.
+    fn passed_its_probe(&self) -> Option<Evidence> {
+        let asks = |container: &Container, path: &str| {
+            let asked = container.readiness.as_ref().map(|probe| &probe.kind);
+            matches!(asked, Some(ProbeKind::Http(asked)) if asked.eq_ignore_ascii_case(path))
+        };
+        let mut probed = self.probed.iter();
+        let is_asked = |path: &str| {
+            self.containers
+                .iter()
+                .any(|container| asks(container, path))
+        };
+        probed
+            .find(|(path, _)| is_asked(path))
+            .map(|(_, evidence)| evidence.clone())
     }
 
     pub(super) fn loaded_twice(&mut self, stream: &Stream) {

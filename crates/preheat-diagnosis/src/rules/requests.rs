@@ -10,6 +10,7 @@ pub(super) const RULES: &[Rule] = &[
         says: &[
             "received request",
             "got request",
+            "task + ] received",
             "request{method=",
             "request{id=",
             "got prompt",

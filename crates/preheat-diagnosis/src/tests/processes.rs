@@ -17,6 +17,55 @@ INFO:     10.0.0.9:4312 - \"POST /embed HTTP/1.1\" 200 OK
     assert_eq!(ids(log), ["double-load-by-workers"]);
 }
 
+/// Who writes no number of a process shows by his times that another one does the same.
+#[test]
+fn loads_of_which_one_begins_before_the_other_ends_are_of_two() {
+    let loaded = |at: &str, took: &str| {
+        format!(
+            "2026-12-01 00:02:{at} [mlserver][docvec:v2] INFO - docvec weights read in {took}s\n"
+        )
+    };
+    let two = loaded("13,051", "26.48");
+    for (other, want) in [
+        (loaded("16,218", "28.83"), &["double-load-by-workers"][..]),
+        // Told twice, or done once more.
+        (loaded("13,951", "26.48"), &[]),
+        (loaded("16,218", "2.31"), &[]),
+        (loaded("16,218", "28.83").replace("docvec", "docvec-b"), &[]),
+    ] {
+        assert_eq!(ids(&format!("{two}{other}")), want, "{other}");
+    }
+}
+
+/// One that ended and another that takes its place.
+#[test]
+fn a_worker_of_sanic_that_comes_after_another_is_no_second_one() {
+    let life = |pid: u32, end: &str| {
+        format!(
+            "Srv 0 INFO: Starting worker [{pid}]\nSrv 0 INFO: forest model loaded in 0.65s (pid {pid})\n{end}"
+        )
+    };
+    let ends = "Srv 0 INFO: Stopping worker [26206]\nSrv 0 INFO: Worker complete [26206]\n";
+    let log = |end: &str| life(26206, end) + &life(26376, "");
+    assert_eq!(ids(&log(ends)), [""; 0]);
+    assert_eq!(ids(&log("")), ["double-load-by-workers"]);
+}
+
+/// Frameworks tell of their reloader whatever they serve.
+#[test]
+fn a_reloader_loads_a_model_where_there_is_one() {
+    let log = |what: &str| {
+        let loaded = format!("[2026-12-01 00:05:00,706] INFO in app: {what}\n");
+        let debug = " * Serving Flask app 'a'\n * Debug mode: on\n * Restarting with stat\n";
+        format!("{loaded}{debug}{loaded} * Debugger is active!\n")
+    };
+    assert_eq!(ids(&log("3 lists loaded from todo.json")), [""; 0]);
+    assert_eq!(
+        ids(&log("ranking model loaded from rank.onnx")),
+        ["double-load-by-reloader"]
+    );
+}
+
 /// A framework and the server that it runs in both tell of one process.
 #[test]
 fn a_process_that_is_announced_twice_is_one() {

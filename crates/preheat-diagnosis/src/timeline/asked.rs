@@ -100,6 +100,7 @@ impl Stream {
     /// A request was served, whose line was written at `at` and tells what it took.
     pub(crate) fn request(&mut self, at: Option<f64>, took_ms: Option<f64>) {
         self.phase = Phase::Serving;
+        self.is_shut = false;
         self.firsts.begins(at);
         self.requests += 1;
         self.loading = None;
@@ -243,6 +244,17 @@ impl Stream {
             self.is_refusing = true;
         }
         was_young
+    }
+
+    /// Nobody is served, as whoever asks is told.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.is_refusing || self.is_shut
+    }
+
+    /// Somebody asked whether it is ready, and it is not.
+    pub(crate) fn is_not_ready(&mut self) {
+        self.is_shut = !self.has_answered;
+        self.is_asleep &= !self.is_shut;
     }
 
     /// Somebody asks for the state; a later line tells what was answered.

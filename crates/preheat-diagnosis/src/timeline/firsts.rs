@@ -43,6 +43,10 @@ impl Firsts {
         self.is_over
     }
 
+    pub(super) fn begun(&self) -> Option<f64> {
+        self.begun
+    }
+
     pub(super) fn end(&mut self) {
         *self = Firsts {
             is_over: true,

@@ -1,6 +1,7 @@
 //! Loads of weights that are compared with each other: the same one twice, or at once by several
 //! processes.
 
+use super::LONG_MS;
 use crate::Evidence;
 use crate::line::wording::Telling;
 
@@ -18,6 +19,8 @@ pub(crate) struct Loads {
     under_way: Vec<(u64, String)>,
     /// Processes whose load has ended, and when.
     over: Vec<(u64, String, Option<f64>)>,
+    /// Loads of which a line tells how long they took: what it says beside that, its end, and the time.
+    timed: Vec<(String, f64, f64)>,
     are_at_once: bool,
     /// The newest that was not the first.
     again: Option<Evidence>,
@@ -66,6 +69,21 @@ impl Loads {
         }
         if self.under_way.len() < KEPT {
             self.under_way.push((process, line));
+        }
+    }
+
+    /// A load that ended at `at` after so long. The same one, which began before another had ended, is that
+    /// of another process, whether or not they write who they are. What is told twice took the same.
+    pub(crate) fn add_timed(&mut self, said: String, at: f64, took_ms: f64, evidence: &Evidence) {
+        let is_twin = |(other, end, took): &(String, f64, f64)| {
+            *other == said && *took != took_ms && at > *end && at - took_ms / 1e3 < *end
+        };
+        if took_ms >= LONG_MS && self.timed.iter().any(is_twin) {
+            self.are_at_once = true;
+            self.again = Some(evidence.clone());
+        }
+        if self.timed.len() < KEPT {
+            self.timed.push((said, at, took_ms));
         }
     }
 

@@ -1,6 +1,6 @@
 //! A part of a start as a line tells it: held until later lines say when it ran, and how long.
 
-use super::{Phase, Stream};
+use super::{CLOCKS_S, Phase, Stream};
 use crate::Evidence;
 use crate::line::Parsed;
 use crate::line::wording::Telling;
@@ -8,6 +8,9 @@ use crate::rules::Part;
 
 /// Work that waits for what later lines say about it. Bounded: the oldest is settled first.
 const HELD: usize = 64;
+
+/// Figures of tenths of a second, and stamps of milliseconds, differ by so much.
+const EXACT_S: f64 = 0.06;
 
 /// Longest time between two lines that is taken for the time of what the first one tells.
 const LONGEST_STEP_MS: f64 = 3_600_000.0;
@@ -107,10 +110,41 @@ impl Stream {
         if work.place != Place::AtStart && self.ready.is_some() {
             self.ready_then_cold = true;
         }
+        if self.had_begun(&work, at) {
+            work.place = Place::AtStart;
+            self.loads_behind_claim |= self.ready.is_some();
+        }
         work.behind = self.requests;
         work.is_after_claim = self.ready.is_some();
         self.held.push(work);
         (self.held.len() > HELD).then(|| self.held.remove(0))
+    }
+
+    /// Whether work that ends while the first request waits had begun before that came: it is the start's.
+    fn had_begun(&self, work: &Work, at: Option<f64>) -> bool {
+        let came = self.firsts.begun().filter(|_| !self.has_answered);
+        let (Some(came), Some(at), Some(took)) = (came, at, work.told_ms) else {
+            return false;
+        };
+        let is_exact = came.fract() != 0.0 && at.fract() != 0.0;
+        let least = if is_exact { EXACT_S } else { CLOCKS_S };
+        work.place == Place::AtRequest && !work.is_placed && at - took / 1e3 + least < came
+    }
+
+    /// An image is being pulled since then, or since so long.
+    pub(crate) fn pulls(&mut self, at: Option<f64>, age_ms: Option<f64>) {
+        self.pulls = Some((at, age_ms));
+    }
+
+    pub(crate) fn is_pulling(&self) -> bool {
+        self.pulls.is_some()
+    }
+
+    /// It was pulled: how long that took, where stamps or ages tell it.
+    pub(crate) fn pulled(&mut self, at: Option<f64>, age_ms: Option<f64>) -> Option<f64> {
+        let (since, age) = self.pulls.take()?;
+        let by_ages = age.zip(age_ms).map(|(then, now)| then - now);
+        by_ages.or_else(|| step(since?, at?))
     }
 
     pub(super) fn reopen(&mut self, place: Place) {
