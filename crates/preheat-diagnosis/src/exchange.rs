@@ -36,6 +36,7 @@ pub(super) fn may_tell(text: &str) -> bool {
     };
     has_digits()
         && (asked_path(text).is_some()
+            || arrow(text).is_some()
             || (is_asked() && (is_told() || status(text).is_some() || comes(text))))
         && !OTHER_WORDS.is_in(text)
 }
@@ -44,7 +45,11 @@ pub(super) fn may_tell(text: &str) -> bool {
 pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
     let status = status(text);
     let is_ok = status.is_some_and(|status| (200..300).contains(&status)) || says_ok(text);
-    let is_answered = || ANSWERS.stands_in(text) || goes(text) || has_latency(text);
+    if arrow(text) == Some(Arrow::Out) {
+        return Some(Exchange::Begins);
+    }
+    let is_back = || arrow(text) == Some(Arrow::Back);
+    let is_answered = || is_back() || ANSWERS.stands_in(text) || goes(text) || has_latency(text);
     match amounts.last() {
         Some(took) if is_ok || is_answered() || is_served(text) => {
             Some(Exchange::Ends(Some(took.ms)))
@@ -57,6 +62,26 @@ pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
             Some(Exchange::Begins)
         }
         None if comes(text) => Some(Exchange::Begins),
+        _ => None,
+    }
+}
+
+/// Where a job goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrow {
+    Out,
+    Back,
+}
+
+/// `0.29s → 2efe:embed('a')`, `6.12s ← 2efe:embed ● 384`: a queue tells how long a job had waited when it
+/// began, and what it took.
+pub(super) fn arrow(text: &str) -> Option<Arrow> {
+    let mut words = text.trim_start_matches([':', ' ']).split(' ');
+    let took = words.next()?.strip_suffix('s')?;
+    took.parse::<f64>().ok()?;
+    match words.next()? {
+        "→" => Some(Arrow::Out),
+        "←" => Some(Arrow::Back),
         _ => None,
     }
 }
@@ -172,7 +197,8 @@ fn has_latency(text: &str) -> bool {
 
 /// `prompt (1, 512) served in 0.2 s`: whatever is asked for, and that its answer went out.
 fn is_served(text: &str) -> bool {
-    const ASKED: [&str; 18] = [
+    const ASKED: [&str; 19] = [
+        "job",
         "prompt",
         "query",
         "document",
@@ -192,7 +218,9 @@ fn is_served(text: &str) -> bool {
         "rpc",
         "message",
     ];
-    const SERVED: [&str; 7] = [
+    const SERVED: [&str; 9] = [
+        "job ok (",
+        "successfully completed",
         "served in",
         "served after",
         "answered",
@@ -344,6 +372,8 @@ mod tests {
             "access: id=9f01 tokens=97 bucket=128 latency_ms=211",
             "[q-7] bucket=256 latency=263ms",
             "req-1 finished in 15.2 s",
+            "  6.12s ← 2efef08b346d4fa5:embed ● 384",
+            "14248 rq.worker: Successfully completed jobs.embed(['a', 'b']) job in 0:00:00.039084s on worker w",
             "size=224 batch=1 http=200  0.021s",
         ] {
             let is_end = matches!(told(line), Some(Exchange::Ends(Some(_))));
@@ -356,6 +386,7 @@ mod tests {
             "[srv] request a1 in",
             "> /blur id 1",
             "request begin id=r-1 level=INFO",
+            "  0.29s → 2efef08b346d4fa5:embed('a')",
         ] {
             assert_eq!(told(line), Some(Exchange::Begins), "{line}");
         }

@@ -4,6 +4,7 @@
 mod shape;
 mod words;
 
+use crate::exchange::{Arrow, arrow};
 use crate::line::amount::Amount;
 use crate::line::list::List;
 
@@ -52,6 +53,9 @@ fn without_remark<'a>(text: &'a str, amounts: &[Amount]) -> &'a str {
 
 /// None if a line tells nothing that a request may have taken.
 pub(crate) fn timed(text: &str, amounts: &[Amount]) -> Option<Timed> {
+    if arrow(text) == Some(Arrow::Out) {
+        return None;
+    }
     let text = without_remark(text, amounts);
     let within = amounts.partition_point(|amount| amount.end <= text.len());
     let amounts = &amounts[..within];

@@ -36,6 +36,8 @@ pub(super) const RULES: &[Rule] = &[
             "arrived",
             "came",
             "ttft=",
+            "→",
+            "←",
         ],
         pairs: &[],
         except: &[],

@@ -260,6 +260,8 @@ pub(super) const RULES: &[Rule] = &[
             "added to load balancer",
             "went green",
             "turned green",
+            "seconds (healthy)",
+            "minute (healthy)",
             "open for questions",
             "open for queries",
             "ready → 200",

@@ -164,7 +164,9 @@ impl Stream {
         for work in self.held.iter_mut().filter(is_sought) {
             work.place = Place::AtRequest;
         }
-        self.reopen(if self.ready.is_some() && !self.is_refusing {
+        // What several load at once, and nobody is seen to ask for, is their start's.
+        let is_asked = self.requests > 0 || !self.loads.are_at_once();
+        self.reopen(if self.ready.is_some() && !self.is_refusing && is_asked {
             Place::AtRequest
         } else {
             Place::AtStart

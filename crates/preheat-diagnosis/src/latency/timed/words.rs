@@ -64,7 +64,8 @@ pub(super) const OTHERS: [&str; 56] = [
 pub(super) const MAKING: [&str; 2] = ["compil", "build"];
 
 /// Words of who asked, or of what was answered. A request is told by them without any other sign.
-pub(super) const ASKED: [&str; 22] = [
+pub(super) const ASKED: [&str; 23] = [
+    "←",
     "request",
     "req",
     "call",
@@ -90,7 +91,8 @@ pub(super) const ASKED: [&str; 22] = [
 ];
 
 /// Words of lines that may tell what a request took: a closer look is worth it.
-pub(super) const TELLING: [&str; 134] = [
+pub(super) const TELLING: [&str; 135] = [
+    "←",
     " in ",
     "1st",
     "200",
