@@ -317,8 +317,7 @@ impl Stream {
         let (behind, shape) = (self.requests, numbered.to_owned());
         let known = self.compiled.iter().find(|known| known.line == line);
         let is_other = known.is_some_and(|known| {
-            let is_of_one =
-                known.behind == behind && is_of_a_layer(numbered) && self.is_unanswered();
+            let is_of_one = known.behind == behind && is_of_a_layer(numbered) && !self.has_answered;
             known.shape != shape && !is_of_one
         });
         if known.is_none() && self.compiled.len() < COMPILED {
@@ -329,11 +328,6 @@ impl Stream {
             });
         }
         is_other
-    }
-
-    /// Whether requests are told of, and none was answered yet.
-    fn is_unanswered(&self) -> bool {
-        self.requests > 0 && !self.has_answered
     }
 
     /// Where the same work stands that was said to begin and not to end.
@@ -473,7 +467,16 @@ impl Stream {
 
 /// Whether a part of a model is compiled, of which it has many.
 fn is_of_a_layer(text: &str) -> bool {
-    let mut parts = ["gemm", "kernel", "conv", "matmul", "attention", "layer"].iter();
+    let mut parts = [
+        "gemm",
+        "mm(",
+        "kernel",
+        "conv",
+        "matmul",
+        "attention",
+        "layer",
+    ]
+    .iter();
     parts.any(|part| text.contains(part))
 }
 
