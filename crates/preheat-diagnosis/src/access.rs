@@ -73,7 +73,8 @@ impl Diagnosis {
         evidence: &Evidence,
         at: Option<f64>,
     ) {
-        let is_of_readiness = path.contains("ready") || path.contains("readiness");
+        let is_its_health = stream.has_ready_health && path == "/health";
+        let is_of_readiness = path.contains("ready") || path.contains("readiness") || is_its_health;
         match status {
             Some(200) if is_of_readiness => self.passes(stream, evidence, at),
             Some(200) => {

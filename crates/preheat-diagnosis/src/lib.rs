@@ -264,6 +264,7 @@ impl Diagnosis {
                     self.lives.long(line.source, line.pod);
                 }
                 Meaning::Marks(Mark::AsksLife) => self.restarts.asks_life(line.source),
+                Meaning::Marks(Mark::HealthIsReady) => stream.has_ready_health = true,
                 Meaning::Marks(Mark::Traffic) => {
                     stream.has_traffic = true;
                     self.lives.serves(line.source);

@@ -81,6 +81,7 @@ impl Diagnosis {
         self.uncovered();
         self.outnumbered();
         self.slow_requests();
+        self.compiled_first();
         self.drop_primed();
         self.ready_unwarmed();
         self.cold_cache();

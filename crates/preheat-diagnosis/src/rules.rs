@@ -210,6 +210,8 @@ pub enum Mark {
     Silenced,
     /// Somebody is asked for a sign of life.
     AsksLife,
+    /// A server that answers for its health once it is ready.
+    HealthIsReady,
     /// A duration in words.
     Spelled,
     /// Nothing was made for a shape: a gap where others were warmed.

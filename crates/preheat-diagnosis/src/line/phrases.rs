@@ -55,6 +55,7 @@ impl Hit {
                     | Mark::Uptime
                     | Mark::SparesDevice
                     | Mark::AsksLife
+                    | Mark::HealthIsReady
             )
         )
     }

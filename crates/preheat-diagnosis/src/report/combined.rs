@@ -65,6 +65,29 @@ impl Diagnosis {
         }
     }
 
+    /// What is compiled once more was compiled before: by the first request, if that was slow and nothing else
+    /// is known to have been done in it or before it.
+    pub(super) fn compiled_first(&mut self) {
+        let is_told = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
+        let is_made = self.at_start.keys().any(|(part, _)| *part == Part::Kernels);
+        let both = self
+            .seen
+            .get(&Cause::Recompiled)
+            .zip(self.seen.get(&Cause::WarmedByTraffic));
+        let Some((again, slow)) =
+            both.filter(|_| !is_told && !is_made && !self.lengths.is_warmed())
+        else {
+            return;
+        };
+        let is_behind = |first: &&Evidence| {
+            let mut again = again.evidence.iter();
+            again.any(|again| again.source == first.source && again.line > first.line)
+        };
+        if let Some(first) = slow.evidence.iter().find(is_behind).cloned() {
+            self.see(Cause::Kernels, 0.7, first, None, None);
+        }
+    }
+
     /// Where a path was answered well that a container's readiness probe asks.
     fn passed_its_probe(&self) -> Option<Evidence> {
         let asks = |container: &Container, path: &str| {

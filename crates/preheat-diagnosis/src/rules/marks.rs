@@ -308,6 +308,17 @@ pub(super) const RULES: &[Rule] = &[
         example: "INFO startup: server ready, accepting traffic",
         counter: "INFO waiting until the server is ready",
     },
+    // Its health is that of its workers, which have loaded by then.
+    Rule {
+        means: Meaning::Marks(Mark::HealthIsReady),
+        confidence: 1.0,
+        says: &["litserve.server"],
+        pairs: &[],
+        except: &[],
+        beside: Beside::Anything,
+        example: "2026-11-30 23:50:39,691 - MainProcess[7] - litserve.server - INFO - Swagger UI is available at http://127.0.0.1:8000/docs",
+        counter: "INFO uvicorn.server: Swagger UI is available at http://127.0.0.1:8000/docs",
+    },
     Rule {
         means: Meaning::Marks(Mark::Died),
         confidence: 1.0,

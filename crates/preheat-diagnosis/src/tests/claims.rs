@@ -89,6 +89,64 @@ fn a_load_that_goes_on_behind_a_claim_makes_that_early() {
     assert_eq!(read(&log("20.4")), LAZY);
 }
 
+/// Its health is that of workers that have loaded, and what is compiled once more was compiled before.
+#[test]
+fn a_recompilation_tells_what_the_slow_first_request_did() {
+    let log = |server: &str, warm: &str, first: &str| {
+        let scored = |len: u32, ms: &str| format!("INFO worker | scored len={len} in {ms} ms\n");
+        format!(
+            "2026-11-30 23:50:39,691 - Main[7] - {server} - INFO - Swagger UI is available at http://127.0.0.1:80/docs\n             {warm}INFO:     127.0.0.1:43892 - \"GET /health HTTP/1.1\" 200 OK\n{}{}{}{}\
+             V1130 23:51:01.693000 15350 guards.py:6374] [0/1] [__recompiles] Recompiling function forward in a.py:16\n{}",
+            scored(32, first),
+            scored(32, "1"),
+            scored(32, "1"),
+            scored(32, "1"),
+            scored(48, "4880")
+        )
+    };
+    let (again, kernels) = (
+        "recompilation-on-new-shape",
+        "kernel-compilation-at-first-request",
+    );
+    let (early, traffic) = ("readiness-too-early", "warmed-by-traffic");
+    let warm = "INFO warm-up seq_len=32 done in 21.1 s\n";
+    for (server, warm, first, want) in [
+        (
+            "litserve.server",
+            "",
+            "21420",
+            &[kernels, early, again, traffic][..],
+        ),
+        ("app.server", "", "21420", &[kernels, again, traffic]),
+        ("litserve.server", "", "2", &[again]),
+        ("litserve.server", warm, "2", &["length-not-warmed", again]),
+    ] {
+        assert_eq!(
+            ids(&log(server, warm, first)),
+            want,
+            "{server} {warm} {first}"
+        );
+    }
+}
+
+#[test]
+fn products_that_are_tuned_before_anybody_is_answered_are_of_one_request() {
+    let tuned = |shape: &str| {
+        format!(
+            "AUTOTUNE mm({shape})\nSingleProcess AUTOTUNE benchmarking takes 3.1 seconds and 2.6 seconds precompiling for 20 choices\n"
+        )
+    };
+    let log = format!(
+        "INFO ready\n{}{}INFO POST /v1/segment 200 51230.8 ms\n",
+        tuned("4096x768, 768x3072"),
+        tuned("4096x3072, 3072x768")
+    );
+    assert_eq!(
+        ids(&log),
+        ["kernel-compilation-at-first-request", "readiness-too-early"]
+    );
+}
+
 #[test]
 fn a_first_request_is_sharply_slower_where_warm_up_is_switched_off() {
     let log = |skips: &str, first: &str| {
