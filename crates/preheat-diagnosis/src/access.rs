@@ -372,7 +372,7 @@ fn path(text: &str) -> Option<&str> {
     let starts = ["post /", "get /", "put /", "post \"/", "get \"/", "put \"/"];
     let of = |start: &str| {
         let at = text.find(start)?;
-        let is_file = OF_FILES.iter().any(|word| text[..at].ends_with(word));
+        let is_file = start.contains('=') && OF_FILES.iter().any(|word| text[..at].ends_with(word));
         (!is_file).then_some(at + start.len() - 1)
     };
     let of_address = || {

@@ -19,6 +19,9 @@ use super::timeline::{Place, Stream, Work};
 use super::traced::lines::Spans;
 use super::{Diagnosis, Evidence};
 
+/// What is loaded in less may be anything.
+const LONG_LOAD_MS: f64 = 1_000.0;
+
 /// Ends of processes that are kept.
 const DEATHS: usize = 16;
 
@@ -450,7 +453,11 @@ fn is_row_of_a_pod(text: &str) -> bool {
 /// model, as little else takes long enough to be told.
 fn brings(stream: &mut Stream, line: &Parsed<'_>) {
     let process = process(line.text).or_else(|| stream.process_of(line.text));
-    let Some(process) = process.filter(|_| !is_shard(line.text)) else {
+    let is_brief = line
+        .amounts
+        .last()
+        .is_some_and(|took| took.ms < LONG_LOAD_MS);
+    let Some(process) = process.filter(|_| !is_shard(line.text) && !is_brief) else {
         return;
     };
     let same = without_numbers(line.text);

@@ -376,7 +376,7 @@ pub(crate) fn multiplies(text: &str) -> bool {
     is_size && is_counted
 }
 
-/// `p31 reading …`, `w2: …`, `worker3 | …`: the first word is a short name and a number.
+/// `p31 reading …`, `w2: …`, `worker3 | …`: the first word is a short name and a number. `0|embed | …`: pm2's.
 fn leading(text: &str) -> Option<u64> {
     const NAMES: [&str; 6] = ["p", "w", "pid", "worker", "proc", "child"];
     let first = text.split([' ', ':', '|', ']', ')']).next()?;
@@ -387,7 +387,8 @@ fn leading(text: &str) -> Option<u64> {
         .parse()
         .ok()
         .or_else(|| behind()?.parse().ok())?;
-    NAMES.contains(&name).then_some(number)
+    let is_of_pm2 = || name.is_empty() && text[first.len()..].starts_with('|');
+    (NAMES.contains(&name) || is_of_pm2()).then_some(number)
 }
 
 /// `[entry:service:2]`: one of several that a server runs of one kind.

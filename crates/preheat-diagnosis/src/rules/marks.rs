@@ -260,6 +260,7 @@ pub(super) const RULES: &[Rule] = &[
             "added to load balancer",
             "went green",
             "turned green",
+            "@ + ready.",
             "seconds (healthy)",
             "minute (healthy)",
             "open for questions",

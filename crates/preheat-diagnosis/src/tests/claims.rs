@@ -87,6 +87,7 @@ fn a_load_that_goes_on_behind_a_claim_makes_that_early() {
         ["readiness-too-early", "weights-at-start"]
     );
     assert_eq!(read(&log("20.4")), LAZY);
+    assert_eq!(read(&log("20.4").replace("@vm", "@node-3")), LAZY);
 }
 
 /// Its health is that of workers that have loaded, and what is compiled once more was compiled before.

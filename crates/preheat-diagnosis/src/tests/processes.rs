@@ -37,6 +37,23 @@ fn loads_of_which_one_begins_before_the_other_ends_are_of_two() {
     }
 }
 
+/// pm2 writes the number of each in front of what it says. What takes no second may be anything.
+#[test]
+fn processes_of_pm2_are_told_by_their_number() {
+    let log = |what: &str| {
+        format!("0|rank  | 2026-11-14T09:10:09: {what}\n1|rank  | 2026-11-14T09:10:10: {what}\n")
+    };
+    assert_eq!(
+        ids(&log("session created in 7.9 s")),
+        ["double-load-by-workers"]
+    );
+    assert_eq!(
+        ids(&log("encoder loaded in 7.9 s")),
+        ["double-load-by-workers"]
+    );
+    assert_eq!(ids(&log("41 lists loaded in 0.9 s")), [""; 0]);
+}
+
 /// One that ended and another that takes its place.
 #[test]
 fn a_worker_of_sanic_that_comes_after_another_is_no_second_one() {

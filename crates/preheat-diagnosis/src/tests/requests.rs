@@ -59,6 +59,8 @@ fn latencies_are_those_of_one_path_that_was_answered() {
     let trailing = |seconds: &str| format!("10.0.0.1 \"POST /rank HTTP/1.1\" 200 160 {seconds}\n");
     let steady = trailing("0.012500").repeat(4);
     assert_eq!(ids(&(trailing("2.392765") + &steady)), slow);
+    let logged = |ms: u32| format!("INFO c.a.AccessLog - POST /rank 200 {ms} ms\n");
+    assert_eq!(ids(&(logged(2900) + &logged(21).repeat(4))), slow);
     let java = |ms: u32| {
         format!(
             "[INFO ] pool-2-thread-1 ACCESS_LOG - /10.0.0.7:41022 \"POST /rank HTTP/1.1\" 200 {ms}\n"
