@@ -147,6 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_a_ready_server_had_not_done_is_a_requests() {
+        let scrape = |ready: u8, seconds: &str| {
+            format!(
+                "# TYPE a_model_load_seconds gauge\na_model_load_seconds {seconds}\na_ready {ready}\n"
+            )
+        };
+        for (before, found) in [(1, Some(crate::Cause::LazyModel)), (0, None)] {
+            let report = report(&(scrape(before, "0") + &scrape(1, "0.914")));
+            assert_eq!(report.findings.first().map(|found| found.cause), found);
+        }
+    }
+
+    #[test]
     fn a_scrape_that_comes_again_tells_of_the_same_step() {
         let scrape = "request_stage_seconds_sum{stage=\"cuda_context_create\"} 4.87\n\
                       request_stage_seconds_count{stage=\"cuda_context_create\"} 1\n";

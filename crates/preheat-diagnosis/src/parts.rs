@@ -21,7 +21,7 @@ use super::{Diagnosis, Evidence};
 const TRIFLE_MS: f64 = 20.0;
 
 /// What is loaded in less is no model that anybody waits for.
-const SMALL_LOAD_MS: f64 = 150.0;
+pub(super) const SMALL_LOAD_MS: f64 = 150.0;
 
 /// A download that takes less is a look into the cache.
 const SLOW_DOWNLOAD_MS: f64 = 500.0;

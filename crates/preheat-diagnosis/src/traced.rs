@@ -7,7 +7,7 @@ mod names;
 
 use super::cause::Cause;
 use super::latency::Sure;
-use super::parts::lazily;
+use super::parts::{SMALL_LOAD_MS, lazily};
 use super::rules::Part;
 use super::timeline::LONG_MS;
 use super::{Diagnosis, Evidence};
@@ -89,11 +89,16 @@ impl Diagnosis {
         let Some(part) = part(step) else { return };
         let evidence = evidence(source, step);
         let took = Some(step.took_ms);
+        let least = if part == Part::Weights {
+            SMALL_LOAD_MS
+        } else {
+            LONG_MS
+        };
         match (part, lazily(part)) {
             (Part::Download, _) if step.took_ms >= LONG_WAIT_MS => {
                 self.see(Cause::DownloadAtStart, 0.85, evidence, took, None);
             }
-            (_, Some(cause)) if !is_at_start && step.took_ms >= LONG_MS => {
+            (_, Some(cause)) if !is_at_start && step.took_ms >= least => {
                 self.see(cause, 0.9, evidence, took, None);
             }
             (_, Some(_)) if is_at_start => {

@@ -43,6 +43,9 @@ pub(super) struct Metrics {
     key: Option<String>,
     /// Steps of a start or of a request, by their place in the text.
     steps: Vec<(Span, Placed)>,
+    /// Steps that were not done when they were scraped, of a server that calls itself ready.
+    undone: Vec<String>,
+    is_ready: bool,
     /// The newest sum of a step, which is that step's time if it was done once.
     sum: Option<(String, Span, Placed)>,
     firsts: Vec<(String, f64, u64)>,
@@ -189,6 +192,7 @@ impl Metrics {
 
     fn sample(&mut self, number: u64, sample: &Sample<'_>) -> bool {
         let Some((base, kind, factor)) = sample.timed() else {
+            self.is_ready |= sample.name.ends_with("_ready") && sample.value == 1.0;
             return false;
         };
         let help = self.helps.get(sample.name).or_else(|| self.helps.get(base));
@@ -219,8 +223,14 @@ impl Metrics {
         let is_part = part(&span).is_some();
         if !of_requests || (is_part && begins(&told)) {
             if is_part && ms > 0.0 {
-                let placed = sample.placed(&words, ordinal);
+                let is_late = self.is_ready && self.undone.contains(&told);
+                let placed = match is_late {
+                    true => Placed::AtRequest,
+                    false => sample.placed(&words, ordinal),
+                };
                 self.steps.push((span, placed));
+            } else if is_part && self.undone.len() < KEPT {
+                self.undone.push(told);
             }
             return true;
         }
