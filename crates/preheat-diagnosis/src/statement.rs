@@ -336,7 +336,7 @@ impl Diagnosis {
                 continue;
             };
             match mark {
-                Mark::Booted => stream.booted(line.at),
+                Mark::Booted => stream.booted(process(line.text), line.at),
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
                 Mark::Ended => stream.ended(ended(line.text)),

@@ -224,6 +224,12 @@ impl Subjects {
         lines > FEW && all().all(|subject| !subject.has_models)
     }
 
+    /// Whether somebody of a text has served.
+    fn serve(&self, source: &str) -> bool {
+        let mut own = self.0.values().filter(|subject| subject.source == source);
+        own.any(|subject| subject.serves)
+    }
+
     /// Whether a text as a whole is that of others.
     fn is_text_of_others(&self, source: &str) -> bool {
         let all = || self.0.values().filter(|subject| subject.source == source);
@@ -249,7 +255,7 @@ impl Diagnosis {
         // Frameworks write of their reloader by themselves, whatever they serve.
         if self.at_start.is_empty() {
             self.drop_evidence(Cause::DoubleLoadReloader, |seen| {
-                subjects.names_no_model(&seen.source)
+                subjects.names_no_model(&seen.source) && subjects.serve(&seen.source)
             });
         }
         self.at_start

@@ -390,9 +390,9 @@ impl Stream {
     }
 
     /// A manager has started a worker, which may say so once more itself.
-    pub(super) fn booted(&mut self, at: Option<f64>) {
+    pub(super) fn booted(&mut self, process: Option<u64>, at: Option<f64>) {
         self.begins(at);
-        self.processes.booted();
+        self.processes.booted(process);
     }
 
     /// A process begins. Frameworks say so beside the server that they run in.

@@ -37,6 +37,16 @@ fn loads_of_which_one_begins_before_the_other_ends_are_of_two() {
     }
 }
 
+/// A manager tells the number that each then writes in front of what it says.
+#[test]
+fn workers_are_known_by_the_numbers_that_their_manager_tells() {
+    let log = "[INFO] Spawning worker-1 with PID: 21\n[INFO] Spawning worker-2 with PID: 22\n\
+               2026-11-15 08:20:09,001 21 speaker: ecapa loaded, 7.7 s\n\
+               2026-11-15 08:20:09,420 22 speaker: ecapa loaded, 8.1 s\n";
+    assert_eq!(ids(log), ["double-load-by-workers"]);
+    assert_eq!(ids(&log.replace("PID: 22", "PID: 23")), [""; 0]);
+}
+
 /// pm2 writes the number of each in front of what it says. What takes no second may be anything.
 #[test]
 fn processes_of_pm2_are_told_by_their_number() {

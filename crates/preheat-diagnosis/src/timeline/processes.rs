@@ -39,8 +39,10 @@ impl Processes {
     }
 
     /// A manager has started one.
-    pub(super) fn booted(&mut self) {
+    pub(super) fn booted(&mut self, number: Option<u64>) {
         self.begins(false);
+        let number = number.filter(|_| self.numbers.len() < NUMBERS);
+        self.numbers.extend(number);
         self.are_managed = true;
     }
 
