@@ -219,16 +219,22 @@ pub(super) fn is_access(line: &Parsed<'_>) -> bool {
 /// What made a request slow, where its line tells that it was no model.
 pub(super) const DELAYED: [&str; 4] = ["retry", "retries", "retried", "timed out"];
 
-/// Seconds at the very end of a line, as access logs have them: `"curl/8" 5.401`.
+/// Seconds at the very end of a line, as access logs have them: `"curl/8" 5.401`. Granian, whose stamp stands in
+/// front, writes milliseconds there: `[ +0000] 127.0.0.1 "post /a http/1.1" 200 5401.212`.
 fn trailing_ms(text: &str) -> Option<f64> {
-    let (_, last) = text.rsplit_once([' ', '='])?;
+    let (before, last) = text.rsplit_once([' ', '='])?;
     let (whole, fraction) = last.split_once('.')?;
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let is_seconds = is_number(whole) && is_number(fraction) && fraction.len() >= 3;
     last.parse()
         .ok()
         .filter(|_| is_seconds)
-        .map(|s: f64| s * 1e3)
+        .map(|took: f64| took * if is_granians(before) { 1.0 } else { 1e3 })
+}
+
+fn is_granians(before: &str) -> bool {
+    let status = before.rsplit_once("\" ").map_or("", |(_, status)| status);
+    before.starts_with('[') && status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Milliseconds at the very end of a line of Java's model servers, right behind the status:

@@ -341,7 +341,11 @@ impl Diagnosis {
                 Mark::Parent => stream.parent(),
                 Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
-                Mark::Request => stream.request(line.at, None),
+                Mark::Request => {
+                    stream.request(line.at, None);
+                    // A function's start is over once it is called.
+                    stream.is_called |= line.text.starts_with("start requestid");
+                }
                 Mark::Primes => self.primed.hooked(),
                 Mark::Held => {
                     (self.is_waited_for, self.is_held) = (true, true);

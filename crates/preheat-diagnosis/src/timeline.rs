@@ -106,6 +106,8 @@ pub(super) struct Stream {
     pub(super) ready_then_cold: bool,
     /// A request waited for what the start had not loaded when it was claimed to be over.
     pub(super) loads_behind_claim: bool,
+    /// A platform has called it, so that its start is over.
+    pub(super) is_called: bool,
     /// It answers for its health once it is ready.
     pub(super) has_ready_health: bool,
     /// It told what it serves at the moment.

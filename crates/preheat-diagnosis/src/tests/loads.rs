@@ -53,6 +53,19 @@ fn what_is_done_to_what_counts_more_than_the_phrase() {
     }
 }
 
+/// A function whose start the platform timed loads in its first call all the same.
+#[test]
+fn what_a_function_loads_once_it_is_called_is_the_calls() {
+    let start = "START RequestId: 0b1c6a6e Version: $LATEST\n";
+    let load = "2026-11-15T08:10:05.110Z INFO session for model.onnx created in 3.80 s\n";
+    let end = "REPORT RequestId: 0b1c6a6e Duration: 3905.12 ms Billed Duration: 5100 ms Init Duration: 1190.11 ms\n";
+    assert_eq!(
+        ids(&[start, load, end].concat()),
+        ["model-loaded-at-first-request"]
+    );
+    assert_eq!(ids(&[load, start, end].concat()), ["weights-at-start"]);
+}
+
 /// What comes long after a start, with nothing under way, is asked for by somebody.
 #[test]
 fn work_after_a_long_silence_is_a_requests() {

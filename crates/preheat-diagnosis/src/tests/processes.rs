@@ -83,7 +83,7 @@ fn a_worker_of_sanic_that_comes_after_another_is_no_second_one() {
 fn a_reloader_loads_a_model_where_there_is_one() {
     let log = |what: &str| {
         let loaded = format!("[2026-12-01 00:05:00,706] INFO in app: {what}\n");
-        let debug = " * Serving Flask app 'a'\n * Debug mode: on\n * Restarting with stat\n";
+        let debug = " * Serving Flask app 'a'\n * Debug mode: on\n * Running on http://127.0.0.1:80\n * Restarting with stat\n";
         format!("{loaded}{debug}{loaded} * Debugger is active!\n")
     };
     assert_eq!(ids(&log("3 lists loaded from todo.json")), [""; 0]);

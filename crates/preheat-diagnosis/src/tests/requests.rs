@@ -59,6 +59,12 @@ fn latencies_are_those_of_one_path_that_was_answered() {
     let trailing = |seconds: &str| format!("10.0.0.1 \"POST /rank HTTP/1.1\" 200 160 {seconds}\n");
     let steady = trailing("0.012500").repeat(4);
     assert_eq!(ids(&(trailing("2.392765") + &steady)), slow);
+    let granian = |ms: &str| {
+        format!("[2026-11-15 08:30:38 +0000] 10.0.0.4 - \"POST /rank HTTP/1.1\" 200 {ms}\n")
+    };
+    let report = super::diagnose(&(granian("2900.211") + &granian("21.000").repeat(4)));
+    let cost = super::cost(&report, crate::Cause::WarmedByTraffic);
+    assert_eq!(cost.map(f64::round), Some(2879.0));
     let logged = |ms: u32| format!("INFO c.a.AccessLog - POST /rank 200 {ms} ms\n");
     assert_eq!(ids(&(logged(2900) + &logged(21).repeat(4))), slow);
     let java = |ms: u32| {

@@ -115,7 +115,7 @@ impl Stream {
             self.loads_behind_claim |= self.ready.is_some();
         }
         work.behind = self.requests;
-        work.is_after_claim = self.ready.is_some();
+        work.is_after_claim = self.ready.is_some() || self.is_called;
         self.held.push(work);
         (self.held.len() > HELD).then(|| self.held.remove(0))
     }
