@@ -23,6 +23,9 @@ const TRIFLE_MS: f64 = 20.0;
 /// What is loaded in less is no model that anybody waits for.
 pub(super) const SMALL_LOAD_MS: f64 = 150.0;
 
+/// What is loaded in less may be anything.
+const LONG_LOAD_MS: f64 = 1_000.0;
+
 /// A download that takes less is a look into the cache.
 const SLOW_DOWNLOAD_MS: f64 = 500.0;
 
@@ -315,6 +318,24 @@ impl Diagnosis {
             self.settle(settled);
         }
     }
+}
+
+/// Something is loaded of which nobody knows what it is: several workers that say the same of it load a
+/// model, as little else takes long enough to be told.
+pub(super) fn brings(stream: &mut Stream, line: &Parsed<'_>) {
+    let process = process(line.text).or_else(|| stream.process_of(line.text));
+    let is_brief = line
+        .amounts
+        .last()
+        .is_some_and(|took| took.ms < LONG_LOAD_MS);
+    let Some(process) = process.filter(|_| !is_shard(line.text) && !is_brief) else {
+        return;
+    };
+    let same = without_numbers(line.text);
+    let telling = telling(line.text);
+    stream
+        .loads
+        .add_of(Some(process), same, telling, line.at, &line.evidence);
 }
 
 /// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.

@@ -12,15 +12,13 @@ use super::latency::{compared, sure, timed, waited_ms};
 use super::lengths::Told;
 use super::line::list::List;
 use super::line::shapes::tells_shape;
-use super::line::wording::{ended, is_shard, process, telling, warns, without_numbers};
+use super::line::wording::{ended, process, warns, without_numbers};
 use super::line::{Parsed, amount};
+use super::parts::brings;
 use super::rules::{Mark, Meaning, Part};
 use super::timeline::{Place, Stream, Work};
 use super::traced::lines::Spans;
 use super::{Diagnosis, Evidence};
-
-/// What is loaded in less may be anything.
-const LONG_LOAD_MS: f64 = 1_000.0;
 
 /// Ends of processes that are kept.
 const DEATHS: usize = 16;
@@ -451,24 +449,6 @@ fn is_row_of_a_pod(text: &str) -> bool {
         .nth(1)
         .and_then(|word| word.split_once('/'));
     both.is_some_and(|(one, all)| one.parse::<u8>().is_ok() && all.parse::<u8>().is_ok())
-}
-
-/// Something is loaded of which nobody knows what it is: several workers that say the same of it load a
-/// model, as little else takes long enough to be told.
-fn brings(stream: &mut Stream, line: &Parsed<'_>) {
-    let process = process(line.text).or_else(|| stream.process_of(line.text));
-    let is_brief = line
-        .amounts
-        .last()
-        .is_some_and(|took| took.ms < LONG_LOAD_MS);
-    let Some(process) = process.filter(|_| !is_shard(line.text) && !is_brief) else {
-        return;
-    };
-    let same = without_numbers(line.text);
-    let telling = telling(line.text);
-    stream
-        .loads
-        .add_of(Some(process), same, telling, line.at, &line.evidence);
 }
 
 /// Whether a line tells what one call took, and of nothing else.
