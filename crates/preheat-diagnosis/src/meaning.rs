@@ -33,7 +33,7 @@ impl Cause {
                 "Also where the start fails for want of it. A device that nobody asked for is not missed."
             }
             Cause::ReadyTooEarly => {
-                "A claim is a message that says ready or serving (`celery@host ready.`, `Application 'embed' is ready`), or a probe for readiness or health that was answered 200; an open port (`listening on`, `running on`) is none, nor is a framework's own start that is over (`Application startup complete`), nor a part that is ready. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there. A claim after a warm-up is not made early by a length or shape that comes later and was not warmed."
+                "A claim is a message that says ready or serving (`celery@host ready.`, `Application 'embed' is ready`), or a readiness probe that was answered 200 (a path that says so, or the one that the pod's own probe names); an open port (`listening on`, `running on`) is none, nor is a framework's own start that is over (`Application startup complete`), nor a part that is ready. It counts wherever a claim stands before work that a request then waited for, before first requests that were slow, or before requests that are told that the model is not there. A claim after a warm-up is not made early by a length or shape that comes later and was not warmed."
             }
             Cause::WarmupSkipped => {
                 "In a manifest alone, too. Lines that a shape was not warmed follow from it and are no finding of their own."
