@@ -25,7 +25,8 @@ fn beginning_within(text: &str, within: usize) -> Option<(f64, usize, usize)> {
     let last = bytes.len().min(within);
     let starts = (0..last).filter(|&at| bytes[at].is_ascii_digit() && is_start(bytes, at));
     starts.take(4).find_map(|at| {
-        let read = date_time(bytes, at)
+        let read = early(bytes, at)
+            .or_else(|| date_time(bytes, at))
             .or_else(|| glog(bytes, at))
             .or_else(|| relative(bytes, at));
         read.map(|(seconds, end)| (seconds, at, end))
@@ -36,7 +37,7 @@ fn is_start(bytes: &[u8], at: usize) -> bool {
     match at.checked_sub(1).map(|before| bytes[before]) {
         None | Some(b'[' | b'(' | b' ' | b'"' | b'=' | b'\'' | b'+' | b'|') => true,
         // glog: I1127 03:26:16
-        Some(b'I' | b'W' | b'E' | b'F' | b'T') => at == 1 || bytes[at - 2] == b' ',
+        Some(b'I' | b'W' | b'E' | b'F' | b'T' | b'V') => at == 1 || bytes[at - 2] == b' ',
         Some(_) => false,
     }
 }
@@ -140,6 +141,21 @@ fn glog(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     Some((days(2000, month, day) as f64 * 86_400.0 + seconds, end))
 }
 
+/// `I0000 00:00:1796082591.870427`: absl before its log is initialised, which writes an epoch for a clock.
+fn early(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    const FRONT: &[u8] = b"0000 00:00:";
+    let epoch = bytes[start..].strip_prefix(FRONT)?;
+    let is_of_number = |b: &u8| b.is_ascii_digit() || *b == b'.';
+    let length = epoch.iter().take_while(|b| is_of_number(b)).count();
+    let seconds: f64 = std::str::from_utf8(&epoch[..length]).ok()?.parse().ok()?;
+    Some((dated(seconds), start + FRONT.len() + length))
+}
+
+/// An epoch in seconds, on the clock of those stamps that bear a date.
+fn dated(epoch: f64) -> f64 {
+    epoch + days(1970, 1, 1) as f64 * 86_400.0
+}
+
 /// `[   2.345]`, `[2.3s]`, `+2.3s`, `t=2.3s`: since the start.
 fn relative(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     let before = &bytes[..start];
@@ -168,10 +184,9 @@ fn relative(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     if behind == Some(b" ms ") && bytes.get(end + 4).is_some_and(u8::is_ascii_uppercase) {
         return Some((value / 1e3, end + 4));
     }
-    // An epoch in seconds is as good as any other clock.
-    let is_time = (bracket && closed && has_fraction)
-        || (sign && apart && seconds)
-        || (start == 0 && value > 1e9 && has_fraction);
+    let is_epoch = start == 0 && value > 1e9 && has_fraction;
+    let is_time = (bracket && closed && has_fraction) || (sign && apart && seconds) || is_epoch;
+    let value = if is_epoch { dated(value) } else { value };
     is_time.then_some((value, end + usize::from(seconds) + usize::from(closed)))
 }
 
@@ -218,6 +233,16 @@ mod tests {
                 "INFO 11-27 03:26:16 [a.py:1] a",
                 "INFO 11-28 03:26:16 [a.py:2] b",
                 86400.0,
+            ),
+            (
+                "I0000 00:00:1796082600.500000 7 a.cc:1] a",
+                "2026-11-30 23:50:02,000 b",
+                1.5,
+            ),
+            (
+                "V1130 23:51:01.500000 7 torch/a.py:1] a",
+                "V1130 23:51:02.500000 7 torch/a.py:2] b",
+                1.0,
             ),
             ("[00:01.8] loaded", "[00:02.5] ready", 0.7),
             ("[    2.5] a", "[   12.5] b", 10.0),
