@@ -72,13 +72,13 @@ pub fn flatten(line: &str) -> Option<Flat> {
     Some(Flat { at, text })
 }
 
-/// `model.load.start`, of a program that names events instead of telling them.
+/// `model.load.start`, `ready`, of a program that names events instead of telling them.
 fn event(object: &Map<String, Value>) -> Option<String> {
     if MESSAGES.iter().any(|name| object.contains_key(*name)) {
         return None;
     }
     let named = object.get("event")?.as_str()?;
-    let is_name = named.contains(['.', '_', '-', ':']) && !named.contains(' ');
+    let is_name = !named.contains(' ');
     is_name.then(|| named.replace(['.', '_', '-', ':'], " "))
 }
 
@@ -186,6 +186,11 @@ mod tests {
         assert_eq!(
             lists.map(|flat| flat.text).as_deref(),
             Some("warmup inputs=[] tokens=[16,32]")
+        );
+        let named = flatten(r#"{"event":"ready","buckets":[64,128]}"#);
+        assert_eq!(
+            named.map(|flat| flat.text).as_deref(),
+            Some("ready buckets=[64,128] event=ready")
         );
         let clean = flatten(r#"{"msg":"self-check done","errors":[]}"#);
         assert_eq!(

@@ -245,6 +245,7 @@ const WAKES: &[&str] = &[
 
 /// Nobody waits, or not for somebody who serves.
 const UNHELD: &[&str] = &[
+    "requeued",
     "no request",
     "nobody wait",
     "queue depth 0",
