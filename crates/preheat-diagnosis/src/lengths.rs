@@ -64,8 +64,10 @@ const OUTSIDE: [&str; 18] = [
 ];
 
 /// Words for a size beside those that are known as marks.
-const SIZES: [&str; 20] = [
+const SIZES: [&str; 22] = [
     "len=",
+    "length=",
+    "tokens=",
     "n=",
     "l=",
     "t=",
@@ -105,6 +107,9 @@ const LONG_SIDE: u64 = 32;
 /// Lengths kept of a warm-up.
 const KEPT: usize = 256;
 
+/// Fields kept of requests.
+const FIELDS: usize = 16;
+
 #[derive(Debug, Default)]
 pub(super) struct Lengths {
     /// Named as not warmed by a line itself.
@@ -112,6 +117,9 @@ pub(super) struct Lengths {
     warmed: Vec<(Kind, u64)>,
     /// The longest of each kind.
     asked: Vec<Asked>,
+    /// Fields of requests, and whether the first number of each was a warmed length: then it counts the same,
+    /// whatever it is called.
+    fields: Vec<(String, bool)>,
 }
 
 /// The longest that was asked for.
@@ -154,6 +162,9 @@ impl Lengths {
             self.warmed.extend(near.into_iter().take(room));
             return false;
         }
+        if near.is_empty() {
+            self.counted(told, evidence, cost_ms);
+        }
         // Whoever cuts it to what was warmed runs nothing longer.
         let is_cut = !near.is_empty() && told.text.contains("truncated to");
         for (kind, length) in near.into_iter().filter(|_| !is_cut) {
@@ -187,6 +198,25 @@ impl Lengths {
     pub(super) fn asked(&mut self, length: u64, evidence: &Evidence) {
         if self.is_warmed() {
             self.ask(Kind::Length, length, evidence, None);
+        }
+    }
+
+    /// A request by whose fields a length may stand under a name of its own: `residues=201`.
+    fn counted(&mut self, told: &Told<'_>, evidence: &Evidence, cost_ms: Option<f64>) {
+        for (at, number) in told.numbers {
+            let Some(before) = told.text[..*at].strip_suffix('=') else {
+                continue;
+            };
+            let name = before.rsplit(' ').next().unwrap_or_default();
+            let known = self.fields.iter().find(|(known, _)| known == name);
+            let is_length = known.map(|(_, is_length)| *is_length);
+            if is_length.is_none() && self.fields.len() < FIELDS {
+                let is_warmed =
+                    *number >= SHORTEST && self.warmed.contains(&(Kind::Length, *number));
+                self.fields.push((name.to_owned(), is_warmed));
+            } else if is_length == Some(true) {
+                self.ask(Kind::Length, *number, evidence, cost_ms);
+            }
         }
     }
 
