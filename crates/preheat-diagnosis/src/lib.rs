@@ -235,7 +235,7 @@ impl Diagnosis {
             .saturating_add(1);
         let stream = streams.entry(key).or_insert_with(|| Stream::new(next));
         (self.stream, self.latency.stream) = (stream.number, stream.number);
-        stream.tick(at);
+        let at = stream.tick(at);
         if stream.is_young() {
             self.talk.take(line, at.is_some());
         }
@@ -287,7 +287,7 @@ impl Diagnosis {
             self.probed(stream, &path, Some(status), &evidence(line, &plain), at);
         }
         let is_row = self.latency.expects_a_row();
-        let is_raised = traced == Traced::LoadRaised;
+        let is_raised = matches!(traced, Traced::LoadRaised | Traced::WarmupRaised);
         let may_matter = || plain.hits.iter().any(Hit::may_matter_alone);
         let is_young = stream.is_young();
         if is_young {
@@ -394,13 +394,14 @@ impl Diagnosis {
     fn said(&mut self, stream: &mut Stream, line: &Parsed<'_>, traced: Traced) {
         if traced == Traced::LoadRaised && !line.names_a_cause() {
             stream.failures.add(&line.evidence);
-            self.see(
-                Cause::LoadFailure,
-                RAISED,
-                line.evidence.clone(),
-                None,
-                None,
-            );
+        }
+        let failed = match traced {
+            Traced::LoadRaised => Some(Cause::LoadFailure),
+            Traced::WarmupRaised => Some(Cause::WarmupFailed),
+            Traced::Code | Traced::Statement => None,
+        };
+        if let Some(failed) = failed.filter(|_| !line.names_a_cause()) {
+            self.see(failed, RAISED, line.evidence.clone(), None, None);
         }
         match is_access(line) && !line.names_a_cause() {
             true => self.access(stream, line),

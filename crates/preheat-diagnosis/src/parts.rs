@@ -138,12 +138,6 @@ impl Diagnosis {
             self.weigh(part, told_ms, &line.evidence);
             return;
         };
-        if part == Part::Kernels && place != Place::AtStart {
-            let is_explicit = explicit.is_some();
-            if self.is_for_shape(stream, line, same, telling, is_explicit) {
-                return;
-            }
-        }
         // What takes no time is not what somebody waits for.
         let trifle = match part {
             Part::Weights => SMALL_LOAD_MS,
@@ -151,6 +145,14 @@ impl Diagnosis {
         };
         if place != Place::AtStart && told_ms.is_some_and(|ms| ms < trifle) {
             return;
+        }
+        if part == Part::Kernels && place == Place::AtStart {
+            stream.compiles(same, line.text);
+        } else if part == Part::Kernels {
+            let is_explicit = explicit.is_some();
+            if self.is_for_shape(stream, line, same, telling, is_explicit) {
+                return;
+            }
         }
         let work = Work {
             told_ms,
@@ -238,8 +240,13 @@ impl Diagnosis {
     ) -> bool {
         let is_told = tells_shape(line.text);
         let is_shaped = is_told || line.has(Mark::Length);
-        if is_shaped && stream.compiles(same, line.text) {
+        let known = stream.compiles(same, line.text);
+        let is_again = known.is_again && stream.knows_shapes() && stream.has_claimed();
+        if (is_shaped && known.is_other) || is_again {
             self.see(Cause::Recompiled, 0.8, line.evidence.clone(), None, None);
+        }
+        if is_again {
+            return true;
         }
         let is_its_end = stream.compiles_for_shape && telling == Telling::End;
         let is_known = stream.knows_shapes() && (!is_explicit || is_told);

@@ -66,6 +66,11 @@ impl Diagnosis {
             for work in stream.rest() {
                 self.settle(work);
             }
+            let mut again = std::mem::take(&mut stream.again);
+            for evidence in again.evidence {
+                let told = again.told_ms.take();
+                self.see(Cause::Recompiled, again.confidence, evidence, told, None);
+            }
         }
         self.stream = 0;
         for stream in streams.values() {
@@ -81,7 +86,7 @@ impl Diagnosis {
         self.uncovered();
         self.outnumbered();
         self.slow_requests();
-        self.compiled_first();
+        self.compiled_first(&streams);
         self.drop_primed();
         self.ready_unwarmed();
         self.cold_cache();

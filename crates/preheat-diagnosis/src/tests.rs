@@ -1,6 +1,7 @@
 //! What a log comes to, from its lines to its findings.
 
 mod claims;
+mod compiling;
 mod containers;
 mod events;
 mod failures;

@@ -2,6 +2,8 @@
 //! serving; what was done when; what is still under way.
 
 mod asked;
+mod clocks;
+mod compiled;
 mod failures;
 mod firsts;
 mod kin;
@@ -13,8 +15,12 @@ mod work;
 use super::Evidence;
 use super::gate::Gate;
 use super::rules::Part;
+use super::sighting::Sighting;
 use super::unfit::Unfit;
 
+use clocks::Clock;
+pub(super) use clocks::between;
+use compiled::Compiled;
 use failures::Failures;
 use firsts::Firsts;
 pub(super) use firsts::{kind, named_kind};
@@ -26,9 +32,6 @@ use traces::Traces;
 use work::step;
 pub(super) use work::{Place, Work};
 
-/// Lines of compiling that are compared with each other.
-const COMPILED: usize = 64;
-
 /// After so many requests a load is a change of models, not a cold start.
 const YOUNG: u64 = 20;
 
@@ -37,9 +40,6 @@ const IDLE_S: f64 = 30.0;
 
 /// Who manages processes waits less long for one that loads.
 const LONGEST_LOAD_S: f64 = 900.0;
-
-/// A stamp below tells the hour and no date.
-const DAY_S: f64 = 86_400.0;
 
 /// Lines of one moment bear stamps that differ by so much: some are of whole seconds.
 const CLOCKS_S: f64 = 1.5;
@@ -72,16 +72,6 @@ enum Phase {
     Serving,
 }
 
-/// What was compiled, as the first line that tells it.
-#[derive(Debug)]
-struct Compiled {
-    /// Without its numbers.
-    line: String,
-    shape: String,
-    /// Requests that were told of before it.
-    behind: u64,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// From 1, in the order in which streams were met.
@@ -92,6 +82,7 @@ pub(super) struct Stream {
     held: Vec<Work>,
     /// Lines so far.
     lines: u32,
+    clock: Clock,
     /// When the last line was written.
     last: Option<f64>,
     /// The newest work is under way since then.
@@ -133,6 +124,8 @@ pub(super) struct Stream {
     pub(super) gate: Gate,
     pub(super) unfit: Unfit,
     compiled: Vec<Compiled>,
+    /// What was compiled once more before any start was said to be over.
+    pub(super) again: Sighting,
     /// What would be downloaded was found to be there.
     is_cached: bool,
     traces: Traces,
@@ -176,11 +169,12 @@ impl Stream {
         }
     }
 
-    /// A line was written: what was under way has ended by now.
-    pub(super) fn tick(&mut self, at: Option<f64>) {
+    /// A line was written: what was under way has ended by now. Gives back when, on the stream's clock.
+    pub(super) fn tick(&mut self, at: Option<f64>) -> Option<f64> {
+        let at = at.map(|at| self.clock.same(at));
         self.closed = None;
         self.lines = self.lines.saturating_add(1);
-        let Some(at) = at else { return };
+        let at = at?;
         self.began.get_or_insert(at);
         let gap = self.last.map_or(0.0, |last| between(last, at));
         let may_be_over = self.is_listening || self.phase != Phase::Starting;
@@ -195,6 +189,7 @@ impl Stream {
             work.until = Some(at);
             self.closed = Some(work.part);
         }
+        Some(at)
     }
 
     /// Whether little enough was written that every line is worth a closer look.
@@ -264,7 +259,9 @@ impl Stream {
     /// What a line is of a traceback. One through a request is that request's.
     pub(super) fn traced(&mut self, text: &str) -> Traced {
         match self.traces.take(text) {
-            Traced::LoadRaised if self.phase == Phase::Serving => Traced::Statement,
+            Traced::LoadRaised | Traced::WarmupRaised if self.phase == Phase::Serving => {
+                Traced::Statement
+            }
             traced => traced,
         }
     }
@@ -313,25 +310,6 @@ impl Stream {
     /// Whether what is loaded takes the place of what was loaded before it, and nobody waits for it.
     fn is_replaced(&self, line: &str) -> bool {
         self.is_replacing || (self.is_loaded && self.loads.has(line))
-    }
-
-    /// Takes a line in that tells what is compiled, with and without its numbers; true if the same was
-    /// compiled before with others, which are its shape. What one request needs may have many.
-    pub(super) fn compiles(&mut self, line: String, numbered: &str) -> bool {
-        let (behind, shape) = (self.requests, numbered.to_owned());
-        let known = self.compiled.iter().find(|known| known.line == line);
-        let is_other = known.is_some_and(|known| {
-            let is_of_one = known.behind == behind && is_of_a_layer(numbered) && !self.has_answered;
-            known.shape != shape && !is_of_one
-        });
-        if known.is_none() && self.compiled.len() < COMPILED {
-            self.compiled.push(Compiled {
-                line,
-                shape,
-                behind,
-            });
-        }
-        is_other
     }
 
     /// Where the same work stands that was said to begin and not to end.
@@ -456,6 +434,7 @@ impl Stream {
         }
         self.reopen(Place::AtStart);
         self.phase = Phase::Ready;
+        self.again = Sighting::default();
         step(self.began?, at?)
     }
 
@@ -466,28 +445,5 @@ impl Stream {
         self.loading = None;
         self.loads.forget_unstamped();
         self.ready.get_or_insert_with(|| evidence.clone());
-    }
-}
-
-/// Whether a part of a model is compiled, of which it has many.
-fn is_of_a_layer(text: &str) -> bool {
-    let mut parts = [
-        "gemm",
-        "mm(",
-        "kernel",
-        "conv",
-        "matmul",
-        "attention",
-        "layer",
-    ]
-    .iter();
-    parts.any(|part| text.contains(part))
-}
-
-/// From one stamp to the next, of which one may tell no date.
-pub(super) fn between(from: f64, to: f64) -> f64 {
-    match (from < DAY_S) == (to < DAY_S) {
-        true => to - from,
-        false => to % DAY_S - from % DAY_S,
     }
 }

@@ -134,10 +134,6 @@ fn glog(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
         return None;
     }
     let (seconds, end) = clock(bytes, start + 5)?;
-    // Before it knows its zone, absl writes the epoch: `I0000 00:00:1796082428.297965`.
-    if let (0, Some(epoch)) = (month, digits(bytes, start + 11, 10)) {
-        return Some(((days(1970, 1, 1) * 86_400 + epoch) as f64, start + 21));
-    }
     Some((days(2000, month, day) as f64 * 86_400.0 + seconds, end))
 }
 

@@ -65,29 +65,6 @@ impl Diagnosis {
         }
     }
 
-    /// What is compiled once more was compiled before: by the first request, if that was slow and nothing else
-    /// is known to have been done in it or before it.
-    pub(super) fn compiled_first(&mut self) {
-        let is_told = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
-        let is_made = self.at_start.keys().any(|(part, _)| *part == Part::Kernels);
-        let both = self
-            .seen
-            .get(&Cause::Recompiled)
-            .zip(self.seen.get(&Cause::WarmedByTraffic));
-        let Some((again, slow)) =
-            both.filter(|_| !is_told && !is_made && !self.lengths.is_warmed())
-        else {
-            return;
-        };
-        let is_behind = |first: &&Evidence| {
-            let mut again = again.evidence.iter();
-            again.any(|again| again.source == first.source && again.line > first.line)
-        };
-        if let Some(first) = slow.evidence.iter().find(is_behind).cloned() {
-            self.see(Cause::Kernels, 0.7, first, None, None);
-        }
-    }
-
     /// Where a path was answered well that a container's readiness probe asks.
     fn passed_its_probe(&self) -> Option<Evidence> {
         let asks = |container: &Container, path: &str| {
@@ -155,6 +132,31 @@ impl Diagnosis {
             sighting.add(slow.evidence, slow.confidence, None, None);
             sighting.seen_in(slow.stream);
             sighting.told_ms = Some(cost);
+        }
+    }
+
+    /// What is compiled again was compiled before: where no start did so, the slow first request waited for it.
+    pub(super) fn compiled_first(&mut self, streams: &BTreeMap<String, Stream>) {
+        let mut parts = self.at_start.keys();
+        let is_at_start = parts.any(|(part, _)| *part == Part::Kernels)
+            || self.lengths.is_warmed()
+            || streams.values().any(|stream| stream.is_warmed);
+        let is_explained = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
+        let seen = |cause| {
+            self.seen
+                .get(&cause)
+                .filter(|_| !is_at_start && !is_explained)
+        };
+        let Some((again, slow)) = seen(Cause::Recompiled).zip(seen(Cause::WarmedByTraffic)) else {
+            return;
+        };
+        let first = slow.evidence.first().cloned();
+        let is_before = |first: &Evidence| {
+            let mut all = again.evidence.iter();
+            all.all(|again| again.source == first.source && again.line > first.line)
+        };
+        if let Some(first) = first.filter(is_before) {
+            self.see(Cause::Kernels, 0.65, first, None, None);
         }
     }
 

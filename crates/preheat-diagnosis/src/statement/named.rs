@@ -109,7 +109,13 @@ impl Diagnosis {
                 cause == Cause::Recompiled && !trifle && stream.is_started();
             let is_others = || ends_by_itself(cause) && is_of_another(line.text);
             if !(trifle || is_others()) {
-                self.see(cause, hit.confidence, line.evidence.clone(), cost, None);
+                let evidence = line.evidence.clone();
+                // Of a warm-up, if a start is said to end behind it.
+                if cause == Cause::Recompiled && stream.may_be_starting() {
+                    stream.again.add(evidence, hit.confidence, cost, None);
+                } else {
+                    self.see(cause, hit.confidence, evidence, cost, None);
+                }
                 if cause == Cause::OutOfMemory {
                     self.did_not_fit(stream, line);
                 }

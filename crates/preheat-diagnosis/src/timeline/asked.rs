@@ -84,6 +84,11 @@ impl Stream {
         self.is_warmed || self.has_answered
     }
 
+    /// Whether it said that it serves, or did so.
+    pub(crate) fn has_claimed(&self) -> bool {
+        self.ready.is_some() || self.has_answered
+    }
+
     pub(crate) fn has_answered(&self) -> bool {
         self.has_answered
     }
@@ -99,6 +104,7 @@ impl Stream {
 
     /// A request was served, whose line was written at `at` and tells what it took.
     pub(crate) fn request(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        let at = self.answered_at(at, took_ms);
         self.phase = Phase::Serving;
         self.is_shut = false;
         self.firsts.begins(at);
@@ -112,6 +118,15 @@ impl Stream {
         });
     }
 
+    /// When a request was answered that a line tells of: some servers stamp it with when it came, and what a
+    /// client wrote stands below with stamps that lie far back.
+    fn answered_at(&self, at: Option<f64>, took_ms: Option<f64>) -> Option<f64> {
+        let is_next = |at: f64| self.last.is_none_or(|last| at + CLOCKS_S >= last);
+        let ended = at? + took_ms.unwrap_or(0.0) / 1e3;
+        at.filter(|at| is_next(*at))
+            .or(Some(ended).filter(|ended| is_next(*ended)))
+    }
+
     /// Something was called, by whomever, and took so long.
     pub(crate) fn calls(&mut self, at: Option<f64>, took_ms: Option<f64>) {
         self.request(at, took_ms);
@@ -120,6 +135,7 @@ impl Stream {
 
     /// A request was answered, whose line was written at `at` and tells what it took.
     pub(crate) fn answers(&mut self, at: Option<f64>, took_ms: Option<f64>) {
+        let at = self.answered_at(at, took_ms);
         self.gate.opens();
         self.answered += 1;
         if self.is_refusing {
@@ -153,6 +169,7 @@ impl Stream {
     /// Whether the first request had come well before the first part of the start began, so that it waited
     /// for all of it.
     pub(crate) fn came_early(&mut self, at: Option<f64>, took_ms: Option<f64>) -> bool {
+        let at = self.answered_at(at, took_ms);
         let Some((at, took)) = at.zip(took_ms).filter(|_| self.requests == 0) else {
             return false;
         };
@@ -162,7 +179,9 @@ impl Stream {
         });
         let came = at - took / 1e3;
         let first = begins.reduce(f64::min);
-        let is_early = first.is_some_and(|first| first >= came + LEAD_S && first <= at);
+        let was_there = self.is_listening && self.began.is_some_and(|began| began < came);
+        let is_early =
+            !was_there && first.is_some_and(|first| first >= came + LEAD_S && first <= at);
         self.is_waited_for |= is_early;
         is_early
     }
@@ -189,6 +208,8 @@ impl Stream {
                 {
                     work.place = Place::AtStart;
                 }
+                // Others were answered meanwhile.
+                Place::AtStart if work.behind != requests => {}
                 Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {
                     work.place = Place::AtRequest;
                 }

@@ -34,6 +34,29 @@ const LOADERS: [&str; 24] = [
     "init model",
 ];
 
+/// What runs a model before anybody asks, in code.
+const WARMERS: [&str; 13] = [
+    "warm up",
+    "warmup",
+    "warmed",
+    "warming",
+    "prewarm",
+    " in warm",
+    " warm(",
+    ".warm(",
+    "self test",
+    "selftest",
+    "smoke test",
+    "dry run",
+    "golden",
+];
+
+/// Whether a frame, or the code below it, runs one, and does not train it.
+fn warms(text: &str) -> bool {
+    let is_rate = || text.contains("schedule") || text.contains("steps");
+    WARMERS.iter().any(|word| text.contains(word)) && !is_rate()
+}
+
 /// What one line is of a traceback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Traced {
@@ -41,6 +64,8 @@ pub(crate) enum Traced {
     Code,
     /// What was raised, and the load of a model with it.
     LoadRaised,
+    /// The same of a warm-up.
+    WarmupRaised,
     /// Something else.
     Statement,
 }
@@ -50,6 +75,8 @@ pub(super) struct Traces {
     follows_frame: bool,
     /// Frames went through what loads a model.
     loads: bool,
+    /// Or through what warms one.
+    warms: bool,
     /// Lines since the newest frame, while nothing was raised.
     since: Option<u32>,
 }
@@ -67,15 +94,18 @@ impl Traces {
         };
         if is_code {
             self.loads |= LOADERS.iter().any(|loader| text.contains(loader));
+            self.warms |= warms(text);
             return Traced::Code;
         }
         if since > LONGEST {
             *self = Traces::default();
         } else if names_an_error(text) {
-            let loads = self.loads;
-            *self = Traces::default();
-            if loads {
-                return Traced::LoadRaised;
+            let Traces { loads, warms, .. } = std::mem::take(self);
+            if loads || warms {
+                return match loads {
+                    true => Traced::LoadRaised,
+                    false => Traced::WarmupRaised,
+                };
             }
         } else {
             self.since = Some(since + 1);
@@ -90,7 +120,7 @@ fn names_an_error(text: &str) -> bool {
     if !text.contains("error") && !text.contains("exception") {
         return false;
     }
-    let is_error = ["error:", "exception:"]
+    let is_error = ["error:", "exception:", "error]"]
         .iter()
         .any(|word| text.match_indices(word).any(|(at, _)| is_named(text, at)));
     let is_bare = text.ends_with("error") && !text.contains(' ');

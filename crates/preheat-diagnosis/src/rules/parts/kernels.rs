@@ -22,6 +22,7 @@ pub(super) const RULE: Rule = Rule {
         "xla + compil",
         "tensorrt + build",
         "build + engine",
+        "engine generation",
         "ptx + compil",
         "kernel + load",
         "triton kernel",
