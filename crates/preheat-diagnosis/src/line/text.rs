@@ -123,9 +123,10 @@ pub(crate) fn located(text: &str) -> Cow<'_, str> {
 
 fn has_place(text: &str) -> bool {
     const ENDINGS: [&str; 8] = [".py", ".cc", ".rs", ".cpp", ".h", ".cu", ".go", ".c"];
-    // Most colons stand in times, behind a digit.
+    // Most colons stand in times, behind a digit. A function may be named before the line.
     let is_candidate = |three: &[u8]| {
-        three[1] == b':' && three[0].is_ascii_lowercase() && three[2].is_ascii_digit()
+        let goes_on = three[2].is_ascii_alphanumeric() || three[2] == b'_';
+        three[1] == b':' && three[0].is_ascii_lowercase() && goes_on
     };
     let mut windows = text.as_bytes().windows(3).enumerate();
     windows.any(|(before, three)| {
@@ -142,7 +143,10 @@ fn as_path(token: &str) -> Cow<'_, str> {
     }
     let name = token.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
     let opened = &token[..token.len() - name.len()];
-    Cow::Owned(format!("{opened}/{}", name.replace(['_', '-'], "/")))
+    // What a function is called tells nothing of what happens, either: `app.py:load():18`.
+    let (file, line) = name.split_once(':').unwrap_or((name, ""));
+    let line = line.rsplit_once("():").map_or(line, |(_, line)| line);
+    Cow::Owned(format!("{opened}/{}:{line}", file.replace(['_', '-'], "/")))
 }
 
 /// The digits that a text begins with, and the rest.
@@ -184,6 +188,7 @@ mod tests {
             located("[model_loader.py:291] x_y"),
             "[/model/loader.py:291] x_y"
         );
+        assert_eq!(located("[my_lazy.py:load():18] x"), "[/my/lazy.py:18] x");
         let elsewhere = "load_model: 3 at 10:00:01";
         assert_eq!(located(elsewhere), elsewhere);
     }
