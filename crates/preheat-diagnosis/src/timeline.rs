@@ -172,6 +172,7 @@ impl Stream {
     /// A line was written: what was under way has ended by now. Gives back when, on the stream's clock.
     pub(super) fn tick(&mut self, at: Option<f64>) -> Option<f64> {
         let at = at.map(|at| self.clock.same(at));
+        let at = at.map(|at| self.in_order(at));
         self.closed = None;
         self.lines = self.lines.saturating_add(1);
         let at = at?;
@@ -190,6 +191,12 @@ impl Stream {
             self.closed = Some(work.part);
         }
         Some(at)
+    }
+
+    /// A stamp of whole seconds tells that second's begin: its line was written no earlier than the one before.
+    fn in_order(&self, at: f64) -> f64 {
+        let is_of_last = |last: &f64| at.fract() == 0.0 && (at..at + 1.0).contains(last);
+        self.last.filter(is_of_last).unwrap_or(at)
     }
 
     /// Whether little enough was written that every line is worth a closer look.
