@@ -244,7 +244,7 @@ impl Stream {
 
     /// A request was answered that nobody can serve it; gives back the claim that somebody can.
     pub(crate) fn refuses(&mut self) -> Option<Evidence> {
-        if self.requests > 0 {
+        if self.has_answered {
             return None;
         }
         self.is_refusing = true;
