@@ -5,6 +5,7 @@ mod for_one;
 mod words;
 
 use super::access::{is_probe, status};
+use super::latency::total;
 use super::line::Parsed;
 use super::line::amount::Amount;
 use super::line::list::{List, begins};
@@ -50,7 +51,7 @@ pub(super) fn exchange(text: &str, amounts: &[Amount]) -> Option<Exchange> {
     }
     let is_back = || arrow(text) == Some(Arrow::Back);
     let is_answered = || is_back() || ANSWERS.stands_in(text) || goes(text) || has_latency(text);
-    match amounts.last() {
+    match total(text, amounts).or(amounts.last()) {
         Some(took) if is_ok || is_answered() || is_served(text) => {
             Some(Exchange::Ends(Some(took.ms)))
         }

@@ -31,7 +31,7 @@ use steady::is_steady as says_steady;
 use tables::{Row, Table};
 use timed::size;
 pub(crate) use timed::{
-    Sure, is_of_others, is_total, may_be_timed, may_bear_a_time, sure, timed, waited_ms,
+    Sure, is_of_others, is_total, may_be_timed, may_bear_a_time, sure, timed, total, waited_ms,
     went_elsewhere, whole,
 };
 

@@ -163,18 +163,19 @@ pub(crate) fn sure(text: &str) -> Sure {
 pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount> {
     let is_of_request = |amount: &&Amount| !SPANS.iter().any(|span| is_called(text, amount, span));
     let told: Vec<&Amount> = amounts.iter().filter(is_of_request).collect();
-    let mut names = WHOLE.iter();
-    let named = names.find_map(|name| {
-        let mut told = told.iter();
-        told.find(|amount| is_called(text, amount, name)).copied()
-    });
     let behind_status = || {
         let at = status_at(text)?;
         let mut told = told.iter();
         told.find(|amount| amount.start > at).copied()
     };
     let only = || told.first().copied().filter(|_| told.len() <= 2);
-    named.or_else(behind_status).or_else(only)
+    total(text, amounts).or_else(behind_status).or_else(only)
+}
+
+/// What a line of several times calls the whole one.
+pub(crate) fn total<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount> {
+    let of = |name: &&str| amounts.iter().find(|took| is_called(text, took, name));
+    WHOLE.iter().find_map(|name| of(name))
 }
 
 /// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.
