@@ -129,7 +129,9 @@ impl Diagnosis {
             stream
                 .loads
                 .add_of(process, loaded, telling, line.at, &line.evidence);
-            if let Some((took, at)) = told_ms.zip(line.at).filter(|_| !is_shard(line.text)) {
+            // What a request loads for itself beside its server's start is no worker's.
+            let is_twin = place != Some(Place::AtRequest) && !is_shard(line.text);
+            if let Some((took, at)) = told_ms.zip(line.at).filter(|_| is_twin) {
                 let said = without_amounts(line.text, &line.amounts);
                 stream.loads.add_timed(said, at, took, &line.evidence);
             }
