@@ -36,7 +36,7 @@ pub(crate) fn typed(line: &str) -> Option<Typed> {
         if is_one(DOES) {
             return None;
         }
-        is_log |= is_one(LOGS);
+        is_log |= is_one(LOGS) || word.ends_with(".log");
         is_look |= is_one(LOOKS);
         is_end |= ["tail", "--tail", "--since"].contains(&word);
     }
