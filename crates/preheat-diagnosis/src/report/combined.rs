@@ -219,6 +219,8 @@ fn is_paid(cause: &Cause) -> bool {
         Cause::UncoveredLength,
         Cause::Recompiled,
         Cause::WarmupSkipped,
+        // Whoever is turned away waits for nothing; who waits is told by other causes.
+        Cause::ReadyTooEarly,
     ];
     cause.about().paid == Paid::ByFirstRequest && !are_others.contains(cause)
 }
