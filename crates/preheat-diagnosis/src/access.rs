@@ -10,6 +10,9 @@ use super::rules::Mark;
 use super::timeline::{LONG_MS, Stream};
 use super::{Diagnosis, Evidence};
 
+/// Words of a model's name.
+const NAME_PARTS: usize = 5;
+
 /// Paths of probes that are told apart.
 const PROBED: usize = 8;
 
@@ -392,7 +395,26 @@ fn path(text: &str) -> Option<&str> {
     let fields = FIELDS.iter().filter(|field| field.ends_with('/'));
     let at = starts.iter().chain(fields).find_map(|start| of(start));
     let at = at.or_else(of_address)?;
-    text[at..].split([' ', '"', '?', '\'', ',']).next()
+    let path = text[at..].split([' ', '"', '?', '\'', ',']).next()?;
+    Some(with_name(&text[at..], path))
+}
+
+/// The whole of a path in which a model is named: blanks stand for the dashes of its name.
+fn with_name<'a>(text: &'a str, path: &'a str) -> &'a str {
+    const OF_MODELS: [&str; 3] = ["/v2/models/", "/v1/models/", "/models/"];
+    if !OF_MODELS.iter().any(|of| path.starts_with(of)) {
+        return path;
+    }
+    let mut end = path.len();
+    let is_of_name = |word: &&str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
+    let parts = text[end..].split(' ').skip(1).take(NAME_PARTS);
+    for part in parts.take_while(is_of_name) {
+        end += 1 + part.len();
+        if part.contains('/') {
+            return &text[..end];
+        }
+    }
+    path
 }
 
 /// Whether a line tells of somebody who asks for the state, and for no answer of a model.
