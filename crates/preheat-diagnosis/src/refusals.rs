@@ -76,6 +76,12 @@ impl Refusals {
         }
     }
 
+    pub(super) fn are_in(&self, source: &str) -> bool {
+        self.all
+            .iter()
+            .any(|refusal| refusal.evidence.source == source)
+    }
+
     pub(super) fn opens_late(&mut self, evidence: &Evidence) {
         if self.late.len() < PORTS {
             self.late.push(evidence.clone());

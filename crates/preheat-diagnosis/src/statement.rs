@@ -8,7 +8,7 @@ use named::SLOW_PULL_MS;
 use super::access::{DELAYED, asks_for_state};
 use super::cause::Cause;
 use super::exchange::{Exchange, exchanged};
-use super::latency::{compared, sure, timed, waited_ms};
+use super::latency::{compared, sure, timed, total, waited_ms};
 use super::lengths::Told;
 use super::line::list::List;
 use super::line::shapes::tells_shape;
@@ -104,7 +104,9 @@ impl Diagnosis {
         let exchanged = exchanged(line);
         let ends = match exchanged {
             Some(Exchange::Ends(took)) => took,
-            _ => line.amounts.last().map(|took| took.ms),
+            _ => total(line.text, &line.amounts)
+                .or(line.amounts.last())
+                .map(|took| took.ms),
         };
         match exchanged {
             Some(Exchange::Begins) => stream.request(line.at, None),
@@ -113,6 +115,10 @@ impl Diagnosis {
                     self.first_apart(stream, line);
                 }
                 self.is_waited_for |= stream.came_early(line.at, ends);
+                // Who was refused before, and asked until he was answered, waited for a replica.
+                if self.refusals.are_in(&line.evidence.source) {
+                    self.waited = self.waited.max(took.unwrap_or(0.0));
+                }
                 stream.answers(line.at, took);
             }
             None if (stream.may_serve() && is_a_call(line))
