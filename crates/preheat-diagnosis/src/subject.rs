@@ -78,7 +78,8 @@ impl Subject {
         if self.has_models && self.lines >= ENOUGH {
             return;
         }
-        let (mut is_of_others, mut has_models, mut has_known) = (false, false, false);
+        let (mut is_of_others, mut has_models, mut has_known, mut has_purpose) =
+            (false, false, false, false);
         for (class, word) in words(text) {
             match class {
                 Class::Model if MODELS[word] == "model" => has_models = true,
@@ -86,9 +87,12 @@ impl Subject {
                 Class::Other => is_of_others = true,
                 Class::Training => self.trains |= 1 << (word % 64),
                 Class::Build => self.builds |= 1 << (word % 64),
-                Class::Sign | Class::Purpose => self.has_signs = true,
+                Class::Sign => self.has_signs = true,
+                // What models are for may be called like a shop: `checkout risk`.
+                Class::Purpose => (self.has_signs, has_purpose) = (true, true),
             }
         }
+        is_of_others &= !has_purpose;
         // Others call their tables models, too.
         self.has_models |= has_known || has_models && !is_of_others;
         self.lines = self.lines.saturating_add(1);
@@ -211,10 +215,13 @@ impl Subjects {
         self.0.values().any(|subject| subject.has_models)
     }
 
-    /// Whether nothing in a text of several lines speaks of a model, nor of what is done with one.
+    /// Whether nothing in a text of several lines speaks of a model, and it speaks of another program, or not of
+    /// what is done with one.
     fn knows_no_model(&self, source: &str) -> bool {
         let mut all = self.0.values().filter(|subject| subject.source == source);
-        self.names_no_model(source) && all.all(|subject| !subject.has_signs)
+        let mut others = all.clone();
+        let is_named = others.any(|subject| subject.of_others > 0);
+        self.names_no_model(source) && (is_named || all.all(|subject| !subject.has_signs))
     }
 
     /// Whether nothing in a text of several lines speaks of a model.
