@@ -121,9 +121,26 @@ fn piped(text: &str) -> Option<(&str, &str)> {
     let inner = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
+    let rest = rest.trim_start();
     let counted = inner.is_some() || name.ends_with(|c: char| c.is_ascii_digit());
     let name = inner.unwrap_or(name);
-    (counted && is_name(name)).then(|| (name, rest.trim_start()))
+    let is_one = counted || (is_service(name) && is_written(rest));
+    (is_one && is_name(name)).then_some((name, rest))
+}
+
+/// `blue`, and no level, and no name of a logger.
+fn is_service(name: &str) -> bool {
+    const LEVELS: [&str; 6] = ["info", "warn", "warning", "error", "debug", "trace"];
+    let is_plain = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '_');
+    name.len() > 1 && name.chars().all(is_plain) && !LEVELS.contains(&name)
+}
+
+/// Whether a line by itself begins as programs write theirs: with a level or a time, or a bar.
+fn is_written(text: &str) -> bool {
+    const LEVELS: [&str; 5] = ["INFO", "WARN", "ERROR", "DEBUG", "TRACE"];
+    LEVELS.iter().any(|level| text.starts_with(level))
+        || text.contains("%|")
+        || (text.starts_with(|c: char| c.is_ascii_digit() || c == '[') && leading(text).is_some())
 }
 
 /// `{app="a", pod="a-1"} text`
@@ -214,6 +231,8 @@ mod tests {
     fn a_collectors_prefix_names_the_stream() {
         for (line, name, rest) in [
             ("web-1  | INFO ready", "web-1", "INFO ready"),
+            ("blue | INFO:     ready", "blue", "INFO:     ready"),
+            ("blue | 10:00:01.5 | x", "blue", "10:00:01.5 | x"),
             ("[pod/a/b] x", "a/b", "x"),
             (
                 "{app=\"a\", pod=\"a-1\"} x y",
