@@ -16,6 +16,7 @@ pub(in crate::rules) const ABSENT: &[&str] = &[
     "not loaded yet",
     "nothing loaded",
     "nothing in memory",
+    "nothing cached",
     "nothing resident",
     "not there",
     "not present in memory",
