@@ -178,6 +178,8 @@ pub struct Diagnosis {
     died: Vec<Evidence>,
     /// The newest line is the head of a section about the warm-up.
     heads_warmup: bool,
+    /// A server loads in the background, and answers meanwhile.
+    loads_beside: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
     /// A line says so.

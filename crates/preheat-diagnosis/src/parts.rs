@@ -75,6 +75,7 @@ impl Diagnosis {
 
     fn part(&mut self, stream: &mut Stream, line: &Parsed<'_>, hit: &Hit, part: Part) {
         let told_ms = line.cost(hit);
+        self.loads_beside |= part == Part::Weights && line.text.contains("background");
         // What a compiler brings along is its own.
         if part == Part::Context && told_ms.is_none() && stream.begun(Part::Kernels).is_some() {
             return;
@@ -129,9 +130,7 @@ impl Diagnosis {
             stream
                 .loads
                 .add_of(process, loaded, telling, line.at, &line.evidence);
-            // What a request loads for itself beside its server's start is no worker's.
-            let is_twin = place != Some(Place::AtRequest) && !is_shard(line.text);
-            if let Some((took, at)) = told_ms.zip(line.at).filter(|_| is_twin) {
+            if let Some((took, at)) = told_ms.zip(line.at).filter(|_| !is_shard(line.text)) {
                 let said = without_amounts(line.text, &line.amounts);
                 stream.loads.add_timed(said, at, took, &line.evidence);
             }

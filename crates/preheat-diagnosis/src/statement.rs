@@ -47,7 +47,8 @@ impl Diagnosis {
             self.threads.take(line.text, &line.evidence);
         }
         let is_loading = line.parts().any(|(_, part)| part == Part::Weights);
-        if line.names(Cause::LoadFailure) || line.names(Cause::OutOfMemory) {
+        let fails = [Cause::LoadFailure, Cause::OutOfMemory, Cause::WarmupFailed];
+        if fails.into_iter().any(|cause| line.names(cause)) {
             self.refusals.ends(&line.evidence.source);
         }
         if line.names(Cause::LoadFailure) {
@@ -115,10 +116,6 @@ impl Diagnosis {
                     self.first_apart(stream, line);
                 }
                 self.is_waited_for |= stream.came_early(line.at, ends);
-                // Who was refused before, and asked until he was answered, waited for a replica.
-                if self.refusals.are_in(&line.evidence.source) {
-                    self.waited = self.waited.max(took.unwrap_or(0.0));
-                }
                 stream.answers(line.at, took);
             }
             None if (stream.may_serve() && is_a_call(line))
@@ -129,7 +126,10 @@ impl Diagnosis {
             }
             None => {}
         }
-        self.waited = self.waited.max(waited_ms(line.text, &line.amounts));
+        // Who was refused before, and asked until he was answered, waited for a replica.
+        let was_refused = self.refusals.are_in(&line.evidence.source);
+        let waited = waited_ms(line.text, &line.amounts, was_refused);
+        self.waited = self.waited.max(waited);
         if line.has(Mark::Access) && !line.has(Mark::Interrupted) {
             self.asked(stream, line);
         }

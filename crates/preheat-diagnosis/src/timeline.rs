@@ -250,6 +250,10 @@ impl Stream {
         self.is_listening || self.has_answered || self.ready.is_some()
     }
 
+    pub(super) fn has_workers(&self) -> bool {
+        self.processes.are_several()
+    }
+
     /// Whether more than one process does what is done.
     pub(super) fn is_of_several(&self) -> bool {
         self.processes.are_several() || self.loads.are_at_once()

@@ -290,7 +290,7 @@ pub(crate) fn is_total(text: &str, amounts: &[Amount]) -> bool {
 }
 
 /// How long a request was kept before anybody served it; 0 if a line tells nothing of that.
-pub(crate) fn waited_ms(text: &str, amounts: &[Amount]) -> f64 {
+pub(crate) fn waited_ms(text: &str, amounts: &[Amount], was_refused: bool) -> f64 {
     const KEPT: [&str; 14] = [
         "held",
         "hold",
@@ -338,10 +338,14 @@ pub(crate) fn waited_ms(text: &str, amounts: &[Amount]) -> f64 {
     if !is_long || !LIST.begins_in(text) {
         return 0.0;
     }
+    const ANSWERED: [&str; 5] = ["answer", "answered", "reply", "replied", "response"];
+    let is_answered = was_refused && ANSWERED.iter().any(|word| has_word(text, word));
     let is_kept = |amount: &&Amount| {
         let mut words = KEPT.iter();
         words.any(|word| {
-            let is_sure = *word != "after" || KEPT[..8].iter().any(|kept| has_word(text, kept));
+            let is_sure = is_answered
+                || *word != "after"
+                || KEPT[..8].iter().any(|kept| has_word(text, kept));
             is_sure && is_called(text, amount, word)
         })
     };

@@ -12,6 +12,9 @@ use crate::{Container, Diagnosis, Evidence, ProbeKind};
 /// A start's stage is a finding of its own from here on, where the first request is slow too.
 const LONG_STAGE_MS: f64 = 500.0;
 
+/// A first request that pays less is not slow.
+const SLOW_MS: f64 = 100.0;
+
 /// What a first request may have had to do.
 const EXPLAINING: [Cause; 5] = [
     Cause::LazyModel,
@@ -86,6 +89,11 @@ impl Diagnosis {
         let Some(load) = stream.loads.again() else {
             return;
         };
+        // What a request loads for itself beside its server's start is no worker's.
+        let lazy = self.seen.get(&Cause::LazyModel);
+        if !stream.has_workers() && lazy.is_some_and(|lazy| lazy.evidence.contains(load)) {
+            return;
+        }
         if let Some(reloader) = self.seen.get_mut(&Cause::DoubleLoadReloader) {
             reloader.add(load.clone(), 0.95, None, None);
         } else if stream.is_of_several() {
@@ -191,7 +199,12 @@ impl Diagnosis {
     /// The start's own parts are worth a word where the first request is slow: moving work before
     /// readiness adds to them.
     pub(super) fn add_start(&mut self) {
-        let is_paid_for = self.is_waited_for || self.seen.keys().any(is_paid);
+        let is_slow = |seen: &Sighting| seen.cost_ms().is_none_or(|ms| ms >= SLOW_MS);
+        // Whoever is turned away by a server that loads beside its door waits for nothing.
+        let is_beside = |cause: &Cause| *cause == Cause::ReadyTooEarly && self.loads_beside;
+        let paid = self.seen.iter().filter(|(cause, _)| is_paid(cause));
+        let mut paid = paid.filter(|(cause, _)| !is_beside(cause));
+        let is_paid_for = self.is_waited_for || paid.any(|(_, seen)| is_slow(seen));
         for (part, cause) in [
             (Part::Weights, Cause::WeightsAtStart),
             (Part::Tokenizer, Cause::TokenizerAtStart),
@@ -219,8 +232,6 @@ fn is_paid(cause: &Cause) -> bool {
         Cause::UncoveredLength,
         Cause::Recompiled,
         Cause::WarmupSkipped,
-        // Whoever is turned away waits for nothing; who waits is told by other causes.
-        Cause::ReadyTooEarly,
     ];
     cause.about().paid == Paid::ByFirstRequest && !are_others.contains(cause)
 }
