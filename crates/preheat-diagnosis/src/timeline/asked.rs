@@ -8,6 +8,9 @@ use super::{
     ASKED_FOR_STATE, CLOCKS_S, IDLE_S, LEAD_S, LONG_MS, Phase, Place, Stream, Work, YOUNG, between,
 };
 
+/// Half of what takes less is less than what stamps of whole seconds tell.
+const VAGUE_MS: f64 = 2_000.0;
+
 /// Of a request's time: that it took so long was for this.
 const MOST: f64 = 0.7;
 
@@ -195,6 +198,8 @@ impl Stream {
         let long = took_ms.filter(|ms| self.is_listening && !self.is_waited_for && *ms >= LONG_MS);
         let requests = self.requests.saturating_sub(1);
         let half = long.map(|ms| at - ms / 2e3);
+        // Which half that was no stamp of whole seconds tells, but that it was ready by then.
+        let is_vague = at.fract() == 0.0 && long.is_some_and(|ms| ms < VAGUE_MS);
         for work in self.held.iter_mut().filter(|work| !work.is_placed) {
             let Some(until) = work.until else { continue };
             // The request took that long because of it.
@@ -210,7 +215,16 @@ impl Stream {
                 }
                 // Others were answered meanwhile.
                 Place::AtStart if work.behind != requests => {}
+                Place::AtStart if is_vague && self.ready_at.is_some_and(|ready| until <= ready) => {
+                }
                 Place::AtStart if half.is_some_and(|half| until >= half && until <= at) => {
+                    work.place = Place::AtRequest;
+                }
+                // Nothing but the request asks for it within so little of its coming.
+                Place::AtStart
+                    if work.part == Part::Tokenizer
+                        && long.is_some_and(|ms| work.begins_with(at - ms / 1e3, at)) =>
+                {
                     work.place = Place::AtRequest;
                 }
                 // What a device is made ready with began after the request, and its port was open.
@@ -246,6 +260,9 @@ impl Stream {
     pub(crate) fn refuses(&mut self) -> Option<Evidence> {
         if self.has_answered {
             return None;
+        }
+        if self.phase == Phase::Serving {
+            (self.phase, self.requests) = (Phase::Ready, 0);
         }
         self.is_refusing = true;
         self.is_asleep = false;

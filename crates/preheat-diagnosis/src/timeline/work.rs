@@ -66,6 +66,17 @@ impl Work {
     }
 }
 
+impl Work {
+    /// Whether it began at a time or after it and ended by another, as stamps of more than seconds tell.
+    pub(super) fn begins_with(&self, came: f64, at: f64) -> bool {
+        let both = self.until.zip(self.told_ms);
+        let is_within = |(until, took): (f64, f64)| {
+            until.fract() != 0.0 && until <= at && until - took / 1e3 + EXACT_S >= came
+        };
+        at.fract() != 0.0 && both.is_some_and(is_within)
+    }
+}
+
 impl Stream {
     /// Takes work in; gives back what is settled by now.
     pub(crate) fn work(
