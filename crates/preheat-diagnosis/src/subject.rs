@@ -53,6 +53,8 @@ struct Subject {
     has_models: bool,
     /// Or of what they may speak of, too.
     has_signs: bool,
+    /// Or of what models are for.
+    has_purposes: bool,
     lines: u32,
     /// Lines that name others.
     of_others: u32,
@@ -78,8 +80,7 @@ impl Subject {
         if self.has_models && self.lines >= ENOUGH {
             return;
         }
-        let (mut is_of_others, mut has_models, mut has_known, mut has_purpose) =
-            (false, false, false, false);
+        let (mut is_of_others, mut has_models, mut has_known) = (false, false, false);
         for (class, word) in words(text) {
             match class {
                 Class::Model if MODELS[word] == "model" => has_models = true,
@@ -88,11 +89,9 @@ impl Subject {
                 Class::Training => self.trains |= 1 << (word % 64),
                 Class::Build => self.builds |= 1 << (word % 64),
                 Class::Sign => self.has_signs = true,
-                // What models are for may be called like a shop: `checkout risk`.
-                Class::Purpose => (self.has_signs, has_purpose) = (true, true),
+                Class::Purpose => (self.has_signs, self.has_purposes) = (true, true),
             }
         }
-        is_of_others &= !has_purpose;
         // Others call their tables models, too.
         self.has_models |= has_known || has_models && !is_of_others;
         self.lines = self.lines.saturating_add(1);
@@ -219,8 +218,8 @@ impl Subjects {
     /// what is done with one.
     fn knows_no_model(&self, source: &str) -> bool {
         let mut all = self.0.values().filter(|subject| subject.source == source);
-        let mut others = all.clone();
-        let is_named = others.any(|subject| subject.of_others > 0);
+        let of_others = all.clone().any(|subject| subject.of_others > 0);
+        let is_named = of_others && all.clone().all(|subject| !subject.has_purposes);
         self.names_no_model(source) && (is_named || all.all(|subject| !subject.has_signs))
     }
 
