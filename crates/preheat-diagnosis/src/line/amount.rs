@@ -63,7 +63,21 @@ fn thousands_before(text: &str, at: usize) -> Option<(usize, f64)> {
     let start = before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let digits = &before[start..];
     let said = text[..start].trim_end();
-    let is_apart = said.ends_with([':', '=', '('])
+    // `pages=8 129 ms` counts pages.
+    let is_time = || {
+        const TIMES: [&str; 7] = [
+            "took=",
+            "time=",
+            "ms=",
+            "total=",
+            "latency=",
+            "duration=",
+            "elapsed=",
+        ];
+        TIMES.iter().any(|name| said.ends_with(name))
+    };
+    let is_apart = said.ends_with([':', '('])
+        || is_time()
         || [" in", " took", " after"]
             .iter()
             .any(|word| said.ends_with(word));
@@ -386,6 +400,8 @@ mod tests {
             ("340 µs", &[0.34]),
             ("query 1: 9 402 ms", &[9402.0]),
             ("id 1 402 ms", &[402.0]),
+            ("took=9 402 ms", &[9402.0]),
+            ("pages=8 129 ms", &[129.0]),
             ("comp=mt-ja-3 ms=11701", &[11_701.0]),
             (
                 "durationMs=12 tookSeconds: 2 responseTime=88.4",
