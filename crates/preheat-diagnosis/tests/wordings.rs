@@ -47,6 +47,7 @@ fn what_servers_say_is_understood() {
         "openings",
         "kept",
         "rising",
+        "whose",
     ] {
         judge(file);
     }
