@@ -12,7 +12,7 @@ use super::line::list::{List, begins};
 use super::line::shapes::tells_shape;
 use super::rules::Mark;
 
-pub(super) use for_one::is_for_one;
+pub(super) use for_one::{is_for_one, is_traced};
 pub(super) use words::ANSWERED;
 use words::{ANSWERS, CALLED, FOLDERS, NAME_WORDS, OTHER_WORDS};
 

@@ -105,8 +105,7 @@ fn hits(text: &str) -> Vec<Hit> {
     hits.retain(|hit| !hit.names_a_cause() || !is_denied(text, hit));
     hits.retain(|hit| hit.means != Meaning::Names(Cause::DeviceFallback) || !is_wanted(text));
     // What a folder or a file is called does not tell when something happens.
-    let tells_when = [Mark::AtRequest, Mark::AtStart].map(Meaning::Marks);
-    hits.retain(|hit| !tells_when.contains(&hit.means) || !text[..hit.at].ends_with('/'));
+    hits.retain(|hit| !hit.tells_when() || !text[..hit.at].ends_with('/'));
     // Somebody finds that what he needs is not there yet, and goes for it.
     let is_gone_for = || {
         let mut gone_for = ["opening ", "loading ", "reading ", "fetching ", "building "].iter();

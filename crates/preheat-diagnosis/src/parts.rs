@@ -2,7 +2,7 @@
 //! request waited for it.
 
 use super::cause::Cause;
-use super::exchange::{exchanged, is_for_one, names_a_request};
+use super::exchange::{exchanged, is_for_one, is_traced, names_a_request};
 use super::latency::{Sure, is_of_others, sure};
 use super::line::Parsed;
 use super::line::amount::without_amounts;
@@ -80,7 +80,8 @@ impl Diagnosis {
         if part == Part::Context && told_ms.is_none() && stream.begun(Part::Kernels).is_some() {
             return;
         }
-        let is_for_one = is_for_one(line.text);
+        let is_for_one =
+            is_for_one(line.text) || (is_traced(line.text) && !self.spans.is_part(line.text));
         if is_for_one {
             stream.is_open();
         }

@@ -44,10 +44,42 @@ pub(crate) fn is_for_one(text: &str) -> bool {
     places.any(|(start, end)| is_called(end) && !is_part(start)) && !OTHER_WORDS.is_in(text)
 }
 
+/// `(trace=6626a134…,span=eb77…)`: what a logger that traces requests adds to whatever is written for one. Of a
+/// start it writes zeros, or nothing.
+pub(crate) fn is_traced(text: &str) -> bool {
+    const TRACE_DIGITS: usize = 32;
+    let of = |name: &str| text.split_once(name).map(|(_, behind)| behind);
+    let id = of("trace=").or_else(|| of("trace id=")).unwrap_or_default();
+    let digits = id.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let is_some = id[..digits].bytes().any(|digit| digit != b'0');
+    digits == TRACE_DIGITS && is_some && text.contains("span")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::line::text::normal;
+
+    #[test]
+    fn who_traces_requests_names_one() {
+        let one = "6626a1348c2711148c804b8069aa7c1d";
+        let none = "0".repeat(32);
+        for (line, want) in [
+            (
+                format!("tokenizer loaded (183ms) (trace={one},span=eb7740d7d00ffe47)"),
+                true,
+            ),
+            (
+                format!("[trace_id={one} span_id=eb7740d7d00ffe47] loading"),
+                true,
+            ),
+            (format!("[trace_id={none} span_id=0] loading"), false),
+            ("trace=8f2e68cb2170 span=4ad2 weights".to_owned(), false),
+            ("stack trace=é".to_owned(), false),
+        ] {
+            assert_eq!(is_traced(&normal(&line)), want, "{line}");
+        }
+    }
 
     #[test]
     fn a_request_is_called_by_its_name_and_nobody_else_is() {

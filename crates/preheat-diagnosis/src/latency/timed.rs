@@ -175,7 +175,7 @@ pub(crate) fn whole<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount>
 /// What a line of several times calls the whole one.
 pub(crate) fn total<'a>(text: &str, amounts: &'a [Amount]) -> Option<&'a Amount> {
     let of = |name: &&str| amounts.iter().find(|took| is_called(text, took, name));
-    WHOLE.iter().find_map(|name| of(name))
+    WHOLE.iter().find_map(of)
 }
 
 /// How much was asked for, where a line counts it: `612 tokens`, `chars=80`. The most counts.

@@ -79,6 +79,13 @@ impl Hit {
         )
     }
 
+    /// Whether it puts what is done into the start or into a request.
+    pub(crate) fn tells_when(&self) -> bool {
+        [Mark::AtRequest, Mark::AtStart]
+            .map(Meaning::Marks)
+            .contains(&self.means)
+    }
+
     pub(crate) fn names_a_cause(&self) -> bool {
         matches!(self.means, Meaning::Names(_))
     }
