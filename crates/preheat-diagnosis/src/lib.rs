@@ -16,7 +16,8 @@
 //!   [`restarts`], [`threads`]: what is known whoever wrote it.
 //! - [`subject`], [`talk`]: whose text it is, and whether it tells of anything that happened.
 //! - [`containers`]: what is wrong with a manifest.
-//! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause.
+//! - [`report`]: what all of it comes to; [`sighting`]: what has come together of one cause; [`frames`]: what parts
+//!   none of it.
 
 mod cause;
 mod meaning;
@@ -31,6 +32,7 @@ mod access;
 mod breakdown;
 mod console;
 mod exchange;
+mod frames;
 mod parts;
 mod statement;
 
@@ -75,6 +77,7 @@ use access::is_access;
 use console::Console;
 use covered::Covered;
 use devices::Devices;
+use frames::Frames;
 use kept::tells_cold;
 use latency::{Latency, Sure, is_of_others, may_be_timed, may_bear_a_time, may_list};
 use lengths::Lengths;
@@ -173,6 +176,7 @@ pub struct Diagnosis {
     spans: Spans,
     subjects: Subjects,
     talk: Talk,
+    frames: Frames,
     threads: Threads,
     /// Where processes ended by themselves.
     died: Vec<Evidence>,
@@ -299,7 +303,9 @@ impl Diagnosis {
             is_young
                 && (may_bear_a_time(&plain.text) || self.latency.waits() || may_list(&plain.text))
         };
-        if traced != Traced::Code && (is_row || is_raised || may_matter() || may_time()) {
+        if traced == Traced::Code {
+            self.frames.add(line.source, line.number);
+        } else if is_row || is_raised || may_matter() || may_time() {
             let mut amounts = amount::amounts(&plain.text);
             if plain
                 .hits

@@ -112,6 +112,13 @@ fn hits(text: &str) -> Vec<Hit> {
         gone_for.any(|word| text.contains(word)) && is_missed(text) && !text.contains("missing")
     };
     hits.retain(|hit| hit.means != Meaning::Names(Cause::LoadFailure) || !is_gone_for());
+    // What cannot be had is not fetched.
+    if hits
+        .iter()
+        .any(|hit| hit.means == Meaning::Names(Cause::LoadFailure))
+    {
+        hits.retain(|hit| hit.means != Meaning::Names(Cause::DownloadAtStart));
+    }
     let has = |part| hits.iter().any(|hit| hit.part() == Some(part));
     // An engine that is built is compiled, whatever it is for.
     let is_built = has(Part::Kernels) && !text.contains("load") && !text.contains("weights");

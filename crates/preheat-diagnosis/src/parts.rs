@@ -14,7 +14,7 @@ use super::line::wording::{
     without_numbers,
 };
 use super::rules::{Mark, Part};
-use super::timeline::{LONG_MS, Place, Stream, Work, kind, named_kind};
+use super::timeline::{LONG_MS, Place, Span, Stream, Work, kind, named_kind};
 use super::{Diagnosis, Evidence};
 
 /// A part of a start that takes less is none, as the use of a tokenizer is not.
@@ -130,7 +130,7 @@ impl Diagnosis {
             stream.loads.add(same.clone(), process, &line.evidence);
             stream
                 .loads
-                .add_of(process, loaded, telling, line.at, &line.evidence);
+                .add_of(process, loaded, telling, span(line), &line.evidence);
             if let Some((took, at)) = told_ms.zip(line.at).filter(|_| !is_shard(line.text)) {
                 let said = without_amounts(line.text, &line.amounts);
                 stream.loads.add_timed(said, at, took, &line.evidence);
@@ -329,6 +329,13 @@ impl Diagnosis {
     }
 }
 
+/// When the load that a line tells of began and ended.
+fn span(line: &Parsed<'_>) -> Span {
+    let took = line.amounts.last().map(|took| took.ms / 1e3);
+    let began = line.at.zip(took).map(|(at, took)| at - took);
+    Span { began, at: line.at }
+}
+
 /// Something is loaded of which nobody knows what it is: several workers that say the same of it load a
 /// model, as little else takes long enough to be told.
 pub(super) fn brings(stream: &mut Stream, line: &Parsed<'_>) {
@@ -344,7 +351,7 @@ pub(super) fn brings(stream: &mut Stream, line: &Parsed<'_>) {
     let telling = telling(line.text);
     stream
         .loads
-        .add_of(Some(process), same, telling, line.at, &line.evidence);
+        .add_of(Some(process), same, telling, span(line), &line.evidence);
 }
 
 /// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.

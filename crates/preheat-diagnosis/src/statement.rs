@@ -381,7 +381,10 @@ impl Diagnosis {
                 Mark::Unalive => self.restarts.unalive(&line.evidence),
                 Mark::Stopped => self.restarts.stopped(&line.evidence),
                 Mark::Unwell => self.restarts.unwell(&line.evidence),
-                Mark::Downed => self.restarts.downed(&line.evidence),
+                Mark::Downed => {
+                    stream.replaced(ended(line.text));
+                    self.restarts.downed(&line.evidence);
+                }
                 Mark::Silenced => self.restarts.silenced(line.text, &line.evidence),
                 Mark::LongLived => {
                     self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());

@@ -41,6 +41,7 @@ struct Text {
     log: u32,
     prose: u32,
     headings: u32,
+    follows_frame: bool,
     writing: Writing,
 }
 
@@ -75,7 +76,7 @@ impl Talk {
 
 impl Text {
     fn take(&mut self, line: &str, is_stamped: bool) {
-        if self.lines >= LINES || line.trim().is_empty() {
+        if self.lines >= LINES || line.trim().is_empty() || self.is_of_a_traceback(line) {
             return;
         }
         self.lines += 1;
@@ -86,6 +87,14 @@ impl Text {
             Form::Prose => self.prose += 1,
             Form::Neither => {}
         }
+    }
+
+    /// A frame, the code that it shows, or the mark below that: code which has run.
+    fn is_of_a_traceback(&mut self, line: &str) -> bool {
+        let text = line.trim();
+        let is_frame = text.starts_with("File \"") && text.contains("\", line ");
+        let is_shown = std::mem::replace(&mut self.follows_frame, is_frame);
+        is_frame || is_shown || text.bytes().all(|byte| matches!(byte, b'^' | b'~'))
     }
 }
 

@@ -26,6 +26,7 @@ use firsts::Firsts;
 pub(super) use firsts::{kind, named_kind};
 use kin::Kin;
 use loads::Loads;
+pub(super) use loads::Span;
 use processes::Processes;
 pub(super) use traces::Traced;
 use traces::Traces;
@@ -416,6 +417,13 @@ impl Stream {
         let at_start = |work: &&mut Work| work.place == Place::AtStart;
         for work in self.held.iter_mut().filter(at_start) {
             work.is_placed = true;
+        }
+    }
+
+    /// What another one loads takes the place of what was ended, if that is named.
+    pub(super) fn replaced(&mut self, process: Option<u64>) {
+        if process.is_some() {
+            self.loads.forget(process);
         }
     }
 

@@ -140,7 +140,13 @@ fn fetches(container: &Container) -> Option<&str> {
     if let Some(words) = pulled {
         return Some(words[2]);
     }
-    container.words().find(|word| is_program(&bare(word)))?;
+    // What an image is called runs, where a container gives its arguments alone: `amazon/aws-cli:2`.
+    let image = container.image.rsplit('/').next().unwrap_or_default();
+    let mut names = image.split(['-', ':', '@']);
+    let is_run = names.any(is_program) || container.words().any(|word| is_program(&bare(word)));
+    if !is_run {
+        return None;
+    }
     let mut words = container.words();
     let is_here = |word: &str| word.contains("localhost") || word.contains("127.0.0.1");
     let by_address = words

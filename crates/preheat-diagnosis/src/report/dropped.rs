@@ -2,6 +2,7 @@
 //! follows from a cause that is named.
 
 use crate::cause::{Cause, Paid};
+use crate::frames::Frames;
 use crate::sighting::Sighting;
 use crate::timeline::Stream;
 use crate::{Diagnosis, Evidence};
@@ -52,6 +53,7 @@ impl Diagnosis {
 
     /// A load or a warm-up that failed beside its reason is no finding of its own.
     pub(super) fn drop_explained(&mut self) {
+        let frames = std::mem::take(&mut self.frames);
         for (failure, reasons) in EXPLAINED {
             let reasons = reasons
                 .iter()
@@ -65,7 +67,7 @@ impl Diagnosis {
                 .collect();
             self.drop_evidence(*failure, |failure| {
                 reasons.iter().any(|(cause, reason)| {
-                    is_near(*cause, reason, failure) && explains(*cause, reason, failure)
+                    is_near(*cause, reason, failure, &frames) && explains(*cause, reason, failure)
                 })
             });
         }
@@ -130,12 +132,12 @@ fn explains(cause: Cause, reason: &Evidence, failure: &Evidence) -> bool {
 }
 
 /// A child that was forked too late dies with the first thing that it tries.
-fn is_near(cause: Cause, one: &Evidence, other: &Evidence) -> bool {
+fn is_near(cause: Cause, one: &Evidence, other: &Evidence, frames: &Frames) -> bool {
     let lines = match cause {
         // A sum, below tables of what was loaded, and no failure of its own.
         _ if other.text.contains("failed to load all models") => u64::MAX,
         Cause::ForkAfterCuda => NEXT_LINES,
         _ => NEARBY_LINES,
     };
-    one.source == other.source && one.line.abs_diff(other.line) <= lines
+    one.source == other.source && frames.apart(&one.source, one.line, other.line) <= lines
 }

@@ -424,6 +424,8 @@ pub(super) const RULES: &[Rule] = &[
             "from cgroup",
             "0 throttled",
             "nr throttled 0",
+            // An annotation of Cloud Run, which says when processors are given.
+            "run.googleapis.com/cpu",
             "nr throttled=0",
             "of cpu limit",
             "by cpu limit",

@@ -245,3 +245,39 @@ fn whom_a_balancer_turns_away_is_served_by_nobody() {
     let served = told("a", "0/0/0/31/31 200").replace("00:01", "00:30");
     are_well(&[&(told("<NOSRV>", "0/-1/-1/-1/0 503") + load + &served)]);
 }
+
+#[test]
+fn what_cannot_be_had_is_no_download() {
+    let sought = "An error happened while trying to locate the file on the Hub and we cannot find the requested files";
+    let failed =
+        format!("huggingface_hub.errors.LocalEntryNotFoundError: {sought} in the local cache.\n");
+    assert_eq!(ids(&failed), ["load-failure"]);
+    are_well(&["run.googleapis.com/cpu-throttling: 'false'\n"]);
+}
+
+/// Seconds after one has ended, the next begins: both are one server's lives.
+#[test]
+fn who_begins_after_another_is_no_worker_beside_it() {
+    let life = |at: &str, pid: u32, took: &str| {
+        format!("11/30 23:58:{at} speechd[{pid}] I weights: 265 tensors in {took} s, 551 MB\n")
+    };
+    let one_by_one = [
+        life("04", 27193, "1.70"),
+        life("10", 27219, "0.60"),
+        life("14", 27242, "0.45"),
+    ];
+    assert_eq!(ids(&one_by_one.concat()), [""; 0]);
+    let at_once = [life("14", 27193, "9.70"), life("15", 27219, "9.60")];
+    assert_eq!(ids(&at_once.concat()), ["double-load-by-workers"]);
+}
+
+/// A traceback of many frames lies between a failure and its reason.
+#[test]
+fn a_reason_below_a_long_traceback_explains_what_is_above() {
+    let frames = "  File \"loader.py\", line 7, in load\n    return load(path)\n".repeat(20);
+    let reason = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n";
+    let text = format!(
+        "failed to load 'a' version 1\nTraceback (most recent call last):\n{frames}{reason}"
+    );
+    assert_eq!(ids(&text), ["out-of-memory"]);
+}

@@ -11,6 +11,16 @@ const KEPT: usize = 64;
 /// What ends within so many seconds of each other was done at once.
 const AT_ONCE_S: f64 = 60.0;
 
+/// Unless it began so long after the other had ended.
+const APART_S: f64 = 1.0;
+
+/// When a load began and ended, so far as its line tells.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) began: Option<f64>,
+    pub(crate) at: Option<f64>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Loads {
     /// Lines of loading, without their numbers, and the process that wrote each, if it is told.
@@ -48,11 +58,11 @@ impl Loads {
         process: Option<u64>,
         line: String,
         telling: Telling,
-        at: Option<f64>,
+        span: Span,
         evidence: &Evidence,
     ) {
         if let Some(process) = process.filter(|_| telling != Telling::Beginning) {
-            self.end_of(process, &line, at, evidence);
+            self.end_of(process, &line, span, evidence);
         }
         let Some(process) = process.filter(|_| telling == Telling::Beginning) else {
             self.under_way.clear();
@@ -88,10 +98,13 @@ impl Loads {
     }
 
     /// Another process has just said the same of its own load.
-    fn end_of(&mut self, process: u64, line: &str, at: Option<f64>, evidence: &Evidence) {
-        let is_recent = |then: Option<f64>| match (then, at) {
-            (Some(then), Some(at)) => at - then <= AT_ONCE_S,
-            _ => true,
+    fn end_of(&mut self, process: u64, line: &str, span: Span, evidence: &Evidence) {
+        let is_recent = |then: Option<f64>| {
+            let within = |to: Option<f64>, most| {
+                let both = then.zip(to);
+                both.is_none_or(|(then, to)| to - then <= most)
+            };
+            within(span.at, AT_ONCE_S) && within(span.began, APART_S)
         };
         let mut others = self.over.iter();
         if others.any(|(other, said, then)| *other != process && said == line && is_recent(*then)) {
@@ -99,7 +112,7 @@ impl Loads {
             self.again = Some(evidence.clone());
         }
         if self.over.len() < KEPT {
-            self.over.push((process, line.to_owned(), at));
+            self.over.push((process, line.to_owned(), span.at));
         }
     }
 
