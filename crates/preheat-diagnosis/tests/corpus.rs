@@ -10,8 +10,8 @@
 //! learnt from once it had been met. Five more came after them: a third of theirs is locked away, the rest
 //! is varied and was learnt from. What three more wrote was scored, learnt from and added; what six more wrote is
 //! various, and was learnt from as well. What two more wrote then is unread; what the last two
-//! wrote is natural, and was learnt from. Parts that nobody has looked at stand in
-//! `MEASURES`.
+//! wrote is natural, and was learnt from. What real servers wrote when they were run and broken came last: real,
+//! learnt from, and hidden. Parts that nobody has looked at stand in `MEASURES`.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use preheat_diagnosis::{Cause, Diagnosis, input};
 
-const PARTS: [&str; 28] = [
+const PARTS: [&str; 30] = [
     "seen",
     "held-out",
     "unseen",
@@ -54,10 +54,14 @@ const PARTS: [&str; 28] = [
     "various",
     "unread",
     "natural",
+    "real",
+    "hidden",
 ];
 
 /// What is wrong in these is not shown, as whoever sees it would tune the rules for it.
-const MEASURES: [&str; 6] = ["last", "apart", "sealed", "closed", "locked", "unread"];
+const MEASURES: [&str; 7] = [
+    "last", "apart", "sealed", "closed", "locked", "unread", "hidden",
+];
 
 /// Of the labelled causes, and of the found ones.
 const WANTED: f64 = 0.95;
@@ -67,6 +71,7 @@ const SEALED: f64 = 0.86;
 const CLOSED: f64 = 0.84;
 const LOCKED: f64 = 0.9;
 const UNREAD: f64 = 0.78;
+const HIDDEN: f64 = 0.8;
 
 struct Counted {
     right: usize,
@@ -128,6 +133,16 @@ fn various_texts_are_understood() {
 #[test]
 fn natural_texts_are_understood() {
     judge("natural", WANTED);
+}
+
+#[test]
+fn what_real_servers_wrote_is_understood() {
+    judge("real", WANTED);
+}
+
+#[test]
+fn what_they_wrote_and_nobody_read_is_understood_as_well_as_it_was() {
+    judge("hidden", HIDDEN);
 }
 
 #[test]

@@ -90,6 +90,20 @@ fn every_check_of_containers_finds_its_cause_and_nothing_else() {
         [Cause::DownloadAtStart]
     );
     assert_eq!(found(command("server --model-id /models/name"), None), []);
+    // The image is the program.
+    let synced = |image: &'static str| {
+        move |c: &mut Container| {
+            (c.is_init, c.image) = (true, image.into());
+            c.command = ["s3", "sync", "s3://weights/name", "/data/model"]
+                .map(str::to_owned)
+                .to_vec();
+        }
+    };
+    assert_eq!(
+        found(synced("amazon/aws-cli:2.28.0"), None),
+        [Cause::DownloadAtStart]
+    );
+    assert_eq!(found(synced("acme/s3-lint:1"), None), []);
     let env = |name: &'static str, value: &'static str| {
         move |c: &mut Container| {
             c.cpu_limit = Some(2.0);
