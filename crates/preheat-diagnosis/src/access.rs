@@ -406,8 +406,13 @@ fn with_name<'a>(text: &'a str, path: &'a str) -> &'a str {
         return path;
     }
     let mut end = path.len();
-    let is_of_name = |word: &&str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/');
-    let parts = text[end..].split(' ').skip(1).take(NAME_PARTS);
+    let Some(behind) = text[end..].strip_prefix(' ') else {
+        return path;
+    };
+    let is_of_name = |word: &&str| {
+        word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/') && !word.starts_with("http/")
+    };
+    let parts = behind.split(' ').take(NAME_PARTS);
     for part in parts.take_while(is_of_name) {
         end += 1 + part.len();
         if part.contains('/') {
@@ -493,4 +498,22 @@ pub(super) fn is_probe(path: &str) -> bool {
         || LISTS.contains(&path)
         || PROBES.iter().any(|probe| path.starts_with(probe))
         || ENDS.iter().any(|end| path.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_whole_where_a_models_name_has_dashes() {
+        for (text, whole) in [
+            ("/v2/models/my name/ready", "/v2/models/my name/ready"),
+            ("/v2/models/m http/2 200", "/v2/models/m"),
+            ("/v2/models/m\"é / x", "/v2/models/m"),
+            ("/v2/models/m", "/v2/models/m"),
+        ] {
+            let end = text.find([' ', '"']).unwrap_or(text.len());
+            assert_eq!(with_name(text, &text[..end]), whole, "{text}");
+        }
+    }
 }

@@ -19,7 +19,9 @@ pub(super) struct Frames(Vec<Traceback>);
 impl Frames {
     pub(super) fn add(&mut self, source: &str, line: u64) {
         let newest = self.0.last_mut();
-        if let Some(known) = newest.filter(|t| t.source == source && line <= t.to + GAP) {
+        if let Some(known) = newest
+            .filter(|t| t.source == source && (t.to..=t.to.saturating_add(GAP)).contains(&line))
+        {
             known.to = line;
         } else if self.0.len() < KEPT {
             self.0.push(Traceback {
@@ -55,5 +57,10 @@ mod tests {
         assert_eq!(frames.apart("log", 30, 3), 21);
         assert_eq!(frames.apart("log", 6, 10), 4);
         assert_eq!(frames.apart("other", 3, 10), 7);
+        // A text whose numbers begin again.
+        frames.add("log", 1);
+        assert_eq!(frames.apart("log", 0, 2), 1);
+        frames.add("log", u64::MAX);
+        assert_eq!(frames.apart("log", 3, 10), 3);
     }
 }
