@@ -1,5 +1,10 @@
 //! Lines about requests: those of access logs, and others that tell of one.
 
+mod path;
+
+use path::{FIELDS, is_operators, names_readiness, path};
+pub(super) use path::{asks_for_state, is_probe};
+
 use super::breakdown::taken_apart;
 use super::cause::Cause;
 use super::latency::{is_total, sure, went_elsewhere, whole};
@@ -9,9 +14,6 @@ use super::parts::lazily;
 use super::rules::Mark;
 use super::timeline::{LONG_MS, Stream};
 use super::{Diagnosis, Evidence};
-
-/// Words of a model's name.
-const NAME_PARTS: usize = 5;
 
 /// Paths of probes that are told apart.
 const PROBED: usize = 8;
@@ -77,7 +79,7 @@ impl Diagnosis {
         at: Option<f64>,
     ) {
         let is_its_health = stream.has_ready_health && path == "/health";
-        let is_of_readiness = path.contains("ready") || path.contains("readiness") || is_its_health;
+        let is_of_readiness = names_readiness(path) || is_its_health;
         match status {
             Some(200) if is_of_readiness => self.passes(stream, evidence, at),
             Some(200) => {
@@ -86,6 +88,8 @@ impl Diagnosis {
                     self.probed.push((path.to_owned(), evidence.clone()));
                 }
             }
+            // Who has no key, or finds no such route, learns nothing of it.
+            Some(401 | 403..=405) => {}
             Some(400..) if is_of_readiness => {
                 stream.is_not_ready();
                 if status == Some(503) {
@@ -178,7 +182,7 @@ impl Diagnosis {
         let status = status(line.text);
         if status == Some(200) && stream.answers_for_state(id) {
             self.passes(stream, &line.evidence, line.at);
-        } else if status.is_none() && path(line.text).is_some_and(|path| path.contains("ready")) {
+        } else if status.is_none() && path(line.text).is_some_and(names_readiness) {
             stream.asks_for_state(id);
         }
     }
@@ -341,90 +345,14 @@ pub(super) fn status(text: &str) -> Option<u16> {
         }
     }
     // HAProxy tells it before the request, behind its times: `0/0/0/74/84 200 117`.
-    let words: Vec<&str> = text.split(' ').collect();
-    words.windows(2).find_map(|two| {
-        let is_figure = |c: char| c.is_ascii_digit() || c == '/';
-        let is_times = two[0].contains('/') && two[0].chars().all(is_figure);
-        let status = two[1].parse().ok();
-        status.filter(|status| is_times && STATUSES.contains(status))
-    })
-}
-
-/// Fields of structured logs that hold the path that was asked for.
-const FIELDS: [&str; 6] = [
-    "path=/",
-    "uri=/",
-    "url=/",
-    "route=/",
-    "endpoint=/",
-    "url=http",
-];
-
-/// Words that make a path one of a file: `model_path=/models/a`.
-const OF_FILES: [&str; 12] = [
-    "model ",
-    "file ",
-    "data ",
-    "cache ",
-    "dest ",
-    "src ",
-    "config ",
-    "repository ",
-    "base ",
-    "root ",
-    "log ",
-    "tokenizer ",
-];
-
-/// The path that was asked for.
-fn path(text: &str) -> Option<&str> {
-    let starts = ["post /", "get /", "put /", "post \"/", "get \"/", "put \"/"];
-    let of = |start: &str| {
-        let at = text.find(start)?;
-        let is_file = start.contains('=') && OF_FILES.iter().any(|word| text[..at].ends_with(word));
-        (!is_file).then_some(at + start.len() - 1)
-    };
-    let of_address = || {
-        let at = ["post http", "get http", "put http", "url=http"]
-            .iter()
-            .find_map(|start| text.find(start))?;
-        let host = at + text[at..].find("://")? + "://".len();
-        let end = text[host..].find([' ', '"', '/'])?;
-        text[host + end..].starts_with('/').then_some(host + end)
-    };
-    let fields = FIELDS.iter().filter(|field| field.ends_with('/'));
-    let at = starts.iter().chain(fields).find_map(|start| of(start));
-    let at = at.or_else(of_address)?;
-    let path = text[at..].split([' ', '"', '?', '\'', ',']).next()?;
-    Some(with_name(&text[at..], path))
-}
-
-/// The whole of a path in which a model is named: blanks stand for the dashes of its name.
-fn with_name<'a>(text: &'a str, path: &'a str) -> &'a str {
-    const OF_MODELS: [&str; 3] = ["/v2/models/", "/v1/models/", "/models/"];
-    if !OF_MODELS.iter().any(|of| path.starts_with(of)) {
-        return path;
-    }
-    let mut end = path.len();
-    let Some(behind) = text[end..].strip_prefix(' ') else {
-        return path;
-    };
-    let is_of_name = |word: &&str| {
-        word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'/') && !word.starts_with("http/")
-    };
-    let parts = behind.split(' ').take(NAME_PARTS);
-    for part in parts.take_while(is_of_name) {
-        end += 1 + part.len();
-        if part.contains('/') {
-            return &text[..end];
-        }
-    }
-    path
-}
-
-/// Whether a line tells of somebody who asks for the state, and for no answer of a model.
-pub(super) fn asks_for_state(text: &str) -> bool {
-    path(text).is_some_and(is_probe)
+    let words = text.split(' ').zip(text.split(' ').skip(1));
+    words
+        .filter(|(times, _)| times.matches('/').count() == 4)
+        .find_map(|(times, status)| {
+            let is_figure = |c: char| c.is_ascii_digit() || matches!(c, '/' | '-' | '+');
+            let status = status.parse().ok().filter(|_| times.chars().all(is_figure));
+            status.filter(|status| STATUSES.contains(status))
+        })
 }
 
 /// How a request is called: `reqid=req-1`.
@@ -447,73 +375,4 @@ fn request_id(text: &str) -> Option<&str> {
         [] => 0,
     };
     behind.get(..length).filter(|id| !id.is_empty())
-}
-
-/// Whether a path is asked by somebody who loads a model, and waits for that.
-fn is_operators(path: &str) -> bool {
-    path.ends_with("/load")
-        || path.ends_with("/reload")
-        || path.ends_with("/unload")
-        || path.contains("/admin/")
-        || path.starts_with("/models?")
-}
-
-/// Whether a path is asked by machines that watch rather than by users.
-pub(super) fn is_probe(path: &str) -> bool {
-    const PROBES: [&str; 18] = [
-        "/health",
-        "/ready",
-        "/live",
-        "/startup",
-        "/metrics",
-        "/ping",
-        "/v2/health",
-        "/favicon",
-        "/docs",
-        "/openapi",
-        "/status",
-        "/info",
-        "/alive",
-        "/heartbeat",
-        "/probe",
-        "/actuator",
-        "/.well-known/",
-        "/-/",
-    ];
-    const ENDS: [&str; 10] = [
-        "/ready",
-        "/readiness",
-        "/readyz",
-        "/live",
-        "/livez",
-        "/health",
-        "/healthz",
-        "/alive",
-        "/up",
-        "/ping",
-    ];
-    // What is there, and not what it says.
-    const LISTS: [&str; 4] = ["/version", "/v1/models", "/api/tags", "/api/version"];
-    path == "/"
-        || LISTS.contains(&path)
-        || PROBES.iter().any(|probe| path.starts_with(probe))
-        || ENDS.iter().any(|end| path.ends_with(end))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_whole_where_a_models_name_has_dashes() {
-        for (text, whole) in [
-            ("/v2/models/my name/ready", "/v2/models/my name/ready"),
-            ("/v2/models/m http/2 200", "/v2/models/m"),
-            ("/v2/models/m\"é / x", "/v2/models/m"),
-            ("/v2/models/m", "/v2/models/m"),
-        ] {
-            let end = text.find([' ', '"']).unwrap_or(text.len());
-            assert_eq!(with_name(text, &text[..end]), whole, "{text}");
-        }
-    }
 }

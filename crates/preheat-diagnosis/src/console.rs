@@ -7,26 +7,39 @@ use super::access::{is_probe, status};
 const BRIEF: usize = 80;
 const BELOW: u64 = 2;
 
+/// Where and for which path.
+#[derive(Debug)]
+struct Asked {
+    source: String,
+    number: u64,
+    path: String,
+}
+
 /// A question that is not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Console {
-    asked: Option<(u64, String)>,
+    asked: Option<Asked>,
 }
 
 impl Console {
     /// Takes a normalised line in; the path that was asked for, and what was answered, once that is told.
-    pub(super) fn take(&mut self, number: u64, text: &str) -> Option<(String, u16)> {
+    pub(super) fn take(&mut self, source: &str, number: u64, text: &str) -> Option<(String, u16)> {
         if let Some(command) = text.strip_prefix("$ ") {
-            self.asked = asks(command).map(|path| (number, path.to_owned()));
+            self.asked = asks(command).map(|path| Asked {
+                source: source.to_owned(),
+                number,
+                path: path.to_owned(),
+            });
             return None;
         }
-        let (asked, _) = self.asked.as_ref()?;
-        if number.saturating_sub(*asked) > BELOW || text.len() > BRIEF {
+        let asked = self.asked.as_ref()?;
+        let below = asked.number..=asked.number.saturating_add(BELOW);
+        if asked.source != source || !below.contains(&number) || text.len() > BRIEF {
             self.asked = None;
             return None;
         }
         let answer = answer(text)?;
-        self.asked.take().map(|(_, path)| (path, answer))
+        self.asked.take().map(|asked| (asked.path, answer))
     }
 }
 
@@ -66,7 +79,9 @@ mod tests {
     fn the_answer_stands_below_the_question() {
         let take = |lines: &[&str]| {
             let mut console = Console::default();
-            let told = (1..).zip(lines).map(|(at, line)| console.take(at, line));
+            let told = (1..)
+                .zip(lines)
+                .map(|(at, line)| console.take("log", at, line));
             told.flatten().next()
         };
         let asked = "$ curl s w \"%{http code}\\n\" localhost:8000/readyz";
@@ -85,5 +100,8 @@ mod tests {
         }
         let late = [asked, "a", "b", "200"];
         assert_eq!(take(&late), None);
+        let mut console = Console::default();
+        assert_eq!(console.take("a", 9, asked), None);
+        assert_eq!(console.take("b", 1, "ok"), None);
     }
 }

@@ -289,7 +289,7 @@ impl Diagnosis {
         if is_brief && stream.gate.may_be_trying(line.number) && is_short(&plain.text) {
             plain.hits.push(Hit::mark(Mark::Deviates));
         }
-        if let Some((path, status)) = self.console.take(line.number, &plain.text) {
+        if let Some((path, status)) = self.console.take(line.source, line.number, &plain.text) {
             self.probed(stream, &path, Some(status), &evidence(line, &plain), at);
         }
         let is_row = self.latency.expects_a_row();

@@ -31,7 +31,7 @@ use crate::timeline::Place;
 
 use absent::lacks_replicas;
 use amount::Amount;
-use denied::{is_conditional, is_denied};
+use denied::{is_conditional, is_denied, is_negated};
 use phrases::{Hit, Phrases};
 use prompt::Typed;
 use readiness::{admits_early, is_of_a_part, says_ready};
@@ -483,18 +483,6 @@ impl Parsed<'_> {
             .or_else(|| behind.min_by_key(|(at, _)| *at))
             .map(|(_, place)| place)
     }
-}
-
-/// `nobody calls it at startup`, `not at start but …`
-fn is_negated(text: &str, at: usize) -> bool {
-    let clause = text[..at].rsplit([',', ';', '.', ':', '(']).next();
-    let mut words = clause.unwrap_or_default().split(' ');
-    words.any(|word| {
-        matches!(
-            word,
-            "not" | "nobody" | "nothing" | "never" | "isn't" | "wasn't" | "instead" | "rather"
-        )
-    })
 }
 
 /// Whether a figure on the line may belong to this.

@@ -45,7 +45,7 @@ pub(super) struct Metrics {
     steps: Vec<(Span, Placed)>,
     /// Steps that were not done when they were scraped, of a server that calls itself ready.
     undone: Vec<String>,
-    is_ready: bool,
+    ready: Option<bool>,
     /// The newest sum of a step, which is that step's time if it was done once.
     sum: Option<(String, Span, Placed)>,
     firsts: Vec<(String, f64, u64)>,
@@ -192,7 +192,13 @@ impl Metrics {
 
     fn sample(&mut self, number: u64, sample: &Sample<'_>) -> bool {
         let Some((base, kind, factor)) = sample.timed() else {
-            self.is_ready |= sample.name.ends_with("_ready") && sample.value == 1.0;
+            if sample.name.ends_with("_ready") {
+                self.ready = Some(sample.value == 1.0);
+                // What is not done yet may be the start's.
+                if self.ready == Some(false) {
+                    self.undone.clear();
+                }
+            }
             return false;
         };
         let help = self.helps.get(sample.name).or_else(|| self.helps.get(base));
@@ -223,13 +229,17 @@ impl Metrics {
         let is_part = part(&span).is_some();
         if !of_requests || (is_part && begins(&told)) {
             if is_part && ms > 0.0 {
-                let is_late = self.is_ready && self.undone.contains(&told);
+                let is_late = self.ready == Some(true) && self.undone.contains(&told);
                 let placed = match is_late {
                     true => Placed::AtRequest,
                     false => sample.placed(&words, ordinal),
                 };
                 self.steps.push((span, placed));
-            } else if is_part && self.undone.len() < KEPT {
+            } else if is_part
+                && self.ready != Some(false)
+                && self.undone.len() < KEPT
+                && !self.undone.contains(&told)
+            {
                 self.undone.push(told);
             }
             return true;

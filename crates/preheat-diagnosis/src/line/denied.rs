@@ -162,3 +162,15 @@ pub(super) fn is_conditional(text: &str, at: usize) -> bool {
         || (said.starts_with("when ") && text.contains(" you "))
         || WITHIN.iter().any(|word| sentence.contains(word))
 }
+
+/// `nobody calls it at startup`, `not at start but …`
+pub(super) fn is_negated(text: &str, at: usize) -> bool {
+    let clause = text[..at].rsplit([',', ';', '.', ':', '(']).next();
+    let mut words = clause.unwrap_or_default().split(' ');
+    words.any(|word| {
+        matches!(
+            word,
+            "not" | "nobody" | "nothing" | "never" | "isn't" | "wasn't" | "instead" | "rather"
+        )
+    })
+}

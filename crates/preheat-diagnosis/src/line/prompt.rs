@@ -7,7 +7,7 @@ use crate::talk::is_command;
 const PROMPT: usize = 80;
 
 /// What shows what is there, and changes nothing.
-const LOOKS: &str = "logs journalctl stern get describe top events grep egrep zgrep rg tail head cat zcat less \
+const LOOKS: &str = "get describe top events grep egrep zgrep rg tail head cat zcat less \
     awk jq sed ps ls status dmesg inspect vmtouch fincore";
 
 /// Of these, what shows the log of somebody.
@@ -33,7 +33,8 @@ pub(crate) fn typed(line: &str) -> Option<Typed> {
     for word in command.split([' ', ';', '|', '(', '\'', '"', '=']) {
         let word = word.rsplit('/').next().unwrap_or(word);
         let is_one = |words: &str| words.split(' ').any(|known| known == word);
-        if is_one(DOES) {
+        // What is searched for in it is no deed.
+        if !is_log && !is_look && is_one(DOES) {
             return None;
         }
         is_log |= is_one(LOGS) || word.ends_with(".log");
@@ -85,6 +86,8 @@ mod tests {
             ("~/a$ sudo systemctl status embed", Some(Typed::Look)),
             ("$ curl -X GET a/logs", None),
             ("$ docker run --gpus all a", None),
+            ("$ kubectl logs a | grep restart", Some(Typed::Log)),
+            ("$ grep start app.txt", Some(Typed::Look)),
             ("$ SKIP_WARMUP=1 gunicorn a:b", None),
             ("# the status is what we get", None),
             ("[root@gpu-1 srv]# docker logs embed", Some(Typed::Log)),
