@@ -242,16 +242,19 @@ impl Criteria {
         checks
     }
 
+    /// Whether the first requests through a door cost no more than may be.
+    #[must_use]
+    pub fn allows(&self, door: &FirstRequests) -> bool {
+        let beyond = median(&door.first).saturating_sub(median(&door.steady));
+        door.ratio() <= self.max_first_ratio || beyond <= self.slack
+    }
+
     fn first_request(&self, doors: &[FirstRequests]) -> Check {
-        let within = |d: &FirstRequests| {
-            let beyond = median(&d.first).saturating_sub(median(&d.steady));
-            d.ratio() <= self.max_first_ratio || beyond <= self.slack
-        };
         let worst = doors.iter().max_by(|a, b| a.ratio().total_cmp(&b.ratio()));
         Check {
             id: CheckId::P3,
             what: "first request after warm-up, through the front door",
-            ok: !doors.is_empty() && doors.iter().all(within),
+            ok: !doors.is_empty() && doors.iter().all(|door| self.allows(door)),
             value: worst.map_or("not measured".into(), |d| {
                 format!("{:.2} × steady ({})", d.ratio(), d.path.name())
             }),

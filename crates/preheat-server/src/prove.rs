@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use preheat_core::proof::{
-    ConcurrencyEvidence, Evidence, FirstRequests, LoadEvidence, MemoryEvidence, WeightsEvidence,
+    ConcurrencyEvidence, Criteria, Evidence, FirstRequests, LoadEvidence, MemoryEvidence,
+    WeightsEvidence,
 };
 use preheat_core::warmup::{CaseReport, Path, RoundPolicy, Rounds};
 use preheat_core::{Failure, FailureKind, Phase};
@@ -26,7 +27,8 @@ use crate::warm;
 /// door has no state for a shape.
 const THROUGH: usize = 1;
 
-/// Fresh connections at least, for each door, whose first request is compared with steady ones.
+/// Fresh connections at least, for each door, whose first request is compared with steady ones, where the
+/// very first one took too long: what a door still owes shows in that one, and noise only adds to it.
 const FRESH: usize = 3;
 
 /// Further requests on the last of them, for the steady figure: the lower of two is what a first
@@ -61,6 +63,7 @@ pub struct Prover<'a> {
     pub cases: &'a [Ready],
     pub loaded: &'a Loaded,
     pub policy: RoundPolicy,
+    pub criteria: &'a Criteria,
     pub load: Option<LoadTest>,
     /// Rows of our own, no two alike, for plans that have none.
     pub distinct: Option<Sample>,
@@ -92,7 +95,11 @@ impl Prover<'_> {
             // itself. What a small request needs is taken again right here.
             memory::give_back();
             for ready in smallest {
-                first_requests.push(self.case(ready, path, FRESH, STEADY).await?);
+                let first = self.case(ready, path, 1, STEADY).await?;
+                first_requests.push(match self.criteria.allows(&first) {
+                    true => first,
+                    false => self.case(ready, path, FRESH, STEADY).await?,
+                });
             }
         }
         let cases = self.board.read(|facts| facts.warmup.cases.clone());

@@ -271,6 +271,7 @@ impl ModelWork {
             cases: &cases,
             loaded,
             policy: self.policy(loaded),
+            criteria: &settings.criteria,
             load: settings.load,
             distinct: plan::distinct(loaded, rows),
             board: &self.replica.board,
