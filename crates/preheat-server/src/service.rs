@@ -117,6 +117,11 @@ impl Service {
     pub async fn wanted(&self) {
         if self.lazy.enabled {
             self.lazy.wanted.notified().await;
+            tracing::info!(
+                event = "wanted",
+                model = self.name.as_str(),
+                "loading the model on first request: load = lazy"
+            );
         }
     }
 
