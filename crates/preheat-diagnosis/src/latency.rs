@@ -406,7 +406,14 @@ impl Latency {
                 });
             }
         };
-        judge(self.first.as_ref(), 2.0, 5.0, FIRST);
+        // Held against what is called steady; or against others, whose time may be told by somebody else.
+        let is_told = self.steady.is_some() || self.typical.is_some();
+        judge(
+            self.first.as_ref(),
+            2.0,
+            if is_told { 5.0 } else { 50.0 },
+            FIRST,
+        );
         judge(self.high.as_ref(), 2.0, 50.0, 0.85);
         if let Some((first, steady, evidence)) = self.reports.slow() {
             all.push(Slow {

@@ -64,7 +64,8 @@ const OUTSIDE: [&str; 18] = [
 ];
 
 /// Words for a size beside those that are known as marks.
-const SIZES: [&str; 22] = [
+const SIZES: [&str; 23] = [
+    "seq=",
     "len=",
     "length=",
     "tokens=",
@@ -94,6 +95,7 @@ const SIZES: [&str; 22] = [
 pub(super) enum Kind {
     Batch,
     Length,
+    Characters,
     /// Both sides of an image.
     Sides,
 }
@@ -185,7 +187,7 @@ impl Lengths {
         different.sort_unstable();
         different.dedup();
         let is_of_lengths = !told.words.is_empty() || !near.is_empty();
-        let is_pair = different.len() == 2 && told.numbers.len() <= 5;
+        let is_pair = different.len() == 2 && told.numbers.len() <= 5 && !is_one_list(told);
         let is_gap =
             is_pair && is_of_lengths && CONTRAST.iter().any(|word| told.text.contains(word));
         if is_gap && self.missed.len() < KEPT {
@@ -286,7 +288,11 @@ fn near(told: &Told<'_>) -> Vec<(Kind, u64)> {
             continue;
         }
         let is_batch = word.starts_with("batch") || told.text[..start].ends_with("batch ");
-        let kind = if is_batch { Kind::Batch } else { Kind::Length };
+        let kind = match word {
+            _ if is_batch => Kind::Batch,
+            _ if word.starts_with("char") => Kind::Characters,
+            _ => Kind::Length,
+        };
         found.extend(after.chain(before).map(|(_, n)| (kind, *n)));
     }
     if told.is_warm && (!told.words.is_empty() || !others.is_empty()) {
@@ -300,6 +306,17 @@ fn near(told: &Told<'_>) -> Vec<(Kind, u64)> {
     // Smaller ones count shapes.
     found.retain(|(kind, n)| *kind == Kind::Batch || *n >= SHORTEST);
     found
+}
+
+/// `[1, 8, 32]`: what was run, one after the other.
+fn is_one_list(told: &Told<'_>) -> bool {
+    let mut numbers = told.numbers.iter().filter(|(_, n)| *n >= SHORTEST);
+    let both = numbers.next().zip(numbers.next_back());
+    let between = both.and_then(|((from, _), (to, _))| told.text.get(*from..*to));
+    between.is_some_and(|between| {
+        let is_list = |c: char| c.is_ascii_digit() || matches!(c, ',' | ' ');
+        between.contains(',') && between.chars().all(is_list)
+    })
 }
 
 /// `batch sizes run once each: 1 2 4 8`: nothing but numbers behind a sign.
@@ -330,6 +347,9 @@ fn shapes(text: &str) -> Vec<(Kind, u64)> {
     let mut found = Vec::new();
     let mut pieces = text.split(['(', '[', ')', ']']).collect::<Vec<_>>();
     pieces.retain(|piece| piece.contains(',') && piece.chars().all(is_within));
+    if text.contains("sizes [") {
+        pieces.clear();
+    }
     let crossed = text
         .split([' ', '(', ')', '[', ']', '=', ',', ';', ':'])
         .filter(|word| word.contains(['x', '×']) && word.chars().all(is_within));

@@ -186,6 +186,10 @@ pub struct Diagnosis {
     loads_beside: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
+    /// How often a service manager has started its service again.
+    starts_anew: u32,
+    /// Where a compiler was set up that runs when it is first needed.
+    compiler: Option<Evidence>,
     /// A line says so.
     is_held: bool,
     /// The longest that one waited, as a line tells.
@@ -303,10 +307,18 @@ impl Diagnosis {
             is_young
                 && (may_bear_a_time(&plain.text) || self.latency.waits() || may_list(&plain.text))
         };
-        if traced == Traced::Code {
+        if matches!(traced, Traced::Code | Traced::AskedLoad) {
             self.frames.add(line.source, line.number);
+            if traced == Traced::AskedLoad {
+                let evidence = evidence(line, &plain);
+                self.see(Cause::LazyModel, RAISED, evidence, None, None);
+            }
         } else if is_row || is_raised || may_matter() || may_time() {
             let mut amounts = amount::amounts(&plain.text);
+            // Our own phases tell since when the process runs.
+            if plain.text.contains("event=\"phase\"") || plain.text.contains("event=phase") {
+                amounts.retain(|amount| !plain.text[..amount.start].ends_with("ms="));
+            }
             if plain
                 .hits
                 .iter()
@@ -406,7 +418,7 @@ impl Diagnosis {
         let failed = match traced {
             Traced::LoadRaised => Some(Cause::LoadFailure),
             Traced::WarmupRaised => Some(Cause::WarmupFailed),
-            Traced::Code | Traced::Statement => None,
+            Traced::Code | Traced::AskedLoad | Traced::Statement => None,
         };
         if let Some(failed) = failed.filter(|_| !line.names_a_cause()) {
             self.see(failed, RAISED, line.evidence.clone(), None, None);

@@ -87,6 +87,7 @@ impl Diagnosis {
         self.outnumbered();
         self.slow_requests();
         self.compiled_first(&streams);
+        self.compiled_lazily(&streams);
         self.drop_primed();
         self.ready_unwarmed();
         self.cold_cache();
@@ -98,6 +99,7 @@ impl Diagnosis {
         self.drop_the_pulled();
         self.drop_the_placed();
         self.drop_ends_of_long_lives();
+        self.drop_denied();
         self.drop_explained();
         self.drop_consequences();
         self.keep_the_payers(&streams);

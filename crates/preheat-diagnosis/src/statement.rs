@@ -5,14 +5,14 @@ mod named;
 
 use named::SLOW_PULL_MS;
 
-use super::access::{DELAYED, asks_for_state};
+use super::access::{DELAYED, asks_for_state, status};
 use super::cause::Cause;
 use super::exchange::{Exchange, exchanged};
 use super::latency::{compared, sure, timed, total, waited_ms};
 use super::lengths::Told;
 use super::line::list::List;
 use super::line::shapes::tells_shape;
-use super::line::wording::{ended, process, warns, without_numbers};
+use super::line::wording::{Telling, ended, process, warns, without_numbers};
 use super::line::{Parsed, amount};
 use super::parts::brings;
 use super::rules::{Mark, Meaning, Part};
@@ -40,8 +40,13 @@ const WISHES: [&str; 4] = [" should ", " must ", " would ", " ought "];
 
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        stream.anew(self.starts_anew);
         self.named(stream, line);
         self.tried(stream, line);
+        if line.text.contains("torch.compile") && line.amounts.is_empty() && !stream.has_answered()
+        {
+            self.compiler.get_or_insert_with(|| line.evidence.clone());
+        }
         self.unfit(stream, line);
         if line.has(Mark::Processors) {
             self.threads.take(line.text, &line.evidence);
@@ -53,6 +58,9 @@ impl Diagnosis {
         }
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
+            if stream.has_answered() {
+                stream.failures.is_aside(&line.evidence);
+            }
             if stream.may_serve() {
                 stream.failures.may_be_asked(&line.evidence);
             }
@@ -109,6 +117,9 @@ impl Diagnosis {
                 .or(line.amounts.last())
                 .map(|took| took.ms),
         };
+        if is_served(line, exchanged) {
+            stream.failures.serves_on();
+        }
         match exchanged {
             Some(Exchange::Begins) => stream.request(line.at, None),
             Some(Exchange::Ends(took)) => {
@@ -123,6 +134,7 @@ impl Diagnosis {
             {
                 self.is_waited_for |= stream.came_early(line.at, ends);
                 stream.calls(line.at, ends);
+                stream.failures.serves_on();
             }
             None => {}
         }
@@ -164,7 +176,10 @@ impl Diagnosis {
             .filter(|hit| hit.means == Meaning::Marks(Mark::Length))
             .map(|hit| (hit.at, hit.end))
             .collect();
-        let numbers = amount::integers(line.text, &line.amounts);
+        // The number of the process that writes counts nothing.
+        let own = process(line.text);
+        let mut numbers = amount::integers(line.text, &line.amounts);
+        numbers.retain(|(_, number)| Some(*number) != own);
         let told = Told {
             text: line.text,
             words: &words,
@@ -343,6 +358,8 @@ impl Diagnosis {
                 Mark::Booted => stream.booted(process(line.text), line.at),
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
+                // Whoever manages them all says so, and begins anew.
+                Mark::Ended if line.text.contains("scheduled restart job") => self.starts_anew += 1,
                 Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request => {
@@ -391,6 +408,15 @@ impl Diagnosis {
                 }
                 Mark::Disk => self.reads.watched(),
                 Mark::Moved => self.reads.moved(&line.evidence),
+                // What began to load while the port was open is there now: no claim, but the load's end.
+                Mark::Ready if stream.loads_late() && line.text.contains("model ready") => {
+                    let told_ms = line.amounts.last().map(|took| took.ms);
+                    let work = Work::new(Part::Weights, Place::Open, line);
+                    let work = Work { told_ms, ..work };
+                    if let Some(work) = stream.work(work, line.at, Telling::End) {
+                        self.settle(work);
+                    }
+                }
                 Mark::Complete | Mark::Ready => {
                     // The row of one pod says nothing of the door of another.
                     let gate = is_row_of_a_pod(&line.evidence.text);
@@ -461,6 +487,14 @@ fn is_row_of_a_pod(text: &str) -> bool {
 }
 
 /// Whether a line tells what one call took, and of nothing else.
+/// Whether a request was answered, and well.
+fn is_served(line: &Parsed<'_>, exchanged: Option<Exchange>) -> bool {
+    let status = status(line.text);
+    let is_told = matches!(exchanged, Some(Exchange::Ends(_)))
+        || (line.has(Mark::Access) && status.is_some() && !asks_for_state(line.text));
+    is_told && !line.names_a_cause() && status.is_none_or(|status| status < 400)
+}
+
 fn is_a_call(line: &Parsed<'_>) -> bool {
     line.has(Mark::Call)
         && (1..=3).contains(&line.amounts.len())

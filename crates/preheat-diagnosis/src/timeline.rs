@@ -143,6 +143,8 @@ pub(super) struct Stream {
     pub(super) compiles_for_shape: bool,
     /// Something was said to begin, and not that it is over.
     is_under_way: bool,
+    /// Starts by a service manager that were told of.
+    starts_anew: u32,
     /// Nothing happened for long: only a request can have asked for what comes then, even if it
     /// leaves no line.
     is_asleep: bool,
@@ -424,6 +426,13 @@ impl Stream {
     pub(super) fn replaced(&mut self, process: Option<u64>) {
         if process.is_some() {
             self.loads.forget(process);
+        }
+    }
+
+    /// How often whoever manages the service has started it again.
+    pub(super) fn anew(&mut self, starts: u32) {
+        if std::mem::replace(&mut self.starts_anew, starts) != starts {
+            self.loads.forget(None);
         }
     }
 

@@ -91,7 +91,9 @@ fn takes_traffic(text: &str) -> bool {
                 .iter()
                 .any(|not| text.contains(not))
     };
-    is_row() || (text.contains("healthy") && is_sent_to())
+    // Triton's table of what it serves.
+    let is_listed = || text.starts_with("| ") && text.trim_end().ends_with("| ready |");
+    is_row() || is_listed() || (text.contains("healthy") && is_sent_to())
 }
 
 /// Whether readiness is all that a line tells: `INFO ready`, `ready level=info`.
@@ -101,27 +103,30 @@ fn is_all_ready(text: &str) -> bool {
         return false;
     }
     let is_level = |word: &&str| {
+        let is_stamp = word.starts_with(|c: char| c.is_ascii_digit()) && word.contains(':');
         let word = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
-        matches!(
-            word,
-            "" | "info"
-                | "notice"
-                | "debug"
-                | "startup"
-                | "server"
-                | "main"
-                | "app"
-                | "health"
-                | "http"
-                | "boot"
-                | "lifecycle"
-                | "readiness"
-                | "serve"
-        )
+        is_stamp
+            || matches!(
+                word,
+                "" | "info"
+                    | "notice"
+                    | "debug"
+                    | "startup"
+                    | "server"
+                    | "main"
+                    | "app"
+                    | "health"
+                    | "http"
+                    | "boot"
+                    | "lifecycle"
+                    | "readiness"
+                    | "serve"
+            )
     };
     let mut words = text.split_whitespace().skip_while(is_level);
     let first = words.next().map(|word| word.trim_end_matches(['.', '!']));
-    let is_all = first == Some("ready") && words.all(|word| word.contains('='));
+    // Behind it stand fields, whose values may have several words.
+    let is_all = first == Some("ready") && words.next().is_none_or(|word| word.contains('='));
     is_all || ends_ready(text) || begins_ready(text) || is_last_word(text)
 }
 

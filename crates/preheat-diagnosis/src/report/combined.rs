@@ -168,6 +168,23 @@ impl Diagnosis {
         }
     }
 
+    /// A compiler that is only set up at the start runs in the first request, whose time tells that it did.
+    pub(super) fn compiled_lazily(&mut self, streams: &BTreeMap<String, Stream>) {
+        let is_explained = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
+        let is_slow = self.seen.contains_key(&Cause::WarmedByTraffic);
+        let at_start = self.stage(Part::Kernels);
+        let is_warm = at_start.is_some_and(|stage| stage.longest_ms.is_some())
+            || self.lengths.is_warmed()
+            || streams.values().any(|stream| stream.is_warmed);
+        if let Some(set_up) = self.compiler.take()
+            && is_slow
+            && !is_explained
+            && !is_warm
+        {
+            self.see(Cause::Kernels, 0.65, set_up, None, None);
+        }
+    }
+
     pub(super) fn containers(&mut self) {
         let start = self.start.clone();
         for container in std::mem::take(&mut self.containers) {

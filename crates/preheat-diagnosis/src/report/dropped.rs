@@ -35,6 +35,19 @@ const EXPLAINED: &[(Cause, &[Cause])] = &[
     ),
 ];
 
+/// Nothing was fetched where this is why the load failed.
+const DENIED: [&str; 9] = [
+    "401",
+    "403",
+    "404",
+    "gated",
+    "unauthorized",
+    "could not download",
+    "couldn't connect",
+    "encountered an error",
+    "downloaderror",
+];
+
 /// What sends SIGKILL by itself, or is followed by it: exit code 137 then says nothing of memory.
 const KILLS: [Cause; 4] = [
     Cause::WarmupFailed,
@@ -49,6 +62,26 @@ impl Diagnosis {
         for cause in [Cause::LoadFailure, Cause::AddressInUse] {
             self.drop_evidence(cause, |failure| stream.failures.is_overcome(failure));
         }
+    }
+
+    /// A fetch that was denied took nothing: the load failed for it, and that is all.
+    pub(super) fn drop_denied(&mut self) {
+        let Some(failures) = self.seen.get(&Cause::LoadFailure) else {
+            return;
+        };
+        let is_denied = |failure: &&Evidence| {
+            let said = failure.text.to_ascii_lowercase();
+            DENIED.iter().any(|word| said.contains(word))
+        };
+        let denied = failures.evidence.iter().filter(is_denied);
+        let denied: Vec<Evidence> = denied.cloned().collect();
+        self.drop_evidence(Cause::DownloadAtStart, |fetch| {
+            let is_why = |failure: &Evidence| {
+                let lines = failure.line.checked_sub(fetch.line);
+                failure.source == fetch.source && lines.is_some_and(|lines| lines <= NEARBY_LINES)
+            };
+            denied.iter().any(is_why)
+        });
     }
 
     /// A load or a warm-up that failed beside its reason is no finding of its own.

@@ -5,28 +5,6 @@ use super::words::{ADDRESSES, BROUGHT_FROM, NEEDED, UNFETCHED};
 use super::{Beside, Meaning, Pair, Rule};
 
 pub(super) const RULES: &[Rule] = &[
-    // Whoever fails at it needed it.
-    Rule {
-        means: Meaning::Names(Cause::DownloadAtStart),
-        confidence: 0.8,
-        says: &[
-            "could not download model",
-            "failed to download + model",
-            "failed to download + weights",
-            "failed to download + artifacts",
-            "download artifacts + failed",
-            "gatedrepo",
-            "gated repo",
-            "repositorynotfound",
-            "localentrynotfound",
-            "couldn't connect to 'https://",
-        ],
-        pairs: &[],
-        except: &["image", "optional", "retrying"],
-        beside: Beside::Anything,
-        example: "Error: Could not download model artifacts",
-        counter: "WARN failed to download the image of the request",
-    },
     // A progress bar of a file of weights, which may never have come to its end.
     Rule {
         means: Meaning::Names(Cause::DownloadAtStart),

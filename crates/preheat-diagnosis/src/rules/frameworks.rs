@@ -161,6 +161,7 @@ pub(super) const RULES: &[Rule] = &[
             "no gpu detected",
             "gpu not found",
             "using cpu instead",
+            "on cpus, not on cuda",
             "layers option will be ignored",
             "driver on your system is too old",
         ],

@@ -43,6 +43,8 @@ pub(super) const RULES: &[Rule] = &[
             "could not start backend",
             "could not download model",
             "fetching failed",
+            "its start failed: stage fetching",
+            "its start failed: stage loading",
             "configuration failed:",
             "size mismatch for",
             "unexpected key(s) in state dict",

@@ -444,6 +444,7 @@ pub(super) const RULES: &[Rule] = &[
             "terminated child process",
             "died, killed by signal",
             "worker complete [",
+            "scheduled restart job",
         ],
         pairs: &[],
         except: &[],

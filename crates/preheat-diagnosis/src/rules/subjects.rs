@@ -260,8 +260,9 @@ pub(crate) const BUILDS: &[&str] = &[
     "apt get install",
     "cargo test",
     "go test",
-    "assert ",
-    "assertionerror",
+    "> assert ",
+    "e assert ",
+    "e assertionerror",
     "in [",
     "out[",
 ];

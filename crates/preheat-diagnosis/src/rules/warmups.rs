@@ -14,6 +14,8 @@ pub(super) const RULES: &[Rule] = &[
         says: &[
             "warming failed",
             "proving failed",
+            "its start failed: stage warming",
+            "its start failed: stage proving",
             "warm up failed",
             "warmup failed",
             "failed to warm",

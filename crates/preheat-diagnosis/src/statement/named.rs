@@ -67,6 +67,8 @@ impl Diagnosis {
                         || line.text.contains("(for query)")
                         || line.text.contains("tactic")
                 }
+                // sentence-transformers says so where nobody asks for one.
+                Cause::DeviceFallback if line.text.contains("no device provided") => true,
                 Cause::DeviceFallback if self.devices.is_spared(&line.evidence.source) => true,
                 Cause::DeviceFallback if hit.confidence <= CONSEQUENCE || is_mere(line) => {
                     self.devices.absent(hit.confidence, &line.evidence);

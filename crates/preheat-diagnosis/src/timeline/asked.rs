@@ -92,6 +92,11 @@ impl Stream {
         self.ready.is_some() || self.has_answered
     }
 
+    /// Whether a load has begun since somebody may ask, and is not over.
+    pub(crate) fn loads_late(&self) -> bool {
+        self.may_serve() && self.loading.is_some()
+    }
+
     pub(crate) fn has_answered(&self) -> bool {
         self.has_answered
     }

@@ -13,6 +13,8 @@ pub(crate) struct Failures {
     all: Vec<Evidence>,
     /// Those after which another load or a warm-up began.
     retried: Vec<Evidence>,
+    /// Those of a server that had answered requests before.
+    aside: Vec<Evidence>,
     /// Those after which the server was ready all the same.
     overcome: Vec<Evidence>,
     /// The newest, if a port was open by then.
@@ -24,6 +26,19 @@ impl Failures {
         if self.all.len() < KEPT {
             self.all.push(evidence.clone());
         }
+    }
+
+    /// It failed beside what serves.
+    pub(crate) fn is_aside(&mut self, evidence: &Evidence) {
+        if self.aside.len() < KEPT {
+            self.aside.push(evidence.clone());
+        }
+    }
+
+    /// A request is answered as before.
+    pub(crate) fn serves_on(&mut self) {
+        let room = KEPT.saturating_sub(self.overcome.len());
+        self.overcome.extend(self.aside.drain(..).take(room));
     }
 
     /// It failed while somebody may have waited for it.

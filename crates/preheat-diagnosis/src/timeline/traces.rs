@@ -34,6 +34,18 @@ const LOADERS: [&str; 24] = [
     "init model",
 ];
 
+/// What hands a request to whoever answers it, in code.
+const HANDLERS: [&str; 8] = [
+    "in handle request",
+    "in dispatch request",
+    "in full dispatch request",
+    "in run endpoint function",
+    "in get response",
+    "in inner run",
+    "in call endpoint",
+    "in handle async request",
+];
+
 /// What runs a model before anybody asks, in code.
 const WARMERS: [&str; 13] = [
     "warm up",
@@ -62,6 +74,8 @@ fn warms(text: &str) -> bool {
 pub(crate) enum Traced {
     /// A frame, or the code below one.
     Code,
+    /// The same, and it loads a model for a request.
+    AskedLoad,
     /// What was raised, and the load of a model with it.
     LoadRaised,
     /// The same of a warm-up.
@@ -75,6 +89,8 @@ pub(super) struct Traces {
     follows_frame: bool,
     /// Frames went through what loads a model.
     loads: bool,
+    /// Before that through what answers a request.
+    is_asked: bool,
     /// Or through what warms one.
     warms: bool,
     /// Lines since the newest frame, while nothing was raised.
@@ -93,9 +109,14 @@ impl Traces {
             return Traced::Statement;
         };
         if is_code {
-            self.loads |= LOADERS.iter().any(|loader| text.contains(loader));
+            let loads = !self.loads && LOADERS.iter().any(|loader| text.contains(loader));
+            self.loads |= loads;
+            self.is_asked |= HANDLERS.iter().any(|handler| text.contains(handler));
             self.warms |= warms(text);
-            return Traced::Code;
+            return match loads && self.is_asked {
+                true => Traced::AskedLoad,
+                false => Traced::Code,
+            };
         }
         if since > LONGEST {
             *self = Traces::default();

@@ -1,6 +1,6 @@
 //! Values of Helm charts: containers without the manifest around them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Place, container_of, text};
 use crate::Container;
@@ -13,23 +13,36 @@ const MOST: usize = 64;
 
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
-/// Whether a text may be such values: it tells of probes.
+/// What says as well that a container is told of, where an image and limits stand beside it.
+const COMMANDS: [&str; 2] = ["command", "args"];
+
+/// Whether a text may be such values: it tells of probes, or of commands and limits.
 pub(super) fn may_be(text: &str) -> bool {
-    let mut lines = text.lines().map(str::trim_start);
-    lines.any(|line| {
-        PROBES.iter().any(|probe| {
-            line.strip_prefix(probe)
+    let has = |key: &str| {
+        let mut lines = text.lines().map(str::trim_start);
+        lines.any(|line| {
+            line.strip_prefix(key)
                 .is_some_and(|rest| rest.starts_with(':'))
         })
-    })
+    };
+    PROBES.iter().any(|probe| has(probe))
+        || (has("image") && has("resources") && COMMANDS.iter().any(|key| has(key)))
 }
 
-/// Every section that tells of an image and of probes.
+/// Whether a section is a container's.
+fn is_one(section: &Map<String, Value>) -> bool {
+    let has = |key: &&str| section.contains_key(*key);
+    has(&"image")
+        && (PROBES.iter().any(|probe| has(probe))
+            || (has(&"resources") && COMMANDS.iter().any(|key| has(key))))
+}
+
+/// Every section that is a container's.
 pub(super) fn containers(value: &Value, place: &Place<'_>, depth: u32, all: &mut Vec<Container>) {
     let Some(section) = value.as_object().filter(|_| all.len() < MOST) else {
         return;
     };
-    if section.contains_key("image") && PROBES.iter().any(|probe| section.contains_key(*probe)) {
+    if is_one(section) {
         let image = &value["image"];
         let read = container_of(value, place);
         all.push(Container {

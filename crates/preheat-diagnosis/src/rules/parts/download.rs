@@ -65,6 +65,9 @@ pub(super) const RULE: Rule = Rule {
         "without downloading",
         "off disk",
         "from disk",
+        ".json`",
+        // A folder that is there.
+        "fetching /",
         "resum",
         "404",
         "retry",

@@ -36,6 +36,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
             "metric",
             "if model",
             "config is empty",
+            "name is empty",
             "page cache",
             "socket",
             "log file",

@@ -26,7 +26,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         pairs: &[],
         except: list!(
             "connection|client|session ended|room|user |exit 0|exit code 0|exit code: 0|\
-             exited 0|status 0|code=0|rc=0|exit=0|code 0"
+             exited 0|status 0|code=0|rc=0|exit=0|code 0|ctrl"
         ),
         beside: Beside::Anything,
         example: "no net, no service; quitting with 3",
