@@ -107,6 +107,7 @@ impl Diagnosis {
 
     fn refused_meanwhile(&mut self, stream: &mut Stream) {
         if let Some(ready) = stream.refuses() {
+            self.loads_beside = true;
             self.see(Cause::ReadyTooEarly, 0.7, ready, None, None);
         }
     }
@@ -157,6 +158,9 @@ impl Diagnosis {
         self.first_apart(stream, line);
         self.is_waited_for |= stream.came_early(line.at, took);
         let is_answered = status.is_none_or(|status| (200..300).contains(&status));
+        if is_answered {
+            stream.failures.serves_on();
+        }
         match is_answered && (status.is_some() || took.is_some()) {
             true => stream.answers(line.at, took),
             false => stream.request(line.at, took),

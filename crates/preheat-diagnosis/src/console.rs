@@ -24,7 +24,9 @@ pub(super) struct Console {
 impl Console {
     /// Takes a normalised line in; the path that was asked for, and what was answered, once that is told.
     pub(super) fn take(&mut self, source: &str, number: u64, text: &str) -> Option<(String, u16)> {
-        if let Some(command) = text.strip_prefix("$ ") {
+        // A shell that shows what it runs writes a plus.
+        let command = text.strip_prefix("$ ").or_else(|| text.strip_prefix("+ "));
+        if let Some(command) = command {
             self.asked = asks(command).map(|path| Asked {
                 source: source.to_owned(),
                 number,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 mod compared;
+mod diffs;
 mod headed;
 mod lists;
 mod pairs;
@@ -20,6 +21,7 @@ use super::line::text::normal;
 use super::rules::Part;
 
 pub(crate) use compared::{Compared, compared, says_fresh};
+use diffs::Diff;
 use headed::Head;
 use lists::listed;
 pub(crate) use lists::may_list;
@@ -75,6 +77,8 @@ pub(super) struct Latency {
     pub(super) printed_ms: f64,
     /// A table is being read, of which rows are expected from somebody.
     table: Option<Table>,
+    /// The same of one with first requests beside steady ones.
+    diff: Option<Diff>,
     /// Numbers are expected from somebody.
     head: Option<Head>,
     pairs: Pairs,
@@ -150,6 +154,7 @@ impl Latency {
         self.table.is_some_and(|table| table.stream == self.stream)
             || self.client == Some(self.stream)
             || self.head.is_some_and(|head| head.stream == self.stream)
+            || self.diff.is_some_and(|diff| diff.stream == self.stream)
     }
 
     /// `curl -w "%{time_total}"`, or the head of a table: what follows are times of requests, one a line.
@@ -160,6 +165,7 @@ impl Latency {
         if shown.ends_with(':') {
             self.head = Head::of(&normal(shown), self.stream);
         }
+        self.diff = Diff::of(shown, self.stream).or(self.diff);
         if Table::may_be(shown)
             && let Some(table) = Table::of(shown, self.stream)
         {
@@ -182,6 +188,15 @@ impl Latency {
     pub(super) fn row(&mut self, text: &str, evidence: &Evidence) {
         if self.client == Some(self.stream) {
             self.printed(text, evidence);
+        }
+        if let Some(diff) = self.diff.filter(|diff| diff.stream == self.stream) {
+            match diff.row(&evidence.text) {
+                Some((first, steady)) if diffs::is_slow(first, steady) => {
+                    self.measured(first, steady, evidence);
+                }
+                Some(_) => {}
+                None => self.diff = None,
+            }
         }
         if let Some(head) = self.head.filter(|head| head.stream == self.stream) {
             let times = head.times(text);

@@ -17,7 +17,7 @@ impl Cause {
                 "Also checks by other names that are run before readiness: self-tests, dry runs, known answers."
             }
             Cause::WorkerTimeout => {
-                "Whatever manages processes: gunicorn's time-out, uWSGI's harakiri, TorchServe's worker that does not respond in time, systemd's `TimeoutStartSec`, a server's own limit for its start (hypercorn, sanic), a supervisor of one's own."
+                "Whatever manages processes: gunicorn's time-out, uWSGI's harakiri, TorchServe's worker that does not respond in time, systemd's `TimeoutStartSec`, a server's own limit for its start (hypercorn, sanic), a supervisor of one's own. One that had served before was at its work, and not at its start."
             }
             Cause::LivenessKills => {
                 "Also where somebody else restarts or replaces what is unhealthy: health checks of ECS and of load balancers, autoheal for Docker, monit, a watchdog of one's own."
@@ -54,7 +54,7 @@ impl Cause {
                 "Also a number of threads set by hand above the limit; a manifest alone shows it."
             }
             Cause::DownloadAtStart => {
-                "Also by an init container into a volume that goes with the pod."
+                "Also by an init container into a volume that goes with the pod. What was denied or not found took nothing: that is a load that failed, and no download."
             }
             Cause::ColdPageCache => {
                 "Whether or not somebody is seen to wait; from a mount of the network as well."
@@ -64,7 +64,7 @@ impl Cause {
                 "Several processes of one server; parts of one model on several devices are one load."
             }
             Cause::WeightsAtStart | Cause::TokenizerAtStart => {
-                "Only where somebody pays for it: a request that waited until there was a replica, or a first request that is slow for another cause, even if this load was over before it came; from half a second on. A start that is timed and well is none."
+                "Only where somebody pays for it: a request that waited until there was a replica, or a first request that is slow for another cause, even if this load was over before it came; from half a second on. Whoever is told that the model is not there waits for nothing. A start that is timed and well is none."
             }
             _ => "",
         }

@@ -27,7 +27,7 @@ pub(super) const SMALL_LOAD_MS: f64 = 150.0;
 const LONG_LOAD_MS: f64 = 1_000.0;
 
 /// A download that takes less is a look into the cache.
-const SLOW_DOWNLOAD_MS: f64 = 500.0;
+const SLOW_DOWNLOAD_MS: f64 = 1_000.0;
 
 impl Diagnosis {
     pub(super) fn parts(&mut self, stream: &mut Stream, line: &Parsed<'_>) {

@@ -43,8 +43,7 @@ impl Diagnosis {
         stream.anew(self.starts_anew);
         self.named(stream, line);
         self.tried(stream, line);
-        if line.text.contains("torch.compile") && line.amounts.is_empty() && !stream.has_answered()
-        {
+        if sets_up_a_compiler(line) && !stream.has_answered() {
             self.compiler.get_or_insert_with(|| line.evidence.clone());
         }
         self.unfit(stream, line);
@@ -58,7 +57,7 @@ impl Diagnosis {
         }
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
-            if stream.has_answered() {
+            if stream.has_answered() || stream.is_asked() {
                 stream.failures.is_aside(&line.evidence);
             }
             if stream.may_serve() {
@@ -81,6 +80,9 @@ impl Diagnosis {
             && !line.names(Cause::WarmupSkipped)
             && !is_left_out(line.text)
             && line.text.contains(|c: char| c.is_ascii_digit());
+        if stream.is_warmed && line.has(Mark::Warm) && !stream.is_asked() {
+            stream.started_up();
+        }
         if !is_loading && line.has(Mark::Brings) && !line.names_a_cause() {
             brings(stream, line);
         }
@@ -110,7 +112,8 @@ impl Diagnosis {
         }
         self.latencies(line);
         self.answered_for_state(stream, line);
-        let exchanged = exchanged(line);
+        // A warm-up tells of requests of its own.
+        let exchanged = exchanged(line).filter(|_| !line.names(Cause::WarmupFailed));
         let ends = match exchanged {
             Some(Exchange::Ends(took)) => took,
             _ => total(line.text, &line.amounts)
@@ -345,11 +348,24 @@ impl Diagnosis {
         if stream.turned_away()
             && let Some(claim) = self.claimed.clone()
         {
+            self.loads_beside = true;
             self.see(Cause::ReadyTooEarly, 0.7, claim, None, None);
         }
     }
 
     fn marks(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
+        // What began to load while the port was open is there now: no claim, but the load's end.
+        let took = line.amounts.last().filter(|_| line.has(Mark::Ready));
+        let ends_load = stream.loads_late() && took.is_some();
+        if ends_load {
+            let work = Work {
+                told_ms: took.map(|took| took.ms),
+                ..Work::new(Part::Weights, Place::AtStart, line)
+            };
+            if let Some(work) = stream.work(work, line.at, Telling::End) {
+                self.settle(work);
+            }
+        }
         for hit in line.hits {
             let Meaning::Marks(mark) = hit.means else {
                 continue;
@@ -359,9 +375,10 @@ impl Diagnosis {
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
                 // Whoever manages them all says so, and begins anew.
-                Mark::Ended if line.text.contains("scheduled restart job") => self.starts_anew += 1,
+                Mark::Ended if begins_anew(line.text) => self.starts_anew += 1,
                 Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
+                Mark::Request if line.names(Cause::WarmupFailed) => {}
                 Mark::Request => {
                     stream.request(line.at, None);
                     // A function's start is over once it is called.
@@ -408,15 +425,7 @@ impl Diagnosis {
                 }
                 Mark::Disk => self.reads.watched(),
                 Mark::Moved => self.reads.moved(&line.evidence),
-                // What began to load while the port was open is there now: no claim, but the load's end.
-                Mark::Ready if stream.loads_late() && line.text.contains("model ready") => {
-                    let told_ms = line.amounts.last().map(|took| took.ms);
-                    let work = Work::new(Part::Weights, Place::Open, line);
-                    let work = Work { told_ms, ..work };
-                    if let Some(work) = stream.work(work, line.at, Telling::End) {
-                        self.settle(work);
-                    }
-                }
+                Mark::Complete | Mark::Ready if ends_load => {}
                 Mark::Complete | Mark::Ready => {
                     // The row of one pod says nothing of the door of another.
                     let gate = is_row_of_a_pod(&line.evidence.text);
@@ -487,12 +496,27 @@ fn is_row_of_a_pod(text: &str) -> bool {
 }
 
 /// Whether a line tells what one call took, and of nothing else.
+/// Whether a compiler is there that runs when it is first needed.
+fn sets_up_a_compiler(line: &Parsed<'_>) -> bool {
+    const SET_UP: [&str; 4] = ["enabled", "lazy", "wrapped", "on first"];
+    let is_set_up = || SET_UP.iter().any(|word| line.text.contains(word));
+    let is_torchs = line.text.contains("torch.compile");
+    (is_torchs && (line.amounts.is_empty() || is_set_up()))
+        || line.text.contains("compiled cluster using xla")
+}
+
+/// Whether all processes of a service are replaced by new ones.
+fn begins_anew(text: &str) -> bool {
+    ["scheduled restart job", "signal: hup"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
 /// Whether a request was answered, and well.
 fn is_served(line: &Parsed<'_>, exchanged: Option<Exchange>) -> bool {
-    let status = status(line.text);
-    let is_told = matches!(exchanged, Some(Exchange::Ends(_)))
-        || (line.has(Mark::Access) && status.is_some() && !asks_for_state(line.text));
-    is_told && !line.names_a_cause() && status.is_none_or(|status| status < 400)
+    matches!(exchanged, Some(Exchange::Ends(_)))
+        && !line.names_a_cause()
+        && status(line.text).is_none_or(|status| status < 400)
 }
 
 fn is_a_call(line: &Parsed<'_>) -> bool {

@@ -4,6 +4,7 @@ mod claims;
 mod compiling;
 mod containers;
 mod events;
+mod everyday;
 mod failures;
 mod lives;
 mod loads;

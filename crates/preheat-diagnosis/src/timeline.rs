@@ -139,6 +139,8 @@ pub(super) struct Stream {
     is_busy: bool,
     /// Some shapes were run before anybody asked for one.
     pub(super) is_warmed: bool,
+    /// Its manager lost patience with it.
+    pub(super) is_timed_out: bool,
     /// What is compiled is compiled for a shape that was not run before.
     pub(super) compiles_for_shape: bool,
     /// Something was said to begin, and not that it is over.
@@ -432,7 +434,7 @@ impl Stream {
     /// How often whoever manages the service has started it again.
     pub(super) fn anew(&mut self, starts: u32) {
         if std::mem::replace(&mut self.starts_anew, starts) != starts {
-            self.loads.forget(None);
+            self.loads = Loads::default();
         }
     }
 

@@ -92,14 +92,16 @@ fn others(text: &str) -> Vec<(u64, u64)> {
 /// Every container of every pod described in a text.
 pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
     let mut all: Vec<Container> = Vec::new();
-    let (mut inside, mut part) = (false, Part::None);
+    let fleeting = fleeting(text);
+    let (mut inside, mut is_init, mut part) = (false, false, Part::None);
     let mut is_running = false;
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
             continue;
         }
         if !line.starts_with(' ') {
-            inside = line.trim_end() == "Containers:";
+            is_init = line.trim_end() == "Init Containers:";
+            inside = is_init || line.trim_end() == "Containers:";
             continue;
         }
         if !inside {
@@ -115,7 +117,7 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
                 pod: pods.at(number).map(str::to_owned),
                 source: source.to_owned(),
                 line: number,
-                // Volumes stand further below and are not told apart.
+                is_init,
                 has_lasting_volume: true,
                 ..Container::default()
             });
@@ -123,10 +125,28 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
             let is_state = words.starts_with("State:");
             is_running |= is_state && words.ends_with("Running");
             container.is_down |= is_state && !words.ends_with("Running");
+            let mounted = words.split_once(" from ").map(|(_, volume)| volume);
+            let volume = mounted.and_then(|volume| volume.split(' ').next());
+            container.has_lasting_volume &=
+                !(is_init && volume.is_some_and(|volume| fleeting.contains(&volume)));
             part = take(container, part, number, indent, words);
         }
     }
     unless_it_runs(all.last_mut(), is_running);
+    all
+}
+
+/// Names of volumes that go with their pod.
+fn fleeting(text: &str) -> Vec<&str> {
+    let mut name = "";
+    let mut all = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("  ") && !line.starts_with("   ") {
+            name = line.trim().trim_end_matches(':');
+        } else if line.trim().starts_with("Type:") && line.contains("EmptyDir") {
+            all.push(name);
+        }
+    }
     all
 }
 

@@ -10,6 +10,7 @@ pub(super) const RULES: &[Rule] = &[
         confidence: 0.9,
         says: &[
             "worker timeout",
+            "server takes no connections",
             "harakiri on worker",
             "watchdog timeout (",
             "weights are not ready after waiting",
@@ -179,6 +180,7 @@ pub(super) const RULES: &[Rule] = &[
             "cpus: ",
             "hash aggregate",
             "pinned",
+            "unable to create stream",
         ],
         beside: Beside::Anything,
         example: "UserWarning: Specified provider 'CUDAExecutionProvider' is not in available provider names. Available providers: 'CPUExecutionProvider'",

@@ -120,6 +120,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[
+            // Our own door, behind which nothing is there yet.
+            "alive after",
             "metrics",
             "debug",
             "not listening",
@@ -445,6 +447,7 @@ pub(super) const RULES: &[Rule] = &[
             "died, killed by signal",
             "worker complete [",
             "scheduled restart job",
+            "handling signal: hup",
         ],
         pairs: &[],
         except: &[],

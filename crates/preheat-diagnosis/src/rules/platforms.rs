@@ -138,6 +138,8 @@ pub(super) const RULES: &[Rule] = &[
             "page ins from disk",
             "from block device",
             "first touch since",
+            "network filesystem + detected",
+            "filesystem type for checkpoints: nfs",
             "first read since",
             "first read after boot",
             "first read after reboot",

@@ -244,6 +244,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pairs: &[],
         except: &[
+            // A compiler's own word.
+            "torch.compile",
             "can take",
             "may take",
             "might take",

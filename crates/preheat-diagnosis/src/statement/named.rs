@@ -61,7 +61,9 @@ impl Diagnosis {
                 }
                 // What a request uses up, once others were served, is not the start's.
                 Cause::OutOfMemory => {
-                    stream.began_long_ago(line.at)
+                    // gunicorn guesses so wherever it kills.
+                    (line.text.contains("perhaps out of memory") && stream.is_timed_out)
+                        || stream.began_long_ago(line.at)
                         || is_of_service(stream, line)
                         || line.has(Mark::Another)
                         || line.text.contains("(for query)")
@@ -74,7 +76,11 @@ impl Diagnosis {
                     self.devices.absent(hit.confidence, &line.evidence);
                     true
                 }
-                Cause::WorkerTimeout => stream.began_long_ago(line.at),
+                // One that has served is not at its first run.
+                Cause::WorkerTimeout => {
+                    let has_run = stream.is_steady() || (stream.is_warmed && stream.is_started());
+                    stream.began_long_ago(line.at) || (has_run && !stream.has_workers())
+                }
                 Cause::AddressInUse => {
                     // Whoever holds the port may be named behind.
                     let who = line.text.split(':').next().unwrap_or_default();
@@ -103,6 +109,7 @@ impl Diagnosis {
                 }
                 _ => false,
             };
+            stream.is_timed_out |= cause == Cause::WorkerTimeout;
             let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
             if may_end && ends_a_long_life(line.text, &line.amounts) {
                 self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());

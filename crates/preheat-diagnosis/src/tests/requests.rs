@@ -8,7 +8,7 @@ fn who_is_turned_away_before_anybody_is_served_shows_a_claim_too_early() {
                INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 503 Service Unavailable\n\
                INFO model loaded in 62 s\n\
                INFO:     10.0.0.1:2 - \"POST /rank HTTP/1.1\" 200 OK\n";
-    assert_eq!(ids(log), ["readiness-too-early", "weights-at-start"]);
+    assert_eq!(ids(log), ["readiness-too-early"]);
     let served = log.replacen("503 Service Unavailable", "200 OK", 1);
     let lazy = ["model-loaded-at-first-request", "readiness-too-early"];
     assert_eq!(ids(&served), lazy);

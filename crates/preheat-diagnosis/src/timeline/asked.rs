@@ -94,7 +94,7 @@ impl Stream {
 
     /// Whether a load has begun since somebody may ask, and is not over.
     pub(crate) fn loads_late(&self) -> bool {
-        self.may_serve() && self.loading.is_some()
+        (self.may_serve() || self.phase == Phase::Serving) && self.loading.is_some()
     }
 
     pub(crate) fn has_answered(&self) -> bool {
@@ -103,8 +103,10 @@ impl Stream {
 
     /// A worker was killed while it served: what it was at was for that request.
     pub(crate) fn interrupted(&mut self) {
+        let requests = self.requests;
+        let is_its = |work: &&mut Work| !work.is_placed && work.behind == requests;
         if self.phase == Phase::Starting
-            && let Some(work) = self.held.last_mut().filter(|work| !work.is_placed)
+            && let Some(work) = self.held.last_mut().filter(is_its)
         {
             work.place = Place::AtRequest;
         }

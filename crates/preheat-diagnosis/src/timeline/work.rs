@@ -158,6 +158,11 @@ impl Stream {
         by_ages.or_else(|| step(since?, at?))
     }
 
+    /// What was loaded before a warm-up that nobody had asked for is the start's.
+    pub(crate) fn started_up(&mut self) {
+        self.reopen(Place::AtStart);
+    }
+
     pub(super) fn reopen(&mut self, place: Place) {
         for work in self
             .held

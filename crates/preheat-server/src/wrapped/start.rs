@@ -314,7 +314,10 @@ fn not_listening(settings: &HttpSettings, problem: &str) -> Failure {
         _ => "check model.http.url, or raise model.http.start_timeout".into(),
     };
     loading(
-        format!("the server takes no connections; {problem}"),
+        format!(
+            "the server takes no connections after {}; {problem}",
+            human::time(settings.start_timeout)
+        ),
         &remedy,
     )
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Place, container_of, text};
+use super::{Place, container_of, has_lasting_volume, text};
 use crate::Container;
 
 /// Sections within sections that are looked through.
@@ -13,10 +13,7 @@ const MOST: usize = 64;
 
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
-/// What says as well that a container is told of, where an image and limits stand beside it.
-const COMMANDS: [&str; 2] = ["command", "args"];
-
-/// Whether a text may be such values: it tells of probes, or of commands and limits.
+/// Whether a text may be such values: it tells of probes, or of limits.
 pub(super) fn may_be(text: &str) -> bool {
     let has = |key: &str| {
         let mut lines = text.lines().map(str::trim_start);
@@ -25,16 +22,13 @@ pub(super) fn may_be(text: &str) -> bool {
                 .is_some_and(|rest| rest.starts_with(':'))
         })
     };
-    PROBES.iter().any(|probe| has(probe))
-        || (has("image") && has("resources") && COMMANDS.iter().any(|key| has(key)))
+    PROBES.iter().any(|probe| has(probe)) || (has("image") && has("resources"))
 }
 
 /// Whether a section is a container's.
 fn is_one(section: &Map<String, Value>) -> bool {
     let has = |key: &&str| section.contains_key(*key);
-    has(&"image")
-        && (PROBES.iter().any(|probe| has(probe))
-            || (has(&"resources") && COMMANDS.iter().any(|key| has(key))))
+    has(&"image") && (PROBES.iter().any(|probe| has(probe)) || has(&"resources"))
 }
 
 /// Every section that is a container's.
@@ -43,6 +37,12 @@ pub(super) fn containers(value: &Value, place: &Place<'_>, depth: u32, all: &mut
         return;
     };
     if is_one(section) {
+        let first = value["initContainers"].as_array().into_iter().flatten();
+        all.extend(first.take(MOST).map(|container| Container {
+            is_init: true,
+            has_lasting_volume: has_lasting_volume(value, container),
+            ..container_of(container, place)
+        }));
         let image = &value["image"];
         let read = container_of(value, place);
         all.push(Container {

@@ -106,6 +106,8 @@ pub(super) const RULE: Rule = Rule {
         FAILS,
         &[
             "monitor activated",
+            "torch.compile enabled",
+            "compile is enabled",
             "recompil",
             "limit",
             "cache hit",

@@ -72,6 +72,8 @@ pub(super) const RULE: Rule = Rule {
         FAILS,
         &[
             "not initialized",
+            "successfully assigned",
+            "will be created on demand",
             "from scratch",
             "weights only",
             "unload",
