@@ -22,6 +22,7 @@ use super::work::straight;
 use super::{Running, Wrapped};
 use crate::board::{Board, Doing};
 use crate::door::Doors;
+use crate::human;
 use crate::lifecycle::Command;
 use crate::replica::Replica;
 use crate::settings::{HttpSettings, Listens};
