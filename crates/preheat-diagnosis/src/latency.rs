@@ -165,7 +165,10 @@ impl Latency {
         if shown.ends_with(':') {
             self.head = Head::of(&normal(shown), self.stream);
         }
-        self.diff = Diff::of(shown, self.stream).or(self.diff);
+        if let Some(diff) = Diff::of(shown, self.stream) {
+            self.diff = Some(diff);
+            return;
+        }
         if Table::may_be(shown)
             && let Some(table) = Table::of(shown, self.stream)
         {

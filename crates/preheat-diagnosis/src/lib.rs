@@ -315,9 +315,6 @@ impl Diagnosis {
             }
         } else if is_row || is_raised || may_matter() || may_time() {
             let mut amounts = amount::amounts(&plain.text);
-            if tells_a_phase(&plain.text) {
-                amounts.retain(|amount| !plain.text[..amount.start].ends_with("ms="));
-            }
             if plain
                 .hits
                 .iter()
@@ -486,17 +483,4 @@ impl Diagnosis {
         sighting.add(evidence, confidence, told, seen);
         sighting.seen_in(self.stream);
     }
-}
-
-/// Whether a line is one of our own phases, whose milliseconds tell since when the process runs.
-fn tells_a_phase(text: &str) -> bool {
-    let is_event = [
-        "event=\"phase\"",
-        "event=phase",
-        "event=\"failed\"",
-        "event=failed",
-    ]
-    .iter()
-    .any(|event| text.contains(event));
-    is_event && text.contains("phase=")
 }

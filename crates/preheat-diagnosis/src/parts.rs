@@ -99,7 +99,9 @@ impl Diagnosis {
         let row = || is_row.then_some(Place::AtRequest);
         let is_sought = || line.has(Mark::Obtains) && names_a_request(line.text);
         let sought = || is_sought().then_some(Place::AtRequest);
-        let again = || line.has(Mark::Restarted).then_some(Place::AtStart);
+        // Triton loads when it starts or is told to, and never for a request.
+        let is_managed = line.evidence.text.contains("model_lifecycle.cc");
+        let again = || (is_managed || line.has(Mark::Restarted)).then_some(Place::AtStart);
         let explicit = line.place(hit);
         let told = explicit
             .or_else(again)
@@ -133,6 +135,7 @@ impl Diagnosis {
                 .add_of(process, loaded, telling, span(line), &line.evidence);
             if let Some((took, at)) = told_ms.zip(line.at).filter(|_| !is_shard(line.text)) {
                 let said = without_amounts(line.text, &line.amounts);
+                let said = without_instance(&said);
                 stream.loads.add_timed(said, at, took, &line.evidence);
             }
         }
@@ -352,6 +355,20 @@ pub(super) fn brings(stream: &mut Stream, line: &Parsed<'_>) {
     stream
         .loads
         .add_of(Some(process), same, telling, span(line), &line.evidence);
+}
+
+/// `embed_0_1: loaded`: what Triton calls one of several instances, without its numbers.
+fn without_instance(said: &str) -> String {
+    let Some((name, rest)) = said.split_once(": ") else {
+        return said.to_owned();
+    };
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '_');
+    let bare = name.trim_end_matches(is_number);
+    let numbers = name[bare.len()..].split([' ', '_']);
+    match numbers.filter(|number| !number.is_empty()).count() {
+        2 => format!("{bare}: {rest}"),
+        _ => said.to_owned(),
+    }
 }
 
 /// Whether somebody finds that what is needed is not there: whoever comes next may be who needed it.

@@ -74,7 +74,7 @@ const CLOSED: f64 = 0.84;
 const LOCKED: f64 = 0.9;
 const UNREAD: f64 = 0.78;
 const HIDDEN: f64 = 0.8;
-const FRESH: f64 = 0.6;
+const FRESH: f64 = 0.88;
 
 struct Counted {
     right: usize,

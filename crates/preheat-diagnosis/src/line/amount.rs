@@ -41,7 +41,16 @@ pub(crate) fn amounts(text: &str) -> Vec<Amount> {
             (last.start, last.ms) = (start, last.ms + thousands * 1e3);
         }
     }
+    if tells_a_phase(text) {
+        found.retain(|amount| !text[..amount.start].ends_with("ms="));
+    }
     found
+}
+
+/// Whether a line is one of our own phases, whose milliseconds tell since when the process runs.
+fn tells_a_phase(text: &str) -> bool {
+    const EVENTS: [&str; 2] = ["event=\"phase\"", "event=\"failed\""];
+    text.contains("phase=") && EVENTS.iter().any(|event| text.contains(event))
 }
 
 /// What a line says beside them.

@@ -22,13 +22,13 @@ pub(super) fn may_be(text: &str) -> bool {
                 .is_some_and(|rest| rest.starts_with(':'))
         })
     };
-    PROBES.iter().any(|probe| has(probe)) || (has("image") && has("resources"))
+    PROBES.into_iter().any(has) || (has("image") && has("resources"))
 }
 
 /// Whether a section is a container's.
 fn is_one(section: &Map<String, Value>) -> bool {
     let has = |key: &&str| section.contains_key(*key);
-    has(&"image") && (PROBES.iter().any(|probe| has(probe)) || has(&"resources"))
+    has(&"image") && (PROBES.iter().any(has) || has(&"resources"))
 }
 
 /// Every section that is a container's.
