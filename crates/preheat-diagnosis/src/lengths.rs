@@ -346,10 +346,15 @@ fn shapes(text: &str) -> Vec<(Kind, u64)> {
     let is_within = |c: char| c.is_ascii_digit() || matches!(c, 'x' | '×' | ',' | ' ');
     let mut found = Vec::new();
     let mut pieces = text.split(['(', '[', ')', ']']).collect::<Vec<_>>();
-    pieces.retain(|piece| piece.contains(',') && piece.chars().all(is_within));
-    if text.contains("sizes [") {
-        pieces.clear();
-    }
+    // What is called sizes was run one after the other, and is no shape.
+    let is_list = |piece: &str| {
+        let at = piece.as_ptr().addr() - text.as_ptr().addr();
+        let before = text[..at].trim_end_matches(['[', '(', ' ', ':', '=']);
+        ["sizes", "size", "batches", "batch"]
+            .iter()
+            .any(|name| before.ends_with(name))
+    };
+    pieces.retain(|piece| piece.contains(',') && piece.chars().all(is_within) && !is_list(piece));
     let crossed = text
         .split([' ', '(', ')', '[', ']', '=', ',', ';', ':'])
         .filter(|word| word.contains(['x', '×']) && word.chars().all(is_within));

@@ -186,8 +186,8 @@ pub struct Diagnosis {
     loads_beside: bool,
     /// A request waited until there was a replica at all.
     is_waited_for: bool,
-    /// How often a service manager has started its service again.
-    starts_anew: u32,
+    /// How often a service manager has started the service of a text again.
+    starts_anew: BTreeMap<String, u32>,
     /// Where a compiler was set up that runs when it is first needed.
     compiler: Option<Evidence>,
     /// A line says so.

@@ -41,7 +41,7 @@ const WISHES: [&str; 4] = [" should ", " must ", " would ", " ought "];
 
 impl Diagnosis {
     pub(super) fn statement(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        stream.anew(self.starts_anew);
+        stream.anew(self.starts_of(&line.evidence.source));
         self.named(stream, line);
         self.tried(stream, line);
         if sets_up_a_compiler(line) && !stream.has_answered() {
@@ -58,7 +58,7 @@ impl Diagnosis {
         }
         if line.names(Cause::LoadFailure) {
             stream.failures.add(&line.evidence);
-            if stream.has_answered() || stream.is_asked() {
+            if stream.has_answered() {
                 stream.failures.is_aside(&line.evidence);
             }
             if stream.may_serve() {
@@ -371,10 +371,10 @@ fn is_switched_off(text: &str) -> bool {
 
 /// Whether a compiler is there that runs when it is first needed.
 fn sets_up_a_compiler(line: &Parsed<'_>) -> bool {
-    const SET_UP: [&str; 4] = ["enabled", "lazy", "wrapped", "on first"];
-    let is_set_up = || SET_UP.iter().any(|word| line.text.contains(word));
-    let is_torchs = line.text.contains("torch.compile");
-    (is_torchs && (line.amounts.is_empty() || is_set_up()))
+    const SET_UP: [&str; 5] = ["enabled", "lazy", "wrapped", "on first", "compiled with"];
+    const DENIED: [&str; 5] = ["disabled", "not ", "without", "skip", "falling back"];
+    let has = |words: &[&str]| words.iter().any(|word| line.text.contains(word));
+    (line.text.contains("torch.compile") && has(&SET_UP) && !has(&DENIED))
         || line.text.contains("compiled cluster using xla")
 }
 

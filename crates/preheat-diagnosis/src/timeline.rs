@@ -442,6 +442,7 @@ impl Stream {
         self.processes.ended(process);
         self.loads.forget(process);
         if self.processes.are_gone() {
+            self.failures.begin_anew();
             // What comes next is another start.
             self.phase = Phase::Starting;
             (self.is_listening, self.is_asleep) = (false, false);

@@ -28,7 +28,8 @@ use crate::warm;
 const THROUGH: usize = 1;
 
 /// Fresh connections at least, for each door, whose first request is compared with steady ones, where the
-/// very first one took too long: what a door still owes shows in that one, and noise only adds to it.
+/// very first one took too long: what a door still owes shows in that one, and noise only adds to it. By then
+/// the proof has paid for it, and the others tell what a user will meet.
 const FRESH: usize = 3;
 
 /// Further requests on the last of them, for the steady figure: the lower of two is what a first

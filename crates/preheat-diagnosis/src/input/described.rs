@@ -1,5 +1,7 @@
 //! `kubectl describe pod` → containers: probes, limits, command and environment, as text has them.
 
+use std::collections::BTreeSet;
+
 use crate::containers::{cpus, is_accelerator, is_other};
 use crate::line::text::digits;
 use crate::{Container, Probe, ProbeKind};
@@ -11,6 +13,7 @@ enum Part {
     Command,
     Limits,
     Environment,
+    Mounts,
 }
 
 /// Whose description a line stands in, where a text describes several pods.
@@ -92,7 +95,7 @@ fn others(text: &str) -> Vec<(u64, u64)> {
 /// Every container of every pod described in a text.
 pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
     let mut all: Vec<Container> = Vec::new();
-    let fleeting = fleeting(text);
+    let fleeting = fleeting(text, pods);
     let (mut inside, mut is_init, mut part) = (false, false, Part::None);
     let mut is_running = false;
     for (number, line) in (1..).zip(text.lines()) {
@@ -125,10 +128,12 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
             let is_state = words.starts_with("State:");
             is_running |= is_state && words.ends_with("Running");
             container.is_down |= is_state && !words.ends_with("Running");
-            let mounted = words.split_once(" from ").map(|(_, volume)| volume);
-            let volume = mounted.and_then(|volume| volume.split(' ').next());
-            container.has_lasting_volume &=
-                !(is_init && volume.is_some_and(|volume| fleeting.contains(&volume)));
+            if is_init && words == "Mounts:" {
+                container.has_lasting_volume = false;
+            }
+            if is_init && part == Part::Mounts && indent > 4 {
+                container.has_lasting_volume |= lasts(words, pods.at(number), &fleeting);
+            }
             part = take(container, part, number, indent, words);
         }
     }
@@ -136,18 +141,27 @@ pub fn containers(source: &str, text: &str, pods: &Pods) -> Vec<Container> {
     all
 }
 
-/// Names of volumes that go with their pod.
-fn fleeting(text: &str) -> Vec<&str> {
+/// Volumes that go with their pod, by its name and theirs.
+fn fleeting<'a>(text: &'a str, pods: &'a Pods) -> BTreeSet<(Option<&'a str>, &'a str)> {
     let mut name = "";
-    let mut all = Vec::new();
-    for line in text.lines() {
+    let mut all = BTreeSet::new();
+    for (number, line) in (1..).zip(text.lines()) {
         if line.starts_with("  ") && !line.starts_with("   ") {
             name = line.trim().trim_end_matches(':');
         } else if line.trim().starts_with("Type:") && line.contains("EmptyDir") {
-            all.push(name);
+            all.insert((pods.at(number), name));
         }
     }
     all
+}
+
+/// `/models from models (rw)`: whether what is mounted outlives the pod. Every pod has the key of its account.
+fn lasts(mount: &str, pod: Option<&str>, fleeting: &BTreeSet<(Option<&str>, &str)>) -> bool {
+    let volume = mount.split_once(" from ").map(|(_, volume)| volume);
+    let name = volume.and_then(|volume| volume.split(' ').next());
+    name.is_some_and(|name| {
+        !name.starts_with("kube-api-access") && !fleeting.contains(&(pod, name))
+    })
 }
 
 /// What does not run claims nothing, and a description without any probe may have been cut.
@@ -183,6 +197,7 @@ fn take(container: &mut Container, part: Part, number: u64, indent: usize, words
         "Command" | "Args" => Part::Command,
         "Limits" => Part::Limits,
         "Environment" => Part::Environment,
+        "Mounts" => Part::Mounts,
         _ => Part::None,
     }
 }

@@ -171,13 +171,16 @@ impl Diagnosis {
     /// A compiler that is only set up at the start runs in the first request, whose time tells that it did.
     pub(super) fn compiled_lazily(&mut self, streams: &BTreeMap<String, Stream>) {
         let is_explained = EXPLAINING.iter().any(|cause| self.seen.contains_key(cause));
-        let is_slow = self.seen.contains_key(&Cause::WarmedByTraffic);
+        let slow = self.seen.get(&Cause::WarmedByTraffic);
+        let is_of = |source: &str| {
+            slow.is_some_and(|slow| slow.evidence.iter().any(|seen| seen.source == source))
+        };
         let at_start = self.stage(Part::Kernels);
         let is_warm = at_start.is_some_and(|stage| stage.longest_ms.is_some())
             || self.lengths.is_warmed()
             || streams.values().any(|stream| stream.is_warmed);
-        if let Some(set_up) = self.compiler.take()
-            && is_slow
+        if let Some(set_up) = self.compiler.clone()
+            && is_of(&set_up.source)
             && !is_explained
             && !is_warm
         {

@@ -36,10 +36,16 @@ const EXPLAINED: &[(Cause, &[Cause])] = &[
 ];
 
 /// Nothing was fetched where this is why the load failed.
-const DENIED: [&str; 9] = [
-    "401",
-    "403",
-    "404",
+const DENIED: [&str; 15] = [
+    "401 client",
+    "403 client",
+    "404 client",
+    "401 unauthorized",
+    "403 forbidden",
+    "404 not found",
+    "(401)",
+    "(403)",
+    "(404)",
     "gated",
     "unauthorized",
     "could not download",

@@ -9,6 +9,9 @@ use crate::rules::{Mark, Meaning, Part};
 use crate::timeline::{Place, Stream, Work};
 use crate::{Diagnosis, Evidence};
 
+/// Texts whose services begin anew.
+const SERVICES: usize = 64;
+
 impl Diagnosis {
     pub(crate) fn claims_ready(&mut self, stream: &mut Stream, evidence: &Evidence) {
         // Said to our gate, which nobody comes through before the proof.
@@ -18,6 +21,18 @@ impl Diagnosis {
         }
         stream.claims_ready(evidence);
         self.claimed.get_or_insert_with(|| evidence.clone());
+    }
+
+    /// How often all processes of a text's service were replaced.
+    pub(super) fn starts_of(&self, source: &str) -> u32 {
+        self.starts_anew.get(source).copied().unwrap_or(0)
+    }
+
+    fn begins_anew(&mut self, source: &str) {
+        if self.starts_anew.len() < SERVICES || self.starts_anew.contains_key(source) {
+            let starts = self.starts_anew.entry(source.to_owned()).or_default();
+            *starts = starts.saturating_add(1);
+        }
     }
 
     /// What a request asked for is not there: a claim before it came too early.
@@ -32,7 +47,8 @@ impl Diagnosis {
 
     pub(super) fn marks(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
         // What began to load while the port was open is there now: no claim, but the load's end.
-        let took = line.amounts.last().filter(|_| line.has(Mark::Ready));
+        let ready = line.first(Mark::Ready);
+        let took = ready.and_then(|hit| line.amounts.iter().find(|took| took.start >= hit.at));
         let ends_load = stream.loads_late() && took.is_some();
         if ends_load {
             let place = stream.begun(Part::Weights).unwrap_or(Place::AtStart);
@@ -49,11 +65,14 @@ impl Diagnosis {
                 continue;
             };
             match mark {
-                Mark::Booted => stream.booted(process(line.text), line.at),
+                Mark::Booted => {
+                    stream.is_timed_out = false;
+                    stream.booted(process(line.text), line.at);
+                }
                 Mark::Started => stream.started(process(line.text), line.at),
                 Mark::Parent => stream.parent(),
                 // Whoever manages them all says so, and begins anew.
-                Mark::Ended if begins_anew(line.text) => self.starts_anew += 1,
+                Mark::Ended if begins_anew(line.text) => self.begins_anew(&line.evidence.source),
                 Mark::Ended => stream.ended(ended(line.text)),
                 Mark::Request if asks_for_state(line.text) || line.has(Mark::Held) => {}
                 Mark::Request if line.names(Cause::WarmupFailed) => {}

@@ -109,7 +109,12 @@ impl Diagnosis {
                 }
                 _ => false,
             };
-            stream.is_timed_out |= cause == Cause::WorkerTimeout;
+            match cause {
+                Cause::WorkerTimeout => stream.is_timed_out = true,
+                // One guess for each kill.
+                Cause::OutOfMemory => stream.is_timed_out = false,
+                _ => {}
+            }
             let may_end = matches!(cause, Cause::OutOfMemory | Cause::LivenessKills);
             if may_end && ends_a_long_life(line.text, &line.amounts) {
                 self.lived_long(&line.evidence.source, line.evidence.pod.as_deref());

@@ -100,3 +100,25 @@ fn milliseconds_of_our_phases_are_no_work() {
         embeddings http=200 total=1.731884s\nembeddings http=200 total=0.014513s\nembeddings http=200 total=0.015185s\n";
     assert_eq!(ids(log), ["warmed-by-traffic"]);
 }
+
+#[test]
+fn a_load_below_the_start_of_django_is_nobodys_request() {
+    let log = "Traceback (most recent call last):\n  File \"django/runserver.py\", line 133, in inner_run\n    self.check()\n  \
+        File \"views.py\", line 3, in <module>\n    model = SentenceTransformer(path)\nOSError: no such file\n";
+    assert_eq!(ids(log), ["load-failure"]);
+}
+
+#[test]
+fn a_traceback_says_nothing_of_the_next_one() {
+    let log = "[9] [ERROR] Error handling request POST /x\nTraceback (most recent call last):\n  \
+        File \"gunicorn/sync.py\", line 1, in handle_request\n    time.sleep(300)\nSystemExit: 1\n[10] [INFO] Booting worker with pid: 10\n\
+        Traceback (most recent call last):\n  File \"app.py\", line 3, in <module>\n    model = SentenceTransformer(path)\nOSError: no such file\n";
+    assert_eq!(ids(log), ["load-failure"]);
+}
+
+#[test]
+fn a_compiler_that_is_switched_off_runs_in_no_request() {
+    let log = "INFO torch.compile disabled (enforce eager)\nINFO request 1 took 2436 ms\nINFO request 2 took 10 ms\n\
+        INFO request 3 took 10 ms\nINFO request 4 took 11 ms\n";
+    assert_eq!(ids(log), ["warmed-by-traffic"]);
+}

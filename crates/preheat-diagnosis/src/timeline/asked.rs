@@ -92,9 +92,9 @@ impl Stream {
         self.ready.is_some() || self.has_answered
     }
 
-    /// Whether a load has begun since somebody may ask, and is not over.
+    /// Whether a load has begun that is not over, although its server had said that it is up.
     pub(crate) fn loads_late(&self) -> bool {
-        (self.may_serve() || self.phase == Phase::Serving) && self.loading.is_some()
+        self.loading.is_some() && self.phase != Phase::Starting
     }
 
     pub(crate) fn has_answered(&self) -> bool {

@@ -35,6 +35,11 @@ impl Failures {
         }
     }
 
+    /// Whoever served before is gone.
+    pub(crate) fn begin_anew(&mut self) {
+        self.aside.clear();
+    }
+
     /// A request is answered as before.
     pub(crate) fn serves_on(&mut self) {
         let room = KEPT.saturating_sub(self.overcome.len());
@@ -49,6 +54,7 @@ impl Failures {
     /// A request fails at that line: the load that failed right before it, which it most likely asked for.
     pub(crate) fn asked_by(&mut self, line: u64) -> Option<Evidence> {
         let asked = self.asked.take();
+        self.aside.retain(|failure| Some(failure) != asked.as_ref());
         asked.filter(|failure| line.abs_diff(failure.line) <= NEARBY_LINES)
     }
 

@@ -35,13 +35,12 @@ const LOADERS: [&str; 24] = [
 ];
 
 /// What hands a request to whoever answers it, in code.
-const HANDLERS: [&str; 8] = [
+const HANDLERS: [&str; 7] = [
     "in handle request",
     "in dispatch request",
     "in full dispatch request",
     "in run endpoint function",
     "in get response",
-    "in inner run",
     "in call endpoint",
     "in handle async request",
 ];
@@ -99,6 +98,9 @@ pub(super) struct Traces {
 
 impl Traces {
     pub(super) fn take(&mut self, text: &str) -> Traced {
+        if text.contains("traceback (most recent call last)") {
+            *self = Traces::default();
+        }
         let is_frame = is_frame(text);
         let is_code = is_frame || (self.follows_frame && !is_raised(text));
         self.follows_frame = is_frame;
