@@ -49,7 +49,9 @@ impl Diagnosis {
         // What began to load while the port was open is there now: no claim, but the load's end.
         let ready = line.first(Mark::Ready);
         let took = ready.and_then(|hit| line.amounts.iter().find(|took| took.start >= hit.at));
-        let ends_load = stream.loads_late() && took.is_some();
+        // Ours says how long the whole start took.
+        let is_ours = line.text.contains("event=\"ready\"");
+        let ends_load = stream.loads_late() && took.is_some() && !is_ours;
         if ends_load {
             let place = stream.begun(Part::Weights).unwrap_or(Place::AtStart);
             let work = Work {

@@ -122,3 +122,21 @@ fn a_compiler_that_is_switched_off_runs_in_no_request() {
         INFO request 3 took 10 ms\nINFO request 4 took 11 ms\n";
     assert_eq!(ids(log), ["warmed-by-traffic"]);
 }
+
+#[test]
+fn a_lazy_start_of_ours_took_no_longer_than_it_says() {
+    let log = "INFO preheat::lifecycle: starting event=\"phase\" model=\"a\" phase=\"starting\" ms=3.7\n\
+        INFO preheat_server::service: loading the model on first request: load = lazy event=\"wanted\" model=\"a\"\n\
+        INFO preheat::lifecycle: loading event=\"phase\" model=\"a\" phase=\"loading\" ms=2033.7\n\
+        INFO preheat::lifecycle: ready after 2.61 s, proven warm; first request 1.78 ms, steady 1.37 ms event=\"ready\" model=\"a\" phase=\"ready\" ms=2610.3\n";
+    let mut diagnosis = crate::Diagnosis::new();
+    crate::input::read("a.log", log.as_bytes(), &mut diagnosis).expect("readable");
+    let report = diagnosis.report();
+    assert!(
+        report.start.iter().all(|stage| stage.ms < 1e3),
+        "{:?}",
+        report.start
+    );
+    let ids: Vec<_> = report.findings.iter().map(|f| f.cause.about().id).collect();
+    assert_eq!(ids, ["model-loaded-at-first-request"]);
+}
