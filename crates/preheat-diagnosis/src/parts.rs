@@ -99,7 +99,7 @@ impl Diagnosis {
         let row = || is_row.then_some(Place::AtRequest);
         let is_sought = || line.has(Mark::Obtains) && names_a_request(line.text);
         let sought = || is_sought().then_some(Place::AtRequest);
-        // Triton loads when it starts or is told to, and never for a request.
+        // Triton loads when it starts or is told to; whom for, only the time of a request can show.
         let is_managed = line.evidence.text.contains("model_lifecycle.cc");
         let again = || (is_managed || line.has(Mark::Restarted)).then_some(Place::AtStart);
         let explicit = line.place(hit);

@@ -1,11 +1,8 @@
 //! Tables of what the first request of each case took beside steady ones, as `preheat probe` prints them.
 
+use super::series::{RATIO, SLACK_MS};
 use crate::line::amount::amounts;
 use crate::line::text::normal;
-
-/// A first request is slow if it takes so many times what steady ones take, and so much more.
-const RATIO: f64 = 3.0;
-const SLACK_MS: f64 = 100.0;
 
 /// A table whose head was read.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ const KEPT: usize = 4096;
 const LIVES: usize = 16;
 
 /// A first request is slow if it takes so many times what a steady one takes, and so much more.
-const RATIO: f64 = 3.0;
-const SLACK_MS: f64 = 100.0;
+pub(super) const RATIO: f64 = 3.0;
+pub(super) const SLACK_MS: f64 = 100.0;
 
 /// The same where nobody says that requests are told of.
 const LIKELY_RATIO: f64 = 5.0;

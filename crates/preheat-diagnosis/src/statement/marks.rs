@@ -46,7 +46,7 @@ impl Diagnosis {
     }
 
     pub(super) fn marks(&mut self, stream: &mut Stream, line: &Parsed<'_>) {
-        // What began to load while the port was open is there now: no claim, but the load's end.
+        // What began to load after its server had come up is there now: no claim, but the load's end.
         let ready = line.first(Mark::Ready);
         let took = ready.and_then(|hit| line.amounts.iter().find(|took| took.start >= hit.at));
         // Ours says how long the whole start took.
